@@ -1,0 +1,35 @@
+{
+  "targets": [
+    {
+      "target_name": "socket_tuner",
+      "conditions": [
+        ["OS=='win'", {
+          # Node exposes no descriptor on Windows: there is nothing for native code to do there.
+          "type": "none"
+        }, {
+          "sources": [
+            "native/addon.cc",
+            "native/batch.cc",
+            "native/constants.cc",
+            "native/queues.cc",
+            "native/socket.cc",
+            "native/sockopt.cc",
+            "native/tcp_info.cc"
+          ],
+          "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+          "defines": [
+            "NAPI_VERSION=9",
+            "NAPI_DISABLE_CPP_EXCEPTIONS",
+            "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
+          ],
+          "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-fvisibility=hidden"],
+          "xcode_settings": {
+            "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+            "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
+            "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Wpedantic"]
+          }
+        }]
+      ]
+    }
+  ]
+}

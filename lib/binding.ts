@@ -1,0 +1,88 @@
+import { constants as os } from 'node:os'
+import { join } from 'node:path'
+import { SocketOptionError } from './errors'
+
+/**
+ * The native addon. Each function makes one system call (applyBatch: several) and returns its
+ * result, or the negated errno; arguments that are no descriptor, no 32-bit integer or no typed
+ * array give -EINVAL. Nothing here throws.
+ */
+export interface Binding {
+  /** Numbers of this platform by name; an option that the platform lacks is absent. */
+  readonly constants: Readonly<Record<string, number | undefined>>
+  /** int32, or `FAILED` - errno: see {@link intFailure}. */
+  getInt(fd: number, level: number, name: number): number
+  setInt(fd: number, level: number, name: number, value: number): number
+  /** Length read into the front of `out`. */
+  getBytes(fd: number, level: number, name: number, out: Uint8Array): number
+  setBytes(fd: number, level: number, name: number, value: Uint8Array): number
+  /** Attaches a classic BPF program, eight bytes an instruction. */
+  setProgram(fd: number, level: number, name: number, instructions: Uint8Array): number
+  /** See native/batch.cc for the layout. -1: all applied; else the index of the one that failed. */
+  applyBatch(fd: number, program: Int32Array, data: Uint8Array, count: number): number
+  openSocket(domain: number, type: number, protocol: number): number
+  closeFd(fd: number): number
+  duplicateFd(fd: number): number
+  bindFd(fd: number, address: string, port: number): number
+  listenFd(fd: number, backlog: number): number
+  shutdownWrite(fd: number): number
+  /** The bound port, 0 when there is none. */
+  localPort(fd: number): number
+  /** Bytes of received input thrown away. */
+  discardInput(fd: number): number
+  unreadBytes(fd: number): number
+  unacknowledgedBytes(fd: number): number
+  unsentBytes(fd: number): number
+  /** Length of struct tcp_info written to the front of `out`. */
+  tcpInfo(fd: number, out: Uint8Array): number
+}
+
+const FAILED = -4294967296
+
+/** The negated errno of a failed {@link Binding.getInt}, or 0 when `result` is a value. */
+export function intFailure(result: number): number {
+  return result <= FAILED ? result - FAILED : 0
+}
+
+/** On Windows Node gives no descriptors, so every call answers that it is not supported. */
+function withoutAddon(): Binding {
+  const fail = (): number => -os.errno.EOPNOTSUPP
+  return {
+    constants: {},
+    getInt: () => FAILED - os.errno.EOPNOTSUPP,
+    setInt: fail,
+    getBytes: fail,
+    setBytes: fail,
+    setProgram: fail,
+    applyBatch: () => 0,
+    openSocket: fail,
+    closeFd: fail,
+    duplicateFd: fail,
+    bindFd: fail,
+    listenFd: fail,
+    shutdownWrite: fail,
+    localPort: fail,
+    discardInput: fail,
+    unreadBytes: fail,
+    unacknowledgedBytes: fail,
+    unsentBytes: fail,
+    tcpInfo: fail,
+  }
+}
+
+function load(): Binding {
+  if (process.platform === 'win32') return withoutAddon()
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- a CommonJS package that looks for the addon beside this one
+    const nodeGypBuild = require('node-gyp-build') as (folder: string) => Binding
+    return nodeGypBuild(join(__dirname, '..'))
+  } catch (cause) {
+    throw new SocketOptionError(
+      `The native addon of socket-tuner could not be loaded on ${process.platform}-${process.arch}. ` +
+        'Build it from source: npx node-gyp rebuild in the package folder.',
+      { code: 'ERR_SOCKET_TUNER_NO_BINARY', cause },
+    )
+  }
+}
+
+export const native: Binding = load()

@@ -1,0 +1,207 @@
+import { inspect } from 'node:util'
+
+/**
+ * Every error code of this library beside Node's own (`ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`,
+ * `ERR_INVALID_ARG_VALUE`) and the errno names of failed system calls, with the way out of each.
+ * docs/warnings.md is generated from this table.
+ */
+export const errorCodes = {
+  ERR_SOCKET_TUNER_UNKNOWN_OPTION: {
+    meaning: 'No option of that name is in the catalogue.',
+    wayOut: 'Use a name of `optionNames`; docs/options.md lists them.',
+  },
+  ERR_SOCKET_TUNER_NOT_READABLE: {
+    meaning: 'The kernel does not let the option be read, or its value is a secret.',
+    wayOut: 'Keep the value that you set; `describeOption(name).access` tells beforehand.',
+  },
+  ERR_SOCKET_TUNER_NOT_WRITABLE: {
+    meaning: 'The kernel does not let the option be set.',
+    wayOut: 'Read it with `getOption()`; `describeOption(name).access` tells beforehand.',
+  },
+  ERR_SOCKET_TUNER_NOT_EXPOSED: {
+    meaning: 'The option is known and deliberately not offered.',
+    wayOut: '`describeOption(name).because` says why, and what to use in its place.',
+  },
+  ERR_SOCKET_TUNER_UNSUPPORTED: {
+    meaning: 'This platform or this kernel does not have what was asked for.',
+    wayOut:
+      '`describeOption(name)` tells the platforms and the first kernel; `tune()` reports such an option as unsupported and goes on.',
+  },
+  ERR_SOCKET_TUNER_WRONG_SOCKET: {
+    meaning: 'The option belongs to another address family or protocol than the socket.',
+    wayOut: 'Use the option of the same purpose for this socket, as IP_TTL for IPV6_UNICAST_HOPS.',
+  },
+  ERR_SOCKET_TUNER_DESTROYED: {
+    meaning:
+      'The socket, server or session was closed: its descriptor may belong to another one by now.',
+    wayOut: "Act before 'close', or check `socket.destroyed`.",
+  },
+  ERR_SOCKET_TUNER_NO_HANDLE: {
+    meaning: 'The object has no socket yet: it is neither connecting nor listening.',
+    wayOut: "Wait for 'connect' or 'listening', or set the option before with `RawSocket`.",
+  },
+  ERR_SOCKET_TUNER_NO_DESCRIPTOR: {
+    meaning:
+      'The socket is being opened and has no descriptor in this tick, or is not backed by one.',
+    wayOut: "Wait for 'connect'.",
+  },
+  ERR_SOCKET_TUNER_SHARED_HANDLE: {
+    meaning: 'The listening socket of a cluster worker is held by the primary process.',
+    wayOut:
+      'Tune the accepted sockets, use `cluster.SCHED_NONE`, or give each worker a listener of its own with SO_REUSEPORT.',
+  },
+  ERR_SOCKET_TUNER_BLOCKING_LINGER: {
+    meaning:
+      'SO_LINGER with seconds above 0 makes close() wait on the event loop for up to that time, also on a non-blocking socket.',
+    wayOut:
+      "Use `closeSocket(socket, { mode: 'deliver' })`; or add `blocking: true` to the value if the process may stop.",
+  },
+  ERR_SOCKET_TUNER_HAZARD: {
+    meaning:
+      "A warning turned into an error by `configure({ hazards: 'throw' })`; nothing was changed.",
+    wayOut: '`error.warning` is the code of the warning: see its way out.',
+  },
+  ERR_SOCKET_TUNER_NO_BINARY: {
+    meaning: 'The native addon could not be loaded on this platform.',
+    wayOut: 'Build it from source: `npx node-gyp rebuild` in the package folder.',
+  },
+} as const
+
+export type SocketTunerErrorCode = keyof typeof errorCodes
+
+/** What a {@link SocketOptionError} knows beside its message. */
+export interface SocketOptionErrorFields {
+  /** `ERR_SOCKET_TUNER_…`, or the errno name (`EPERM`) of a failed system call. */
+  code: string
+  /** The errno, negative as Node gives it. */
+  errno?: number | undefined
+  /** The system call that failed. */
+  syscall?: string | undefined
+  /** The option's name. */
+  option?: string | undefined
+  /** The option's protocol level. */
+  level?: string | undefined
+  /** The descriptor. */
+  fd?: number | undefined
+  /** The value that was to be set; never there for a secret. */
+  value?: unknown
+  /** The code of the warning that `configure({ hazards: 'throw' })` made an error of. */
+  warning?: string | undefined
+  /** After a failed tune(): options that had been set and could not be put back. */
+  notRestored?: readonly string[] | undefined
+  cause?: unknown
+}
+
+/** A call of this library that failed: `code` is stable, the message is for people. */
+export class SocketOptionError extends Error {
+  readonly code: string
+  declare readonly errno?: number
+  declare readonly syscall?: string
+  declare readonly option?: string
+  declare readonly level?: string
+  declare readonly fd?: number
+  declare readonly value?: unknown
+  declare readonly warning?: string
+  declare readonly notRestored?: readonly string[]
+
+  static {
+    // On the prototype, as Error's own: it names the class in the stack and is no own property.
+    Object.defineProperty(this.prototype, 'name', {
+      value: 'SocketOptionError',
+      configurable: true,
+      writable: true,
+    })
+  }
+
+  constructor(message: string, fields: SocketOptionErrorFields) {
+    const { code, cause, ...rest } = fields
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    for (const [key, value] of Object.entries(rest)) {
+      if (value !== undefined)
+        Object.defineProperty(this, key, {
+          value,
+          enumerable: true,
+          configurable: true,
+          writable: true,
+        })
+    }
+  }
+}
+
+/** As Node's own ERR_INVALID_ARG_TYPE. */
+export class ArgumentTypeError extends TypeError {
+  readonly code = 'ERR_INVALID_ARG_TYPE'
+
+  constructor(argument: string, expected: string, actual: unknown) {
+    super(`The "${argument}" argument must be ${expected}. Received ${received(actual)}`)
+  }
+}
+
+/** As Node's own ERR_INVALID_ARG_VALUE. */
+export class ArgumentValueError extends TypeError {
+  readonly code = 'ERR_INVALID_ARG_VALUE'
+
+  constructor(argument: string, reason: string, actual: unknown) {
+    super(
+      `The argument '${argument}' ${reason}. Received ${inspect(actual, { depth: 0 }).slice(0, 128)}`,
+    )
+  }
+}
+
+/** As Node's own ERR_OUT_OF_RANGE. */
+export class ArgumentRangeError extends RangeError {
+  readonly code = 'ERR_OUT_OF_RANGE'
+
+  constructor(argument: string, range: string, actual: unknown) {
+    super(
+      `The value of "${argument}" is out of range. It must be ${range}. Received ${inspect(actual)}`,
+    )
+  }
+}
+
+/** What a value is, in the words that Node's own argument errors use. */
+function received(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'function') return value.name === '' ? 'function' : `function ${value.name}`
+  if (typeof value === 'object') {
+    const name = constructorName(value)
+    return name === undefined ? inspect(value, { depth: -1 }) : `an instance of ${name}`
+  }
+  const text = inspect(value, { colors: false })
+  return `type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`
+}
+
+function constructorName(value: object): string | undefined {
+  const { constructor } = value as { constructor?: unknown }
+  return typeof constructor === 'function' && constructor.name !== '' ? constructor.name : undefined
+}
+
+/** Throws unless `value` is a whole number from `min` to `max`. */
+export function checkWhole(
+  argument: string,
+  value: unknown,
+  min: number,
+  max: number,
+): asserts value is number {
+  if (typeof value !== 'number') throw new ArgumentTypeError(argument, 'of type number', value)
+  if (!Number.isInteger(value)) throw new ArgumentRangeError(argument, 'an integer', value)
+  if (value < min || value > max) {
+    throw new ArgumentRangeError(argument, `>= ${String(min)} && <= ${String(max)}`, value)
+  }
+}
+
+/** Throws unless `value` is true or false. */
+export function checkBoolean(argument: string, value: unknown): asserts value is boolean {
+  if (typeof value !== 'boolean') throw new ArgumentTypeError(argument, 'of type boolean', value)
+}
+
+/** Throws unless `value` is an object that is neither null nor an array. */
+export function checkObject(
+  argument: string,
+  value: unknown,
+): asserts value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new ArgumentTypeError(argument, 'of type object', value)
+  }
+}

@@ -1,0 +1,194 @@
+import type * as dgram from 'node:dgram'
+import type * as http2 from 'node:http2'
+import type * as net from 'node:net'
+import {
+  ArgumentTypeError,
+  SocketOptionError,
+  checkWhole,
+  type SocketTunerErrorCode,
+} from './errors'
+
+/** Anything that owns a descriptor of its own and says which, as {@link RawSocket} does. */
+export interface DescriptorOwner {
+  readonly fd: number
+}
+
+/**
+ * What this library's functions take as a socket: a descriptor number, or one of Node's objects.
+ * `tls.TLSSocket` is a `net.Socket`, and `http`, `https`, `http2` and `tls` servers are `net.Server`s.
+ */
+export type Target =
+  number | net.Socket | net.Server | http2.Http2Session | dgram.Socket | DescriptorOwner
+
+/** The handle of a stream, as far as this library looks into it. */
+export interface Handle {
+  readonly fd?: number
+  readonly bytesRead?: number
+  readonly bytesWritten?: number
+  readonly writeQueueSize?: number
+  /** The handle below a TLS one, and the net.Socket that it came from. */
+  readonly _parent?: Handle
+  readonly _parentWrap?: net.Socket
+}
+
+const MAX_FD = 2 ** 31 - 1
+
+/**
+ * The descriptor of a target at this moment. It is asked for at every call and never kept: the
+ * number may belong to another socket as soon as this one is closed.
+ */
+export function descriptorOf(target: Target): number {
+  if (typeof target === 'object' && (target as object | null) !== null) {
+    const handle = handleOf(target)
+    if (handle !== undefined) {
+      const { fd } = handle
+      if (fd !== undefined && fd >= 0) return fd
+    }
+    return slowDescriptorOf(target, handle)
+  }
+  if (typeof target === 'number') {
+    checkWhole('target', target, 0, MAX_FD)
+    return target
+  }
+  throw notATarget(target)
+}
+
+/** The handle of a net.Socket or net.Server; undefined where there is none. */
+export function handleOf(target: object): Handle | undefined {
+  return (target as { _handle?: Handle | null })._handle ?? undefined
+}
+
+/** The handle at the bottom: the TCP one below TLS. */
+export function transportHandleOf(target: object): Handle | undefined {
+  let handle = handleOf(target)
+  while (handle?._parent !== undefined) handle = handle._parent
+  return handle
+}
+
+/** Whether the target is a server, listening or not. */
+export function isServer(target: unknown): target is net.Server {
+  return (
+    typeof target === 'object' &&
+    target !== null &&
+    typeof (target as Partial<net.Server>).listen === 'function' &&
+    typeof (target as Partial<net.Server>).getConnections === 'function'
+  )
+}
+
+/** Whether the target is a net.Socket, a tls.TLSSocket or something that behaves as one. */
+export function isStreamSocket(target: unknown): target is net.Socket {
+  return (
+    typeof target === 'object' &&
+    target !== null &&
+    typeof (target as Partial<net.Socket>).destroySoon === 'function' &&
+    typeof (target as Partial<net.Socket>).connect === 'function'
+  )
+}
+
+/** Whether the target is an HTTP/2 session, client's or server's. */
+export function isHttp2Session(target: unknown): target is http2.Http2Session {
+  return (
+    typeof target === 'object' &&
+    target !== null &&
+    typeof (target as Partial<http2.Http2Session>).goaway === 'function'
+  )
+}
+
+function slowDescriptorOf(target: object, handle: Handle | undefined): number {
+  if (isServer(target)) throw serverWithout(target, handle)
+  if (isStreamSocket(target)) throw socketWithout(target, handle)
+  if (isHttp2Session(target)) return sessionDescriptor(target)
+  if (isDatagram(target)) return datagramDescriptor(target)
+  if ('fd' in target) return ownedDescriptor(target as DescriptorOwner)
+  throw notATarget(target)
+}
+
+function ownedDescriptor(owner: DescriptorOwner): number {
+  const { fd } = owner
+  checkWhole('target.fd', fd, 0, MAX_FD)
+  return fd
+}
+
+function sessionDescriptor(session: http2.Http2Session): number {
+  let fd: number | undefined
+  if (!session.destroyed) fd = handleOf(session.socket)?.fd
+  if (fd !== undefined && fd >= 0) return fd
+  throw session.destroyed
+    ? refusal('ERR_SOCKET_TUNER_DESTROYED', 'The HTTP/2 session is destroyed')
+    : refusal(
+        'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
+        "The HTTP/2 session is not connected yet: wait for 'connect'",
+      )
+}
+
+function isDatagram(target: object): target is dgram.Socket {
+  return (
+    typeof (target as Partial<dgram.Socket>).addMembership === 'function' &&
+    typeof (target as Partial<dgram.Socket>).bind === 'function'
+  )
+}
+
+/** `_handle` of a dgram.Socket is gone in Node 26; the state behind it is there in all releases. */
+function datagramDescriptor(socket: dgram.Socket): number {
+  const symbol = Object.getOwnPropertySymbols(socket).find(
+    (key) => key.description === 'state symbol',
+  )
+  const state =
+    symbol === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[symbol]
+  const handle = (state as { handle?: Handle | null } | undefined)?.handle
+  if (handle === null || handle === undefined) {
+    throw refusal('ERR_SOCKET_TUNER_DESTROYED', 'The datagram socket is closed')
+  }
+  if (handle.fd !== undefined && handle.fd >= 0) return handle.fd
+  throw refusal(
+    'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
+    "The datagram socket is not bound yet: wait for 'listening'",
+  )
+}
+
+function serverWithout(server: net.Server, handle: Handle | undefined): Error {
+  if (handle === undefined) {
+    return refusal(
+      'ERR_SOCKET_TUNER_NO_HANDLE',
+      "The server is not listening: call this after 'listening', or not again after close()",
+    )
+  }
+  return handle.fd === undefined
+    ? refusal(
+        'ERR_SOCKET_TUNER_SHARED_HANDLE',
+        "The server's listening socket is held by the cluster's primary process, not by this worker",
+      )
+    : withoutDescriptor('server')
+}
+
+function socketWithout(socket: net.Socket, handle: Handle | undefined): Error {
+  if (socket.destroyed) return refusal('ERR_SOCKET_TUNER_DESTROYED', 'The socket is destroyed')
+  if (handle === undefined) {
+    return refusal(
+      'ERR_SOCKET_TUNER_NO_HANDLE',
+      "The socket has no handle yet: it is not connected, or its host name is being looked up; wait for 'connect'",
+    )
+  }
+  return withoutDescriptor('socket')
+}
+
+function withoutDescriptor(what: string): Error {
+  return process.platform === 'win32'
+    ? refusal('ERR_SOCKET_TUNER_UNSUPPORTED', `Node gives no descriptor of a ${what} on Windows`)
+    : refusal(
+        'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
+        `The ${what} has no descriptor: it is being opened in this tick, or it runs over another stream; wait for 'connect'`,
+      )
+}
+
+function refusal(code: SocketTunerErrorCode, message: string): SocketOptionError {
+  return new SocketOptionError(message, { code })
+}
+
+function notATarget(target: unknown): ArgumentTypeError {
+  return new ArgumentTypeError(
+    'target',
+    'a descriptor number or an instance of net.Socket, net.Server, tls.TLSSocket, http2.Http2Session, dgram.Socket or RawSocket',
+    target,
+  )
+}

@@ -1,0 +1,133 @@
+import { channel } from 'node:diagnostics_channel'
+import { ArgumentValueError, SocketOptionError, checkObject } from './errors'
+
+/**
+ * Every warning code, with what it means and the way out. docs/warnings.md is generated from this
+ * table; a warning's own message adds the bytes, seconds or ports of the case.
+ */
+export const warningCodes = {
+  SOCKET_TUNER_TOO_LATE: {
+    meaning:
+      'The option was set after the moment at which it has its full effect. The kernel accepts the call and says nothing.',
+    wayOut:
+      'Set it before bind, connect or listen: `RawSocket`, or on the server for connections to come.',
+  },
+  SOCKET_TUNER_LINGER_ON_LISTENER: {
+    meaning:
+      'SO_LINGER on a listening socket is copied to every connection that it accepts: each close of each of them is affected.',
+    wayOut: 'Use `tuneServer(server, {}, { closeMode })`, which decides close by close.',
+  },
+  SOCKET_TUNER_STEALS_ERROR: {
+    meaning:
+      "Reading SO_ERROR clears it: the pending error that Node would have emitted as 'error' is gone.",
+    wayOut: "Listen for 'error' on the socket.",
+  },
+  SOCKET_TUNER_RESET_DISCARDS: {
+    meaning:
+      'A reset threw away bytes that the peer had not acknowledged. The peer may see truncated data and then a clean end.',
+    wayOut: "Close with mode 'deliver', or wait for the peer's answer before resetting.",
+  },
+  SOCKET_TUNER_RESET_WITHOUT_TIMESTAMPS: {
+    meaning:
+      'A connection without TCP timestamps was reset: there is no TIME_WAIT and no PAWS, so a delayed segment of it can enter the next connection on the same ports.',
+    wayOut: "Enable net.ipv4.tcp_timestamps on both ends, or close with mode 'fin'.",
+  },
+  SOCKET_TUNER_DELIVER_FALLBACK: {
+    meaning:
+      "Mode 'deliver' was asked for and 'fin' was used: skipping TIME_WAIT is safe only where TCP timestamps were negotiated.",
+    wayOut:
+      'Enable net.ipv4.tcp_timestamps on both ends; or pass `requireTimestamps: false` and accept that a delayed segment may enter a later connection.',
+  },
+  SOCKET_TUNER_DELIVER_UNSUPPORTED: {
+    meaning: "Mode 'deliver' needs TCP_LINGER2, which this platform lacks: 'fin' was used.",
+    wayOut: "Use mode 'fin' there, and let the peer close first where TIME_WAIT hurts.",
+  },
+  SOCKET_TUNER_CLOSE_DEADLINE: {
+    meaning:
+      'The deadline of a close passed before all written bytes were in the kernel: the rest was thrown away.',
+    wayOut: 'Raise `timeoutMs`, or find out why the peer does not read.',
+  },
+  SOCKET_TUNER_DESTROY_DISCARDS: {
+    meaning: 'destroy() threw away bytes that had been written but were not in the kernel yet.',
+    wayOut: 'Call `destroySoon()`, or await `closeSocket()`.',
+  },
+  SOCKET_TUNER_LINGERING_DEADLINE: {
+    meaning: 'A lingering close ended at its deadline: the peer was still sending and is reset.',
+    wayOut:
+      'Raise `timeoutMs` and `idleTimeoutMs`, or accept that such a peer may lose the answer.',
+  },
+} as const
+
+export type WarningCode = keyof typeof warningCodes
+
+/** What `diagnostics_channel` subscribers of `socket-tuner:warning` get. */
+export interface SocketTunerWarning {
+  code: WarningCode
+  /** Tells one cause from another under the same code. */
+  reason: string
+  message: string
+}
+
+export interface Configuration {
+  /** What a hazard does: a process warning (once per code and reason), an error, or nothing. */
+  hazards: 'warn' | 'throw' | 'ignore'
+}
+
+const configuration: Configuration = { hazards: 'warn' }
+const warned = new Set<string>()
+const warnings = channel('socket-tuner:warning')
+
+/**
+ * Sets what this library does when it sees a hazard. Applies to the whole process (to the thread,
+ * in a worker).
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+ */
+export function configure(options: Partial<Configuration>): void {
+  checkObject('options', options)
+  const { hazards } = options
+  if (hazards === undefined) return
+  if (!isReaction(hazards)) {
+    throw new ArgumentValueError(
+      'options.hazards',
+      "must be one of: 'warn', 'throw', 'ignore'",
+      hazards,
+    )
+  }
+  configuration.hazards = hazards
+}
+
+function isReaction(value: unknown): value is Configuration['hazards'] {
+  return value === 'warn' || value === 'throw' || value === 'ignore'
+}
+
+/** Whether hazards are errors, so that a caller can look for them before it begins. */
+export function hazardsThrow(): boolean {
+  return configuration.hazards === 'throw'
+}
+
+/** Tells of a hazard; call it before the change, so that 'throw' leaves everything as it was. */
+export function hazard(code: WarningCode, reason: string, message: string): void {
+  if (hazardsThrow()) {
+    throw new SocketOptionError(`${message} (${code})`, {
+      code: 'ERR_SOCKET_TUNER_HAZARD',
+      warning: code,
+    })
+  }
+  announce(code, reason, message)
+}
+
+/** Tells of what has happened already or cannot be stopped: never throws. */
+export function announce(code: WarningCode, reason: string, message: string): void {
+  if (warnings.hasSubscribers)
+    warnings.publish({ code, reason, message } satisfies SocketTunerWarning)
+  if (configuration.hazards === 'ignore') return
+  const key = `${code} ${reason}`
+  if (warned.has(key)) return
+  warned.add(key)
+  process.emitWarning(message, {
+    type: 'SocketTunerWarning',
+    code,
+    detail: warningCodes[code].wayOut,
+  })
+}

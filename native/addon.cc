@@ -1,0 +1,18 @@
+#include "batch.h"
+#include "constants.h"
+#include "queues.h"
+#include "socket.h"
+#include "sockopt.h"
+#include "tcp_info.h"
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  socket_tuner::ExportConstants(env, exports);
+  socket_tuner::ExportSockopt(env, exports);
+  socket_tuner::ExportBatch(env, exports);
+  socket_tuner::ExportSocket(env, exports);
+  socket_tuner::ExportQueues(env, exports);
+  socket_tuner::ExportTcpInfo(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(socket_tuner, Init)

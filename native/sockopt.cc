@@ -1,0 +1,87 @@
+#include "sockopt.h"
+
+#include "args.h"
+#include "sockopt_call.h"
+
+namespace socket_tuner {
+namespace {
+
+// An integer option may hold any 32-bit number, negative ones too, so a failure is told apart by
+// lying below all of them: kFailed - errno.
+constexpr double kFailed = -4294967296.0;
+
+struct Option {
+  int fd;
+  int level;
+  int name;
+};
+
+bool ReadOption(const Napi::CallbackInfo& info, Option* out) {
+  return ReadFd(info, 0, &out->fd) && ReadInt(info, 1, &out->level) &&
+         ReadInt(info, 2, &out->name);
+}
+
+// getInt(fd, level, name): int32, or kFailed - errno
+Napi::Value GetInt(const Napi::CallbackInfo& info) {
+  Option option;
+  if (!ReadOption(info, &option)) return Napi::Number::New(info.Env(), kFailed - EINVAL);
+  int value = 0;
+  const int error = GetRawInt(option.fd, option.level, option.name, &value);
+  return Napi::Number::New(info.Env(), error < 0 ? kFailed + error : value);
+}
+
+// setInt(fd, level, name, value): 0 or -errno
+Napi::Value SetInt(const Napi::CallbackInfo& info) {
+  Option option;
+  int value = 0;
+  if (!ReadOption(info, &option) || !ReadInt(info, 3, &value)) return BadArgument(info);
+  return Napi::Number::New(info.Env(),
+                           SetRaw(option.fd, option.level, option.name, &value, sizeof(value)));
+}
+
+// getBytes(fd, level, name, out): length written to the front of `out`, or -errno
+Napi::Value GetBytes(const Napi::CallbackInfo& info) {
+  Option option;
+  Bytes out;
+  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &out) || out.length > kMaxOptionBytes) {
+    return BadArgument(info);
+  }
+  return Napi::Number::New(
+      info.Env(), GetRaw(option.fd, option.level, option.name, out.data, out.length));
+}
+
+// setBytes(fd, level, name, value): 0 or -errno
+Napi::Value SetBytes(const Napi::CallbackInfo& info) {
+  Option option;
+  Bytes value;
+  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &value) ||
+      value.length > kMaxOptionBytes) {
+    return BadArgument(info);
+  }
+  return Napi::Number::New(
+      info.Env(), SetRaw(option.fd, option.level, option.name, value.data, value.length));
+}
+
+// setProgram(fd, level, name, instructions): 0 or -errno
+Napi::Value SetProgramBytes(const Napi::CallbackInfo& info) {
+  Option option;
+  Bytes value;
+  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &value) ||
+      value.length > kMaxOptionBytes) {
+    return BadArgument(info);
+  }
+  return Napi::Number::New(
+      info.Env(), SetProgram(option.fd, option.level, option.name, value.data, value.length));
+}
+
+}  // namespace
+
+void ExportSockopt(Napi::Env env, Napi::Object exports) {
+  exports.Set("getInt", Napi::Function::New<GetInt>(env, "getInt"));
+  exports.Set("setInt", Napi::Function::New<SetInt>(env, "setInt"));
+  exports.Set("getBytes", Napi::Function::New<GetBytes>(env, "getBytes"));
+  exports.Set("setBytes", Napi::Function::New<SetBytes>(env, "setBytes"));
+  exports.Set("setProgram", Napi::Function::New<SetProgramBytes>(env, "setProgram"));
+}
+
+}  // namespace socket_tuner
