@@ -6,6 +6,39 @@ export {
   type SocketOptionErrorFields,
   type SocketTunerErrorCode,
 } from './errors'
+export { queueSizes, type QueueSizes } from './observe/queue-sizes'
+export {
+  tcpInfo,
+  type CongestionState,
+  type NegotiatedOptions,
+  type TcpInfo,
+  type TcpState,
+} from './observe/tcp-info'
+export { getOption, setOption } from './options/access'
+export { describeOption, type OptionInfo } from './options/describe'
+export {
+  optionNames,
+  type OptionInput,
+  type OptionName,
+  type OptionValue,
+  type ReadableOption,
+  type Settings,
+  type WritableOption,
+} from './options/option'
+export { profiles } from './options/profiles'
+export type { OptionAccess, OptionKind, OptionLevel, OptionTiming, OptionUnit } from './options/row'
+export { tune, type OptionOutcome, type TuneReport } from './options/tune'
+export type {
+  BpfInstruction,
+  Credentials,
+  Linger,
+  LingerInput,
+  Md5Key,
+  MemoryInfo,
+  PortRange,
+  SocketAddress,
+  TransmitTime,
+} from './options/values'
 export type { DescriptorOwner, Target } from './target'
 export {
   configure,

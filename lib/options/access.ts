@@ -1,0 +1,94 @@
+import { intFailure, native } from '../binding'
+import { descriptorOf, type Target } from '../target'
+import { hazard } from '../warnings'
+import type { Codec } from './codec'
+import { absentOption, kernelFailure } from './failure'
+import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
+import {
+  isPresent,
+  readableOption,
+  writableOption,
+  type OptionInput,
+  type OptionValue,
+  type PresentOption,
+  type ReadableOption,
+  type WritableOption,
+} from './option'
+
+/**
+ * Sets one option, with one system call. An option whose moment can be past, and SO_LINGER, take
+ * one or two more to find out, and warn.
+ *
+ * @throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for a value that the option does not take;
+ *   ERR_SOCKET_TUNER_UNSUPPORTED, ERR_SOCKET_TUNER_WRONG_SOCKET; the errno's name when the kernel
+ *   refuses. Nothing is changed then.
+ */
+export function setOption<N extends WritableOption>(
+  target: Target,
+  name: N,
+  value: OptionInput<N>,
+): void {
+  const option = writableOption(name)
+  const encoded = option.codec.encode(name, option.row, value)
+  const fd = descriptorOf(target)
+  if (!isPresent(option)) throw absentOption(option)
+  if (option.guarded) guard(option, fd, encoded)
+  const result = write(option, fd, encoded)
+  if (result < 0) throw kernelFailure('setsockopt', option, fd, result, value)
+}
+
+/**
+ * Reads one option, with one system call.
+ *
+ * @throws ERR_SOCKET_TUNER_NOT_READABLE, ERR_SOCKET_TUNER_UNSUPPORTED, ERR_SOCKET_TUNER_WRONG_SOCKET;
+ *   the errno's name when the kernel refuses
+ */
+export function getOption<N extends ReadableOption>(target: Target, name: N): OptionValue<N> {
+  const option = readableOption(name)
+  const fd = descriptorOf(target)
+  if (!isPresent(option)) throw absentOption(option)
+  if (option.row.readHazard !== undefined) warnRead(option)
+  return read(option, fd) as OptionValue<N>
+}
+
+function guard(option: PresentOption, fd: number, encoded: number | Uint8Array): void {
+  if (option.row.when !== 'any') {
+    const late = lateness(option, phaseOf(fd))
+    if (late !== undefined) warnLate(option, late)
+  }
+  if (option.row.kind === 'linger') warnListenerLinger(option, fd, encoded as Uint8Array)
+}
+
+function warnRead({ name, row }: PresentOption): void {
+  if (name !== 'SO_ERROR') return
+  hazard('SOCKET_TUNER_STEALS_ERROR', name, `Reading ${name}: ${row.readHazard ?? ''}`)
+}
+
+function write(option: PresentOption, fd: number, encoded: number | Uint8Array): number {
+  const { level, number } = option
+  if (typeof encoded === 'number') return native.setInt(fd, level, number, encoded)
+  if (option.codec.carries === 'program') return native.setProgram(fd, level, number, encoded)
+  return native.setBytes(fd, level, number, encoded)
+}
+
+function read(option: PresentOption, fd: number): unknown {
+  const { codec, level, number } = option
+  if (codec.carries === 'int') {
+    const result = native.getInt(fd, level, number)
+    const errno = intFailure(result)
+    if (errno !== 0) throw kernelFailure('getsockopt', option, fd, errno)
+    return codec.decode(result)
+  }
+  return readBytes(option, codec, fd)
+}
+
+function readBytes(
+  option: PresentOption,
+  codec: Exclude<Codec, { carries: 'int' }>,
+  fd: number,
+): unknown {
+  const bytes = new Uint8Array(codec.capacity(option.row))
+  const length = native.getBytes(fd, option.level, option.number, bytes)
+  if (length < 0) throw kernelFailure('getsockopt', option, fd, length)
+  return codec.decode(bytes.subarray(0, length))
+}

@@ -1,0 +1,121 @@
+/** The error for a get or set that the kernel refused, said in full. */
+import { getSystemErrorName } from 'node:util'
+import { constants as os } from 'node:os'
+import { intFailure, native } from '../binding'
+import { SocketOptionError } from '../errors'
+import type { Option } from './option'
+
+const MPTCP = 262
+
+/** What kind of socket a descriptor is, as far as the kernel says. */
+interface SocketKind {
+  domain: number
+  type: number
+  protocol: number
+}
+
+/** The error for `syscall` on `option` that gave `errno` (negative). */
+export function kernelFailure(
+  syscall: 'getsockopt' | 'setsockopt',
+  option: Option,
+  fd: number,
+  errno: number,
+  value?: unknown,
+): SocketOptionError {
+  const { name, row } = option
+  const shown = row.secret === true ? undefined : value
+  const fields = { errno, syscall, option: name, level: row.level, fd, value: shown }
+  if (errno === -os.errno.ENOPROTOOPT || errno === -os.errno.EOPNOTSUPP) {
+    const mismatch = mismatchOf(option, fd)
+    if (mismatch !== undefined) {
+      return new SocketOptionError(mismatch, { ...fields, code: 'ERR_SOCKET_TUNER_WRONG_SOCKET' })
+    }
+    return new SocketOptionError(`${name} is not supported here: ${absence(option)}`, {
+      ...fields,
+      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    })
+  }
+  const code = getSystemErrorName(errno)
+  return new SocketOptionError(
+    `${syscall} ${name} on fd ${String(fd)}: ${code}${hint(option, errno)}`,
+    {
+      ...fields,
+      code,
+    },
+  )
+}
+
+/** The error for an option that this platform has no number for. */
+export function absentOption(option: Option): SocketOptionError {
+  return new SocketOptionError(`${option.name} is not supported here: ${absence(option)}`, {
+    code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    option: option.name,
+    level: option.row.level,
+  })
+}
+
+/** Why an option is missing. */
+export function absence({ number, row }: Option): string {
+  if (number === undefined) return `${process.platform} has no such option`
+  if (row.since !== undefined) return `this kernel does not have it; Linux has since ${row.since}`
+  return 'this kernel does not have it, or not for this kind of socket'
+}
+
+/** Says how option and socket do not fit; undefined when they do, or when the kernel does not tell. */
+export function mismatchOf({ name, row }: Option, fd: number): string | undefined {
+  const kind = socketKindOf(fd)
+  if (kind === undefined) return undefined
+  const { AF_INET, AF_INET6, IPPROTO_TCP } = native.constants
+  const internet = kind.domain === AF_INET || kind.domain === AF_INET6
+  const tcp = internet && (kind.protocol === IPPROTO_TCP || kind.protocol === MPTCP)
+  const fits =
+    row.level === 'SOL_SOCKET' ||
+    (row.level === 'IPPROTO_TCP' && tcp && !(kind.protocol === MPTCP && row.notOnMptcp === true)) ||
+    (row.level === 'IPPROTO_IPV6' && kind.domain === AF_INET6) ||
+    (row.level === 'IPPROTO_IP' && internet)
+  if (fits) return undefined
+  return `${name} is an option of ${row.level}; fd ${String(fd)} is ${nameOf(kind)}`
+}
+
+function socketKindOf(fd: number): SocketKind | undefined {
+  const { SOL_SOCKET, SO_DOMAIN, SO_TYPE, SO_PROTOCOL } = native.constants
+  if (
+    SOL_SOCKET === undefined ||
+    SO_DOMAIN === undefined ||
+    SO_TYPE === undefined ||
+    SO_PROTOCOL === undefined
+  ) {
+    return undefined
+  }
+  const domain = native.getInt(fd, SOL_SOCKET, SO_DOMAIN)
+  const type = native.getInt(fd, SOL_SOCKET, SO_TYPE)
+  const protocol = native.getInt(fd, SOL_SOCKET, SO_PROTOCOL)
+  if (intFailure(domain) !== 0 || intFailure(type) !== 0 || intFailure(protocol) !== 0)
+    return undefined
+  return { domain, type, protocol }
+}
+
+function nameOf({ domain, type, protocol }: SocketKind): string {
+  const { AF_UNIX, AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, IPPROTO_TCP } = native.constants
+  if (domain === AF_UNIX) return 'a unix-domain socket'
+  const family = domain === AF_INET ? 'an IPv4' : domain === AF_INET6 ? 'an IPv6' : undefined
+  if (family === undefined) return `a socket of address family ${String(domain)}`
+  if (protocol === MPTCP) return `${family} MPTCP socket`
+  if (type === SOCK_STREAM && protocol === IPPROTO_TCP) return `${family} TCP socket`
+  if (type === SOCK_DGRAM) return `${family} UDP socket`
+  return `${family} socket of protocol ${String(protocol)}`
+}
+
+function hint({ row }: Option, errno: number): string {
+  switch (-errno) {
+    case os.errno.EPERM:
+    case os.errno.EACCES:
+      return row.privilege === undefined ? ': not permitted' : `: needs ${row.privilege}`
+    case os.errno.EBADF:
+      return ': the descriptor is not open'
+    case os.errno.ENOTSOCK:
+      return ': the descriptor is not a socket'
+    default:
+      return row.refused === undefined ? '' : `: ${row.refused}`
+  }
+}
