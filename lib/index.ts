@@ -1,3 +1,8 @@
+export { closeSocket, type CloseSocketOptions } from './close/close-socket'
+export type { CloseModeOptions } from './close/options'
+export type { CloseMode, CloseReport, TimeWait } from './close/report'
+export { setCloseMode } from './close/set-close-mode'
+export type { CloseCounters } from './close/server-policy'
 export {
   ArgumentRangeError,
   ArgumentTypeError,

@@ -1,0 +1,34 @@
+/** What a socket still holds at the moment of its close. */
+import type * as net from 'node:net'
+import { native } from '../binding'
+import type { ConnectionState } from '../observe/tcp-info'
+import { handleOf, transportHandleOf } from '../target'
+
+/**
+ * Bytes that were written to the stream and are not in the kernel: what the stream buffers, and
+ * what libuv could not write yet. A write's callback comes only when both are 0.
+ */
+export function bytesNotInKernel(socket: net.Socket): number {
+  const handle = handleOf(socket)
+  if (handle === undefined) return socket.writableLength
+  const dispatched = handle.bytesWritten ?? 0
+  return (
+    Math.max(0, socket.bytesWritten - dispatched) + (transportHandleOf(socket)?.writeQueueSize ?? 0)
+  )
+}
+
+/**
+ * Reads and throws away what the kernel has received and the program has not: close() with unread
+ * input sends a RST and drops the send queue (RFC 2525 section 2.17; RFC 9293 section 3.6).
+ *
+ * Costs no system call where the kernel's count of received bytes equals libuv's count of read ones.
+ */
+export function discardUnread(
+  fd: number,
+  socket: net.Socket,
+  { bytesReceived }: Pick<ConnectionState, 'bytesReceived'>,
+): number {
+  const read = transportHandleOf(socket)?.bytesRead
+  if (bytesReceived !== undefined && read !== undefined && bytesReceived <= read) return 0
+  return Math.max(0, native.discardInput(fd))
+}

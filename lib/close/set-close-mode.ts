@@ -1,0 +1,81 @@
+import type * as net from 'node:net'
+import { native } from '../binding'
+import { ArgumentValueError } from '../errors'
+import { connectionState } from '../observe/tcp-info'
+import { setOption } from '../options/access'
+import {
+  descriptorOf,
+  isHttp2Session,
+  isServer,
+  isStreamSocket,
+  transportHandleOf,
+  type Target,
+} from '../target'
+import { hazard } from '../warnings'
+import { policyOptions, type CloseModeOptions } from './options'
+import { attachPolicy, detachPolicy, policyOf, type PolicyOptions } from './policy'
+import type { CloseMode } from './report'
+import { setServerPolicy } from './server-policy'
+
+/**
+ * Sets what destroy() and destroySoon() of a socket, or of every connection that a server accepts,
+ * do from now on, also when a framework calls them. `end()` stays the half-close that it is. `fin`
+ * lets the socket close as Node does.
+ *
+ * With `deliver` the last system call before close() finds out whether timestamps were negotiated
+ * and whether there is unread input; `requireTimestamps: false` saves it. On a descriptor number
+ * the mode is a kernel option that acts whoever closes it: `lingering` is not to be had there.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; what `setOption` throws
+ */
+export function setCloseMode(target: Target, mode: CloseMode, options?: CloseModeOptions): void {
+  const checked = policyOptions(mode, options)
+  if (isServer(target)) {
+    setServerPolicy(target, checked)
+    return
+  }
+  if (isHttp2Session(target)) {
+    descriptorOf(target)
+    setSocketPolicy(target.socket, checked)
+    return
+  }
+  if (isStreamSocket(target)) {
+    if (target.destroyed) descriptorOf(target)
+    setSocketPolicy(target, checked)
+    return
+  }
+  setKernelPolicy(descriptorOf(target), checked)
+}
+
+function setSocketPolicy(socket: net.Socket, options: PolicyOptions): void {
+  const { armed = false, closed } = policyOf(socket) ?? {}
+  if (options.mode !== 'fin') {
+    attachPolicy({ ...options, socket, armed, awaited: false, closed })
+    return
+  }
+  const fd = transportHandleOf(socket)?.fd ?? -1
+  if (armed && fd >= 0) setOption(fd, 'TCP_LINGER2', 0)
+  detachPolicy(socket)
+}
+
+function setKernelPolicy(fd: number, { mode, requireTimestamps }: PolicyOptions): void {
+  if (mode === 'lingering') {
+    throw new ArgumentValueError('mode', 'needs a net.Socket, not a descriptor, to be', mode)
+  }
+  setOption(fd, 'SO_LINGER', { enabled: mode === 'reset', seconds: 0 })
+  if (native.constants.TCP_LINGER2 === undefined && mode !== 'deliver') return
+  setOption(fd, 'TCP_LINGER2', mode === 'deliver' && !unprotected(fd, requireTimestamps) ? -1 : 0)
+}
+
+/** Whether the connection is one that must have its TIME_WAIT. */
+function unprotected(fd: number, requireTimestamps: boolean): boolean {
+  if (!requireTimestamps) return false
+  const { state, timestamps } = connectionState(fd)
+  if (state !== 'ESTABLISHED' || timestamps) return false
+  hazard(
+    'SOCKET_TUNER_DELIVER_FALLBACK',
+    'timestamps',
+    `fd ${String(fd)} will close with 'fin' in place of 'deliver': the connection has no TCP timestamps`,
+  )
+  return true
+}
