@@ -11,6 +11,12 @@ export {
   type SocketOptionErrorFields,
   type SocketTunerErrorCode,
 } from './errors'
+export {
+  tuneServer,
+  type ServerCounters,
+  type ServerTuning,
+  type TuneServerOptions,
+} from './listen/tune-server'
 export { queueSizes, type QueueSizes } from './observe/queue-sizes'
 export {
   tcpInfo,

@@ -1,0 +1,183 @@
+import type * as net from 'node:net'
+import { native } from '../binding'
+import { policyOptions, type CloseModeOptions } from '../close/options'
+import type { CloseMode } from '../close/report'
+import { setServerPolicy, type CloseCounters, type ServerPolicy } from '../close/server-policy'
+import { ArgumentTypeError, checkObject } from '../errors'
+import { tcpInfo } from '../observe/tcp-info'
+import type { Settings } from '../options/option'
+import {
+  applySettings,
+  prepareSettings,
+  type KnownSettings,
+  type PreparedSettings,
+  type TuneReport,
+} from '../options/tune'
+import { descriptorOf, handleOf, isServer } from '../target'
+
+export interface TuneServerOptions extends CloseModeOptions {
+  /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. */
+  closeMode?: CloseMode | undefined
+}
+
+/** What happened to the connections of a tuned server. */
+export interface ServerCounters extends CloseCounters {
+  /** Connections that options were set on one by one. */
+  tuned: number
+  /** Of them, those that were gone or refused an option. */
+  notTuned: number
+}
+
+/** The tuning of one server, in force until stop(). */
+export interface ServerTuning<S extends Settings = Settings> {
+  /** What came of the settings on the listening socket; undefined until it listens. */
+  readonly report: Partial<TuneReport<S>> | undefined
+  /** The same when it is there; rejects with what `tune()` throws. */
+  readonly applied: Promise<Partial<TuneReport<S>>>
+  /** The settings that accepted sockets do not inherit, and that are set on each of them. */
+  readonly perConnection: readonly string[]
+  readonly counters: ServerCounters
+  /** Leaves connections accepted from now on as Node makes them. Options on the listening socket stay. */
+  stop(): void
+}
+
+/**
+ * Tunes a server and every connection that it accepts. What accepted sockets inherit is set once, on
+ * the listening socket; only the rest is set on each connection. May be called before `listen()`:
+ * values are checked at once and applied on 'listening'.
+ *
+ * With `closeMode: 'deliver'` a close costs one more system call, which finds out whether it is safe;
+ * with `requireTimestamps: false` none. In a cluster worker the listening socket is out of reach: a
+ * close mode works there, at two calls, and settings are ERR_SOCKET_TUNER_SHARED_HANDLE.
+ *
+ * @throws what `tune()` throws; when the server does not listen yet, `applied` rejects in its place
+ */
+export function tuneServer<const S extends Settings>(
+  server: net.Server,
+  settings: S & KnownSettings<S>,
+  options: TuneServerOptions = {},
+): ServerTuning<S> {
+  if (!isServer(server)) {
+    throw new ArgumentTypeError(
+      'server',
+      'an instance of net.Server, http.Server, https.Server or tls.Server',
+      server,
+    )
+  }
+  const prepared = prepareSettings(settings)
+  checkObject('options', options)
+  const { closeMode } = options
+  const policy = closeMode === undefined ? undefined : policyOptions(closeMode, options)
+  const tuning = new Tuning<S>(server, prepared)
+  tuning.policy = policy === undefined ? undefined : setServerPolicy(server, policy)
+  return tuning
+}
+
+class Tuning<S extends Settings> implements ServerTuning<S> {
+  report: Partial<TuneReport<S>> | undefined
+  readonly applied: Promise<Partial<TuneReport<S>>>
+  policy: ServerPolicy | undefined
+  readonly #server: net.Server
+  readonly #onListener: PreparedSettings
+  readonly #onConnection: PreparedSettings
+  readonly #all: PreparedSettings
+  #tuned = 0
+  #notTuned = 0
+  /** Connections whose handshake was complete before the listening socket was tuned. */
+  #older = 0
+
+  constructor(server: net.Server, all: PreparedSettings) {
+    this.#server = server
+    this.#all = all
+    this.#onListener = part(all, false)
+    this.#onConnection = part(all, true)
+    this.applied = this.#start()
+  }
+
+  get perConnection(): readonly string[] {
+    return this.#onConnection.operations.map(({ option }) => option.name)
+  }
+
+  get counters(): ServerCounters {
+    const { closes, fallbacks, discardedBytes, unreadBytes } = this.policy?.counters ?? noCloses()
+    return {
+      closes,
+      fallbacks,
+      discardedBytes,
+      unreadBytes,
+      tuned: this.#tuned,
+      notTuned: this.#notTuned,
+    }
+  }
+
+  stop(): void {
+    this.policy?.stop()
+    this.#server.off('connection', this.#connection)
+  }
+
+  #start(): Promise<Partial<TuneReport<S>>> {
+    if (handleOf(this.#server) !== undefined) return Promise.resolve(this.#apply())
+    const listening = new Promise<void>((resolve) => {
+      this.#server.prependOnceListener('listening', resolve)
+    })
+    return listening.then(() => this.#apply())
+  }
+
+  #apply(): Partial<TuneReport<S>> {
+    const nothing = this.#all.operations.length + this.#all.missing.length === 0
+    if (nothing) return (this.report = {})
+    const fd = descriptorOf(this.#server)
+    this.report = applySettings(fd, this.#onListener)
+    this.#older = this.#onListener.operations.length === 0 ? 0 : waiting(fd)
+    if (this.#older > 0 || this.#onConnection.operations.length > 0) {
+      this.#server.prependListener('connection', this.#connection)
+    }
+    return this.report
+  }
+
+  readonly #connection = (socket: net.Socket): void => {
+    const settings = this.#older > 0 ? this.#all : this.#onConnection
+    if (this.#older > 0) this.#older--
+    const fd = handleOf(socket)?.fd ?? -1
+    if (fd >= 0 && settings.operations.length > 0) this.#tune(fd, settings)
+    if (this.#older === 0 && this.#onConnection.operations.length === 0) {
+      this.#server.off('connection', this.#connection)
+    }
+  }
+
+  #tune(fd: number, settings: PreparedSettings): void {
+    try {
+      applySettings(fd, settings)
+      this.#tuned++
+    } catch {
+      // The peer may have reset the connection by now; the server's own handlers will hear of it.
+      this.#notTuned++
+    }
+  }
+}
+
+/** Connections that are complete and not accepted yet. They were made before the tuning. */
+function waiting(fd: number): number {
+  return native.localPort(fd) < 0 ? 0 : (tcpInfo(fd).unacked ?? 0)
+}
+
+/** Of the settings those that go on each connection, or those that go on the listening socket. */
+function part(all: PreparedSettings, perConnection: boolean): PreparedSettings {
+  const { settings, operations, missing } = all
+  return {
+    settings,
+    operations: operations.filter(
+      ({ option: { row } }) => (row.inherited === false && row.when === 'any') === perConnection,
+    ),
+    missing: perConnection ? [] : missing,
+  }
+}
+
+function noCloses(): CloseCounters {
+  return {
+    closes: { fin: 0, deliver: 0, lingering: 0, reset: 0 },
+    fallbacks: 0,
+    discardedBytes: 0,
+    unreadBytes: 0,
+  }
+}
