@@ -1,9 +1,12 @@
 import { native } from '../binding'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
-import type { ClosePolicy } from './policy'
-import { bytesNotInKernel, discardUnread } from './pending'
-import { timeWaitOf, type CloseOutcome } from './report'
+import { finish } from './fin'
+import { bytesNotInKernel, discardUnread, isAcknowledged } from './pending'
+import type { ClosePolicy, Done } from './policy'
+import { timeWaitOf } from './report'
+import { takeOver } from './take-over'
+import { awaitsTickets } from './tls'
 
 const FORGET_WHEN_ACKNOWLEDGED = -1
 const SYSCTL_DEFAULT = 0
@@ -16,29 +19,37 @@ const SYSCTL_DEFAULT = 0
  * One system call tells all that has to be known: whether timestamps protect the next connection
  * on these ports, whether there is unread input, and who closed first.
  */
-export function closeAndForget(policy: ClosePolicy, fd: number): CloseOutcome {
+export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): void {
   const { socket } = policy
+  const mode = 'deliver'
   const discardedBytes = bytesNotInKernel(socket)
   if (policy.armed && !policy.requireTimestamps && isReading(socket)) {
-    return {
-      mode: 'deliver',
-      discardedBytes,
-      unreadBytes: 0,
-      timeWait: socket.readableEnded ? 'peer' : 'avoided',
-    }
+    const timeWait = socket.readableEnded ? 'peer' : 'avoided'
+    done({ mode, discardedBytes, unreadBytes: 0, timeWait })
+    return
   }
   const connection = connectionState(fd)
-  const unreadBytes = discardUnread(fd, socket, connection)
   const fallback = arm(policy, fd, connection)
-  return fallback === undefined
-    ? { mode: 'deliver', discardedBytes, unreadBytes, timeWait: timeWaitOf(connection.state, true) }
-    : {
-        mode: 'fin',
-        fallback,
-        discardedBytes,
-        unreadBytes,
-        timeWait: timeWaitOf(connection.state, false),
-      }
+  if (fallback !== undefined) {
+    finish(policy, fd, connection, done, fallback)
+    return
+  }
+  const unreadBytes = discardUnread(fd, socket, connection)
+  const outcome = {
+    mode,
+    discardedBytes,
+    unreadBytes,
+    timeWait: timeWaitOf(connection.state, true),
+  } as const
+  if (awaitsTickets(socket) && !isAcknowledged(fd)) {
+    const copy = takeOver(fd, policy, { condition: isAcknowledged }, (rest) => {
+      // The peer may answer the close_notify by closing: then TIME_WAIT is its own.
+      const timeWait = rest.peerFinished ? 'peer' : outcome.timeWait
+      done({ ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes })
+    })
+    if (copy >= 0) return
+  }
+  done(outcome)
 }
 
 /** Whether libuv reads whatever comes in, so that input left in the kernel is not to be expected. */

@@ -17,6 +17,11 @@ export function bytesNotInKernel(socket: net.Socket): number {
   )
 }
 
+/** Whether the peer's kernel has everything that this one was given, the FIN included. */
+export function isAcknowledged(fd: number): boolean {
+  return native.unacknowledgedBytes(fd) <= 0
+}
+
 /**
  * Reads and throws away what the kernel has received and the program has not: close() with unread
  * input sends a RST and drops the send queue (RFC 2525 section 2.17; RFC 9293 section 3.6).

@@ -15,6 +15,7 @@ import { closeLingering } from './lingering'
 import { bytesNotInKernel } from './pending'
 import type { CloseMode, CloseOutcome } from './report'
 import { closeWithReset } from './reset'
+import { isTls } from './tls'
 
 /** What of a policy the caller chooses. */
 export interface PolicyOptions {
@@ -37,8 +38,20 @@ export interface ClosePolicy extends PolicyOptions {
   /** The program waits for this close, so lost bytes are told in its report and not by a warning. */
   awaited: boolean
   /** Told once, when the connection is closed; for a lingering close that is later than 'close'. */
-  closed?: ((outcome: CloseOutcome) => void) | undefined
+  closed?: Done | undefined
 }
+
+/** Told of a close when it is complete. */
+export type Done = (outcome: CloseOutcome) => void
+
+/** Each makes the last system calls before close(2) of a connected socket. */
+const closers: Readonly<Record<CloseMode, (policy: ClosePolicy, fd: number, done: Done) => void>> =
+  {
+    fin: closeWithFin,
+    deliver: closeAndForget,
+    lingering: closeLingering,
+    reset: closeWithReset,
+  }
 
 type Destroy = (error: Error | null, callback: (error: Error | null) => void) => void
 type Final = (this: unknown, callback: (error?: Error | null) => void) => void
@@ -119,7 +132,7 @@ function byNodesOwnReset({ socket, closed }: ClosePolicy): void {
 
 function beforeClose(policy: ClosePolicy, error: Error | null): void {
   const { socket, closed } = policy
-  const done = (outcome: CloseOutcome): void => {
+  const done: Done = (outcome) => {
     if (!policy.awaited && outcome.discardedBytes > 0 && outcome.mode !== 'reset')
       tellDiscarded(outcome)
     closed?.(outcome)
@@ -135,19 +148,7 @@ function beforeClose(policy: ClosePolicy, error: Error | null): void {
     })
     return
   }
-  switch (policy.mode) {
-    case 'fin':
-      done(closeWithFin(policy, fd))
-      return
-    case 'deliver':
-      done(closeAndForget(policy, fd))
-      return
-    case 'reset':
-      done(closeWithReset(policy, fd))
-      return
-    case 'lingering':
-      closeLingering(policy, fd, done)
-  }
+  closers[policy.mode](policy, fd, done)
 }
 
 function tellDiscarded({ discardedBytes }: CloseOutcome): void {
@@ -187,10 +188,6 @@ function withoutShutdown(socket: Internals, { mode, closeNotify }: ClosePolicy):
     if (notify) final.call(this, ignore)
     callback()
   }
-}
-
-function isTls(socket: object): boolean {
-  return (socket as { encrypted?: boolean }).encrypted === true
 }
 
 function ignore(): void {

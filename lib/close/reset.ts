@@ -2,7 +2,7 @@ import { native } from '../binding'
 import { words } from '../options/codec'
 import { connectionState, type TcpState } from '../observe/tcp-info'
 import { announce } from '../warnings'
-import type { ClosePolicy } from './policy'
+import type { ClosePolicy, Done } from './policy'
 import { bytesNotInKernel } from './pending'
 import { timeWaitOf, type CloseOutcome } from './report'
 
@@ -12,7 +12,7 @@ const ON_AT_ONCE = words(1, 0)
  * Makes close() send a RST (SO_LINGER with 0 s) and counts what it throws away. The kernel does so
  * also while a shutdown is under way, where libuv's own reset refuses.
  */
-export function closeWithReset({ socket }: ClosePolicy, fd: number): CloseOutcome {
+export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done): void {
   const { state, timestamps } = connectionState(fd)
   const { constants } = native
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
@@ -40,9 +40,11 @@ export function closeWithReset({ socket }: ClosePolicy, fd: number): CloseOutcom
     unreadBytes,
     timeWait: afterReset(state),
   }
-  return error < 0
-    ? { ...outcome, mode: 'fin', fallback: `SO_LINGER was refused (errno ${String(-error)})` }
-    : outcome
+  done(
+    error < 0
+      ? { ...outcome, mode: 'fin', fallback: `SO_LINGER was refused (errno ${String(-error)})` }
+      : outcome,
+  )
 }
 
 /** The FIN takes a sequence number and so counts as one unacknowledged byte. */

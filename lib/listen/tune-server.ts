@@ -163,9 +163,8 @@ function waiting(fd: number): number {
 
 /** Of the settings those that go on each connection, or those that go on the listening socket. */
 function part(all: PreparedSettings, perConnection: boolean): PreparedSettings {
-  const { settings, operations, missing } = all
+  const { operations, missing } = all
   return {
-    settings,
     operations: operations.filter(
       ({ option: { row } }) => (row.inherited === false && row.when === 'any') === perConnection,
     ),

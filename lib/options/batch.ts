@@ -2,25 +2,26 @@
 import { native } from '../binding'
 import type { PresentOption } from './option'
 
-/** One option to be set, and what came of it. */
+/** One option to be set. */
 export interface Operation {
   readonly option: PresentOption
   readonly encoded: number | Uint8Array
-  /** Read its old value first: something after it may fail. */
+  /** The value as the caller gave it. */
+  readonly requested: unknown
+  /** Read its old value first: something after it may be refused. */
   save: boolean
+  /** Where it stands in the program of the present run. */
+  row: number
 }
 
-/** What came of one operation. */
-export interface OperationResult {
-  /** 0, or the negated errno of an option that the kernel does not have. */
-  readonly status: number
-  /** What was read back, decoded; undefined when the option cannot be read. */
-  readonly value: unknown
+/** The operation at which a run failed; what went before it has been put back. */
+export interface BatchFailure {
+  readonly operation: Operation
+  /** The errno, negated. */
+  readonly errno: number
+  /** Options that were set and could not be put back. */
+  readonly notRestored: readonly string[]
 }
-
-export type BatchResult =
-  | { readonly failed: undefined; readonly results: readonly OperationResult[] }
-  | { readonly failed: number; readonly errno: number; readonly notRestored: readonly string[] }
 
 // The slots of one operation, as in native/batch.cc.
 const LEVEL = 0
@@ -44,50 +45,98 @@ const PROGRAM = 16
 const HALVE = 32
 const UNSET = 64
 
-const carriage = { int: 0, bytes: BYTES, program: PROGRAM } as const
+const NO_COMPANIONS: readonly PresentOption[] = []
 
-const NO_DATA = new Uint8Array(0)
-
-// Kept between calls, so that tuning sockets one after the other allocates none of it again.
+// Kept between calls, so that tuning sockets one after the other allocates nothing here.
 let program = new Int32Array(32 * SLOTS)
+let data = new Uint8Array(0)
 
 /**
- * Runs the operations in order, each of which may bring companions: options that the kernel changes
- * along with it, saved so that they can be put back too.
+ * Runs the operations in order. One that may have to be put back brings its companions: options that
+ * the kernel changes along with it, saved too. Results are read with {@link statusOf} and
+ * {@link valueOf} before the next run.
  */
 export function runBatch(
   fd: number,
   operations: readonly Operation[],
   companionsOf: (option: PresentOption) => readonly PresentOption[],
-): BatchResult {
-  const layout = new Layout(operations)
-  const rows: number[] = []
-  let count = 0
+): BatchFailure | undefined {
+  let row = 0
+  let end = 0
   for (const operation of operations) {
-    if (operation.save) {
-      for (const companion of companionsOf(operation.option)) layout.putSaved(count++, companion)
-    }
-    rows.push(count)
-    layout.put(count++, operation)
+    const companions = operation.save ? companionsOf(operation.option) : NO_COMPANIONS
+    reserve(row + companions.length + 1)
+    for (const companion of companions) putHeader(row++, companion, SAVE)
+    operation.row = row++
+    end = put(operation, end)
   }
-  const failed = native.applyBatch(fd, program, layout.data, count)
-  if (failed < 0)
-    return {
-      failed: undefined,
-      results: operations.map((operation, index) => layout.result(at(rows, index), operation)),
-    }
-  const index = rows.indexOf(failed)
-  return {
-    failed: index,
-    errno: slot(failed, STATUS),
-    notRestored: operations
-      .slice(0, index)
-      .filter(
-        ({ option }, before) =>
-          slot(at(rows, before), RESTORED) < 0 && !restoredByCompanions(option),
-      )
-      .map(({ option }) => option.name),
+  const failed = native.applyBatch(fd, program, data, row)
+  return failed < 0 ? undefined : failureAt(failed, operations)
+}
+
+/** 0, or the negated errno of an option that the kernel does not have. */
+export function statusOf({ row }: Operation): number {
+  return slot(row, STATUS)
+}
+
+/** What was read back, decoded; undefined for an option that cannot be read. */
+export function valueOf({ row, option }: Operation): unknown {
+  const length = slot(row, READ_STATUS)
+  if (!option.readable || length < 0) return undefined
+  const { codec } = option
+  if (codec.carries === 'int') return codec.decode(slot(row, READ_VALUE))
+  const out = slot(row, OUT)
+  return codec.decode(data.subarray(out, out + length))
+}
+
+/** Writes an operation; returns where its bytes end. */
+function put({ row, option, encoded, save }: Operation, end: number): number {
+  const base = putHeader(
+    row,
+    option,
+    SET | (save ? SAVE : 0) | (option.readable ? READ_BACK : 0) | carriage(option),
+  )
+  if (typeof encoded === 'number') {
+    program[base + VALUE] = encoded
+    return end
   }
+  const { codec } = option
+  const capacity = codec.carries === 'int' || !option.readable ? 0 : codec.capacity(option.row)
+  reserveBytes(end + encoded.length + capacity)
+  data.set(encoded, end)
+  program[base + VALUE] = end
+  program[base + LENGTH] = encoded.length
+  program[base + OUT] = end + encoded.length
+  program[base + OUT_CAPACITY] = capacity
+  return end + encoded.length + capacity
+}
+
+function putHeader(row: number, option: PresentOption, flags: number): number {
+  const base = row * SLOTS
+  const { doubled, unset } = option.row
+  program[base + LEVEL] = option.level
+  program[base + NAME] = option.number
+  program[base + FLAGS] = flags | (doubled === true ? HALVE : 0) | (unset === undefined ? 0 : UNSET)
+  program[base + VALUE] = 0
+  program[base + LENGTH] = unset === undefined ? 0 : unset[0]
+  program[base + OUT] = unset === undefined ? 0 : unset[1]
+  program[base + OUT_CAPACITY] = 0
+  return base
+}
+
+function carriage({ codec }: PresentOption): number {
+  return codec.carries === 'int' ? 0 : codec.carries === 'bytes' ? BYTES : PROGRAM
+}
+
+function failureAt(failed: number, operations: readonly Operation[]): BatchFailure {
+  const index = operations.findIndex(({ row }) => row === failed)
+  const operation = operations[index]
+  if (operation === undefined) throw new RangeError(`No operation is at ${String(failed)}`)
+  const notRestored = operations
+    .slice(0, index)
+    .filter((earlier) => slot(earlier.row, RESTORED) < 0 && !restoredByCompanions(earlier.option))
+    .map(({ option }) => option.name)
+  return { operation, errno: slot(failed, STATUS), notRestored }
 }
 
 /** An option that cannot be read, as SO_RCVBUFFORCE, is put back by what it changes. */
@@ -95,80 +144,20 @@ function restoredByCompanions({ readable, row }: PresentOption): boolean {
   return !readable && row.alsoChanges !== undefined
 }
 
-/** Where each operation's bytes lie beside the program. */
-class Layout {
-  readonly data: Uint8Array
-  #end = 0
-
-  constructor(operations: readonly Operation[]) {
-    let size = 0
-    let slots = 0
-    for (const { option, encoded } of operations) {
-      slots += 1 + (option.row.alsoChanges?.length ?? 0)
-      if (typeof encoded !== 'number') size += encoded.length + capacityOf(option)
-    }
-    if (program.length < slots * SLOTS) program = new Int32Array(slots * SLOTS)
-    this.data = size === 0 ? NO_DATA : new Uint8Array(size)
-  }
-
-  put(row: number, { option, encoded, save }: Operation): void {
-    const base = this.#header(
-      row,
-      option,
-      SET | (save ? SAVE : 0) | (option.readable ? READ_BACK : 0) | carriage[option.codec.carries],
-    )
-    if (typeof encoded === 'number') {
-      program[base + VALUE] = encoded
-      return
-    }
-    this.data.set(encoded, this.#end)
-    program[base + VALUE] = this.#end
-    program[base + LENGTH] = encoded.length
-    program[base + OUT] = this.#end + encoded.length
-    program[base + OUT_CAPACITY] = capacityOf(option)
-    this.#end += encoded.length + capacityOf(option)
-  }
-
-  putSaved(row: number, option: PresentOption): void {
-    this.#header(row, option, SAVE)
-  }
-
-  result(row: number, { option }: Operation): OperationResult {
-    const status = slot(row, STATUS)
-    const length = slot(row, READ_STATUS)
-    if (status < 0 || !option.readable || length < 0) return { status, value: undefined }
-    const { codec } = option
-    if (codec.carries === 'int') return { status, value: codec.decode(slot(row, READ_VALUE)) }
-    const out = slot(row, OUT)
-    return { status, value: codec.decode(this.data.subarray(out, out + length)) }
-  }
-
-  #header(
-    row: number,
-    { level, number, row: { doubled, unset } }: PresentOption,
-    flags: number,
-  ): number {
-    const base = row * SLOTS
-    program[base + LEVEL] = level
-    program[base + NAME] = number
-    program[base + FLAGS] =
-      flags | (doubled === true ? HALVE : 0) | (unset === undefined ? 0 : UNSET)
-    program[base + VALUE] = 0
-    program[base + LENGTH] = unset?.[0] ?? 0
-    program[base + OUT] = unset?.[1] ?? 0
-    program[base + OUT_CAPACITY] = 0
-    return base
-  }
-}
-
-function capacityOf({ codec, row, readable }: PresentOption): number {
-  return codec.carries === 'int' || !readable ? 0 : codec.capacity(row)
-}
-
 function slot(row: number, index: number): number {
   return program[row * SLOTS + index] ?? 0
 }
 
-function at(rows: readonly number[], index: number): number {
-  return rows[index] ?? 0
+function reserve(rows: number): void {
+  if (program.length >= rows * SLOTS) return
+  const larger = new Int32Array(2 * rows * SLOTS)
+  larger.set(program)
+  program = larger
+}
+
+function reserveBytes(length: number): void {
+  if (data.length >= length) return
+  const larger = new Uint8Array(Math.max(1024, 2 * length))
+  larger.set(data)
+  data = larger
 }

@@ -41,6 +41,8 @@ export interface Option {
   readonly writable: boolean
   /** Setting it is never without a second look: see hazards.ts. */
   readonly guarded: boolean
+  /** The kernel may refuse a value that passed validation. */
+  readonly refusable: boolean
 }
 
 /** An option that this platform has. */
@@ -62,6 +64,7 @@ function prepare(name: string, row: OptionRow): Option {
     codec: codecs[row.kind],
     readable: row.access === 'r' || row.access === 'rw',
     writable: row.access === 'w' || row.access === 'rw',
+    refusable: row.privilege !== undefined || row.refused !== undefined,
     guarded: row.when !== 'any' || row.kind === 'linger',
   }
 }

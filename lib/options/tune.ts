@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import { checkObject } from '../errors'
+import { checkObject, type SocketOptionError } from '../errors'
 import { descriptorOf, type Target } from '../target'
-import { runBatch, type Operation, type OperationResult } from './batch'
+import { runBatch, statusOf, valueOf, type BatchFailure, type Operation } from './batch'
 import { absence, kernelFailure } from './failure'
 import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
 import {
@@ -54,9 +54,14 @@ export type KnownSettings<S> = Readonly<Record<Exclude<keyof S, WritableOption>,
 
 /** Validated settings, ready for any number of sockets. */
 export interface PreparedSettings {
-  readonly settings: Readonly<Record<string, unknown>>
   readonly operations: readonly Operation[]
-  readonly missing: readonly Option[]
+  /** Settings for options that this platform does not have. */
+  readonly missing: readonly Missing[]
+}
+
+interface Missing {
+  readonly option: Option
+  readonly requested: unknown
 }
 
 /**
@@ -80,72 +85,73 @@ export function tune<const S extends Settings>(
 /** Checks settings without a socket. */
 export function prepareSettings(settings: Settings): PreparedSettings {
   checkObject('settings', settings)
-  const values: Record<string, unknown> = {}
   const operations: Operation[] = []
-  const missing: Option[] = []
+  const missing: Missing[] = []
   for (const name of Object.keys(settings)) {
-    const value = (settings as Record<string, unknown>)[name]
+    const value = settings[name as WritableOption]
     if (value === undefined) continue
     const option = writableOption(name)
     const encoded = option.codec.encode(name, option.row, value)
-    if (option.row.secret !== true) values[name] = value
-    if (isPresent(option)) operations.push({ option, encoded, save: false })
-    else missing.push(option)
+    const requested = option.row.secret === true ? undefined : value
+    if (isPresent(option)) operations.push({ option, encoded, requested, save: false, row: 0 })
+    else missing.push({ option, requested })
   }
   markSaves(operations)
-  return { settings: values, operations, missing }
+  return { operations, missing }
 }
 
 /** Applies settings that prepareSettings() accepted. */
-export function applySettings(
-  fd: number,
-  { settings, operations, missing }: PreparedSettings,
-): TuneReport {
-  const late = operations.some(({ option }) => option.guarded) ? guard(fd, operations) : undefined
-  const batch = runBatch(fd, operations, companionsOf)
-  if (batch.failed !== undefined) {
-    const { option } = operations[batch.failed] ?? {}
-    if (option === undefined) throw new RangeError('The batch failed at no operation')
-    const error = kernelFailure('setsockopt', option, fd, batch.errno, settings[option.name])
-    if (batch.notRestored.length > 0) {
-      error.message += `; left as set, since it could not be put back: ${batch.notRestored.join(', ')}`
-      Object.defineProperty(error, 'notRestored', { value: batch.notRestored, enumerable: true })
-    }
-    throw error
-  }
+export function applySettings(fd: number, { operations, missing }: PreparedSettings): TuneReport {
+  const late = operations.some(isGuarded) ? guard(fd, operations) : undefined
+  const failure = runBatch(fd, operations, companionsOf)
+  if (failure !== undefined) throw refusal(fd, failure)
   const report: Record<string, unknown> = {}
-  operations.forEach((operation, index) => {
+  for (const operation of operations) {
     const { name } = operation.option
-    report[name] = outcome(operation, batch.results[index], settings[name], late?.get(name))
-  })
-  for (const option of missing) {
-    report[option.name] = {
-      status: 'unsupported',
-      requested: settings[option.name],
-      why: absence(option),
-    }
+    report[name] = outcome(operation, late?.get(name))
+  }
+  for (const { option, requested } of missing) {
+    report[option.name] = { status: 'unsupported', requested, why: absence(option) }
   }
   return report as TuneReport
+}
+
+function refusal(fd: number, { operation, errno, notRestored }: BatchFailure): SocketOptionError {
+  const error = kernelFailure('setsockopt', operation.option, fd, errno, operation.requested)
+  if (notRestored.length > 0) {
+    error.message += `; left as set, since it could not be put back: ${notRestored.join(', ')}`
+    Object.defineProperty(error, 'notRestored', { value: notRestored, enumerable: true })
+  }
+  return error
+}
+
+function isGuarded({ option }: Operation): boolean {
+  return option.guarded
 }
 
 /**
  * An old value is needed only when an operation after it can be refused: one whose row says so, or
  * the first of its level, which is refused on a socket of another protocol.
  */
-function markSaves(operations: Operation[]): void {
-  const firstOfLevel = new Set<Operation>()
-  const levels = new Set<string>(['SOL_SOCKET'])
-  for (const operation of operations) {
-    const { level } = operation.option.row
-    if (!levels.has(level)) firstOfLevel.add(operation)
-    levels.add(level)
-  }
-  let refusable = false
-  for (const operation of operations.toReversed()) {
-    operation.save = refusable
-    const { row } = operation.option
-    refusable ||=
-      row.privilege !== undefined || row.refused !== undefined || firstOfLevel.has(operation)
+function markSaves(operations: readonly Operation[]): void {
+  let last = -1
+  let tcp = false
+  let ip = false
+  let ipv6 = false
+  operations.forEach(({ option }, index) => {
+    const { level } = option.row
+    const first =
+      (level === 'IPPROTO_TCP' && !tcp) ||
+      (level === 'IPPROTO_IP' && !ip) ||
+      (level === 'IPPROTO_IPV6' && !ipv6)
+    tcp ||= level === 'IPPROTO_TCP'
+    ip ||= level === 'IPPROTO_IP'
+    ipv6 ||= level === 'IPPROTO_IPV6'
+    if (first || option.refusable) last = index
+  })
+  for (let index = 0; index < last; index++) {
+    const operation = operations[index]
+    if (operation !== undefined) operation.save = true
   }
 }
 
@@ -167,14 +173,10 @@ function guard(fd: number, operations: readonly Operation[]): Map<string, string
   return late
 }
 
-function outcome(
-  { option, encoded }: Operation,
-  result: OperationResult | undefined,
-  requested: unknown,
-  late: string | undefined,
-): unknown {
-  const { status = 0, value } = result ?? {}
-  if (status < 0) return { status: 'unsupported', requested, why: absence(option) }
+function outcome(operation: Operation, late: string | undefined): unknown {
+  const { option, encoded, requested } = operation
+  if (statusOf(operation) < 0) return { status: 'unsupported', requested, why: absence(option) }
+  const value = valueOf(operation)
   if (late !== undefined) return { status: 'tooLate', requested, value, why: late }
   if (value === undefined) return { status: 'applied', value }
   const expected = normalized(option, encoded)

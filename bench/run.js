@@ -1,0 +1,4 @@
+'use strict'
+
+/** Runs every benchmark, one after the other. */
+require('./options')

@@ -1,0 +1,135 @@
+/** What the command line says, checked. */
+import { parseArgs } from 'node:util'
+import { ArgumentTypeError, checkWhole } from '../errors'
+
+export type Command =
+  | { readonly name: 'help' | 'version' }
+  | { readonly name: 'options'; readonly option: string | undefined; readonly json: boolean }
+  | ({ readonly name: 'demo' } & DemoArguments)
+
+export interface DemoArguments {
+  readonly json: boolean
+  /** Connections in each mode; undefined for what suits the place. */
+  readonly connections: number | undefined
+  /** Time in which each mode must be done, s. */
+  readonly seconds: number
+  /** Not in a network namespace, though it could be had. */
+  readonly loopback: boolean
+}
+
+/** What makes the program exit with code 2: it was called wrongly. */
+export class UsageError extends Error {
+  readonly code: string
+
+  constructor(message: string, code: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export const MAX_CONNECTIONS = 100_000
+/** Four modes of this length, and what comes between them, stay below 90 s. */
+export const MAX_SECONDS = 15
+const DEFAULT_SECONDS = 12
+
+const flags = {
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+  json: { type: 'boolean' },
+  connections: { type: 'string' },
+  seconds: { type: 'string' },
+  loopback: { type: 'boolean' },
+} as const
+
+type Flag = keyof typeof flags
+
+const flagsOf: Readonly<Record<string, readonly Flag[]>> = {
+  demo: ['json', 'connections', 'seconds', 'loopback'],
+  options: ['json'],
+}
+
+export const usage = `Usage: socket-tuner <command>
+
+  demo                 Opens and closes some thousand connections in each close mode and prints
+                       what became of them, their bytes and their ports. As root (Linux) in a
+                       network namespace of its own, else on loopback. Takes less than 90 s.
+    --connections N    connections in each mode, 10 to ${String(MAX_CONNECTIONS)}
+    --seconds N        time limit of each mode, 1 to ${String(MAX_SECONDS)}; default ${String(DEFAULT_SECONDS)}
+    --loopback         on loopback also as root
+    --json             print the figures as JSON
+
+  options [NAME]       Lists the socket options, or tells all about one.
+    --json             print as JSON
+
+  -h, --help           print this
+  -v, --version        print the version
+`
+
+/** @throws UsageError */
+export function parseCommand(args: readonly string[]): Command {
+  const { values, positionals } = parse(args)
+  if (values.help === true) return { name: 'help' }
+  if (values.version === true) return { name: 'version' }
+  const [name, ...rest] = positionals
+  if (name === undefined) throw new UsageError('No command given', 'ERR_MISSING_ARGS')
+  const allowed = flagsOf[name]
+  if (allowed === undefined) {
+    throw new UsageError(`'${name}' is not a command`, 'ERR_INVALID_ARG_VALUE')
+  }
+  refuseOthers(name, values, allowed)
+  const json = values.json === true
+  if (name === 'options') {
+    refuseRest(name, rest, 1)
+    return { name, option: rest[0], json }
+  }
+  refuseRest(name, rest, 0)
+  return {
+    name: 'demo',
+    json,
+    connections: whole('--connections', values.connections, 10, MAX_CONNECTIONS),
+    seconds: whole('--seconds', values.seconds, 1, MAX_SECONDS) ?? DEFAULT_SECONDS,
+    loopback: values.loopback === true,
+  }
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: flags, allowPositionals: true })
+  } catch (error) {
+    throw asUsageError(error)
+  }
+}
+
+function refuseOthers(name: string, values: object, allowed: readonly string[]): void {
+  const other = Object.keys(values).find((flag) => !allowed.includes(flag))
+  if (other === undefined) return
+  throw new UsageError(`'${name}' has no option --${other}`, 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
+}
+
+function refuseRest(name: string, rest: readonly string[], most: number): void {
+  const extra = rest[most]
+  if (extra === undefined) return
+  throw new UsageError(`'${name}' does not take '${extra}'`, 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
+}
+
+function whole(
+  argument: string,
+  text: string | undefined,
+  min: number,
+  max: number,
+): number | undefined {
+  if (text === undefined) return undefined
+  try {
+    if (!/^-?\d+$/.test(text)) throw new ArgumentTypeError(argument, 'a whole number', text)
+    const value = Number(text)
+    checkWhole(argument, value, min, max)
+    return value
+  } catch (error) {
+    throw asUsageError(error)
+  }
+}
+
+export function asUsageError(error: unknown): UsageError {
+  const { message, code } = error as { message: string; code?: string }
+  return new UsageError(message, code ?? 'ERR_INVALID_ARG_VALUE')
+}

@@ -1,0 +1,159 @@
+/** Many short connections in one close mode: connect, request, answer, close. */
+import type * as net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { CloseMode } from '../../index'
+import type { PreparedSettings } from '../../options/tune'
+import { close, codeOf, open } from './connections'
+import { ANSWER, REQUEST, type ProgressReport, type Row } from './messages'
+
+const CONCURRENCY = 32
+/** A try that found no port free is made again after this time, so that the search does not fill the event loop. */
+const NO_PORT_PAUSE_MS = 20
+/** What is open at the end of the time limit may take this long to finish. */
+const GRACE_MS = 2_000
+const PROGRESS_MS = 200
+/** On loopback ports may come free once a second, all together: the last rate is taken over more than that. */
+const AT_LAST_S = 2
+
+export interface LoadOptions {
+  readonly mode: CloseMode
+  readonly port: number
+  readonly settings: PreparedSettings | undefined
+  readonly connections: number
+  readonly seconds: number
+  readonly progress: (report: ProgressReport) => void
+}
+
+export type LoadResult = Pick<
+  Row,
+  | 'connections'
+  | 'seconds'
+  | 'perSecond'
+  | 'atFirst'
+  | 'atLast'
+  | 'noPort'
+  | 'clientErrors'
+  | 'fallbacks'
+  | 'fallback'
+>
+
+export class Load {
+  readonly #options: LoadOptions
+  readonly #live = new Set<net.Socket>()
+  /** When each connection was done, s from the beginning. */
+  readonly #times: number[] = []
+  readonly #clientErrors: Record<string, number> = {}
+  #started = performance.now()
+  #noPort = 0
+  #fallbacks = 0
+  #fallback: string | null = null
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+  }
+
+  async run(): Promise<LoadResult> {
+    this.#started = performance.now()
+    const limit = this.#options.seconds * 1000
+    const grace = setTimeout(() => {
+      for (const socket of this.#live) socket.destroy()
+    }, limit + GRACE_MS)
+    const ticker = this.#reportProgress()
+    await Promise.all(Array.from({ length: CONCURRENCY }, () => this.#work(limit)))
+    clearInterval(ticker)
+    clearTimeout(grace)
+    return this.#result()
+  }
+
+  async #work(limit: number): Promise<void> {
+    const { connections } = this.#options
+    while (
+      this.#times.length + this.#live.size < connections &&
+      performance.now() - this.#started < limit
+    ) {
+      const code = await this.#connection()
+      if (code === undefined) continue
+      if (code === 'EADDRNOTAVAIL') this.#noPort++
+      else this.#clientErrors[code] = (this.#clientErrors[code] ?? 0) + 1
+      await delay(NO_PORT_PAUSE_MS)
+    }
+  }
+
+  /** The code of the error with which it failed. */
+  async #connection(): Promise<string | undefined> {
+    const { port, settings, mode } = this.#options
+    let socket: net.Socket | undefined
+    try {
+      socket = open(port, settings)
+      this.#live.add(socket)
+      await answer(socket)
+      const report = await close(socket, mode)
+      if (report?.fallback !== undefined) {
+        this.#fallbacks++
+        this.#fallback ??= report.fallback
+      }
+      this.#times.push((performance.now() - this.#started) / 1000)
+      return undefined
+    } catch (error) {
+      return codeOf(error)
+    } finally {
+      if (socket !== undefined) this.#live.delete(socket)
+    }
+  }
+
+  #reportProgress(): NodeJS.Timeout {
+    let before = 0
+    return setInterval(() => {
+      const made = this.#times.length
+      const { mode, connections: of, progress } = this.#options
+      progress({ mode, made, of, perSecond: ((made - before) * 1000) / PROGRESS_MS })
+      before = made
+    }, PROGRESS_MS)
+  }
+
+  #result(): LoadResult {
+    const times = this.#times
+    const made = times.length
+    const tenth = Math.ceil(made / 10)
+    const seconds = times.at(-1) ?? 0
+    return {
+      connections: made,
+      seconds,
+      perSecond: rate(made, seconds),
+      atFirst: rate(tenth, times[tenth - 1] ?? 0),
+      atLast: this.#atLast(tenth),
+      noPort: this.#noPort,
+      clientErrors: this.#clientErrors,
+      fallbacks: this.#fallbacks,
+      fallback: this.#fallback,
+    }
+  }
+
+  #atLast(tenth: number): number {
+    const times = this.#times
+    const end = times.at(-1) ?? 0
+    const inTime = times.findIndex((time) => time > end - AT_LAST_S)
+    const first = Math.max(0, Math.min(times.length - tenth, inTime))
+    return rate(times.length - first, end - (times[first - 1] ?? 0))
+  }
+}
+
+function rate(connections: number, seconds: number): number {
+  return seconds > 0 ? connections / seconds : 0
+}
+
+/** Sends the request and waits for the whole answer. */
+function answer(socket: net.Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let received = 0
+    socket.on('data', (chunk) => {
+      received += chunk.length
+      if (received >= ANSWER.length) resolve()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => {
+      reject(new Error('The connection was closed before its answer was complete'))
+    })
+    socket.write(REQUEST)
+  })
+}

@@ -1,0 +1,111 @@
+/** Keeps a connection open for reading after its net.Socket was closed. */
+import * as net from 'node:net'
+import { native } from '../binding'
+import type { ClosePolicy } from './policy'
+
+/** How a connection that was taken over came to its end. */
+export interface TakenOver {
+  /** Bytes of input that were thrown away. */
+  unreadBytes: number
+  /** The peer sent its FIN. */
+  peerFinished: boolean
+  /** Why it was ended before its time: a deadline, or an error. */
+  cut?: { readonly reason: 'deadline' | 'idle' | 'error'; readonly text: string }
+}
+
+interface Until {
+  /** Ended when this is true; asked for with growing pauses. Else the peer ends it. */
+  readonly condition?: (fd: number) => boolean
+  /** Also ended when the peer sends nothing for so long. */
+  readonly idleTimeoutMs?: number
+}
+
+const LONGEST_PAUSE_MS = 50
+
+/** What is thrown away need not be kept apart: all connections read into the same memory. */
+let sink: Buffer | undefined
+
+/**
+ * Takes a connection over from the net.Socket that is about to close `fd`: reads what comes in and
+ * throws it away, since input that nobody reads makes close() send a RST, until the peer has
+ * finished, `until` says so or the policy's deadline passes. Then the connection is closed and
+ * `done` is called.
+ *
+ * Returns the negated errno when there is no descriptor to do it with; `done` is not called then.
+ */
+export function takeOver(
+  fd: number,
+  { timeoutMs }: ClosePolicy,
+  until: Until,
+  done: (result: TakenOver) => void,
+): number {
+  const copy = native.duplicateFd(fd)
+  if (copy < 0) return copy
+  const result: TakenOver = { unreadBytes: 0, peerFinished: false }
+  const rest = discarding(copy, (count) => {
+    result.unreadBytes += count
+  })
+  const cut = (reason: 'deadline' | 'idle' | 'error', text: string): void => {
+    result.cut ??= { reason, text }
+    rest.destroy()
+  }
+  const deadline = setTimeout(() => {
+    cut('deadline', `the connection was still busy after ${String(timeoutMs)} ms`)
+  }, timeoutMs)
+  const { condition, idleTimeoutMs } = until
+  if (idleTimeoutMs !== undefined) {
+    rest.setTimeout(idleTimeoutMs, () => {
+      cut('idle', `the peer sent nothing for ${String(idleTimeoutMs)} ms and did not finish`)
+    })
+  }
+  const stopAsking = condition === undefined ? undefined : ask(copy, condition, rest)
+  rest.on('end', () => {
+    result.peerFinished = true
+  })
+  rest.on('error', (error) => {
+    cut('error', `the peer ended with ${(error as { code?: string }).code ?? error.message}`)
+  })
+  rest.on('close', () => {
+    clearTimeout(deadline)
+    stopAsking?.()
+    done(result)
+  })
+  rest.resume()
+  return copy
+}
+
+/** A socket that owns `fd` and reads into the sink. */
+function discarding(fd: number, count: (bytes: number) => void): net.Socket {
+  sink ??= Buffer.allocUnsafeSlow(65536)
+  const options: net.SocketConstructorOpts & Pick<net.ConnectOpts, 'onread'> = {
+    fd,
+    readable: true,
+    writable: false,
+    onread: {
+      buffer: sink,
+      callback: (bytes) => {
+        count(bytes)
+        return true
+      },
+    },
+  }
+  return new net.Socket(options)
+}
+
+function ask(fd: number, condition: (fd: number) => boolean, rest: net.Socket): () => void {
+  let pause = 1
+  let timer: NodeJS.Timeout | undefined
+  const next = (): void => {
+    if (rest.destroyed) return
+    if (condition(fd)) {
+      rest.destroy()
+      return
+    }
+    timer = setTimeout(next, pause)
+    pause = Math.min(2 * pause, LONGEST_PAUSE_MS)
+  }
+  next()
+  return () => {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,26 @@
+/** What of TLS matters to a close. */
+import type * as net from 'node:net'
+import { handleOf } from '../target'
+
+/** The parts of a tls.TLSSocket that are looked at, without loading node:tls for it. */
+interface TlsParts {
+  readonly encrypted?: boolean
+  readonly getProtocol?: () => string | null
+  readonly _tlsOptions?: { readonly isServer?: boolean }
+}
+
+export function isTls(socket: object): boolean {
+  return (socket as TlsParts).encrypted === true
+}
+
+/**
+ * Whether a TLS 1.3 server's session tickets may still be on their way (RFC 8446 section 4.6.1).
+ * They follow the handshake unasked. Should they come after close(), they are answered by a RST, and
+ * what was written and not acknowledged is lost: a client that writes and closes without having read
+ * anything would lose it. Application data read means that the tickets before it were read too.
+ */
+export function awaitsTickets(socket: net.Socket): boolean {
+  const { encrypted, getProtocol, _tlsOptions } = socket as TlsParts
+  if (encrypted !== true || _tlsOptions?.isServer === true) return false
+  return handleOf(socket)?.bytesRead === 0 && getProtocol?.call(socket) === 'TLSv1.3'
+}
