@@ -94,6 +94,21 @@ export function isHttp2Session(target: unknown): target is http2.Http2Session {
   )
 }
 
+/**
+ * The socket below an HTTP/2 session. `session.socket` is a proxy that stops working when the session
+ * is destroyed; its methods are bound to the socket itself, and off() returns that.
+ *
+ * @throws ERR_SOCKET_TUNER_DESTROYED, ERR_SOCKET_TUNER_NO_DESCRIPTOR
+ */
+export function socketOfSession(session: http2.Http2Session): net.Socket {
+  sessionDescriptor(session)
+  return (session.socket).off('close', nothing)
+}
+
+function nothing(): void {
+  // Never registered.
+}
+
 function slowDescriptorOf(target: object, handle: Handle | undefined): number {
   if (isServer(target)) throw serverWithout(target, handle)
   if (isStreamSocket(target)) throw socketWithout(target, handle)

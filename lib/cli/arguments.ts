@@ -43,10 +43,10 @@ const flags = {
 
 type Flag = keyof typeof flags
 
-const flagsOf: Readonly<Record<string, readonly Flag[]>> = {
-  demo: ['json', 'connections', 'seconds', 'loopback'],
-  options: ['json'],
-}
+const flagsOf = new Map<string, readonly Flag[]>([
+  ['demo', ['json', 'connections', 'seconds', 'loopback']],
+  ['options', ['json']],
+])
 
 export const usage = `Usage: socket-tuner <command>
 
@@ -72,7 +72,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (values.version === true) return { name: 'version' }
   const [name, ...rest] = positionals
   if (name === undefined) throw new UsageError('No command given', 'ERR_MISSING_ARGS')
-  const allowed = flagsOf[name]
+  const allowed = flagsOf.get(name)
   if (allowed === undefined) {
     throw new UsageError(`'${name}' is not a command`, 'ERR_INVALID_ARG_VALUE')
   }

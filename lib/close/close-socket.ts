@@ -170,11 +170,11 @@ class Closing {
   }
 
   #reportOf(outcome: CloseOutcome): CloseReport {
-    const fallback = outcome.fallback ?? this.#fallback
+    const reasons = [this.#fallback, outcome.fallback].filter((reason) => reason !== undefined)
     return {
       requested: this.#requested,
       mode: outcome.mode,
-      ...(fallback === undefined ? {} : { fallback }),
+      ...(reasons.length === 0 ? {} : { fallback: reasons.join('; ') }),
       discardedBytes: outcome.discardedBytes,
       unreadBytes: outcome.unreadBytes + this.#unread(),
       timeWait: outcome.timeWait === 'unknown' ? this.#timeWaitFromBefore() : outcome.timeWait,

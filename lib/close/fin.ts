@@ -1,10 +1,10 @@
 import { native } from '../binding'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
-import { bytesNotInKernel, discardUnread, isAcknowledged } from './pending'
+import { bytesNotInKernel, discardUnread } from './pending'
 import type { ClosePolicy, Done } from './policy'
 import { timeWaitOf } from './report'
 import { takeOver } from './take-over'
-import { awaitsTickets } from './tls'
+import { isTls } from './tls'
 
 /** Lets close() send a FIN after everything that is in the kernel. */
 export function closeWithFin(policy: ClosePolicy, fd: number, done: Done): void {
@@ -27,8 +27,14 @@ export function finish(
     unreadBytes: discardUnread(fd, socket, connection),
     timeWait: timeWaitOf(connection.state, false),
   }
-  if (awaitsTickets(socket) && !isAcknowledged(fd)) {
-    const copy = takeOver(fd, policy, { condition: isAcknowledged }, ({ unreadBytes }) => {
+  const open =
+    connection.state === 'ESTABLISHED' ||
+    connection.state === 'FIN_WAIT1' ||
+    connection.state === 'FIN_WAIT2'
+  // A TLS peer still sends: tickets after the handshake, and its close_notify in answer to ours.
+  if (open && isTls(socket)) {
+    const { idleTimeoutMs } = policy
+    const copy = takeOver(fd, policy, { idleTimeoutMs }, ({ unreadBytes }) => {
       done({ ...outcome, unreadBytes: outcome.unreadBytes + unreadBytes })
     })
     native.shutdownWrite(fd)

@@ -8,6 +8,7 @@ import {
   isHttp2Session,
   isServer,
   isStreamSocket,
+  socketOfSession,
   transportHandleOf,
   type Target,
 } from '../target'
@@ -35,8 +36,7 @@ export function setCloseMode(target: Target, mode: CloseMode, options?: CloseMod
     return
   }
   if (isHttp2Session(target)) {
-    descriptorOf(target)
-    setSocketPolicy(target.socket, checked)
+    setSocketPolicy(socketOfSession(target), checked)
     return
   }
   if (isStreamSocket(target)) {

@@ -13,7 +13,15 @@ import {
 } from './messages'
 import { DEFAULT_PORTS, prepareNamespace } from './namespace'
 import { endWithParent, tellParent } from './parent'
-import { confinement, leftoversOf, narrowRange, sizeOf, systemPorts, timeWaitReuse } from './ports'
+import {
+  confinement,
+  leftoversOf,
+  narrowRange,
+  serverHost,
+  sizeOf,
+  systemPorts,
+  timeWaitReuse,
+} from './ports'
 import { ServerProcess } from './server-process'
 import { SLOW_CONNECTIONS, writeToSlowReaders } from './slow-reader'
 
@@ -34,12 +42,13 @@ function send(message: FromClient, sent?: () => void): void {
 
 class Client {
   readonly #plan: Plan
+  readonly #host = serverHost()
   readonly #server: ServerProcess
   #settings: PreparedSettings | undefined
 
   constructor(plan: Plan) {
     this.#plan = plan
-    this.#server = new ServerProcess(plan.notNamespace === null ? 0 : FIRST_PORT)
+    this.#server = new ServerProcess(this.#host, plan.notNamespace === null ? 0 : FIRST_PORT)
   }
 
   async run(): Promise<void> {
@@ -86,41 +95,53 @@ class Client {
 
   async #row(mode: CloseMode, servers: ModePorts, place: Place): Promise<Row> {
     const common = { mode, settings: this.#settings }
+    const host = this.#host
     await new Load({
       ...common,
       ...WARM_UP,
-      port: servers.warmUp,
+      server: { host, port: servers.warmUp },
       progress: () => undefined,
     }).run()
+    const server = { host, port: servers.answer }
     const result = await new Load({
       ...common,
-      port: servers.answer,
+      server,
       connections: connectionsIn(mode, place),
       seconds: this.#plan.seconds,
+      ...(mode === 'fin' ? { atLeast: collapseIn(place) } : {}),
       progress: (report) => {
         send({ type: 'progress', ...report })
       },
     }).run()
     if (result.connections === 0) throw new Error(noConnection(mode, result.clientErrors))
-    const seen = await this.#server.settled(servers.answer, result.connections)
-    const left = place.ports === null ? null : await leftoversOf(servers.answer, place.ports)
-    const slow = await writeToSlowReaders(mode, servers.slow, this.#settings)
-    const { received } = await this.#server.settled(servers.slow, SLOW_CONNECTIONS)
+    const seen = await this.#server.settled(server.port, result.connections)
+    const left = place.ports === null ? null : await leftoversOf(server, place.ports)
+    const slow = { host, port: servers.slow }
+    const writes = await writeToSlowReaders(mode, slow, this.#settings)
+    const { received } = await this.#server.settled(slow.port, SLOW_CONNECTIONS)
     return {
       mode,
       ...result,
       timeWait: left === null ? null : left.timeWait,
       portsFree: left === null || place.ports === null ? null : sizeOf(place.ports) - left.used,
       serverErrors: seen.errors,
-      ...slow,
+      ...writes,
       received,
-      lost: slow.written - received,
+      lost: writes.written - received,
     }
   }
 }
 
 function connectionsIn(mode: CloseMode, { connections }: Place): number {
   return mode === 'lingering' ? Math.min(connections, LINGERING_CONNECTIONS) : connections
+}
+
+/**
+ * With half of the ports in use connect() begins to search the other half: some connections more, and
+ * the collapse shows.
+ */
+function collapseIn({ kind, ports }: Place): number {
+  return kind === 'namespace' && ports !== null ? Math.ceil(0.54 * sizeOf(ports)) : 0
 }
 
 function noConnection(mode: CloseMode, errors: Readonly<Record<string, number>>): string {

@@ -4,12 +4,17 @@ import * as net from 'node:net'
 import { adoptSocket, openSocket } from '../../connect/open'
 import { closeSocket, type CloseMode, type CloseReport } from '../../index'
 import type { PreparedSettings } from '../../options/tune'
-import { HOST } from './messages'
+
+/** Where a server listens. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
 
 /** `settings` are in force before connect(). */
-export function open(port: number, settings: PreparedSettings | undefined): net.Socket {
-  if (settings === undefined) return net.connect({ port, host: HOST })
-  return adoptSocket(openSocket(4, settings).fd).connect({ port, host: HOST })
+export function open({ host, port }: Endpoint, settings: PreparedSettings | undefined): net.Socket {
+  if (settings === undefined) return net.connect({ port, host })
+  return adoptSocket(openSocket(4, settings).fd).connect({ port, host })
 }
 
 /** Closes in the mode; `fin` is Node's own destroy(), without this library, so it has no report. */

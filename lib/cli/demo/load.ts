@@ -3,7 +3,7 @@ import type * as net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CloseMode } from '../../index'
 import type { PreparedSettings } from '../../options/tune'
-import { close, codeOf, open } from './connections'
+import { close, codeOf, open, type Endpoint } from './connections'
 import { ANSWER, REQUEST, type ProgressReport, type Row } from './messages'
 
 const CONCURRENCY = 32
@@ -17,10 +17,12 @@ const AT_LAST_S = 2
 
 export interface LoadOptions {
   readonly mode: CloseMode
-  readonly port: number
+  readonly server: Endpoint
   readonly settings: PreparedSettings | undefined
   readonly connections: number
   readonly seconds: number
+  /** On a slow machine it may take twice the time to make so many. */
+  readonly atLeast?: number
   readonly progress: (report: ProgressReport) => void
 }
 
@@ -54,23 +56,21 @@ export class Load {
 
   async run(): Promise<LoadResult> {
     this.#started = performance.now()
-    const limit = this.#options.seconds * 1000
-    const grace = setTimeout(() => {
-      for (const socket of this.#live) socket.destroy()
-    }, limit + GRACE_MS)
+    const grace = setTimeout(
+      () => {
+        for (const socket of this.#live) socket.destroy()
+      },
+      2 * this.#options.seconds * 1000 + GRACE_MS,
+    )
     const ticker = this.#reportProgress()
-    await Promise.all(Array.from({ length: CONCURRENCY }, () => this.#work(limit)))
+    await Promise.all(Array.from({ length: CONCURRENCY }, () => this.#work()))
     clearInterval(ticker)
     clearTimeout(grace)
     return this.#result()
   }
 
-  async #work(limit: number): Promise<void> {
-    const { connections } = this.#options
-    while (
-      this.#times.length + this.#live.size < connections &&
-      performance.now() - this.#started < limit
-    ) {
+  async #work(): Promise<void> {
+    while (this.#goesOn()) {
       const code = await this.#connection()
       if (code === undefined) continue
       if (code === 'EADDRNOTAVAIL') this.#noPort++
@@ -79,12 +79,19 @@ export class Load {
     }
   }
 
+  #goesOn(): boolean {
+    const { connections, seconds, atLeast = 0 } = this.#options
+    const made = this.#times.length
+    const limit = (made < atLeast ? 2 * seconds : seconds) * 1000
+    return made + this.#live.size < connections && performance.now() - this.#started < limit
+  }
+
   /** The code of the error with which it failed. */
   async #connection(): Promise<string | undefined> {
-    const { port, settings, mode } = this.#options
+    const { server, settings, mode } = this.#options
     let socket: net.Socket | undefined
     try {
-      socket = open(port, settings)
+      socket = open(server, settings)
       this.#live.add(socket)
       await answer(socket)
       const report = await close(socket, mode)
@@ -103,11 +110,14 @@ export class Load {
 
   #reportProgress(): NodeJS.Timeout {
     let before = 0
+    let then = performance.now()
     return setInterval(() => {
       const made = this.#times.length
+      const now = performance.now()
       const { mode, connections: of, progress } = this.#options
-      progress({ mode, made, of, perSecond: ((made - before) * 1000) / PROGRESS_MS })
+      progress({ mode, made, of, perSecond: rate(made - before, (now - then) / 1000) })
       before = made
+      then = now
     }, PROGRESS_MS)
   }
 

@@ -99,6 +99,5 @@ export type FromServer =
   | { readonly type: 'listening'; readonly ports: ServerPorts }
   | { readonly type: 'settled'; readonly port: number; readonly seen: Seen }
 
-export const HOST = '127.0.0.1'
 export const REQUEST = Buffer.from('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')
 export const ANSWER = Buffer.from(`HTTP/1.1 200 OK\r\ncontent-length: 64\r\n\r\n${'.'.repeat(64)}`)

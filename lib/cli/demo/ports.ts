@@ -1,10 +1,13 @@
 /** Which ports the client has, and which of them are taken: from /proc, so on Linux only. */
+import { randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { endianness } from 'node:os'
 import { native } from '../../binding'
 import { openSocket } from '../../connect/open'
 import type { PortRange } from '../../index'
 import { prepareSettings, type PreparedSettings } from '../../options/tune'
+import type { Endpoint } from './connections'
 
 /** How many ports are left to the client where it has no namespace of its own: few, so that they run out. */
 const NARROW = 1_000
@@ -60,28 +63,41 @@ export interface Leftovers {
 }
 
 /** Null where there is no /proc/net/tcp. */
-export async function leftoversOf(serverPort: number, ports: PortRange): Promise<Leftovers | null> {
+export async function leftoversOf(server: Endpoint, ports: PortRange): Promise<Leftovers | null> {
   let table: string
   try {
     table = await readFile('/proc/net/tcp', 'latin1')
   } catch {
     return null
   }
+  const address = asInTable(server)
   let timeWait = 0
   const used = new Set<number>()
   for (const line of table.split('\n').slice(1)) {
     // sl local_address rem_address st …, addresses and ports in hexadecimal (proc_pid_net(5))
     const [, local = '', remote = '', state] = line.trim().split(/\s+/, 4)
-    const localPort = portOf(local)
-    const remotePort = portOf(remote)
-    if (localPort !== serverPort && remotePort !== serverPort) continue
+    if (local !== address && remote !== address) continue
     if (state === STATE_TIME_WAIT) timeWait++
-    if (remotePort === serverPort && localPort >= ports.min && localPort <= ports.max)
-      used.add(localPort)
+    const port = Number.parseInt(local.slice(local.indexOf(':') + 1), 16)
+    if (remote === address && port >= ports.min && port <= ports.max) used.add(port)
   }
   return { timeWait, used: used.size }
 }
 
-function portOf(address: string): number {
-  return Number.parseInt(address.slice(address.indexOf(':') + 1), 16)
+/** 127.0.0.1:80 as 0100007F:0050: the address is printed as a number of this machine. */
+function asInTable({ host, port }: Endpoint): string {
+  const bytes = Buffer.from(host.split('.').map(Number))
+  const number = endianness() === 'LE' ? bytes.readUInt32LE() : bytes.readUInt32BE()
+  const hex = (value: number, digits: number) =>
+    value.toString(16).toUpperCase().padStart(digits, '0')
+  return `${hex(number, 8)}:${hex(port, 4)}`
+}
+
+/**
+ * An address for the server. Linux has all of 127.0.0.0/8 on loopback: with one of its own a demo
+ * does not meet the TIME_WAIT entries of another one.
+ */
+export function serverHost(): string {
+  if (process.platform !== 'linux') return '127.0.0.1'
+  return ['127', randomInt(1, 255), randomInt(1, 255), randomInt(1, 255)].join('.')
 }

@@ -25,8 +25,8 @@ export class Progress {
   /** A line that the next one is written over; on a terminal only. */
   show(text: string): void {
     if (this.#silent || !this.#onTerminal) return
-    // A line as wide as the terminal would wrap, and could not be written over.
-    const line = text.slice(0, this.#stream.columns - 1)
+    // A line as wide as the terminal would wrap, and could not be written over. Some terminals say 0.
+    const line = text.slice(0, (this.#stream.columns || 80) - 1)
     this.#stream.write(`\r${line.padEnd(this.#length)}`)
     this.#length = line.length
   }

@@ -64,7 +64,9 @@ export function describePlace({ kind, ports, narrowed, twReuse, connections }: P
 
 /** What the table says, in words. */
 export function verdict(place: Place, rows: readonly Row[]): string[] {
-  const lines = rows.flatMap((row) => wrap(readings[row.mode](row, place), row.mode.padEnd(11)))
+  const lines = rows.flatMap((row) =>
+    wrap(`${readings[row.mode](row, place)}${clientSaw(row)}`, row.mode.padEnd(11)),
+  )
   return [
     ...lines,
     ...wrap(
@@ -109,7 +111,7 @@ function heldPorts({ timeWait, portsFree }: Row): string {
 function reuseNote({ noPort }: Row, { kind, narrowed, twReuse }: Place): string {
   if (kind === 'namespace' || !narrowed) return ''
   if (twReuse === 1 || twReuse === 2) {
-    return ` With tcp_tw_reuse=${String(twReuse)} loopback may take such a port again after 1 s${noPort > 0 ? ', which is all that goes on here' : ''}; a port to another host waits for 60 s.`
+    return ` With tcp_tw_reuse=${String(twReuse)} loopback may take such a port again after 1 s${noPort > 0 ? ', which alone keeps it going here' : ''}; a port to another host waits for 60 s.`
   }
   return ' They wait for 60 s.'
 }
@@ -131,6 +133,17 @@ function loss({ lost, written, reportedDiscarded }: Row): string {
 }
 
 function serverSaw({ serverErrors }: Row): string {
-  const codes = Object.entries(serverErrors).map(([code, times]) => `${count(times)} ${code}`)
-  return codes.length === 0 ? 'the server sees no error' : `the server saw ${codes.join(', ')}`
+  const codes = errorsByCode(serverErrors)
+  return codes === '' ? 'the server sees no error' : `the server saw ${codes}`
+}
+
+function clientSaw({ clientErrors }: Row): string {
+  const codes = errorsByCode(clientErrors)
+  return codes === '' ? '' : ` The client saw ${codes}.`
+}
+
+function errorsByCode(errors: Readonly<Record<string, number>>): string {
+  return Object.entries(errors)
+    .map(([code, times]) => `${count(times)} ${code}`)
+    .join(', ')
 }

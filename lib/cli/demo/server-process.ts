@@ -13,8 +13,8 @@ export class ServerProcess {
   readonly #process: ChildProcess
 
   /** `first` is the lowest port to listen on; 0 for any that are free. */
-  constructor(first: number) {
-    this.#process = fork(join(__dirname, 'server.js'), [String(first)], {
+  constructor(host: string, first: number) {
+    this.#process = fork(join(__dirname, 'server.js'), [host, String(first)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
   }

@@ -3,7 +3,6 @@ import * as net from 'node:net'
 import { once } from 'node:events'
 import {
   ANSWER,
-  HOST,
   modes,
   type FromServer,
   type ModePorts,
@@ -32,8 +31,8 @@ class Listener {
     })
   }
 
-  async listen(port: number): Promise<number> {
-    this.#server.listen(port, HOST)
+  async listen(host: string, port: number): Promise<number> {
+    this.#server.listen(port, host)
     await once(this.#server, 'listening')
     return (this.#server.address() as net.AddressInfo).port
   }
@@ -71,11 +70,11 @@ function send(message: FromServer): void {
 }
 
 /** `first` is the lowest port to listen on; 0 for any that are free. */
-async function serve(first: number): Promise<void> {
+async function serve(host: string, first: number): Promise<void> {
   const listeners = new Map<number, Listener>()
   const open = async (slow: boolean, offset: number): Promise<number> => {
     const listener = new Listener(slow)
-    const port = await listener.listen(first === 0 ? 0 : first + offset)
+    const port = await listener.listen(host, first === 0 ? 0 : first + offset)
     listeners.set(port, listener)
     return port
   }
@@ -98,4 +97,5 @@ async function serve(first: number): Promise<void> {
 }
 
 endWithParent(() => process.exit())
-void serve(Number(process.argv[2] ?? 0))
+const [, , host = '127.0.0.1', first = '0'] = process.argv
+void serve(host, Number(first))

@@ -2,7 +2,7 @@
 import type * as net from 'node:net'
 import type { CloseMode } from '../../index'
 import type { PreparedSettings } from '../../options/tune'
-import { close, open, within } from './connections'
+import { close, open, within, type Endpoint } from './connections'
 
 export const SLOW_CONNECTIONS = 4
 const BYTES = 3_000_000
@@ -16,13 +16,13 @@ export interface SlowResult {
 /** @throws Error when a connection fails or takes more than 10 s */
 export async function writeToSlowReaders(
   mode: CloseMode,
-  port: number,
+  server: Endpoint,
   settings: PreparedSettings | undefined,
 ): Promise<SlowResult> {
   const data = Buffer.alloc(BYTES, '.')
   const sockets: net.Socket[] = []
   const writeOne = async (): Promise<number | undefined> => {
-    const socket = open(port, settings)
+    const socket = open(server, settings)
     sockets.push(socket)
     await written(socket, data)
     return (await close(socket, mode))?.discardedBytes

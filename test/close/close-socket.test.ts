@@ -1,0 +1,336 @@
+import { once } from 'node:events'
+import * as net from 'node:net'
+import { closeSocket, configure, getOption, queueSizes, type CloseMode } from '../../lib'
+import { closeLater } from '../sockets'
+import { until } from '../helpers/until'
+import { connected, type Transport } from './pair'
+import { nextWarning } from './warning'
+
+const modes: readonly CloseMode[] = ['fin', 'deliver', 'lingering', 'reset']
+const transports: readonly Transport[] = ['tcp', 'tls']
+const LARGE = 3_000_000
+
+async function answered(transport: Transport) {
+  const pair = await connected(transport)
+  pair.client.write('request')
+  await until(
+    'the request is there',
+    () => pair.received.bytes,
+    (bytes) => bytes === 7,
+  )
+  pair.peer.write('answer')
+  await once(pair.client, 'data')
+  return pair
+}
+
+describe.each(transports)('closeSocket over %s', (transport) => {
+  it.each(modes)(
+    '%s after an answer: reports nothing lost, and the peer sees it end',
+    async (mode) => {
+      const pair = await answered(transport)
+      const report = await closeSocket(pair.client, { mode })
+      await pair.peerClosed
+      expect(report).toMatchObject({ requested: mode, mode, discardedBytes: 0 })
+      expect(report.fallback).toBeUndefined()
+      expect(pair.client.destroyed).toBe(true)
+      if (mode !== 'reset') expect(pair.received).toMatchObject({ ended: true, error: undefined })
+    },
+  )
+
+  it.each([
+    ['fin', 'here', 'TIME_WAIT'],
+    ['deliver', 'avoided', undefined],
+    ['reset', 'avoided', undefined],
+  ] as const)('%s says that TIME_WAIT is %s, and so it is', async (mode, timeWait, left) => {
+    const pair = await answered(transport)
+    const report = await closeSocket(pair.client, { mode })
+    await pair.peerClosed
+    expect(report.timeWait).toBe(timeWait)
+    expect(await pair.left()).toBe(left)
+  })
+
+  it.each(['fin', 'deliver', 'lingering'] as const)(
+    '%s delivers all bytes to a reader that starts late',
+    async (mode) => {
+      const pair = await connected(transport)
+      pair.peer.pause()
+      pair.client.write(Buffer.alloc(LARGE))
+      const closing = closeSocket(pair.client, { mode })
+      pair.peer.resume()
+      expect(await closing).toMatchObject({ mode, discardedBytes: 0 })
+      await pair.peerClosed
+      expect(pair.received).toEqual({ bytes: LARGE, ended: true, error: undefined })
+    },
+  )
+
+  it.each(['fin', 'deliver', 'lingering'] as const)(
+    '%s after end() delivers all bytes',
+    async (mode) => {
+      const pair = await connected(transport)
+      pair.peer.pause()
+      pair.client.end(Buffer.alloc(LARGE))
+      const closing = closeSocket(pair.client, { mode })
+      pair.peer.resume()
+      expect(await closing).toMatchObject({ mode, discardedBytes: 0 })
+      await pair.peerClosed
+      expect(pair.received).toEqual({ bytes: LARGE, ended: true, error: undefined })
+    },
+  )
+
+  it('reset sends its RST also after end(), and counts what it throws away', async () => {
+    const pair = await connected(transport)
+    pair.peer.pause()
+    pair.client.end(Buffer.alloc(LARGE))
+    const report = await closeSocket(pair.client, { mode: 'reset' })
+    expect(report.mode).toBe('reset')
+    expect(report.discardedBytes).toBeGreaterThan(0)
+    pair.peer.resume()
+    await pair.peerClosed
+    expect(pair.received.bytes).toBeLessThan(LARGE)
+    expect(report.discardedBytes).toBeGreaterThanOrEqual(LARGE - pair.received.bytes)
+    expect(await pair.left()).toBeUndefined()
+  })
+
+  it.each(modes)(
+    '%s of a socket that the peer ended first leaves TIME_WAIT to the peer',
+    async (mode) => {
+      const pair = await connected(transport, { allowHalfOpen: true })
+      const { client, peer } = pair
+      client.pause()
+      client.allowHalfOpen = true
+      peer.end()
+      await until(
+        'the FIN is there',
+        () => pair.state(),
+        (state) => state === 'CLOSE_WAIT',
+      )
+      const report = await closeSocket(client, { mode })
+      expect(report.timeWait).toBe(mode === 'reset' ? 'avoided' : 'peer')
+    },
+  )
+})
+
+describe('closeSocket deliver', () => {
+  it('reads and throws away what was received, which would turn its FIN into a RST', async () => {
+    const { client, peer, received, peerClosed } = await connected()
+    client.pause()
+    peer.write(Buffer.alloc(50_000))
+    await until(
+      'input waits',
+      () => queueSizes(client).unread,
+      (bytes) => bytes === 50_000,
+    )
+    client.write(Buffer.alloc(LARGE))
+    const report = await closeSocket(client, { mode: 'deliver' })
+    await peerClosed
+    expect(report).toMatchObject({ mode: 'deliver', unreadBytes: 50_000, discardedBytes: 0 })
+    expect(received).toEqual({ bytes: LARGE, ended: true, error: undefined })
+  })
+
+  it('writes close_notify on TLS, unless told not to', async () => {
+    for (const closeNotify of [true, false]) {
+      const pair = await connected('tls')
+      pair.client.write('request')
+      await until(
+        'the request is there',
+        () => pair.received.bytes,
+        (bytes) => bytes === 7,
+      )
+      const before = pair.carrier.bytesRead
+      await closeSocket(pair.client, { mode: 'deliver', closeNotify })
+      await pair.peerClosed
+      // A TLS 1.3 alert record: five bytes of header, the alert of two, its type, a tag of sixteen.
+      expect(pair.carrier.bytesRead - before).toBe(closeNotify ? 24 : 0)
+    }
+  })
+})
+
+describe('closeSocket of a socket that is not connected', () => {
+  it.each(modes)('%s: one that is connecting is destroyed', async (mode) => {
+    const server = net.createServer().listen(0, '127.0.0.1')
+    closeLater(() => server.close())
+    await once(server, 'listening')
+    const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+    const report = await closeSocket(socket, { mode })
+    expect(report).toMatchObject({ requested: mode, discardedBytes: 0 })
+    expect(socket.destroyed).toBe(true)
+  })
+
+  it('deliver: one that is connecting with data written sends it first', async () => {
+    const received: Buffer[] = []
+    const server = net.createServer((peer) => peer.on('data', (chunk) => received.push(chunk)))
+    closeLater(() => server.close())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
+    socket.write('early words')
+    const report = await closeSocket(socket, { mode: 'deliver' })
+    expect(report).toMatchObject({ mode: 'deliver', discardedBytes: 0, timeWait: 'avoided' })
+    await until(
+      'the words are there',
+      () => Buffer.concat(received).toString(),
+      (text) => text === 'early words',
+    )
+  })
+
+  it.each(modes)('%s: one whose connect fails gives a report with the error', async (mode) => {
+    const server = net.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as net.AddressInfo
+    server.close()
+    await once(server, 'close')
+    const socket = net.connect(port, '127.0.0.1')
+    socket.write('never sent')
+    const report = await closeSocket(socket, { mode })
+    expect(report.requested).toBe(mode)
+    if (mode !== 'reset') expect(report.error).toMatchObject({ code: 'ECONNREFUSED' })
+    expect(report.discardedBytes).toBe('never sent'.length)
+  })
+
+  it.each(modes)('%s: one that was destroyed before gives a report, not a crash', async (mode) => {
+    const { client } = await connected()
+    client.destroy()
+    expect(await closeSocket(client, { mode })).toMatchObject({
+      requested: mode,
+      fallback: 'the socket was destroyed before',
+      timeWait: 'unknown',
+    })
+  })
+
+  it('takes a socket that was never connected', async () => {
+    expect(await closeSocket(new net.Socket(), { mode: 'deliver' })).toMatchObject({
+      discardedBytes: 0,
+    })
+  })
+})
+
+describe('closeSocket called twice', () => {
+  it('gives both calls the same report', async () => {
+    const { client, peer } = await connected()
+    peer.pause()
+    client.write(Buffer.alloc(LARGE))
+    const first = closeSocket(client, { mode: 'deliver' })
+    const second = closeSocket(client, { mode: 'fin' })
+    peer.resume()
+    expect(await second).toBe(await first)
+  })
+
+  it('makes a reset of a close that waits', async () => {
+    const { client, peer } = await connected()
+    peer.pause()
+    // More than both kernels' buffers take, so that the close has to wait.
+    client.write(Buffer.alloc(64 * 2 ** 20))
+    const first = closeSocket(client, { mode: 'deliver' })
+    const second = await closeSocket(client, { mode: 'reset' })
+    expect(second).toMatchObject({ requested: 'deliver', mode: 'reset' })
+    expect(second.fallback).toContain('reset')
+    expect(second.discardedBytes).toBeGreaterThan(0)
+    expect(await first).toBe(second)
+  })
+})
+
+describe('closeSocket with a deadline', () => {
+  it.each(['fin', 'deliver', 'lingering'] as const)(
+    '%s gives up on a peer that never reads, and counts what is lost',
+    async (mode) => {
+      const { client, peer, received, peerClosed } = await connected()
+      peer.pause()
+      const written = 64 * 2 ** 20
+      client.write(Buffer.alloc(written))
+      const warning = nextWarning('SOCKET_TUNER_CLOSE_DEADLINE')
+      const report = await closeSocket(client, { mode, timeoutMs: 50, idleTimeoutMs: 50 })
+      expect(report.fallback).toContain('deadline')
+      expect(report.discardedBytes).toBeGreaterThan(0)
+      expect(await warning).toContain(String(report.discardedBytes))
+      peer.resume()
+      await peerClosed
+      expect(received.bytes + report.discardedBytes).toBe(written)
+    },
+  )
+
+  it('ends a lingering close when the peer is silent and does not finish', async () => {
+    const { client } = await connected('tcp', { allowHalfOpen: true })
+    const report = await closeSocket(client, { mode: 'lingering', idleTimeoutMs: 20 })
+    expect(report).toMatchObject({ mode: 'lingering', discardedBytes: 0 })
+    expect(report.fallback).toContain('nothing for 20 ms')
+  })
+
+  it('ends a lingering close when the peer goes on sending for too long', async () => {
+    const { client, peer } = await connected('tcp', { allowHalfOpen: true })
+    const chunk = Buffer.alloc(65_536)
+    const send = (): void => {
+      if (peer.writable) peer.write(chunk, (error) => error ?? send())
+    }
+    send()
+    const report = await closeSocket(client, { mode: 'lingering', timeoutMs: 50 })
+    expect(report.fallback).toContain('50 ms')
+    expect(report.unreadBytes).toBeGreaterThan(0)
+  })
+})
+
+describe('closeSocket lingering', () => {
+  it('lets an early answer through to a peer that is still sending', async () => {
+    const { client: server, peer: uploader } = await connected('tcp', { allowHalfOpen: true })
+    let answer = ''
+    uploader.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+    server.pause()
+    server.write('413 too large')
+    const report = closeSocket(server, { mode: 'lingering' })
+    uploader.end(Buffer.alloc(20 * 2 ** 20))
+    expect(await report).toMatchObject({
+      mode: 'lingering',
+      discardedBytes: 0,
+      unreadBytes: 20 * 2 ** 20,
+    })
+    await until(
+      'the answer is there',
+      () => answer,
+      (text) => text === '413 too large',
+    )
+  })
+})
+
+describe('closeSocket and errors', () => {
+  it('reports a reset by the peer, without an uncaught error', async () => {
+    const { client, peer } = await connected()
+    peer.pause()
+    client.write(Buffer.alloc(64 * 2 ** 20))
+    const closing = closeSocket(client, { mode: 'deliver' })
+    peer.resetAndDestroy()
+    const report = await closing
+    expect(['ECONNRESET', 'EPIPE']).toContain((report.error as NodeJS.ErrnoException).code)
+    expect(report.timeWait).toBe('avoided')
+  })
+
+  it.each([
+    [undefined, {}],
+    [null, {}],
+    [7, {}],
+    [{}, {}],
+    [new net.Socket(), { mode: 'gently' }],
+    [new net.Socket(), { timeoutMs: 0 }],
+    [new net.Socket(), { timeoutMs: NaN }],
+    [new net.Socket(), { timeoutMs: 2 ** 31 }],
+    [new net.Socket(), { idleTimeoutMs: '5' }],
+    [new net.Socket(), { requireTimestamps: 1 }],
+    [new net.Socket(), { closeNotify: null }],
+    [new net.Socket(), null],
+  ])('rejects bad arguments with a coded error (%#)', async (socket, options) => {
+    await expect(closeSocket(socket as net.Socket, options as never)).rejects.toMatchObject({
+      code: expect.stringMatching(/^ERR_/) as string,
+    })
+  })
+
+  it('refuses to throw bytes away where hazards are errors, and leaves the socket as it is', async () => {
+    const { client, peer } = await connected()
+    peer.pause()
+    client.write(Buffer.alloc(LARGE))
+    configure({ hazards: 'throw' })
+    await expect(closeSocket(client, { mode: 'reset' })).rejects.toMatchObject({
+      code: 'ERR_SOCKET_TUNER_HAZARD',
+      warning: 'SOCKET_TUNER_RESET_DISCARDS',
+    })
+    expect(client.destroyed).toBe(false)
+    expect(getOption(client, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
+  })
+})

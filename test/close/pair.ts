@@ -1,0 +1,86 @@
+/** A connection on loopback whose two ends a test holds, plain or TLS. */
+import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import * as net from 'node:net'
+import * as tls from 'node:tls'
+import { closeLater } from '../sockets'
+import { stateOf, type Connection, type State } from '../helpers/tcp-table'
+import { until } from '../helpers/until'
+import { makeCertificate, type Certificate } from '../helpers/certificate'
+
+export type Transport = 'tcp' | 'tls'
+
+/** What came to the accepted socket. */
+export interface Received {
+  bytes: number
+  ended: boolean
+  error: string | undefined
+}
+
+export class Pair {
+  readonly received: Received = { bytes: 0, ended: false, error: undefined }
+  readonly #ends: Connection
+  /** The accepted socket was closed. */
+  readonly peerClosed: Promise<unknown>
+
+  constructor(
+    readonly client: net.Socket,
+    readonly peer: net.Socket,
+    /** The accepted socket below TLS. */
+    readonly carrier: net.Socket,
+  ) {
+    this.#ends = { localPort: client.localPort ?? 0, remotePort: client.remotePort ?? 0 }
+    this.peerClosed = new Promise((resolve) => peer.once('close', resolve))
+    peer.on('data', (chunk: Buffer) => (this.received.bytes += chunk.length))
+    peer.on('end', () => (this.received.ended = true))
+    peer.on('error', (error: NodeJS.ErrnoException) => (this.received.error = error.code))
+    client.on('error', () => undefined)
+  }
+
+  /** The state that the client's end is in; undefined when the kernel has forgotten it. */
+  state(): State | undefined {
+    return stateOf(readTable(), this.#ends)
+  }
+
+  /** The same when the connection is over. */
+  left(): Promise<State | undefined> {
+    return until(
+      'the connection is over',
+      () => this.state(),
+      (state) => state === undefined || state === 'TIME_WAIT',
+    )
+  }
+}
+
+function readTable(): string {
+  return ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFileSync(file, 'utf8')).join('\n')
+}
+
+let certificate: Certificate | undefined
+
+/** Connects; both sides are complete. The peer half-closes only when the test says so with `allowHalfOpen`. */
+export async function connected(
+  transport: Transport = 'tcp',
+  options: net.ServerOpts = {},
+): Promise<Pair> {
+  const isTls = transport === 'tls'
+  if (isTls) certificate ??= makeCertificate()
+  const server = isTls
+    ? tls.createServer({ ...certificate, ...options })
+    : net.createServer(options)
+  closeLater(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as net.AddressInfo
+  const accepted = once(server, isTls ? 'secureConnection' : 'connection')
+  const carrier = once(server, 'connection')
+  const client = isTls
+    ? tls.connect({ port, host: '127.0.0.1', ca: certificate?.cert, servername: 'localhost' })
+    : net.connect(port, '127.0.0.1')
+  closeLater(() => client.destroy())
+  await once(client, isTls ? 'secureConnect' : 'connect')
+  const [peer] = (await accepted) as [net.Socket]
+  closeLater(() => peer.destroy())
+  const [below] = (await carrier) as [net.Socket]
+  return new Pair(client, peer, below)
+}

@@ -1,0 +1,208 @@
+import { once } from 'node:events'
+import * as http2 from 'node:http2'
+import * as net from 'node:net'
+import { closeSocket, configure, getOption, setCloseMode, type CloseMode } from '../../lib'
+import { coded } from '../helpers/coded'
+import type { State } from '../helpers/tcp-table'
+import { until } from '../helpers/until'
+import { closeLater, tcpSocket } from '../sockets'
+import { connected, type Pair, type Transport } from './pair'
+import { nextWarning } from './warning'
+
+/** What is left at the client's end when both are closed. */
+async function leftOf(pair: Pair): Promise<State | undefined> {
+  await pair.peerClosed
+  return pair.left()
+}
+
+describe.each<Transport>(['tcp', 'tls'])('setCloseMode deliver over %s', (transport) => {
+  it.each(['destroy', 'destroySoon'] as const)('%s() leaves no TIME_WAIT', async (way) => {
+    const pair = await connected(transport)
+    setCloseMode(pair.client, 'deliver')
+    pair.client.write('request')
+    await until(
+      'the request is there',
+      () => pair.received.bytes,
+      (bytes) => bytes === 7,
+    )
+    pair.client[way]()
+    expect(await leftOf(pair)).toBeUndefined()
+    expect(pair.received).toEqual({ bytes: 7, ended: true, error: undefined })
+  })
+
+  it('destroySoon() delivers what was written just before', async () => {
+    const pair = await connected(transport)
+    setCloseMode(pair.client, 'deliver')
+    pair.peer.pause()
+    pair.client.write(Buffer.alloc(3_000_000))
+    pair.client.destroySoon()
+    pair.peer.resume()
+    await pair.peerClosed
+    expect(pair.received).toEqual({ bytes: 3_000_000, ended: true, error: undefined })
+  })
+
+  it('end() stays a half-close', async () => {
+    const pair = await connected(transport, { allowHalfOpen: true })
+    setCloseMode(pair.client, 'deliver')
+    pair.client.end('last words')
+    await once(pair.peer, 'end')
+    const answer = once(pair.client, 'data')
+    pair.peer.write('still heard')
+    const [chunk] = (await answer) as [Buffer]
+    expect(chunk.toString()).toBe('still heard')
+  })
+})
+
+describe('setCloseMode', () => {
+  it('reset: destroy() sends a RST', async () => {
+    const pair = await connected()
+    setCloseMode(pair.client, 'reset')
+    pair.client.destroy()
+    expect(await leftOf(pair)).toBeUndefined()
+    expect(pair.received.error).toBe('ECONNRESET')
+  })
+
+  it('reset: destroySoon() sends a RST and no FIN', async () => {
+    const pair = await connected()
+    setCloseMode(pair.client, 'reset')
+    pair.client.write('heard')
+    await until(
+      'it is heard',
+      () => pair.received.bytes,
+      (bytes) => bytes === 5,
+    )
+    pair.client.destroySoon()
+    expect(await leftOf(pair)).toBeUndefined()
+    expect(pair.received).toEqual({ bytes: 5, ended: false, error: 'ECONNRESET' })
+  })
+
+  it('lingering: destroySoon() goes on reading until the peer has finished', async () => {
+    const pair = await connected('tcp', { allowHalfOpen: true })
+    setCloseMode(pair.client, 'lingering')
+    let answer = ''
+    pair.peer.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+    pair.client.write('413')
+    pair.client.destroySoon()
+    await once(pair.client, 'close')
+    pair.peer.end(Buffer.alloc(5_000_000))
+    await pair.peerClosed
+    expect(answer).toBe('413')
+    expect(pair.received.error).toBeUndefined()
+  })
+
+  it('fin: makes the socket close as Node does again', async () => {
+    const pair = await connected()
+    setCloseMode(pair.client, 'deliver')
+    setCloseMode(pair.client, 'fin')
+    pair.client.destroy()
+    expect(await leftOf(pair)).toBe('TIME_WAIT')
+  })
+
+  it('the mode set last counts', async () => {
+    const pair = await connected()
+    for (const mode of ['reset', 'lingering', 'deliver'] as const) setCloseMode(pair.client, mode)
+    pair.client.destroy()
+    expect(await leftOf(pair)).toBeUndefined()
+    expect(pair.received).toMatchObject({ ended: true, error: undefined })
+  })
+
+  it('leaves resetAndDestroy() what it is', async () => {
+    const pair = await connected()
+    setCloseMode(pair.client, 'deliver')
+    pair.client.resetAndDestroy()
+    await pair.peerClosed
+    expect(pair.received.error).toBe('ECONNRESET')
+  })
+
+  it('gives way to closeSocket()', async () => {
+    const pair = await connected()
+    setCloseMode(pair.client, 'reset')
+    expect(await closeSocket(pair.client, { mode: 'deliver' })).toMatchObject({ mode: 'deliver' })
+    await pair.peerClosed
+    expect(pair.received).toMatchObject({ ended: true, error: undefined })
+  })
+
+  it('tells of bytes that destroy() throws away before they are in the kernel', async () => {
+    const { client, peer } = await connected()
+    peer.pause()
+    setCloseMode(client, 'deliver')
+    client.write(Buffer.alloc(64 * 2 ** 20))
+    const warning = nextWarning('SOCKET_TUNER_DESTROY_DISCARDS')
+    client.destroy()
+    expect(await warning).toMatch(/threw away \d+ bytes/)
+  })
+
+  it('sets kernel options on a descriptor', () => {
+    const fd = tcpSocket()
+    setCloseMode(fd, 'deliver')
+    expect(getOption(fd, 'TCP_LINGER2')).toBe(-1)
+    setCloseMode(fd, 'reset')
+    expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: true, seconds: 0 })
+    expect(getOption(fd, 'TCP_LINGER2')).not.toBe(-1)
+    setCloseMode(fd, 'fin')
+    expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
+  })
+
+  it('refuses to linger with a descriptor', () => {
+    const fd = tcpSocket()
+    expect(() => {
+      setCloseMode(fd, 'lingering')
+    }).toThrow(coded('ERR_INVALID_ARG_VALUE'))
+  })
+
+  it('refuses a socket that is destroyed, and a mode that there is not', async () => {
+    const { client } = await connected()
+    expect(() => {
+      setCloseMode(client, 'softly' as CloseMode)
+    }).toThrow(coded('ERR_INVALID_ARG_VALUE'))
+    client.destroy()
+    expect(() => {
+      setCloseMode(client, 'deliver')
+    }).toThrow(coded('ERR_SOCKET_TUNER_DESTROYED'))
+  })
+
+  it('takes an HTTP/2 session', async () => {
+    const server = http2.createServer((_request, response) => response.end('answer'))
+    closeLater(() => server.close())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as net.AddressInfo
+    const accepted = once(server, 'connection')
+    const session = http2.connect(`http://127.0.0.1:${String(port)}`)
+    await once(session, 'connect')
+    setCloseMode(session, 'deliver')
+    const request = session.request({ ':path': '/' })
+    request.resume()
+    await once(request, 'end')
+    const [peer] = (await accepted) as [net.Socket]
+    const client = new Promise((resolve) => session.once('close', resolve))
+    session.destroy()
+    await client
+    await until('the server has closed', () => peer.destroyed, Boolean)
+  })
+})
+
+describe('setCloseMode on a server', () => {
+  it('holds for accepted sockets, whoever destroys them, until it is set to fin', async () => {
+    const server = net.createServer((peer) => {
+      peer.on('data', () => {
+        peer.destroySoon()
+      })
+    })
+    closeLater(() => server.close())
+    setCloseMode(server, 'deliver')
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    expect(getOption(server, 'TCP_LINGER2')).toBe(-1)
+    setCloseMode(server, 'fin')
+    expect(getOption(server, 'TCP_LINGER2')).not.toBe(-1)
+  })
+
+  it('is refused where hazards are errors only when there is a hazard', () => {
+    configure({ hazards: 'throw' })
+    const server = net.createServer()
+    expect(() => {
+      setCloseMode(server, 'deliver')
+    }).not.toThrow()
+  })
+})

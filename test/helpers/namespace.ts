@@ -1,0 +1,148 @@
+/** Network namespaces, each with a loopback of its own and the sysctls that a test needs. */
+import { execFile, execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+import { Command, type CommandLine } from './command'
+import { Program } from './program'
+import { countStates, type End, type StateCounts } from './tcp-table'
+import { until } from './until'
+
+const run = promisify(execFile)
+const MAX_OUTPUT = 64 * 2 ** 20
+
+/**
+ * So that each connection's TIME_WAIT can be counted: none is reused, none is thrown out, and none
+ * is ended by a RST that a late retransmission provokes (RFC 1337).
+ */
+const countable = {
+  'net.ipv4.tcp_tw_reuse': '0',
+  'net.ipv4.tcp_max_tw_buckets': '262144',
+  'net.ipv4.tcp_rfc1337': '1',
+}
+
+const present = new Set<Namespace>()
+let made = 0
+
+process.on('exit', () => {
+  for (const { name } of present) execFileSync('ip', ['netns', 'delete', name])
+})
+
+export class Namespace {
+  readonly name: string
+  readonly #running: { stop: () => Promise<void> }[] = []
+
+  constructor(sysctls: Record<string, string> = {}) {
+    const random = randomBytes(3).toString('hex')
+    this.name = `socket-tuner-${String(process.pid)}-${String(++made)}-${random}`
+    execFileSync('ip', ['netns', 'add', this.name])
+    present.add(this)
+    execFileSync('ip', ['-n', this.name, 'link', 'set', 'lo', 'up'])
+    for (const [key, value] of Object.entries({ ...countable, ...sysctls })) this.sysctl(key, value)
+  }
+
+  /** Sets a sysctl of this namespace. */
+  sysctl(key: string, value: string): void {
+    const file = `/proc/sys/${key.replaceAll('.', '/')}`
+    const [command, ...args] = this.prefix()
+    execFileSync(command, [...args, 'sh', '-c', 'echo "$1" > "$2"', 'sh', value, file])
+  }
+
+  /** The command line that runs a command inside. */
+  prefix(): CommandLine {
+    return ['ip', 'netns', 'exec', this.name]
+  }
+
+  /** Runs a command inside to its end and returns what it wrote to its standard output. */
+  async run(...inside: CommandLine): Promise<string> {
+    const [command, ...args] = this.prefix()
+    const { stdout } = await run(command, [...args, ...inside], { maxBuffer: MAX_OUTPUT })
+    return stdout
+  }
+
+  /** Starts a command inside that runs beside the test. */
+  spawn(...inside: CommandLine): Command {
+    const [command, ...args] = this.prefix()
+    const started = new Command([command, ...args, ...inside])
+    this.#running.push(started)
+    return started
+  }
+
+  /** Starts a program of test/lab/programs inside and waits until it says that it is ready. */
+  async start(name: string, config: object = {}): Promise<{ program: Program; ready: unknown }> {
+    const program = new Program(name, config, this.prefix())
+    this.#running.push(program)
+    return { program, ready: await program.ready() }
+  }
+
+  /** The same for a server, which says what port it listens on. */
+  async serve(name: string, config: object = {}): Promise<{ server: Program; port: number }> {
+    const { program, ready } = await this.start(name, config)
+    return { server: program, port: (ready as { port: number }).port }
+  }
+
+  /** Runs a program that has one task, `run`, to its end and returns what came of it. */
+  async perform(name: string, config: object): Promise<unknown> {
+    const { program } = await this.start(name, config)
+    const result = await program.ask('run')
+    await program.stop()
+    return result
+  }
+
+  async states(end: End): Promise<StateCounts> {
+    return countStates(await this.run('cat', '/proc/net/tcp', '/proc/net/tcp6'), end)
+  }
+
+  /** TIME_WAIT entries at one end, counted when all its connections have come to their end. */
+  async timeWaits(end: End): Promise<number> {
+    const { TIME_WAIT = 0 } = await until(
+      'all connections ended',
+      () => this.states(end),
+      (states) => Object.keys(states).every((state) => state === 'TIME_WAIT'),
+    )
+    return TIME_WAIT
+  }
+
+  /** Stops what runs inside and removes the namespace. */
+  async remove(): Promise<void> {
+    await Promise.all(this.#running.map((running) => running.stop()))
+    if (!present.delete(this)) return
+    execFileSync('ip', ['netns', 'delete', this.name])
+  }
+}
+
+/** A namespace for the tests of the suite that this is called in. */
+export function useNamespace(sysctls?: Record<string, string>): () => Namespace {
+  let namespace: Namespace | undefined
+  beforeAll(() => {
+    namespace = new Namespace(sysctls)
+  })
+  afterAll(async () => {
+    await namespace?.remove()
+  })
+  return () => {
+    if (namespace === undefined) throw new Error('a namespace is there only while tests run')
+    return namespace
+  }
+}
+
+export const LEFT = '10.0.0.1'
+export const RIGHT = '10.0.0.2'
+
+/** Two namespaces with a link between them, their addresses being LEFT and RIGHT. */
+export function useLinkedNamespaces(): () => { left: Namespace; right: Namespace } {
+  const left = useNamespace()
+  const right = useNamespace()
+  beforeAll(async () => {
+    const [l, r] = [left(), right()]
+    const veth = ['link', 'add', 'link', 'type', 'veth', 'peer', 'name', 'link', 'netns', r.name]
+    execFileSync('ip', ['-n', l.name, ...veth])
+    await setUp(l, LEFT)
+    await setUp(r, RIGHT)
+  })
+  return () => ({ left: left(), right: right() })
+}
+
+async function setUp(namespace: Namespace, address: string): Promise<void> {
+  await namespace.run('ip', 'address', 'add', `${address}/24`, 'dev', 'link')
+  await namespace.run('ip', 'link', 'set', 'link', 'up')
+}

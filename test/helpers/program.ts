@@ -1,0 +1,108 @@
+/** The programs of the lab: servers and clients in processes and network namespaces of their own. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import * as path from 'node:path'
+import type { CommandLine } from './command'
+
+const PROGRAMS = path.join(__dirname, '..', 'lab', 'programs')
+const ANSWER_DEADLINE_MS = 240_000
+
+interface Message {
+  /** undefined in the first message, with which a program says that it is ready. */
+  id?: number
+  result?: unknown
+  error?: string
+}
+
+interface Waiting {
+  resolve: (result: unknown) => void
+  reject: (error: Error) => void
+  deadline: NodeJS.Timeout
+}
+
+/** A program under test/lab/programs, running. It ends when it is stopped or the test's process ends. */
+export class Program {
+  readonly #name: string
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number | undefined, Waiting>()
+  readonly #exited: Promise<void>
+  #errors = ''
+  #lastId = 0
+
+  /** Use `Namespace.start`, which waits until the program is ready. */
+  constructor(name: string, config: object, prefix: CommandLine) {
+    this.#name = name
+    const file = path.join(PROGRAMS, `${name}.js`)
+    const [command, ...args] = [...prefix, process.execPath, file, JSON.stringify(config)] as const
+    this.#child = spawn(command, args, { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] })
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors += text
+    })
+    this.#child.on('message', (message: Message) => {
+      this.#settle(message)
+    })
+    this.#exited = new Promise((resolve) => {
+      this.#child.on('close', (code, signal) => {
+        this.#fail(`ended with ${String(code ?? signal)}: ${this.#errors}`)
+        resolve()
+      })
+      this.#child.on('error', (error) => {
+        this.#fail(error.message)
+        resolve()
+      })
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1
+  }
+
+  /** What the program wrote to its standard error: Node's warnings go there. */
+  get errors(): string {
+    return this.#errors
+  }
+
+  /** What the program says of itself when it is ready. */
+  ready(): Promise<unknown> {
+    return this.#wait(undefined, 'ready')
+  }
+
+  /** Asks the program one of its questions and waits for the answer. */
+  async ask(question: string, detail?: unknown): Promise<unknown> {
+    const id = ++this.#lastId
+    this.#child.send({ id, question, detail })
+    return this.#wait(id, question)
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null)
+      this.#child.kill('SIGKILL')
+    await this.#exited
+  }
+
+  #wait(id: number | undefined, what: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const deadline = setTimeout(() => {
+        this.#waiting.delete(id)
+        reject(new Error(`${this.#name} gave no answer to '${what}': ${this.#errors}`))
+      }, ANSWER_DEADLINE_MS)
+      this.#waiting.set(id, { resolve, reject, deadline })
+    })
+  }
+
+  #settle({ id, result, error }: Message): void {
+    const waiting = this.#waiting.get(id)
+    if (waiting === undefined) return
+    this.#waiting.delete(id)
+    clearTimeout(waiting.deadline)
+    if (error === undefined) waiting.resolve(result)
+    else waiting.reject(new Error(`${this.#name}: ${error}`))
+  }
+
+  #fail(why: string): void {
+    for (const { reject, deadline } of this.#waiting.values()) {
+      clearTimeout(deadline)
+      reject(new Error(`${this.#name} ${why}`))
+    }
+    this.#waiting.clear()
+  }
+}

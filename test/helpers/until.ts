@@ -1,0 +1,25 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { inspect } from 'node:util'
+
+const FIRST_PAUSE_MS = 2
+const LONGEST_PAUSE_MS = 200
+
+/** Asks again and again, less and less often, until the answer is the one waited for. */
+export async function until<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  isReached: (answer: T) => boolean,
+  deadlineMs = 60_000,
+): Promise<T> {
+  const end = performance.now() + deadlineMs
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+    const answer = await ask()
+    if (isReached(answer)) return answer
+    if (performance.now() > end) {
+      throw new Error(
+        `${what}: not within ${String(deadlineMs)} ms, the last answer was ${inspect(answer)}`,
+      )
+    }
+    await delay(pause)
+  }
+}

@@ -1,0 +1,163 @@
+import { once } from 'node:events'
+import * as http from 'node:http'
+import * as net from 'node:net'
+import { readFileSync } from 'node:fs'
+import { getOption, tcpInfo, tuneServer, type CloseMode, type ServerTuning } from '../../lib'
+import { coded } from '../helpers/coded'
+import { stateOf } from '../helpers/tcp-table'
+import { until } from '../helpers/until'
+import { closeLater } from '../sockets'
+
+async function listening(server: net.Server): Promise<number> {
+  closeLater(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as net.AddressInfo).port
+}
+
+const CLOSE = 'GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'
+const KEEP_ALIVE = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'
+
+interface Exchange {
+  answer: string
+  /** The client's port. */
+  port: number
+}
+
+/** One request on a connection of its own, over when the server has closed it. */
+function ask(port: number, request = CLOSE): Promise<Exchange> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1')
+    let answer = ''
+    let clientPort = 0
+    socket.on('connect', () => (clientPort = socket.localPort ?? 0))
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+    socket.on('error', reject)
+    socket.on('close', () => {
+      resolve({ answer, port: clientPort })
+    })
+    socket.write(request)
+  })
+}
+
+/** How many of these exchanges left TIME_WAIT at the server's end. */
+function timeWaits(localPort: number, exchanges: readonly Exchange[]): number {
+  const table = readFileSync('/proc/net/tcp', 'utf8')
+  const states = exchanges.map(({ port }) => stateOf(table, { localPort, remotePort: port }))
+  return states.filter((state) => state === 'TIME_WAIT').length
+}
+
+describe('tuneServer settings', () => {
+  it('sets on the listening socket what connections inherit, and the rest on each', async () => {
+    const server = net.createServer()
+    const port = await listening(server)
+    const tuning = tuneServer(server, { TCP_NODELAY: true, TCP_KEEPIDLE: 33, SO_PRIORITY: 3 })
+    expect(tuning.report).toMatchObject({
+      TCP_NODELAY: { status: 'applied' },
+      TCP_KEEPIDLE: { status: 'applied' },
+    })
+    expect(tuning.perConnection).toEqual(['SO_PRIORITY'])
+    const accepted = once(server, 'connection')
+    const client = net.connect(port, '127.0.0.1')
+    closeLater(() => client.destroy())
+    const [peer] = (await accepted) as [net.Socket]
+    closeLater(() => peer.destroy())
+    expect(getOption(peer, 'TCP_NODELAY')).toBe(true)
+    expect(getOption(peer, 'TCP_KEEPIDLE')).toBe(33)
+    expect(getOption(peer, 'SO_PRIORITY')).toBe(3)
+    expect(tuning.counters).toMatchObject({ tuned: 1, notTuned: 0 })
+  })
+
+  it('reaches connections that were complete before it was called', async () => {
+    const server = net.createServer()
+    const port = await listening(server)
+    const accepted = once(server, 'connection')
+    const client = net.connect(port, '127.0.0.1')
+    closeLater(() => client.destroy())
+    // On loopback connect() returns with the handshake complete; libuv accepts in the next turn.
+    await new Promise((resolve) => {
+      process.nextTick(resolve)
+    })
+    expect(tcpInfo(server).unacked).toBe(1)
+    const tuning = tuneServer(server, { TCP_KEEPIDLE: 44 })
+    const [peer] = (await accepted) as [net.Socket]
+    closeLater(() => peer.destroy())
+    expect(getOption(peer, 'TCP_KEEPIDLE')).toBe(44)
+    expect(tuning.counters.tuned).toBe(1)
+  })
+
+  it('checks values at once and applies them when the server listens', async () => {
+    const server = net.createServer()
+    expect(() => tuneServer(server, { TCP_KEEPIDLE: 0 })).toThrow(coded('ERR_OUT_OF_RANGE'))
+    const tuning = tuneServer(server, { TCP_KEEPIDLE: 55 })
+    expect(tuning.report).toBeUndefined()
+    await listening(server)
+    expect(await tuning.applied).toEqual({ TCP_KEEPIDLE: { status: 'applied', value: 55 } })
+    expect(getOption(server, 'TCP_KEEPIDLE')).toBe(55)
+  })
+
+  it.each([undefined, null, 5, {}, new net.Socket()])(
+    'refuses what is no server (%#)',
+    (server) => {
+      expect(() => tuneServer(server as never, {})).toThrow(coded('ERR_INVALID_ARG_TYPE'))
+    },
+  )
+
+  it('stops', async () => {
+    const server = net.createServer((peer) => peer.end())
+    const port = await listening(server)
+    const tuning = tuneServer(server, { SO_PRIORITY: 3 }, { closeMode: 'deliver' })
+    tuning.stop()
+    await ask(port, '')
+    expect(tuning.counters).toMatchObject({ tuned: 0, closes: { deliver: 0 } })
+    expect(getOption(server, 'TCP_LINGER2')).not.toBe(-1)
+  })
+})
+
+describe('tuneServer closeMode on an http server', () => {
+  const COUNT = 20
+
+  async function serve(closeMode?: CloseMode): Promise<{ port: number; tuning: ServerTuning }> {
+    const server = http.createServer({ keepAliveTimeout: 20 }, (_request, response) =>
+      response.end('answer'),
+    )
+    const port = await listening(server)
+    return { port, tuning: tuneServer(server, {}, { closeMode }) }
+  }
+
+  async function askOften(port: number): Promise<Exchange[]> {
+    const exchanges: Exchange[] = []
+    for (let i = 0; i < COUNT; i++) exchanges.push(await ask(port))
+    expect(exchanges.filter(({ answer }) => answer.includes('answer'))).toHaveLength(COUNT)
+    return exchanges
+  }
+
+  it('untuned leaves TIME_WAIT after each response with Connection: close', async () => {
+    const { port } = await serve()
+    expect(timeWaits(port, await askOften(port))).toBe(COUNT)
+  })
+
+  it('deliver leaves none, and counts the closes', async () => {
+    const { port, tuning } = await serve('deliver')
+    const exchanges = await askOften(port)
+    await until(
+      'all are closed',
+      () => tuning.counters.closes.deliver,
+      (count) => count === COUNT,
+    )
+    expect(timeWaits(port, exchanges)).toBe(0)
+    expect(tuning.counters).toMatchObject({ fallbacks: 0, discardedBytes: 0 })
+  })
+
+  it('deliver follows a keep-alive timeout', async () => {
+    const { port, tuning } = await serve('deliver')
+    const exchange = await ask(port, KEEP_ALIVE)
+    expect(exchange.answer).toContain('answer')
+    await until(
+      'it is closed',
+      () => tuning.counters.closes.deliver,
+      (count) => count === 1,
+    )
+    expect(timeWaits(port, [exchange])).toBe(0)
+  })
+})
