@@ -259,7 +259,10 @@ describe('closeSocket with a deadline', () => {
     const { client, peer } = await connected('tcp', { allowHalfOpen: true })
     const chunk = Buffer.alloc(65_536)
     const send = (): void => {
-      if (peer.writable) peer.write(chunk, (error) => error ?? send())
+      if (!peer.writable) return
+      peer.write(chunk, (error) => {
+        if (error === null || error === undefined) send()
+      })
     }
     send()
     const report = await closeSocket(client, { mode: 'lingering', timeoutMs: 50 })
