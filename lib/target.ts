@@ -102,7 +102,7 @@ export function isHttp2Session(target: unknown): target is http2.Http2Session {
  */
 export function socketOfSession(session: http2.Http2Session): net.Socket {
   sessionDescriptor(session)
-  return (session.socket).off('close', nothing)
+  return session.socket.off('close', nothing)
 }
 
 function nothing(): void {

@@ -24,7 +24,7 @@ export const warningCodes = {
   },
   SOCKET_TUNER_RESET_DISCARDS: {
     meaning:
-      'A reset threw away bytes that the peer had not acknowledged. The peer may see truncated data and then a clean end.',
+      'A reset threw away bytes that had been written, or left it to chance whether those under way arrive. The peer may see truncated data and then a clean end.',
     wayOut: "Close with mode 'deliver', or wait for the peer's answer before resetting.",
   },
   SOCKET_TUNER_RESET_WITHOUT_TIMESTAMPS: {

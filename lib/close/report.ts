@@ -29,11 +29,16 @@ export interface CloseReport {
   /** Why another mode than the requested one was used, or why the close did not run its course. */
   fallback?: string
   /**
-   * Bytes written and thrown away: those that had not left JavaScript (or libuv), and for a reset
-   * those that the peer had not acknowledged. On TLS the former are counted as written, the latter
-   * as encrypted.
+   * Bytes written and thrown away before they were sent: those that had not left JavaScript (or
+   * libuv), and for a reset those in the kernel's queue. On TLS the former are counted as written,
+   * the latter as encrypted.
    */
   discardedBytes: number
+  /**
+   * Bytes that a reset left to chance: sent, not acknowledged yet, and never sent again. On a sound
+   * network they arrive before the RST does. 0 in the other modes, which send them again.
+   */
+  inFlightBytes: number
   /** Bytes received that the program never read. */
   unreadBytes: number
   timeWait: TimeWait
@@ -44,13 +49,10 @@ export interface CloseReport {
 }
 
 /** What is known at the moment of close(2). */
-export interface CloseOutcome {
-  mode: CloseMode
-  fallback?: string
-  discardedBytes: number
-  unreadBytes: number
-  timeWait: TimeWait
-}
+export type CloseOutcome = Pick<
+  CloseReport,
+  'mode' | 'fallback' | 'discardedBytes' | 'unreadBytes' | 'timeWait'
+> & { inFlightBytes?: number }
 
 /** Who will keep TIME_WAIT when a socket in this state is closed. */
 export function timeWaitOf(state: TcpState | undefined, skipped: boolean): TimeWait {

@@ -13,30 +13,23 @@ const ON_AT_ONCE = words(1, 0)
  * also while a shutdown is under way, where libuv's own reset refuses.
  */
 export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done): void {
-  const { state, timestamps } = connectionState(fd)
-  const { constants } = native
+  const { state, timestamps, retransmits } = connectionState(fd)
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
   const error = setResetOnClose(fd)
-  // Last of all, since the peer goes on acknowledging until close().
-  const queued = constants.IPPROTO_TCP === undefined ? 0 : native.unacknowledgedBytes(fd)
-  const discardedBytes = bytesNotInKernel(socket) + Math.max(0, queued - finIn(state, queued))
-  if (discardedBytes > 0) {
-    announce(
-      'SOCKET_TUNER_RESET_DISCARDS',
-      'reset',
-      `A reset threw away ${String(discardedBytes)} bytes that the peer had not acknowledged`,
-    )
-  }
-  if (state === 'ESTABLISHED' && !timestamps) {
-    announce(
-      'SOCKET_TUNER_RESET_WITHOUT_TIMESTAMPS',
-      'reset',
-      'Reset a connection without TCP timestamps: a delayed segment of it could enter the next connection on the same ports',
-    )
-  }
+  // Last of all, since the peer goes on acknowledging, and the kernel sending, until close().
+  const sendable = native.unsentBytes(fd)
+  const queued = Math.max(0, native.unacknowledgedBytes(fd))
+  // Where the platform does not tell what was sent, all of it counts as lost.
+  const unsent = sendable < 0 ? queued : sendable
+  const underWay = Math.max(0, queued - unsent - finIn(state, queued))
+  // Where the kernel sends again and gets no answer, nothing has arrived.
+  const inFlightBytes = retransmits > 0 ? 0 : underWay
+  const discardedBytes = bytesNotInKernel(socket) + unsent + underWay - inFlightBytes
+  tell(discardedBytes, inFlightBytes, state === 'ESTABLISHED' && !timestamps)
   const outcome: CloseOutcome = {
     mode: 'reset',
     discardedBytes,
+    inFlightBytes,
     unreadBytes,
     timeWait: afterReset(state),
   }
@@ -45,6 +38,24 @@ export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done):
       ? { ...outcome, mode: 'fin', fallback: `SO_LINGER was refused (errno ${String(-error)})` }
       : outcome,
   )
+}
+
+function tell(discarded: number, inFlight: number, unprotected: boolean): void {
+  if (discarded + inFlight > 0) {
+    announce(
+      'SOCKET_TUNER_RESET_DISCARDS',
+      'reset',
+      `A reset threw away ${String(discarded)} bytes that had not been sent, ` +
+        `and leaves it to chance whether ${String(inFlight)} more arrive`,
+    )
+  }
+  if (unprotected) {
+    announce(
+      'SOCKET_TUNER_RESET_WITHOUT_TIMESTAMPS',
+      'reset',
+      'Reset a connection without TCP timestamps: a delayed segment of it could enter the next connection on the same ports',
+    )
+  }
 }
 
 /** The FIN takes a sequence number and so counts as one unacknowledged byte. */

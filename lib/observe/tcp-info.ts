@@ -279,6 +279,8 @@ export interface ConnectionState {
   /** undefined for a socket that is not TCP, or where the kernel does not tell. */
   readonly state: TcpState | undefined
   readonly timestamps: boolean
+  /** Times in a row that outstanding data was sent again without an answer. */
+  readonly retransmits: number
   /** Bytes received in order so far; undefined where the kernel does not tell (before Linux 4.1). */
   readonly bytesReceived: number | undefined
 }
@@ -288,6 +290,7 @@ export function connectionState(fd: number): ConnectionState {
   length = native.tcpInfo(fd, bytes)
   return {
     state: tcpStates[u8(0) ?? 0],
+    retransmits: u8(2) ?? 0,
     timestamps: ((u8(5) ?? 0) & 1) !== 0,
     bytesReceived: u64(128),
   }

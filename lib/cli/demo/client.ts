@@ -98,8 +98,9 @@ class Client {
     const host = this.#host
     await new Load({
       ...common,
-      ...WARM_UP,
       server: { host, port: servers.warmUp },
+      connections: Math.min(place.connections, WARM_UP.connections),
+      seconds: WARM_UP.seconds,
       progress: () => undefined,
     }).run()
     const server = { host, port: servers.answer }

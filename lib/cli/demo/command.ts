@@ -30,7 +30,7 @@ export async function runDemo(options: DemoArguments): Promise<number> {
     outcome = await new Run(options, true, progress).outcome
   }
   const why = outcome?.refused ?? refusal
-  if (outcome === undefined || outcome.refused !== undefined) {
+  if (outcome === undefined || (outcome.refused !== undefined && outcome.signal === undefined)) {
     if (why !== undefined) progress.line(`No network namespace of its own: ${why}.`)
     outcome = await new Run(options, false, progress).outcome
   }
@@ -42,7 +42,7 @@ export async function runDemo(options: DemoArguments): Promise<number> {
   const seconds = (performance.now() - began) / 1000
   process.stdout.write(
     options.json
-      ? `${JSON.stringify({ place, rows, seconds }, null, 2)}\n`
+      ? `${JSON.stringify({ place, noNamespace: why ?? null, rows, seconds }, null, 2)}\n`
       : `\n${[...table(rows), '', ...verdict(place, rows), `It took ${count(seconds)} s.`].join('\n')}\n`,
   )
   return 0

@@ -56,12 +56,11 @@ export class Load {
 
   async run(): Promise<LoadResult> {
     this.#started = performance.now()
-    const grace = setTimeout(
-      () => {
-        for (const socket of this.#live) socket.destroy()
-      },
-      2 * this.#options.seconds * 1000 + GRACE_MS,
-    )
+    const { seconds, atLeast } = this.#options
+    const limit = (atLeast === undefined ? 1 : 2) * seconds * 1000
+    const grace = setTimeout(() => {
+      for (const socket of this.#live) socket.destroy()
+    }, limit + GRACE_MS)
     const ticker = this.#reportProgress()
     await Promise.all(Array.from({ length: CONCURRENCY }, () => this.#work()))
     clearInterval(ticker)
@@ -82,8 +81,8 @@ export class Load {
   #goesOn(): boolean {
     const { connections, seconds, atLeast = 0 } = this.#options
     const made = this.#times.length
-    const limit = (made < atLeast ? 2 * seconds : seconds) * 1000
-    return made + this.#live.size < connections && performance.now() - this.#started < limit
+    const limit = made < atLeast ? 2 * seconds : seconds
+    return made + this.#live.size < connections && this.#elapsed() < limit
   }
 
   /** The code of the error with which it failed. */
@@ -99,7 +98,7 @@ export class Load {
         this.#fallbacks++
         this.#fallback ??= report.fallback
       }
-      this.#times.push((performance.now() - this.#started) / 1000)
+      this.#times.push(this.#elapsed())
       return undefined
     } catch (error) {
       return codeOf(error)
@@ -125,13 +124,14 @@ export class Load {
     const times = this.#times
     const made = times.length
     const tenth = Math.ceil(made / 10)
-    const seconds = times.at(-1) ?? 0
+    const seconds = this.#elapsed()
+    const last = Math.max(0, Math.min(seconds - AT_LAST_S, times[made - tenth - 1] ?? 0))
     return {
       connections: made,
       seconds,
       perSecond: rate(made, seconds),
       atFirst: rate(tenth, times[tenth - 1] ?? 0),
-      atLast: this.#atLast(tenth),
+      atLast: rate(times.filter((time) => time > last).length, seconds - last),
       noPort: this.#noPort,
       clientErrors: this.#clientErrors,
       fallbacks: this.#fallbacks,
@@ -139,12 +139,9 @@ export class Load {
     }
   }
 
-  #atLast(tenth: number): number {
-    const times = this.#times
-    const end = times.at(-1) ?? 0
-    const inTime = times.findIndex((time) => time > end - AT_LAST_S)
-    const first = Math.max(0, Math.min(times.length - tenth, inTime))
-    return rate(times.length - first, end - (times[first - 1] ?? 0))
+  /** Seconds since the beginning. */
+  #elapsed(): number {
+    return (performance.now() - this.#started) / 1000
   }
 }
 

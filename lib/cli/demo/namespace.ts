@@ -32,7 +32,11 @@ export function namespaceRefusal(): string | undefined {
     [...unshare.args, 'ip', 'link', 'set', 'lo', 'up'],
     { encoding: 'utf8', timeout: DEADLINE_MS, stdio: ['ignore', 'ignore', 'pipe'] },
   )
-  if (error !== undefined) return error.message
+  if (error !== undefined) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+      ? 'the program unshare (util-linux) is not there'
+      : error.message
+  }
   if (status === 0) return undefined
   return stderr.trim().split('\n')[0] ?? `unshare ended with ${String(status)}`
 }
