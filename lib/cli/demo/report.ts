@@ -126,9 +126,7 @@ function entries({ timeWait }: Row): string {
 function loss({ lost, written, reportedDiscarded }: Row): string {
   if (lost === 0) return `loses none of ${count(written)} bytes`
   const told =
-    reportedDiscarded === null
-      ? ''
-      : ` (closeSocket reported ${count(reportedDiscarded)} not acknowledged)`
+    reportedDiscarded === null ? '' : ` (closeSocket reported ${count(reportedDiscarded)})`
   return `lost ${count(lost)} of ${count(written)} bytes whose write had succeeded${told}`
 }
 

@@ -1,0 +1,58 @@
+import { describeOption, optionNames, type OptionInfo } from '../../lib'
+import { run } from './run-cli'
+
+/** What is printed of an option: not what only the generated tests use. */
+function printed(info: OptionInfo): unknown {
+  return JSON.parse(JSON.stringify({ ...info, example: undefined, roundTrip: undefined }))
+}
+
+describe('socket-tuner options', () => {
+  it('lists each option on one line of at most 100 columns', async () => {
+    const { code, stdout, stderr } = await run('options')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const lines = stdout.split('\n')
+    for (const name of optionNames) {
+      const own = lines.filter((line) => new RegExp(`^  \\(?${name}\\)? `).test(line))
+      expect(own).toHaveLength(1)
+    }
+    expect(lines.filter((line) => line.length > 100)).toEqual([])
+    expect(stdout).toContain(`${String(optionNames.length)} options.`)
+  })
+
+  it('marks the options that this platform lacks', async () => {
+    const { stdout } = await run('options')
+    for (const name of optionNames) {
+      const absent = describeOption(name).number === undefined
+      expect(stdout.includes(`(${name})`)).toBe(absent)
+    }
+  })
+
+  it('prints the catalogue as JSON', async () => {
+    const { code, stdout } = await run('options', '--json')
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toEqual(optionNames.map((name) => printed(describeOption(name))))
+  })
+
+  it('tells all about one option', async () => {
+    const { code, stdout } = await run('options', 'SO_LINGER')
+    const { summary, hazard = '', source } = describeOption('SO_LINGER')
+    expect(code).toBe(0)
+    const text = stdout.replace(/\s+/g, ' ')
+    for (const part of ['SO_LINGER (SOL_SOCKET', summary, hazard, source]) {
+      expect(text).toContain(part)
+    }
+  })
+
+  it('takes a name in small letters, and gives JSON', async () => {
+    const { code, stdout } = await run('options', 'tcp_nodelay', '--json')
+    expect(code).toBe(0)
+    expect(JSON.parse(stdout)).toEqual(printed(describeOption('TCP_NODELAY')))
+  })
+
+  it('says why an option is not offered', async () => {
+    const name = optionNames.find((each) => describeOption(each).access === 'none')
+    if (name === undefined) return
+    const { stdout } = await run('options', name)
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`none: ${describeOption(name).because ?? ''}`)
+  })
+})

@@ -1,0 +1,63 @@
+/** Runs the built command as a user does. */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+
+const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
+
+export interface Ended {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
+
+/** One run of the command; its children inherit the mark, so that they can be found. */
+export class Cli {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly #mark = randomUUID()
+  #stdout = ''
+  #stderr = ''
+
+  constructor(...args: readonly string[]) {
+    this.child = spawn(process.execPath, [MAIN, ...args], {
+      env: { ...process.env, SOCKET_TUNER_TEST: this.#mark },
+    })
+    this.child.stdin.end()
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text))
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text))
+  }
+
+  /** Resolves when the process has ended and no other one has its standard error any more. */
+  async closed(): Promise<Ended> {
+    const [code, signal] = (await once(this.child, 'close')) as [number | null, NodeJS.Signals]
+    return { code, signal, stdout: this.#stdout, stderr: this.#stderr }
+  }
+
+  /** Resolves as soon as standard output has the text. */
+  async printed(text: string): Promise<void> {
+    while (!this.#stdout.includes(text)) await once(this.child.stdout, 'data')
+  }
+
+  /** The processes of this run, as far as this user may see; Linux. */
+  processes(): number[] {
+    return readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => pid > 0 && isOf(pid, this.#mark))
+  }
+}
+
+/** Runs the command to its end. */
+export async function run(...args: readonly string[]): Promise<Ended> {
+  return new Cli(...args).closed()
+}
+
+function isOf(pid: number, mark: string): boolean {
+  try {
+    return readFileSync(`/proc/${String(pid)}/environ`, 'latin1').includes(mark)
+  } catch {
+    return false
+  }
+}
