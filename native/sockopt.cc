@@ -39,39 +39,17 @@ Napi::Value SetInt(const Napi::CallbackInfo& info) {
                            SetRaw(option.fd, option.level, option.name, &value, sizeof(value)));
 }
 
-// getBytes(fd, level, name, out): length written to the front of `out`, or -errno
-Napi::Value GetBytes(const Napi::CallbackInfo& info) {
+// A call that takes an option and bytes, to read them or to fill them.
+template <auto Call>
+Napi::Value WithBytes(const Napi::CallbackInfo& info) {
   Option option;
-  Bytes out;
-  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &out) || out.length > kMaxOptionBytes) {
+  Bytes bytes;
+  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &bytes) ||
+      bytes.length > kMaxOptionBytes) {
     return BadArgument(info);
   }
-  return Napi::Number::New(
-      info.Env(), GetRaw(option.fd, option.level, option.name, out.data, out.length));
-}
-
-// setBytes(fd, level, name, value): 0 or -errno
-Napi::Value SetBytes(const Napi::CallbackInfo& info) {
-  Option option;
-  Bytes value;
-  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &value) ||
-      value.length > kMaxOptionBytes) {
-    return BadArgument(info);
-  }
-  return Napi::Number::New(
-      info.Env(), SetRaw(option.fd, option.level, option.name, value.data, value.length));
-}
-
-// setProgram(fd, level, name, instructions): 0 or -errno
-Napi::Value SetProgramBytes(const Napi::CallbackInfo& info) {
-  Option option;
-  Bytes value;
-  if (!ReadOption(info, &option) || !ReadBytes(info, 3, &value) ||
-      value.length > kMaxOptionBytes) {
-    return BadArgument(info);
-  }
-  return Napi::Number::New(
-      info.Env(), SetProgram(option.fd, option.level, option.name, value.data, value.length));
+  return Napi::Number::New(info.Env(),
+                           Call(option.fd, option.level, option.name, bytes.data, bytes.length));
 }
 
 }  // namespace
@@ -79,9 +57,12 @@ Napi::Value SetProgramBytes(const Napi::CallbackInfo& info) {
 void ExportSockopt(Napi::Env env, Napi::Object exports) {
   exports.Set("getInt", Napi::Function::New<GetInt>(env, "getInt"));
   exports.Set("setInt", Napi::Function::New<SetInt>(env, "setInt"));
-  exports.Set("getBytes", Napi::Function::New<GetBytes>(env, "getBytes"));
-  exports.Set("setBytes", Napi::Function::New<SetBytes>(env, "setBytes"));
-  exports.Set("setProgram", Napi::Function::New<SetProgramBytes>(env, "setProgram"));
+  // getBytes(fd, level, name, out): length written to the front of `out`, or -errno
+  exports.Set("getBytes", Napi::Function::New<WithBytes<GetRaw>>(env, "getBytes"));
+  // setBytes(fd, level, name, value): 0 or -errno
+  exports.Set("setBytes", Napi::Function::New<WithBytes<SetRaw>>(env, "setBytes"));
+  // setProgram(fd, level, name, instructions): 0 or -errno
+  exports.Set("setProgram", Napi::Function::New<WithBytes<SetProgram>>(env, "setProgram"));
 }
 
 }  // namespace socket_tuner
