@@ -54,7 +54,7 @@ function withoutAddon(): Binding {
     getBytes: fail,
     setBytes: fail,
     setProgram: fail,
-    applyBatch: () => 0,
+    applyBatch: () => -1,
     openSocket: fail,
     closeFd: fail,
     duplicateFd: fail,

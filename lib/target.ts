@@ -39,18 +39,21 @@ const MAX_FD = 2 ** 31 - 1
  */
 export function descriptorOf(target: Target): number {
   if (typeof target === 'object' && (target as object | null) !== null) {
+    // First, since the `_handle` of a dgram.Socket is deprecated and says so.
+    if (isDatagram(target)) return datagramDescriptor(target)
     const handle = handleOf(target)
-    if (handle !== undefined) {
-      const { fd } = handle
-      if (fd !== undefined && fd >= 0) return fd
-    }
-    return slowDescriptorOf(target, handle)
+    const fd = handle?.fd
+    return isDescriptor(fd) ? fd : slowDescriptorOf(target, handle)
   }
   if (typeof target === 'number') {
     checkWhole('target', target, 0, MAX_FD)
     return target
   }
   throw notATarget(target)
+}
+
+function isDescriptor(fd: unknown): fd is number {
+  return typeof fd === 'number' && (fd | 0) === fd && fd >= 0
 }
 
 /** The handle of a net.Socket or net.Server; undefined where there is none. */
@@ -94,9 +97,14 @@ export function isHttp2Session(target: unknown): target is http2.Http2Session {
   )
 }
 
+/** Whether a socket is the proxy that an HTTP/2 session gives out: its methods are bound to another object. */
+export function isSessionSocket(socket: net.Socket): boolean {
+  return socket.off('close', nothing) !== socket
+}
+
 /**
  * The socket below an HTTP/2 session. `session.socket` is a proxy that stops working when the session
- * is destroyed; its methods are bound to the socket itself, and off() returns that.
+ * is destroyed; off() of it returns the socket itself.
  *
  * @throws ERR_SOCKET_TUNER_DESTROYED, ERR_SOCKET_TUNER_NO_DESCRIPTOR
  */
@@ -113,7 +121,6 @@ function slowDescriptorOf(target: object, handle: Handle | undefined): number {
   if (isServer(target)) throw serverWithout(target, handle)
   if (isStreamSocket(target)) throw socketWithout(target, handle)
   if (isHttp2Session(target)) return sessionDescriptor(target)
-  if (isDatagram(target)) return datagramDescriptor(target)
   if ('fd' in target) return ownedDescriptor(target as DescriptorOwner)
   throw notATarget(target)
 }
@@ -127,7 +134,7 @@ function ownedDescriptor(owner: DescriptorOwner): number {
 function sessionDescriptor(session: http2.Http2Session): number {
   let fd: number | undefined
   if (!session.destroyed) fd = handleOf(session.socket)?.fd
-  if (fd !== undefined && fd >= 0) return fd
+  if (isDescriptor(fd)) return fd
   throw session.destroyed
     ? refusal('ERR_SOCKET_TUNER_DESTROYED', 'The HTTP/2 session is destroyed')
     : refusal(
@@ -154,7 +161,7 @@ function datagramDescriptor(socket: dgram.Socket): number {
   if (handle === null || handle === undefined) {
     throw refusal('ERR_SOCKET_TUNER_DESTROYED', 'The datagram socket is closed')
   }
-  if (handle.fd !== undefined && handle.fd >= 0) return handle.fd
+  if (isDescriptor(handle.fd)) return handle.fd
   throw refusal(
     'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
     "The datagram socket is not bound yet: wait for 'listening'",

@@ -102,10 +102,22 @@ void Save(int fd, Operation& op) {
   int value = 0;
   const int error = GetRawInt(fd, op.slot[kLevel], op.slot[kName], &value);
   if (error < 0) return;
-  if (op.Has(kHalve)) value /= 2;
-  if (op.Has(kUnset) && value == op.slot[kLength]) value = op.slot[kOut];
   std::memcpy(op.saved, &value, sizeof(value));
   op.saved_length = sizeof(value);
+}
+
+// What to write so that the option reads as it was saved.
+int PutBack(int fd, const Operation& op) {
+  const int level = op.slot[kLevel];
+  const int name = op.slot[kName];
+  if (op.Has(kBytes)) {
+    return SetRaw(fd, level, name, op.saved, static_cast<size_t>(op.saved_length));
+  }
+  int value = 0;
+  std::memcpy(&value, op.saved, sizeof(value));
+  if (op.Has(kHalve)) value /= 2;
+  if (op.Has(kUnset) && value == op.slot[kLength]) value = op.slot[kOut];
+  return SetRaw(fd, level, name, &value, sizeof(value));
 }
 
 int Apply(int fd, const Operation& op, const uint8_t* data) {
@@ -135,21 +147,21 @@ void ReadBack(int fd, Operation& op, uint8_t* data) {
   op.slot[kReadValue] = value;
 }
 
-// A companion that nothing has changed is left alone: setting it could change something else again.
-bool Unchanged(int fd, const Operation& op) {
+bool AsSaved(int fd, const Operation& op) {
   uint8_t now[kSavedBytes];
-  return GetRaw(fd, op.slot[kLevel], op.slot[kName], now, kSavedBytes) == op.saved_length &&
+  const size_t capacity = op.Has(kBytes) ? kSavedBytes : sizeof(int);
+  return GetRaw(fd, op.slot[kLevel], op.slot[kName], now, capacity) == op.saved_length &&
          std::memcmp(now, op.saved, static_cast<size_t>(op.saved_length)) == 0;
 }
 
+// The kernel may take the old value and keep another, as for a buffer above its limit.
 void Restore(int fd, Operation& op) {
   if (op.slot[kStatus] < 0) return;
-  if (!op.Has(kSet) && (op.saved_length < 0 || Unchanged(fd, op))) return;
-  op.slot[kRestored] = op.saved_length < 0
-                           ? -EPERM
-                           : SetRaw(fd, op.slot[kLevel], op.slot[kName], op.saved,
-                                    static_cast<size_t>(op.saved_length));
-  if (op.slot[kRestored] == 0) op.slot[kRestored] = 1;
+  // A companion that nothing has changed is left alone: setting it could change something else again.
+  if (!op.Has(kSet) && (op.saved_length < 0 || AsSaved(fd, op))) return;
+  int result = op.saved_length < 0 ? -EPERM : PutBack(fd, op);
+  if (result == 0 && !AsSaved(fd, op)) result = -ERANGE;
+  op.slot[kRestored] = result == 0 ? 1 : result;
 }
 
 // Applies all operations in order. An option that the kernel does not have is skipped, its status

@@ -40,7 +40,7 @@ inline int GetRaw(int fd, int level, int name, uint8_t* out, size_t capacity) {
   socklen_t length = static_cast<socklen_t>(capacity);
   if (getsockopt(fd, level, name, buffer, &length) != 0) return -errno;
   if (length > capacity) return -EMSGSIZE;
-  std::memcpy(out, buffer, capacity);
+  if (capacity > 0) std::memcpy(out, buffer, capacity);
   return static_cast<int>(length);
 }
 

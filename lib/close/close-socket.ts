@@ -2,7 +2,7 @@ import type * as net from 'node:net'
 import { native } from '../binding'
 import { ArgumentTypeError, checkObject } from '../errors'
 import { connectionState, type TcpState } from '../observe/tcp-info'
-import { isStreamSocket, transportHandleOf } from '../target'
+import { isSessionSocket, isStreamSocket, transportHandleOf } from '../target'
 import { announce, hazard, hazardsThrow } from '../warnings'
 import { policyOptions, type CloseModeOptions } from './options'
 import { bytesNotInKernel } from './pending'
@@ -37,10 +37,12 @@ export async function closeSocket(
   if (!isStreamSocket(socket)) {
     throw new ArgumentTypeError('socket', 'an instance of net.Socket or tls.TLSSocket', socket)
   }
+  refuseSessionSocket(socket)
   checkObject('options', options)
   const checked = policyOptions(options.mode ?? 'fin', options)
   const running = closing.get(socket)
-  if (running !== undefined) {
+  // A socket that is not destroyed after its close was connected again.
+  if (running !== undefined && (socket.destroyed || !running.settled)) {
     if (checked.mode === 'reset') running.reset(checked)
     return running.report
   }
@@ -49,6 +51,17 @@ export async function closeSocket(
   const started = new Closing(socket, checked)
   closing.set(socket, started)
   return started.report
+}
+
+/** `session.socket` of HTTP/2 is a proxy: what its session has still to send, only the session knows. */
+function refuseSessionSocket(socket: net.Socket): void {
+  if (isSessionSocket(socket)) {
+    throw new ArgumentTypeError(
+      'socket',
+      'a socket that no HTTP/2 session owns (use session.close(), with setCloseMode(session, mode))',
+      socket,
+    )
+  }
 }
 
 function alreadyClosed(requested: CloseMode): CloseReport {
@@ -67,51 +80,55 @@ function alreadyClosed(requested: CloseMode): CloseReport {
 /** One close, from the call to the report. */
 class Closing {
   readonly report: Promise<CloseReport>
+  settled = false
   readonly #socket: net.Socket
   readonly #requested: CloseMode
   readonly #started = performance.now()
   readonly #before: TcpState | undefined
   readonly #policy: ClosePolicy
-  /** Input that the stream held when the close began, or that was thrown away since. */
   readonly #bytesReadBefore: number
-  #unreadInStream: number
+  /** Input that the stream held when the close began. */
+  readonly #readableBefore: number
   /** Whether the program had sent its FIN, or asked for it, before. */
   readonly #endedBefore: boolean
+  /** Input that comes while the close waits is thrown away here, not given to the program. */
+  #resumed = false
   #fallback: string | undefined
   #error: Error | undefined
 
   constructor(socket: net.Socket, options: PolicyOptions) {
     this.#socket = socket
     this.#requested = options.mode
-    const handle = transportHandleOf(socket)
-    this.#before =
-      handle?.fd === undefined || handle.fd < 0 ? undefined : connectionState(handle.fd).state
-    this.#bytesReadBefore = handle?.bytesRead ?? 0
-    this.#unreadInStream = socket.readableLength
+    const fd = transportHandleOf(socket)?.fd ?? -1
+    this.#before = fd < 0 ? undefined : connectionState(fd).state
+    this.#bytesReadBefore = socket.bytesRead
+    this.#readableBefore = socket.readableLength
     this.#endedBefore = socket.writableEnded
+    const standing = policyOf(socket)
     this.#policy = {
       ...options,
       socket,
-      armed: policyOf(socket)?.armed ?? false,
-      awaited: true,
+      armed: standing?.armed ?? false,
+      awaited: { standing, since: this.#started },
     }
-    this.report = this.#run()
+    this.report = this.#run(standing)
   }
 
   /** Makes a reset of a close that is waiting. */
   reset(options: PolicyOptions): void {
-    if (this.#socket.destroyed) return
-    Object.assign(this.#policy, options)
+    if (this.settled) return
     this.#fallback ??= "a second call asked for 'reset'"
-    this.#destroy()
+    Object.assign(this.#policy, options)
+    if (this.#socket.destroyed) this.#policy.abort?.()
+    else this.#destroy()
   }
 
-  async #run(): Promise<CloseReport> {
+  async #run(standing: ClosePolicy | undefined): Promise<CloseReport> {
     const socket = this.#socket
-    socket.on('error', (error) => {
+    const onError = (error: Error): void => {
       this.#error ??= error
-    })
-    const standing = policyOf(socket)
+    }
+    socket.on('error', onError)
     const outcome = new Promise<CloseOutcome>((resolve) => {
       this.#policy.closed = (result) => {
         standing?.closed?.(result)
@@ -127,22 +144,28 @@ class Closing {
     const deadline = setTimeout(() => {
       this.#giveUp()
     }, this.#policy.timeoutMs)
-    this.#begin()
-    await closed
-    clearTimeout(deadline)
-    return this.#reportOf(await outcome)
+    try {
+      this.#begin()
+      await closed
+    } finally {
+      clearTimeout(deadline)
+    }
+    const report = this.#reportOf(await outcome)
+    this.settled = true
+    socket.off('error', onError)
+    return report
   }
 
   #begin(): void {
     const socket = this.#socket
     const nothingWritten = bytesNotInKernel(socket) === 0
-    if (this.#policy.mode === 'reset' || (socket.connecting && nothingWritten)) {
+    if (this.#policy.mode === 'reset' || (socket.pending && nothingWritten)) {
       this.#destroy()
       return
     }
     // A peer that waits for us to read would never read what we have written.
     if (socket.listenerCount('data') === 0 && socket.listenerCount('readable') === 0) {
-      this.#unreadInStream = Infinity
+      this.#resumed = true
       socket.resume()
     }
     socket.destroySoon()
@@ -158,12 +181,13 @@ class Closing {
     const socket = this.#socket
     if (socket.destroyed) return
     const lost = bytesNotInKernel(socket)
-    this.#fallback ??= `the deadline of ${String(this.#policy.timeoutMs)} ms passed`
+    const { mode, timeoutMs } = this.#policy
+    this.#fallback ??= `the deadline of ${String(timeoutMs)} ms passed`
     if (lost > 0) {
       announce(
         'SOCKET_TUNER_CLOSE_DEADLINE',
-        this.#policy.mode,
-        `A close in mode '${this.#policy.mode}' gave up after ${String(this.#policy.timeoutMs)} ms: ` +
+        mode,
+        `A close in mode '${mode}' gave up after ${String(timeoutMs)} ms: ` +
           `${String(lost)} bytes that were not in the kernel are thrown away`,
       )
     }
@@ -186,16 +210,14 @@ class Closing {
   }
 
   #unread(): number {
-    if (this.#unreadInStream !== Infinity) return this.#unreadInStream
-    return Math.max(0, this.#socket.bytesRead - this.#bytesReadBefore)
+    const since = this.#resumed ? this.#socket.bytesRead - this.#bytesReadBefore : 0
+    return this.#readableBefore + Math.max(0, since)
   }
 
   /** The connection had ended when the descriptor was closed: who had begun tells who keeps TIME_WAIT. */
   #timeWaitFromBefore(): CloseReport['timeWait'] {
     const { mode } = this.#policy
     const noFin = !this.#endedBefore && (mode === 'deliver' || mode === 'reset')
-    // A connection that is gone without a FIN of ours was reset by the peer.
-    if (this.#error !== undefined || noFin) return 'avoided'
     switch (this.#before) {
       case 'CLOSE_WAIT':
       case 'LAST_ACK':
@@ -204,7 +226,9 @@ class Closing {
       case 'FIN_WAIT1':
       case 'FIN_WAIT2':
       case 'CLOSING':
-        return 'here'
+        // A connection that is gone without a FIN of ours was reset by the peer.
+        if (noFin) return 'avoided'
+        return this.#error === undefined ? 'here' : 'unknown'
       default:
         return 'unknown'
     }

@@ -1,15 +1,13 @@
-import { native } from '../binding'
+import type * as net from 'node:net'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
 import { finish } from './fin'
+import { hasLinger2, setForgotten } from './linger2'
 import { bytesNotInKernel, discardUnread, isAcknowledged } from './pending'
 import type { ClosePolicy, Done } from './policy'
 import { timeWaitOf } from './report'
-import { takeOver } from './take-over'
+import { afterTakeOver, takeOver } from './take-over'
 import { awaitsTickets } from './tls'
-
-const FORGET_WHEN_ACKNOWLEDGED = -1
-const SYSCTL_DEFAULT = 0
 
 /**
  * Makes close() send what is queued and the FIN, and the kernel drop the connection when the FIN is
@@ -45,16 +43,27 @@ export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): voi
     const copy = takeOver(fd, policy, { condition: isAcknowledged }, (rest) => {
       // The peer may answer the close_notify by closing: then TIME_WAIT is its own.
       const timeWait = rest.peerFinished ? 'peer' : outcome.timeWait
-      done({ ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes })
+      const whole = { ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes }
+      done(afterTakeOver(whole, rest))
     })
     if (copy >= 0) return
   }
   done(outcome)
 }
 
-/** Whether libuv reads whatever comes in, so that input left in the kernel is not to be expected. */
-function isReading(socket: ClosePolicy['socket']): boolean {
-  return socket.readableFlowing !== false
+/** The parts of a socket under Node's http server that tell whether it is being read. */
+interface HttpParts {
+  readonly parser?: { readonly incoming?: { readonly complete?: boolean } | null } | null
+  readonly _paused?: boolean
+}
+
+/**
+ * Whether everything that comes in is read, so that input left in the kernel is not to be expected.
+ * Node's http server stops reading below the stream while a request's body is not consumed.
+ */
+function isReading(socket: net.Socket): boolean {
+  const { parser, _paused } = socket as HttpParts
+  return socket.readableFlowing === true && _paused !== true && parser?.incoming?.complete !== false
 }
 
 /** Sets TCP_LINGER2 unless it must not be; returns why it was not. */
@@ -63,8 +72,7 @@ function arm(
   fd: number,
   { state, timestamps }: ConnectionState,
 ): string | undefined {
-  const { IPPROTO_TCP, TCP_LINGER2 } = native.constants
-  if (IPPROTO_TCP === undefined || TCP_LINGER2 === undefined) {
+  if (!hasLinger2) {
     const why = `${process.platform} has no TCP_LINGER2`
     announce(
       'SOCKET_TUNER_DELIVER_UNSUPPORTED',
@@ -74,10 +82,8 @@ function arm(
     return why
   }
   if (state === undefined) return 'not a TCP socket: there is no TIME_WAIT to avoid'
-  if (state === 'CLOSE' || state === 'CLOSE_WAIT' || state === 'LAST_ACK' || state === 'SYN_SENT')
-    return undefined
+  if (isOver(state)) return undefined
   if (policy.requireTimestamps && !timestamps) {
-    if (policy.armed) native.setInt(fd, IPPROTO_TCP, TCP_LINGER2, SYSCTL_DEFAULT)
     announce(
       'SOCKET_TUNER_DELIVER_FALLBACK',
       'timestamps',
@@ -87,6 +93,11 @@ function arm(
     return 'TCP timestamps were not negotiated'
   }
   if (policy.armed) return undefined
-  const error = native.setInt(fd, IPPROTO_TCP, TCP_LINGER2, FORGET_WHEN_ACKNOWLEDGED)
+  const error = setForgotten(fd, true)
   return error < 0 ? `TCP_LINGER2 was refused (errno ${String(-error)})` : undefined
+}
+
+/** Whether closing in this state leaves no TIME_WAIT here whatever is set. */
+function isOver(state: ConnectionState['state']): boolean {
+  return state === 'CLOSE' || state === 'CLOSE_WAIT' || state === 'LAST_ACK' || state === 'SYN_SENT'
 }

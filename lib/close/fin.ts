@@ -1,9 +1,10 @@
 import { native } from '../binding'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
+import { disarm } from './linger2'
 import { bytesNotInKernel, discardUnread } from './pending'
 import type { ClosePolicy, Done } from './policy'
 import { timeWaitOf } from './report'
-import { takeOver } from './take-over'
+import { afterTakeOver, takeOver } from './take-over'
 import { isTls } from './tls'
 
 /** Lets close() send a FIN after everything that is in the kernel. */
@@ -20,6 +21,7 @@ export function finish(
   fallback?: string,
 ): void {
   const { socket } = policy
+  disarm(policy, fd)
   const outcome = {
     mode: 'fin' as const,
     ...(fallback === undefined ? {} : { fallback }),
@@ -34,8 +36,8 @@ export function finish(
   // A TLS peer still sends: tickets after the handshake, and its close_notify in answer to ours.
   if (open && isTls(socket)) {
     const { idleTimeoutMs } = policy
-    const copy = takeOver(fd, policy, { idleTimeoutMs }, ({ unreadBytes }) => {
-      done({ ...outcome, unreadBytes: outcome.unreadBytes + unreadBytes })
+    const copy = takeOver(fd, policy, { idleTimeoutMs }, (rest) => {
+      done(afterTakeOver({ ...outcome, unreadBytes: outcome.unreadBytes + rest.unreadBytes }, rest))
     })
     native.shutdownWrite(fd)
     if (copy >= 0) return

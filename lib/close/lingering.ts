@@ -2,9 +2,11 @@ import { native } from '../binding'
 import { connectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
 import { closeWithFin } from './fin'
+import { disarm } from './linger2'
 import { bytesNotInKernel } from './pending'
 import type { ClosePolicy, Done } from './policy'
-import { takeOver, type TakenOver } from './take-over'
+import type { CloseOutcome } from './report'
+import { afterTakeOver, takeOver, type TakenOver } from './take-over'
 
 /**
  * Sends the FIN, then reads and throws away what the peer still sends until it has finished or a
@@ -19,17 +21,20 @@ export function closeLingering(policy: ClosePolicy, fd: number, done: Done): voi
     })
     return
   }
+  disarm(policy, fd)
   const discardedBytes = bytesNotInKernel(policy.socket)
   const { idleTimeoutMs } = policy
-  const copy = takeOver(fd, policy, { idleTimeoutMs }, ({ unreadBytes, cut }) => {
+  const copy = takeOver(fd, policy, { idleTimeoutMs }, (rest) => {
+    const { unreadBytes, cut } = rest
     warn(cut)
-    done({
+    const outcome: CloseOutcome = {
       mode: 'lingering',
       ...(cut === undefined ? {} : { fallback: cut.text }),
       discardedBytes,
       unreadBytes,
       timeWait: cut === undefined ? 'here' : 'unknown',
-    })
+    }
+    done(afterTakeOver(outcome, rest))
   })
   if (copy >= 0) {
     native.shutdownWrite(copy)

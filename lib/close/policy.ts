@@ -35,10 +35,12 @@ export interface ClosePolicy extends PolicyOptions {
   socket: net.Socket
   /** TCP_LINGER2 is in force already: the listening socket handed it down. */
   armed: boolean
-  /** The program waits for this close, so lost bytes are told in its report and not by a warning. */
-  awaited: boolean
-  /** Told once, when the connection is closed; for a lingering close that is later than 'close'. */
+  /** Told once per connection, when it is closed; for a lingering close that is later than 'close'. */
   closed?: Done | undefined
+  /** Set while a program waits for this close: the standing policy that it stands in for. */
+  awaited?: { readonly standing: ClosePolicy | undefined; readonly since: number }
+  /** Makes a reset of a connection that was taken over from its net.Socket. */
+  abort?: (() => void) | undefined
 }
 
 /** Told of a close when it is complete. */
@@ -59,12 +61,14 @@ type Final = (this: unknown, callback: (error?: Error | null) => void) => void
 const kPolicy = Symbol('socket-tuner close policy')
 const kDestroy = Symbol('socket-tuner _destroy')
 const kDestroySoon = Symbol('socket-tuner destroySoon')
+const kFinal = Symbol('socket-tuner _final')
 
 /** The parts of a net.Socket that a policy replaces or calls; Node's typings leave most of them out. */
 interface Internals {
   [kPolicy]?: ClosePolicy | undefined
   [kDestroy]?: Destroy
   [kDestroySoon]?: () => void
+  [kFinal]?: Final | undefined
   _destroy: Destroy
   _final: Final
   destroySoon: () => void
@@ -88,7 +92,6 @@ export function policyOf(socket: net.Socket): ClosePolicy | undefined {
 /** Puts a socket under a policy, in place of one that it may be under already. */
 export function attachPolicy(policy: ClosePolicy): void {
   const carrier = internalsOf(carrierOf(policy.socket))
-  if (carrier[kPolicy] !== undefined) policy.armed ||= carrier[kPolicy].armed
   carrier[kPolicy] = policy
   if (carrier[kDestroy] === undefined) {
     carrier[kDestroy] = carrier._destroy
@@ -112,43 +115,47 @@ function destroyUnderPolicy(
   callback: (error: Error | null) => void,
 ): void {
   const policy = this[kPolicy]
-  if (policy !== undefined) {
-    this[kPolicy] = undefined
-    if (this.resetAndClosing === true) byNodesOwnReset(policy)
-    else beforeClose(policy, error)
-  }
+  if (policy !== undefined) beforeClose(this, policy)
   this[kDestroy]?.(error, callback)
 }
 
-/** resetAndDestroy() says what it wants, and libuv does it. */
-function byNodesOwnReset({ socket, closed }: ClosePolicy): void {
-  closed?.({
-    mode: 'reset',
-    discardedBytes: bytesNotInKernel(socket),
-    unreadBytes: 0,
-    timeWait: 'avoided',
-  })
-}
-
-function beforeClose(policy: ClosePolicy, error: Error | null): void {
+/** The socket may be connected again afterwards: what concerns this connection only is taken back. */
+function beforeClose(carrier: Internals, policy: ClosePolicy): void {
   const { socket, closed } = policy
+  carrier[kPolicy] = policy.awaited === undefined ? policy : policy.awaited.standing
+  restoreFinal(internalsOf(socket))
   const done: Done = (outcome) => {
-    if (!policy.awaited && outcome.discardedBytes > 0 && outcome.mode !== 'reset')
+    policy.armed = false
+    const { discardedBytes, mode } = outcome
+    if (policy.awaited === undefined && discardedBytes > 0 && mode !== 'reset')
       tellDiscarded(outcome)
     closed?.(outcome)
   }
   const fd = transportHandleOf(socket)?.fd ?? -1
-  if (fd < 0 || isTransportError(error)) {
-    // The kernel has closed the connection, or was never asked to open one.
-    done({
-      mode: policy.mode,
-      discardedBytes: bytesNotInKernel(socket),
-      unreadBytes: 0,
-      timeWait: fd < 0 ? 'unknown' : 'avoided',
-    })
+  if (fd < 0) {
+    done(withoutDescriptor(carrier, policy))
+    return
+  }
+  if (carrier.resetAndClosing === true) {
+    // resetAndDestroy() says what it wants; libuv refuses it while a shutdown is under way.
+    carrier.resetAndClosing = false
+    closeWithReset(policy, fd, done)
     return
   }
   closers[policy.mode](policy, fd, done)
+}
+
+/** Nothing of the kernel's can be set: the socket is not open yet, runs over another stream, or on Windows. */
+function withoutDescriptor(
+  { resetAndClosing }: Internals,
+  { socket, mode }: ClosePolicy,
+): CloseOutcome {
+  const rest = { discardedBytes: bytesNotInKernel(socket), unreadBytes: 0 }
+  if (resetAndClosing === true) return { mode: 'reset', timeWait: 'avoided', ...rest }
+  if (socket.pending) {
+    return { mode, fallback: 'the socket was not connected', timeWait: 'avoided', ...rest }
+  }
+  return { mode: 'fin', fallback: 'the socket has no descriptor', timeWait: 'unknown', ...rest }
 }
 
 function tellDiscarded({ discardedBytes }: CloseOutcome): void {
@@ -157,12 +164,6 @@ function tellDiscarded({ discardedBytes }: CloseOutcome): void {
     'destroy',
     `destroy() threw away ${String(discardedBytes)} bytes that were not in the kernel yet`,
   )
-}
-
-/** An error of a system call on the connection: by then the kernel has dropped it. */
-function isTransportError(error: Error | null): boolean {
-  const syscall = (error as { syscall?: string } | null)?.syscall
-  return syscall === 'read' || syscall === 'write' || syscall === 'connect'
 }
 
 function destroySoonUnderPolicy(this: Internals & net.Socket): void {
@@ -178,16 +179,30 @@ function destroySoonUnderPolicy(this: Internals & net.Socket): void {
 }
 
 /** Ends the stream's writing without a shutdown(): the FIN or RST goes out with close(). */
-function withoutShutdown(socket: Internals, { mode, closeNotify }: ClosePolicy): void {
-  const final = socket._final
+function withoutShutdown(socket: Internals & net.Socket, { mode, closeNotify }: ClosePolicy): void {
+  if (socket[kFinal] !== undefined) return
+  const final = internalsOf(socket)._final
   const notify = closeNotify && mode === 'deliver' && isTls(socket)
-  socket._final = function (callback) {
+  socket[kFinal] = final
+  socket._final = (callback) => {
+    if (socket.pending) {
+      socket.once('connect', () => {
+        callback()
+      })
+      return
+    }
     // On TLS Node's own way writes close_notify in this tick and asks libuv for a shutdown(), which
     // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
     // that and cancels it.
-    if (notify) final.call(this, ignore)
+    if (notify) final.call(socket, ignore)
     callback()
   }
+}
+
+function restoreFinal(socket: Internals): void {
+  if (socket[kFinal] === undefined) return
+  socket._final = socket[kFinal]
+  socket[kFinal] = undefined
 }
 
 function ignore(): void {

@@ -8,36 +8,52 @@ import { timeWaitOf, type CloseOutcome } from './report'
 
 const ON_AT_ONCE = words(1, 0)
 
+/** What a reset of a connected descriptor throws away. */
+export interface ResetCost {
+  /** Queued and never sent. */
+  readonly discardedBytes: number
+  /** Sent, and left to chance. */
+  readonly inFlightBytes: number
+  readonly unreadBytes: number
+  readonly timeWait: CloseOutcome['timeWait']
+  /** Why close() will not send a RST. */
+  readonly fallback?: string
+}
+
 /**
  * Makes close() send a RST (SO_LINGER with 0 s) and counts what it throws away. The kernel does so
  * also while a shutdown is under way, where libuv's own reset refuses.
  */
 export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done): void {
+  const cost = armReset(fd, bytesNotInKernel(socket))
+  done({ mode: cost.fallback === undefined ? 'reset' : 'fin', ...cost })
+}
+
+/** The same for a descriptor; `pending` bytes more had not come to the kernel. */
+export function armReset(fd: number, pending: number): ResetCost {
   const { state, timestamps, retransmits } = connectionState(fd)
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
+  if (state === undefined) {
+    const fallback = 'not a TCP socket: there is no reset'
+    return { discardedBytes: pending, inFlightBytes: 0, unreadBytes, timeWait: 'avoided', fallback }
+  }
   const error = setResetOnClose(fd)
   // Last of all, since the peer goes on acknowledging, and the kernel sending, until close().
-  const sendable = native.unsentBytes(fd)
-  const queued = Math.max(0, native.unacknowledgedBytes(fd))
-  // Where the platform does not tell what was sent, all of it counts as lost.
-  const unsent = sendable < 0 ? queued : sendable
-  const underWay = Math.max(0, queued - unsent - finIn(state, queued))
+  const unsent = native.unsentBytes(fd)
+  const queued = native.unacknowledgedBytes(fd)
+  const { sendable, underWay } = withoutFin(state, unsent, queued)
   // Where the kernel sends again and gets no answer, nothing has arrived.
   const inFlightBytes = retransmits > 0 ? 0 : underWay
-  const discardedBytes = bytesNotInKernel(socket) + unsent + underWay - inFlightBytes
+  const discardedBytes = pending + sendable + underWay - inFlightBytes
   tell(discardedBytes, inFlightBytes, state === 'ESTABLISHED' && !timestamps)
-  const outcome: CloseOutcome = {
-    mode: 'reset',
+  const timeWait = afterReset(state)
+  return {
     discardedBytes,
     inFlightBytes,
     unreadBytes,
-    timeWait: afterReset(state),
+    timeWait,
+    ...(error < 0 ? { fallback: `SO_LINGER was refused (errno ${String(-error)})` } : {}),
   }
-  done(
-    error < 0
-      ? { ...outcome, mode: 'fin', fallback: `SO_LINGER was refused (errno ${String(-error)})` }
-      : outcome,
-  )
 }
 
 function tell(discarded: number, inFlight: number, unprotected: boolean): void {
@@ -58,11 +74,22 @@ function tell(discarded: number, inFlight: number, unprotected: boolean): void {
   }
 }
 
-/** The FIN takes a sequence number and so counts as one unacknowledged byte. */
-function finIn(state: TcpState | undefined, queued: number): number {
-  return queued > 0 && (state === 'FIN_WAIT1' || state === 'CLOSING' || state === 'LAST_ACK')
-    ? 1
-    : 0
+/**
+ * Splits the send queue. The FIN takes a sequence number and counts as one byte, unsent while data
+ * is. Where the platform does not tell what was sent (a negative number), all counts as unsent.
+ */
+function withoutFin(
+  state: TcpState,
+  unsent: number,
+  queued: number,
+): { sendable: number; underWay: number } {
+  const all = Math.max(0, queued)
+  const waiting = unsent < 0 ? all : Math.min(unsent, all)
+  const hasFin = state === 'FIN_WAIT1' || state === 'CLOSING' || state === 'LAST_ACK'
+  const fin = hasFin && all > 0 ? 1 : 0
+  return waiting > 0
+    ? { sendable: waiting - fin, underWay: all - waiting }
+    : { sendable: 0, underWay: all - fin }
 }
 
 function afterReset(state: TcpState | undefined): CloseOutcome['timeWait'] {

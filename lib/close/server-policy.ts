@@ -3,8 +3,9 @@ import type * as net from 'node:net'
 import { native } from '../binding'
 import { tcpInfo } from '../observe/tcp-info'
 import { setOption } from '../options/access'
-import { handleOf } from '../target'
-import { attachPolicy, type PolicyOptions } from './policy'
+import { handleOf, isStreamSocket, type Handle } from '../target'
+import { hasLinger2, setForgotten } from './linger2'
+import { attachPolicy, policyOf, type PolicyOptions } from './policy'
 import type { CloseMode, CloseOutcome } from './report'
 
 /** What the closes of a server's connections came to, since the mode was set. */
@@ -37,45 +38,62 @@ export class ServerPolicy {
   }
   readonly #server: net.Server
   readonly #options: PolicyOptions
-  /** The listening socket hands TCP_LINGER2 to the connections it accepts. */
-  #inherited = false
+  /** The listening socket that hands TCP_LINGER2 to the connections it accepts. */
+  #armed: Handle | undefined
   /** Connections whose handshake was complete before it did: they wait to be accepted first. */
   #older = 0
 
   constructor(server: net.Server, options: PolicyOptions) {
     this.#server = server
     this.#options = options
-    if (handleOf(server) === undefined) server.prependOnceListener('listening', this.#listening)
-    else this.#listening()
+    if (handleOf(server) !== undefined) this.#listening()
+    server.prependListener('listening', this.#listening)
     server.prependListener('connection', this.#connection)
-    server.prependListener('secureConnection', this.#connection)
+    server.prependListener('secureConnection', this.#secureConnection)
   }
 
   /** Lets connections accepted from now on close as Node does. */
   stop(): void {
-    this.#server.off('listening', this.#listening)
-    this.#server.off('connection', this.#connection)
-    this.#server.off('secureConnection', this.#connection)
-    if (this.#inherited && handleOf(this.#server) !== undefined)
-      setOption(this.#server, 'TCP_LINGER2', 0)
-    this.#inherited = false
+    const server = this.#server
+    server.off('listening', this.#listening)
+    server.off('connection', this.#connection)
+    server.off('secureConnection', this.#secureConnection)
+    const fd = this.#armed === handleOf(server) ? this.#armed?.fd : undefined
+    if (fd === undefined || setForgotten(fd, false) < 0) return
+    takeBack(server, tcpInfo(fd).unacked ?? 0)
   }
 
   readonly #listening = (): void => {
-    const fd = handleOf(this.#server)?.fd
+    const handle = handleOf(this.#server)
+    const fd = handle?.fd
     // The listening socket of a cluster worker is out of reach, and a unix-domain one has no such option.
-    if (this.#options.mode !== 'deliver' || fd === undefined || fd < 0 || native.localPort(fd) < 0)
-      return
+    if (this.#options.mode !== 'deliver' || fd === undefined || fd < 0) return
+    if (!hasLinger2 || native.localPort(fd) < 0) return
     setOption(fd, 'TCP_LINGER2', -1)
-    this.#inherited = true
+    this.#armed = handle
     this.#older = tcpInfo(fd).unacked ?? 0
   }
 
-  readonly #connection = (socket: net.Socket): void => {
-    // A TLS connection comes twice, first without TLS: what its carrier inherited stays known.
-    const armed = this.#inherited && this.#older === 0
-    if (this.#older > 0) this.#older--
-    attachPolicy({ ...this.#options, socket, armed, awaited: false, closed: this.#closed })
+  readonly #connection = (socket: unknown): void => {
+    // A program may give a server any stream, or a socket that another one accepted.
+    if (!isStreamSocket(socket)) return
+    this.#attach(socket, isAcceptedBy(this.#server, socket) && this.#handsDown())
+  }
+
+  /** The same connection once more: what its carrier inherited is known. */
+  readonly #secureConnection = (socket: net.Socket): void => {
+    this.#attach(socket, policyOf(socket)?.armed ?? false)
+  }
+
+  #handsDown(): boolean {
+    if (this.#armed === undefined || this.#armed !== handleOf(this.#server)) return false
+    if (this.#older === 0) return true
+    this.#older--
+    return false
+  }
+
+  #attach(socket: net.Socket, armed: boolean): void {
+    attachPolicy({ ...this.#options, socket, armed, closed: this.#closed })
   }
 
   readonly #closed = ({ mode, discardedBytes, unreadBytes }: CloseOutcome): void => {
@@ -85,4 +103,20 @@ export class ServerPolicy {
     counters.discardedBytes += discardedBytes
     counters.unreadBytes += unreadBytes
   }
+}
+
+/** net.Server says on each socket that it accepted that it did. */
+function isAcceptedBy(server: net.Server, socket: net.Socket): boolean {
+  return (socket as { server?: unknown }).server === server
+}
+
+/** Makes the next `count` connections, which inherited TCP_LINGER2 before it was taken back, keep TIME_WAIT. */
+function takeBack(server: net.Server, count: number): void {
+  let left = count
+  const connection = (socket: net.Socket): void => {
+    const fd = handleOf(socket)?.fd ?? -1
+    if (fd >= 0) setForgotten(fd, false)
+    if (--left === 0) server.off('connection', connection)
+  }
+  if (left > 0) server.prependListener('connection', connection)
 }

@@ -1,7 +1,10 @@
 /** Keeps a connection open for reading after its net.Socket was closed. */
 import * as net from 'node:net'
+import { constants as os } from 'node:os'
 import { native } from '../binding'
 import type { ClosePolicy } from './policy'
+import type { CloseOutcome } from './report'
+import { armReset, type ResetCost } from './reset'
 
 /** How a connection that was taken over came to its end. */
 export interface TakenOver {
@@ -11,6 +14,8 @@ export interface TakenOver {
   peerFinished: boolean
   /** Why it was ended before its time: a deadline, or an error. */
   cut?: { readonly reason: 'deadline' | 'idle' | 'error'; readonly text: string }
+  /** It was reset in the end, at this cost. */
+  reset?: ResetCost
 }
 
 interface Until {
@@ -35,7 +40,7 @@ let sink: Buffer | undefined
  */
 export function takeOver(
   fd: number,
-  { timeoutMs }: ClosePolicy,
+  policy: ClosePolicy,
   until: Until,
   done: (result: TakenOver) => void,
 ): number {
@@ -45,18 +50,24 @@ export function takeOver(
   const rest = discarding(copy, (count) => {
     result.unreadBytes += count
   })
+  if (rest === undefined) return -os.errno.EINVAL
   const cut = (reason: 'deadline' | 'idle' | 'error', text: string): void => {
     result.cut ??= { reason, text }
     rest.destroy()
   }
   const deadline = setTimeout(() => {
-    cut('deadline', `the connection was still busy after ${String(timeoutMs)} ms`)
-  }, timeoutMs)
+    cut('deadline', `the connection was still busy after ${String(policy.timeoutMs)} ms`)
+  }, remaining(policy))
   const { condition, idleTimeoutMs } = until
   if (idleTimeoutMs !== undefined) {
     rest.setTimeout(idleTimeoutMs, () => {
       cut('idle', `the peer sent nothing for ${String(idleTimeoutMs)} ms and did not finish`)
     })
+  }
+  policy.abort = () => {
+    if (rest.destroyed) return
+    result.reset = armReset(copy, 0)
+    rest.destroy()
   }
   const stopAsking = condition === undefined ? undefined : ask(copy, condition, rest)
   rest.on('end', () => {
@@ -66,6 +77,7 @@ export function takeOver(
     cut('error', `the peer ended with ${(error as { code?: string }).code ?? error.message}`)
   })
   rest.on('close', () => {
+    policy.abort = undefined
     clearTimeout(deadline)
     stopAsking?.()
     done(result)
@@ -74,8 +86,26 @@ export function takeOver(
   return copy
 }
 
+/** What a close came to, given how the connection ended after it was taken over. */
+export function afterTakeOver(outcome: CloseOutcome, { reset }: TakenOver): CloseOutcome {
+  if (reset === undefined) return outcome
+  return {
+    ...outcome,
+    ...reset,
+    mode: 'reset',
+    discardedBytes: outcome.discardedBytes + reset.discardedBytes,
+    unreadBytes: outcome.unreadBytes + reset.unreadBytes,
+  }
+}
+
+/** What is left of the deadline of a close that a program waits for, ms. */
+function remaining({ timeoutMs, awaited }: ClosePolicy): number {
+  if (awaited === undefined) return timeoutMs
+  return Math.max(1, timeoutMs - (performance.now() - awaited.since))
+}
+
 /** A socket that owns `fd` and reads into the sink. */
-function discarding(fd: number, count: (bytes: number) => void): net.Socket {
+function discarding(fd: number, count: (bytes: number) => void): net.Socket | undefined {
   sink ??= Buffer.allocUnsafeSlow(65536)
   const options: net.SocketConstructorOpts & Pick<net.ConnectOpts, 'onread'> = {
     fd,
@@ -89,7 +119,12 @@ function discarding(fd: number, count: (bytes: number) => void): net.Socket {
       },
     },
   }
-  return new net.Socket(options)
+  try {
+    return new net.Socket(options)
+  } catch {
+    native.closeFd(fd)
+    return undefined
+  }
 }
 
 function ask(fd: number, condition: (fd: number) => boolean, rest: net.Socket): () => void {

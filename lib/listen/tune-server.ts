@@ -6,6 +6,7 @@ import { setServerPolicy, type CloseCounters, type ServerPolicy } from '../close
 import { ArgumentTypeError, checkObject } from '../errors'
 import { tcpInfo } from '../observe/tcp-info'
 import type { Settings } from '../options/option'
+import type { OptionRow } from '../options/row'
 import {
   applySettings,
   prepareSettings,
@@ -81,6 +82,9 @@ class Tuning<S extends Settings> implements ServerTuning<S> {
   readonly #onListener: PreparedSettings
   readonly #onConnection: PreparedSettings
   readonly #all: PreparedSettings
+  /** What connections that are older than the tuning missed. */
+  readonly #onOlder: PreparedSettings
+  #resolve: (() => void) | undefined
   #tuned = 0
   #notTuned = 0
   /** Connections whose handshake was complete before the listening socket was tuned. */
@@ -89,8 +93,9 @@ class Tuning<S extends Settings> implements ServerTuning<S> {
   constructor(server: net.Server, all: PreparedSettings) {
     this.#server = server
     this.#all = all
-    this.#onListener = part(all, false)
-    this.#onConnection = part(all, true)
+    this.#onListener = part(all, (row) => !isPerConnection(row))
+    this.#onConnection = part(all, isPerConnection)
+    this.#onOlder = part(all, (row) => isPerConnection(row) || row.inherited === true)
     this.applied = this.#start()
   }
 
@@ -112,15 +117,21 @@ class Tuning<S extends Settings> implements ServerTuning<S> {
 
   stop(): void {
     this.policy?.stop()
+    this.#server.off('listening', this.#listening)
     this.#server.off('connection', this.#connection)
   }
 
   #start(): Promise<Partial<TuneReport<S>>> {
     if (handleOf(this.#server) !== undefined) return Promise.resolve(this.#apply())
     const listening = new Promise<void>((resolve) => {
-      this.#server.prependOnceListener('listening', resolve)
+      this.#resolve = resolve
+      this.#server.prependOnceListener('listening', this.#listening)
     })
     return listening.then(() => this.#apply())
+  }
+
+  readonly #listening = (): void => {
+    this.#resolve?.()
   }
 
   #apply(): Partial<TuneReport<S>> {
@@ -136,7 +147,7 @@ class Tuning<S extends Settings> implements ServerTuning<S> {
   }
 
   readonly #connection = (socket: net.Socket): void => {
-    const settings = this.#older > 0 ? this.#all : this.#onConnection
+    const settings = this.#older > 0 ? this.#onOlder : this.#onConnection
     if (this.#older > 0) this.#older--
     const fd = handleOf(socket)?.fd ?? -1
     if (fd >= 0 && settings.operations.length > 0) this.#tune(fd, settings)
@@ -161,15 +172,15 @@ function waiting(fd: number): number {
   return native.localPort(fd) < 0 ? 0 : (tcpInfo(fd).unacked ?? 0)
 }
 
-/** Of the settings those that go on each connection, or those that go on the listening socket. */
-function part(all: PreparedSettings, perConnection: boolean): PreparedSettings {
-  const { operations, missing } = all
-  return {
-    operations: operations.filter(
-      ({ option: { row } }) => (row.inherited === false && row.when === 'any') === perConnection,
-    ),
-    missing: perConnection ? [] : missing,
-  }
+/** Not inherited, and of use on a connection. */
+function isPerConnection({ inherited, when }: OptionRow): boolean {
+  return inherited === false && when === 'any'
+}
+
+/** Those of the settings whose rows are wanted. */
+function part(all: PreparedSettings, wanted: (row: OptionRow) => boolean): PreparedSettings {
+  const operations = all.operations.filter(({ option }) => wanted(option.row))
+  return { operations, missing: all.missing.filter(({ option }) => wanted(option.row)) }
 }
 
 function noCloses(): CloseCounters {

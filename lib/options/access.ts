@@ -30,9 +30,13 @@ export function setOption<N extends WritableOption>(
 ): void {
   const option = writableOption(name)
   const encoded = option.codec.encode(name, option.row, value)
-  const fd = descriptorOf(target)
+  let fd = descriptorOf(target)
   if (!isPresent(option)) throw absentOption(option)
-  if (option.guarded) guard(option, fd, encoded)
+  if (option.guarded) {
+    guard(option, fd, encoded)
+    // A subscriber to warnings may have closed the socket.
+    fd = descriptorOf(target)
+  }
   const result = write(option, fd, encoded)
   if (result < 0) throw kernelFailure('setsockopt', option, fd, result, value)
 }

@@ -45,6 +45,8 @@ const PROGRAM = 16
 const HALVE = 32
 const UNSET = 64
 
+const ALL_APPLIED = -1
+
 const NO_COMPANIONS: readonly PresentOption[] = []
 
 // Kept between calls, so that tuning sockets one after the other allocates nothing here.
@@ -71,7 +73,9 @@ export function runBatch(
     end = put(operation, end)
   }
   const failed = native.applyBatch(fd, program, data, row)
-  return failed < 0 ? undefined : failureAt(failed, operations)
+  if (failed >= 0) return failureAt(failed, operations)
+  if (failed === ALL_APPLIED) return undefined
+  throw new RangeError(`The batch was refused (${String(failed)})`)
 }
 
 /** 0, or the negated errno of an option that the kernel does not have. */

@@ -101,8 +101,17 @@ export function prepareSettings(settings: Settings): PreparedSettings {
 }
 
 /** Applies settings that prepareSettings() accepted. */
-export function applySettings(fd: number, { operations, missing }: PreparedSettings): TuneReport {
-  const late = operations.some(isGuarded) ? guard(fd, operations) : undefined
+export function applySettings(
+  target: Target,
+  { operations, missing }: PreparedSettings,
+): TuneReport {
+  let fd = descriptorOf(target)
+  let late: Map<string, string> | undefined
+  if (operations.some(isGuarded)) {
+    late = guard(fd, operations)
+    // A subscriber to warnings may have closed the socket.
+    fd = descriptorOf(target)
+  }
   const failure = runBatch(fd, operations, companionsOf)
   if (failure !== undefined) throw refusal(fd, failure)
   const report: Record<string, unknown> = {}
