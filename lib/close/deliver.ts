@@ -70,7 +70,7 @@ function isReading(socket: net.Socket): boolean {
 function arm(
   policy: ClosePolicy,
   fd: number,
-  { state, timestamps }: ConnectionState,
+  { state, notTcp, timestamps }: ConnectionState,
 ): string | undefined {
   if (!hasLinger2) {
     const why = `${process.platform} has no TCP_LINGER2`
@@ -81,7 +81,7 @@ function arm(
     )
     return why
   }
-  if (state === undefined) return 'not a TCP socket: there is no TIME_WAIT to avoid'
+  if (notTcp) return 'not a TCP socket: there is no TIME_WAIT to avoid'
   if (isOver(state)) return undefined
   if (policy.requireTimestamps && !timestamps) {
     announce(

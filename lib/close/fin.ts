@@ -27,7 +27,7 @@ export function finish(
     ...(fallback === undefined ? {} : { fallback }),
     discardedBytes: bytesNotInKernel(socket),
     unreadBytes: discardUnread(fd, socket, connection),
-    timeWait: timeWaitOf(connection.state, false),
+    timeWait: connection.notTcp ? ('avoided' as const) : timeWaitOf(connection.state, false),
   }
   const open =
     connection.state === 'ESTABLISHED' ||

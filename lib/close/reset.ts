@@ -31,9 +31,9 @@ export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done):
 
 /** The same for a descriptor; `pending` bytes more had not come to the kernel. */
 export function armReset(fd: number, pending: number): ResetCost {
-  const { state, timestamps, retransmits } = connectionState(fd)
+  const { state, notTcp, timestamps, retransmits } = connectionState(fd)
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
-  if (state === undefined) {
+  if (notTcp) {
     const fallback = 'not a TCP socket: there is no reset'
     return { discardedBytes: pending, inFlightBytes: 0, unreadBytes, timeWait: 'avoided', fallback }
   }
@@ -79,7 +79,7 @@ function tell(discarded: number, inFlight: number, unprotected: boolean): void {
  * is. Where the platform does not tell what was sent (a negative number), all counts as unsent.
  */
 function withoutFin(
-  state: TcpState,
+  state: TcpState | undefined,
   unsent: number,
   queued: number,
 ): { sendable: number; underWay: number } {

@@ -276,8 +276,10 @@ export function tcpInfo(target: Target): TcpInfo {
 
 /** What a close has to know of its connection. */
 export interface ConnectionState {
-  /** undefined for a socket that is not TCP, or where the kernel does not tell. */
+  /** undefined for a socket that is not TCP, or where the platform does not tell. */
   readonly state: TcpState | undefined
+  /** The platform does tell, and the socket is none. */
+  readonly notTcp: boolean
   readonly timestamps: boolean
   /** Times in a row that outstanding data was sent again without an answer. */
   readonly retransmits: number
@@ -290,6 +292,7 @@ export function connectionState(fd: number): ConnectionState {
   length = native.tcpInfo(fd, bytes)
   return {
     state: tcpStates[u8(0) ?? 0],
+    notTcp: length < 0 && native.constants.TCP_INFO !== undefined,
     retransmits: u8(2) ?? 0,
     timestamps: ((u8(5) ?? 0) & 1) !== 0,
     bytesReceived: u64(128),
