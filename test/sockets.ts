@@ -29,10 +29,16 @@ export const loopback = { 4: '127.0.0.1', 6: '::1' } as const
 const closers: (() => void)[] = []
 const descriptors = new Set<number>()
 
-afterEach(() => {
+/** Closes all that is open, but for what has been closed by other means; done after each test. */
+export function closeAll(closed?: number): void {
+  if (closed !== undefined) descriptors.delete(closed)
   for (const close of closers.splice(0).reverse()) close()
   for (const fd of descriptors) closeSync(fd)
   descriptors.clear()
+}
+
+afterEach(() => {
+  closeAll()
   configure({ hazards: 'warn' })
 })
 
@@ -199,4 +205,13 @@ export function nativeCallsOf(call: () => unknown): string[] {
     for (const spy of spies) spy.mockRestore()
   }
   return calls
+}
+
+/** Resolves when `condition` holds, looked at once in every turn of the event loop. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve)
+    })
+  }
 }

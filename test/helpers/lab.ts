@@ -1,7 +1,7 @@
 /** Suites that need more than a user's rights: skipped with the reason, or failed where CI is true. */
 import { spawnSync } from 'node:child_process'
 
-export type Need = 'root' | 'ip' | 'tc' | 'nft' | 'wrk' | 'strace' | 'openssl' | 'ipv6'
+export type Need = 'root' | 'ip' | 'tc' | 'nft' | 'wrk' | 'taskset' | 'strace' | 'openssl' | 'ipv6'
 
 const needs: Record<Need, { what: string; met: () => boolean }> = {
   root: { what: 'root', met: () => process.getuid?.() === 0 },
@@ -9,6 +9,7 @@ const needs: Record<Need, { what: string; met: () => boolean }> = {
   tc: { what: 'tc (iproute2)', met: () => has('tc') },
   nft: { what: 'nft (nftables)', met: () => has('nft') },
   wrk: { what: 'wrk', met: () => has('wrk') },
+  taskset: { what: 'taskset (util-linux)', met: () => has('taskset') },
   strace: { what: 'strace', met: () => succeeds('strace', ['-o', '/dev/null', 'true']) },
   openssl: { what: 'openssl', met: () => has('openssl') },
   ipv6: { what: 'IPv6', met: () => succeeds('test', ['-e', '/proc/net/if_inet6']) },
@@ -35,6 +36,8 @@ export function labDescribe(name: string, wanted: readonly Need[], suite: () => 
     })
     return
   }
+  // jest does not name the suites that it skips.
+  process.stderr.write(`skipped: ${name}: ${reason}\n`)
   describe.skip(`${name} (skipped: ${reason})`, suite)
 }
 

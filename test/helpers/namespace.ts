@@ -1,10 +1,17 @@
 /** Network namespaces, each with a loopback of its own and the sysctls that a test needs. */
-import { execFile, execFileSync } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { Command, type CommandLine } from './command'
 import { Program } from './program'
-import { countStates, type End, type StateCounts } from './tcp-table'
+import {
+  countStates,
+  type End,
+  extendedCounter,
+  type StateCounts,
+  timeWaitPorts,
+} from './tcp-table'
 import { until } from './until'
 
 const run = promisify(execFile)
@@ -20,22 +27,18 @@ const countable = {
   'net.ipv4.tcp_rfc1337': '1',
 }
 
-const present = new Set<Namespace>()
 let made = 0
-
-process.on('exit', () => {
-  for (const { name } of present) execFileSync('ip', ['netns', 'delete', name])
-})
 
 export class Namespace {
   readonly name: string
+  readonly #remover: ChildProcess
   readonly #running: { stop: () => Promise<void> }[] = []
 
   constructor(sysctls: Record<string, string> = {}) {
     const random = randomBytes(3).toString('hex')
     this.name = `socket-tuner-${String(process.pid)}-${String(++made)}-${random}`
     execFileSync('ip', ['netns', 'add', this.name])
-    present.add(this)
+    this.#remover = removeAtEnd(this.name)
     execFileSync('ip', ['-n', this.name, 'link', 'set', 'lo', 'up'])
     for (const [key, value] of Object.entries({ ...countable, ...sysctls })) this.sysctl(key, value)
   }
@@ -89,7 +92,7 @@ export class Namespace {
   }
 
   async states(end: End): Promise<StateCounts> {
-    return countStates(await this.run('cat', '/proc/net/tcp', '/proc/net/tcp6'), end)
+    return countStates(await this.#table(), end)
   }
 
   /** TIME_WAIT entries at one end, counted when all its connections have come to their end. */
@@ -102,12 +105,44 @@ export class Namespace {
     return TIME_WAIT
   }
 
+  /** Of the connections whose TIME_WAIT is at this end: their ports at the other. */
+  async timeWaitPorts(end: End): Promise<Set<number>> {
+    await this.timeWaits(end)
+    return timeWaitPorts(await this.#table(), end)
+  }
+
+  /**
+   * TIME_WAIT entries ever made in this namespace, at either end. Unlike the entries themselves
+   * they do not get fewer when a client comes again from the port of one of them.
+   */
+  async timeWaitsMade(): Promise<number> {
+    return extendedCounter(await this.run('cat', '/proc/net/netstat'), 'TW')
+  }
+
   /** Stops what runs inside and removes the namespace. */
   async remove(): Promise<void> {
     await Promise.all(this.#running.map((running) => running.stop()))
-    if (!present.delete(this)) return
-    execFileSync('ip', ['netns', 'delete', this.name])
+    if (this.#remover.exitCode !== null) return
+    this.#remover.stdin?.end()
+    const [code] = (await once(this.#remover, 'exit')) as [number | null]
+    if (code !== 0) throw new Error(`the namespace ${this.name} could not be removed`)
   }
+
+  #table(): Promise<string> {
+    return this.run('sh', '-c', 'cat /proc/net/tcp; test ! -e /proc/net/tcp6 || cat /proc/net/tcp6')
+  }
+}
+
+/**
+ * Removes a namespace when its standard input ends. It is a process of its own, so that this
+ * happens too when the tests are interrupted or killed.
+ */
+function removeAtEnd(name: string): ChildProcess {
+  const script = 'read -r _; exec ip netns delete "$1"'
+  return spawn('sh', ['-c', script, 'sh', name], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+    detached: true,
+  })
 }
 
 /** A namespace for the tests of the suite that this is called in. */
@@ -125,6 +160,8 @@ export function useNamespace(sysctls?: Record<string, string>): () => Namespace 
   }
 }
 
+/** The interface at each end of the link. */
+export const LINK = 'veth0'
 export const LEFT = '10.0.0.1'
 export const RIGHT = '10.0.0.2'
 
@@ -134,8 +171,8 @@ export function useLinkedNamespaces(): () => { left: Namespace; right: Namespace
   const right = useNamespace()
   beforeAll(async () => {
     const [l, r] = [left(), right()]
-    const veth = ['link', 'add', 'link', 'type', 'veth', 'peer', 'name', 'link', 'netns', r.name]
-    execFileSync('ip', ['-n', l.name, ...veth])
+    const peer = ['peer', 'name', LINK, 'netns', r.name]
+    await l.run('ip', 'link', 'add', LINK, 'type', 'veth', ...peer)
     await setUp(l, LEFT)
     await setUp(r, RIGHT)
   })
@@ -143,6 +180,6 @@ export function useLinkedNamespaces(): () => { left: Namespace; right: Namespace
 }
 
 async function setUp(namespace: Namespace, address: string): Promise<void> {
-  await namespace.run('ip', 'address', 'add', `${address}/24`, 'dev', 'link')
-  await namespace.run('ip', 'link', 'set', 'link', 'up')
+  await namespace.run('ip', 'address', 'add', `${address}/24`, 'dev', LINK)
+  await namespace.run('ip', 'link', 'set', LINK, 'up')
 }

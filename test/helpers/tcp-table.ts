@@ -1,4 +1,4 @@
-/** The kernel's table of TCP sockets: /proc/net/tcp and /proc/net/tcp6 (proc(5)). */
+/** The kernel's table of TCP sockets, and its counters: /proc/net/tcp, tcp6 and netstat (proc(5)). */
 
 export type State =
   | 'ESTABLISHED'
@@ -54,15 +54,35 @@ export function stateOf(table: string, { localPort, remotePort }: Connection): S
 
 export function countStates(table: string, end: End): StateCounts {
   const counts: StateCounts = {}
-  const [field, port] = 'localPort' in end ? [1, end.localPort] : [2, end.remotePort]
+  for (const { state } of socketsAt(table, end)) counts[state] = (counts[state] ?? 0) + 1
+  return counts
+}
+
+/** The other ports of the connections that are in TIME_WAIT at this end. */
+export function timeWaitPorts(table: string, end: End): Set<number> {
+  const inTimeWait = socketsAt(table, end).filter(({ state }) => state === 'TIME_WAIT')
+  return new Set(inTimeWait.map(({ otherPort }) => otherPort))
+}
+
+/** One of the counters in /proc/net/netstat that `nstat` calls TcpExt…: a line of names, then one of values. */
+export function extendedCounter(netstat: string, name: string): number {
+  const [names = [], values = []] = netstat
+    .split('\n')
+    .filter((line) => line.startsWith('TcpExt:'))
+    .map((line) => line.split(' '))
+  return Number(values[names.indexOf(name)])
+}
+
+function socketsAt(table: string, end: End): { state: State; otherPort: number }[] {
+  const sockets = []
+  const [own, other, port] = 'localPort' in end ? [1, 2, end.localPort] : [2, 1, end.remotePort]
   for (const line of table.split('\n')) {
     const fields = line.trim().split(/\s+/)
-    if (portOf(fields[field]) !== port) continue
     const state = states[parseInt(fields[3] ?? '', 16) - 1]
-    if (state === undefined || state === 'LISTEN') continue
-    counts[state] = (counts[state] ?? 0) + 1
+    if (portOf(fields[own]) !== port || state === undefined || state === 'LISTEN') continue
+    sockets.push({ state, otherPort: portOf(fields[other]) })
   }
-  return counts
+  return sockets
 }
 
 function portOf(address: string | undefined): number {

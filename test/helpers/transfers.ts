@@ -8,19 +8,20 @@ export interface TransferConfig {
   /** At most 256. */
   connections: number
   atATime: number
-  /** Written to each connection. */
+  /** Written to the first connection. */
   bytes: number
+  /** So many fewer are written to each connection than to the one before. */
+  fewerEach?: number
   /** How long the server does not read, ms. */
   pauseMs: number
-  /** Closes when the peer's kernel has acknowledged all that was sent, not at once. */
-  whenAcknowledged?: boolean
+  /** The server sends something in the middle of that time. */
+  speaks?: boolean
   options: CloseSocketOptions
 }
 
 /** One connection: what the client's close reported and what the server saw. */
 export interface Transfer {
-  /** Bytes that were sent and not acknowledged right before the close. */
-  inFlight: number
+  written: number
   report: CloseReport
   received: { client: number; bytes: number; ended: boolean; closed: boolean; error?: string }
 }
@@ -34,12 +35,12 @@ export interface TransferRun {
 
 export async function runTransfers(
   { from, to }: { from: Namespace; to: Namespace },
-  { pauseMs, ...config }: TransferConfig,
+  { pauseMs, speaks, ...config }: TransferConfig,
 ): Promise<TransferRun> {
   const { host, connections } = config
-  const { server, port } = await to.serve('late-reader', { host, pauseMs })
+  const { server, port } = await to.serve('late-reader', { host, pauseMs, speaks })
   const { sent, warnings } = (await from.perform('sender', { ...config, port })) as {
-    sent: { client: number; inFlight: number; report: CloseReport }[]
+    sent: { client: number; written: number; report: CloseReport }[]
     warnings: string[]
   }
   const seen = await until(
@@ -49,10 +50,10 @@ export async function runTransfers(
     120_000,
   )
   await server.stop()
-  const transfers = sent.map(({ client, inFlight, report }) => {
+  const transfers = sent.map(({ client, written, report }) => {
     const received = seen.find((connection) => connection.client === client)
     if (received === undefined) throw new Error(`connection ${String(client)} never arrived`)
-    return { inFlight, report, received }
+    return { written, report, received }
   })
   return { port, transfers, warnings }
 }

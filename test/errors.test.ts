@@ -1,0 +1,362 @@
+import { generateKeyPairSync, pbkdf2Sync } from 'node:crypto'
+import { inspect } from 'node:util'
+import type * as Library from '../lib'
+import {
+  ArgumentRangeError,
+  ArgumentTypeError,
+  ArgumentValueError,
+  SocketOptionError,
+  configure,
+  getOption,
+  queueSizes,
+  setOption,
+  tune,
+  type WritableOption,
+} from '../lib'
+import { errorCodes } from '../lib/errors'
+import { warningCodes } from '../lib/warnings'
+import { failureOf, listeningSocket, tcpSocket } from './sockets'
+
+/** What Node says of `value` where it takes a whole number, in the words of TCP_USER_TIMEOUT. */
+function nodeRefuses(value: unknown): Error & Record<string, unknown> {
+  const error = failureOf(() => pbkdf2Sync('', '', value as number, 1, 'sha256'))
+  error.message = error.message
+    .replace('"iterations"', '"TCP_USER_TIMEOUT"')
+    .replace('>= 1', '>= 0')
+  return error
+}
+
+/** What this library says to the same value, for an option of the same range. */
+function weRefuse(value: unknown): Error & Record<string, unknown> {
+  return failureOf(() => {
+    setOption(tcpSocket(), 'TCP_USER_TIMEOUT', value as number)
+  })
+}
+
+/** The own enumerable properties. */
+function fieldsOf(error: Error): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(error))
+}
+
+class Custom {
+  readonly field = 1
+}
+
+const notNumbers: readonly unknown[] = [
+  undefined,
+  null,
+  true,
+  '',
+  'text',
+  "it's quoted",
+  Symbol('name'),
+  1n,
+  {},
+  [],
+  [1, 2],
+  Object.create(null) as unknown,
+  new Date(0),
+  new Custom(),
+  new Map(),
+  new Uint8Array(3),
+  function named() {
+    return 1
+  },
+  class Named {
+    readonly field = 1
+  },
+]
+
+describe('an argument of the wrong type', () => {
+  it.each(notNumbers)('%p is refused in the words of Node', (value) => {
+    const theirs = nodeRefuses(value)
+    const ours = weRefuse(value)
+    expect(ours).toMatchObject({ name: theirs.name, code: theirs.code })
+    expect(ours.code).toBe('ERR_INVALID_ARG_TYPE')
+    expect(ours.message).toBe(theirs.message)
+    expect(ours).toBeInstanceOf(TypeError)
+    expect(ours).toBeInstanceOf(ArgumentTypeError)
+  })
+
+  it.failing.each([
+    ['a text that is cut short', 'a text that is too long to be given in full'],
+    [
+      'a function without a name',
+      (
+        () => () =>
+          1
+      )(),
+    ],
+  ])('as %s, too', (_what, value) => {
+    expect(weRefuse(value).message).toBe(nodeRefuses(value).message)
+  })
+
+  // Node calls what has a dot in its name a property.
+  it.failing('inside another is called a property, as by Node', () => {
+    const theirs = failureOf(() => generateKeyPairSync('rsa', { modulusLength: 'x' as never }))
+    const ours = failureOf(() => {
+      setOption(tcpSocket(), 'SO_LINGER', { enabled: true, seconds: 'x' as never })
+    })
+    expect(ours.message).toBe(theirs.message.replace('options.modulusLength', 'SO_LINGER.seconds'))
+  })
+})
+
+describe('a number out of range', () => {
+  it.each([NaN, Infinity, -Infinity, 0.5, -0.5, 1e-300, -1, -(2 ** 31), 2 ** 31, 2 ** 32])(
+    '%d is refused in the words of Node',
+    (value) => {
+      const theirs = nodeRefuses(value)
+      const ours = weRefuse(value)
+      expect(ours).toMatchObject({ name: theirs.name, code: theirs.code })
+      expect(ours.code).toBe('ERR_OUT_OF_RANGE')
+      expect(ours.message).toBe(theirs.message)
+      expect(ours).toBeInstanceOf(RangeError)
+      expect(ours).toBeInstanceOf(ArgumentRangeError)
+    },
+  )
+
+  // Node writes whole numbers beyond 2 ** 32 with underscores.
+  it.failing.each([2 ** 32 + 5, -(2 ** 40), Number.MAX_SAFE_INTEGER])('%d, too', (value) => {
+    expect(weRefuse(value).message).toBe(nodeRefuses(value).message)
+  })
+
+  it('of 64 bits is refused as the bigint that it is', () => {
+    for (const value of [-1n, 2n ** 64n]) {
+      const error = failureOf(() => {
+        setOption(tcpSocket(), 'SO_MAX_PACING_RATE', value)
+      })
+      expect(error).toMatchObject({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' })
+      expect(error.message).toBe(
+        'The value of "SO_MAX_PACING_RATE" is out of range. ' +
+          `It must be >= 0n && <= 18446744073709551615n. Received ${String(value)}n`,
+      )
+    }
+  })
+
+  it.each([
+    ['a string', 'TCP_CONGESTION', 'x'.repeat(16), '"TCP_CONGESTION.length"', 16],
+    ['bytes', 'IP_OPTIONS', new Uint8Array(41), '"IP_OPTIONS.length"', 41],
+    ['a program', 'SO_ATTACH_FILTER', [], '"SO_ATTACH_FILTER.length"', 0],
+  ] as const)('as the length of %s names the length', (_what, name, value, argument, length) => {
+    const error = failureOf(() => {
+      setOption(tcpSocket(), name as WritableOption, value as never)
+    })
+    expect(error.code).toBe('ERR_OUT_OF_RANGE')
+    expect(error.message).toMatch(
+      new RegExp(`^The value of ${argument} is out of range\\..* Received ${String(length)}$`),
+    )
+  })
+
+  it('names the part of an object that is wrong', () => {
+    const cases: readonly [name: WritableOption, value: unknown, part: string][] = [
+      ['SO_LINGER', { enabled: true, seconds: 65_536 }, 'SO_LINGER.seconds'],
+      ['IP_LOCAL_PORT_RANGE', { min: 0, max: 65_536 }, 'IP_LOCAL_PORT_RANGE.max'],
+      ['IP_LOCAL_PORT_RANGE', { min: 2, max: 1 }, 'IP_LOCAL_PORT_RANGE.min'],
+      ['SO_TXTIME', { clockId: 0, flags: -1 }, 'SO_TXTIME.flags'],
+      ['SO_ATTACH_FILTER', [{ code: 6, jt: 0, jf: 0, k: -1 }], 'SO_ATTACH_FILTER[0].k'],
+    ]
+    for (const [name, value, part] of cases) {
+      const error = failureOf(() => {
+        setOption(tcpSocket(), name, value as never)
+      })
+      expect(error).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+      expect(error.message).toContain(`The value of "${part}" is out of range`)
+    }
+  })
+})
+
+describe('a value that is not one of those permitted', () => {
+  it('is an ERR_INVALID_ARG_VALUE', () => {
+    const error = failureOf(() => {
+      setOption(tcpSocket(), 'TCP_CONGESTION', 'reno\0')
+    })
+    expect(error).toBeInstanceOf(TypeError)
+    expect(error).toBeInstanceOf(ArgumentValueError)
+    expect(error.code).toBe('ERR_INVALID_ARG_VALUE')
+    expect(error.message).toBe(
+      "The argument 'TCP_CONGESTION' must be a string without null bytes. Received 'reno\\x00'",
+    )
+  })
+
+  it.failing('is called a property inside another, as by Node', () => {
+    const theirs = failureOf(() =>
+      generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'x' as never }),
+    )
+    const ours = failureOf(() => {
+      configure({ hazards: 'x' as never })
+    })
+    const [word] = theirs.message.split("'")
+    expect(ours.message.split("'")[0]).toBe(word)
+  })
+})
+
+describe('a call that the kernel refuses', () => {
+  it('has the fields of a Node error and those of the option', () => {
+    const fd = tcpSocket()
+    const error = failureOf(() => {
+      setOption(fd, 'TCP_CONGESTION', 'no_such_algo')
+    })
+    expect(error).toBeInstanceOf(SocketOptionError)
+    expect(error).toBeInstanceOf(Error)
+    expect(error.name).toBe('SocketOptionError')
+    expect(fieldsOf(error)).toEqual({
+      code: 'ENOENT',
+      errno: -2,
+      syscall: 'setsockopt',
+      option: 'TCP_CONGESTION',
+      level: 'IPPROTO_TCP',
+      fd,
+      value: 'no_such_algo',
+    })
+    expect(error.message).toMatch(
+      new RegExp(`^setsockopt TCP_CONGESTION on fd ${String(fd)}: ENOENT`),
+    )
+    expect(error.stack).toContain('SocketOptionError: setsockopt TCP_CONGESTION')
+    expect(Object.keys(error)).not.toContain('name')
+  })
+
+  it('has no value when it was reading', () => {
+    const fd = tcpSocket()
+    const error = failureOf(() => getOption(fd, 'IP_MTU'))
+    expect(fieldsOf(error)).toEqual({
+      code: 'ENOTCONN',
+      errno: -107,
+      syscall: 'getsockopt',
+      option: 'IP_MTU',
+      level: 'IPPROTO_IP',
+      fd,
+    })
+  })
+
+  it('of queueSizes has its fields too', () => {
+    const fd = listeningSocket()
+    expect(fieldsOf(failureOf(() => queueSizes(fd)))).toEqual({
+      code: 'EINVAL',
+      errno: -22,
+      syscall: 'ioctl',
+      fd,
+    })
+  })
+
+  // `refused` of the row says why; the hint knows of a missing privilege alone.
+  it.failing('because the filter is locked, says so', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'SO_LOCK_FILTER', true)
+    const error = failureOf(() => {
+      setOption(fd, 'SO_LOCK_FILTER', false)
+    })
+    expect(error).toMatchObject({ code: 'EPERM', option: 'SO_LOCK_FILTER', value: false })
+    expect(error.message).toContain('EPERM to switch it off')
+  })
+})
+
+describe('a secret', () => {
+  const text = 'correct-horse-16'
+  const bytes = Buffer.from(text)
+
+  function expectHidden(error: Error): void {
+    const shown = `${inspect(error, { depth: Infinity, showHidden: true })} ${JSON.stringify(error)}`
+    for (const form of [text, bytes.toString('hex'), [...bytes].join(), [...bytes].join(', ')]) {
+      expect(shown).not.toContain(form)
+    }
+    expect(shown).not.toMatch(/63 6f 72 72 65 63 74/)
+  }
+
+  const attempts: readonly [what: string, name: WritableOption, value: unknown][] = [
+    ['the text', 'TCP_FASTOPEN_KEY', text],
+    ['an array', 'TCP_FASTOPEN_KEY', [...bytes]],
+    ['bytes of another kind', 'TCP_FASTOPEN_KEY', new Uint16Array(bytes)],
+    ['too many bytes', 'TCP_FASTOPEN_KEY', Buffer.concat([bytes, bytes, bytes])],
+    ['bytes that the kernel refuses', 'TCP_FASTOPEN_KEY', Buffer.concat([bytes, Buffer.alloc(1)])],
+    ['a key that is text', 'TCP_MD5SIG', { address: '127.0.0.1', key: text }],
+    ['a key that is an array', 'TCP_MD5SIG', { address: '127.0.0.1', key: [...bytes] }],
+    ['a key for the wrong family', 'TCP_MD5SIG', { address: '::1', key: bytes }],
+    ['a key for no address', 'TCP_MD5SIG', { address: 'localhost', key: bytes }],
+    ['a key without an address', 'TCP_MD5SIG', { key: bytes }],
+    ['bytes for the whole value', 'TCP_MD5SIG', bytes],
+  ]
+  it.each(attempts)('given as %s does not get into the error: %s', (_what, name, value) => {
+    const fd = tcpSocket()
+    expectHidden(
+      failureOf(() => {
+        setOption(fd, name, value as never)
+      }),
+    )
+    expectHidden(failureOf(() => tune(fd, { TCP_NODELAY: true, [name]: value } as never)))
+  })
+
+  it.failing.each([
+    ['text for the whole value', text],
+    ['key and address the wrong way round', { address: text, key: '127.0.0.1' }],
+  ])('given as %s does not get into the error', (_what, value) => {
+    expectHidden(
+      failureOf(() => {
+        setOption(tcpSocket(), 'TCP_MD5SIG', value as never)
+      }),
+    )
+  })
+
+  it('is not read', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'TCP_FASTOPEN_KEY', bytes)
+    const error = failureOf(() => getOption(fd, 'TCP_FASTOPEN_KEY' as never))
+    expect(error).toMatchObject({ code: 'ERR_SOCKET_TUNER_NOT_READABLE' })
+    expectHidden(error)
+  })
+})
+
+describe('the tables of codes', () => {
+  it.each([...Object.entries(errorCodes), ...Object.entries(warningCodes)])(
+    '%s has a meaning and a way out',
+    (code, { meaning, wayOut }) => {
+      expect(code).toMatch(/^(ERR_)?SOCKET_TUNER_[A-Z_]+$/)
+      expect(meaning).toMatch(/\w.*\.$/)
+      expect(wayOut).toMatch(/\w.*\.$/)
+    },
+  )
+})
+
+describe('on a platform without the addon', () => {
+  /** The library as it is on Windows. */
+  function libraryOnWindows(): typeof Library {
+    let library: typeof Library | undefined
+    const platform = Object.getOwnPropertyDescriptor(process, 'platform') ?? {}
+    Object.defineProperty(process, 'platform', { ...platform, value: 'win32' })
+    try {
+      jest.isolateModules(() => {
+        library = jest.requireActual('../lib')
+      })
+    } finally {
+      Object.defineProperty(process, 'platform', platform)
+    }
+    if (library === undefined) throw new Error('not loaded')
+    return library
+  }
+
+  it('everything is unsupported, and says so', () => {
+    const windows = libraryOnWindows()
+    const unsupported = { code: 'ERR_SOCKET_TUNER_UNSUPPORTED' }
+    for (const name of windows.optionNames) {
+      expect(windows.describeOption(name).number).toBeUndefined()
+    }
+    expect(failureOf(() => windows.getOption(5, 'SO_TYPE'))).toMatchObject(unsupported)
+    expect(
+      failureOf(() => {
+        windows.setOption(5, 'TCP_NODELAY', true)
+      }),
+    ).toMatchObject(unsupported)
+    expect(failureOf(() => windows.tcpInfo(5))).toMatchObject(unsupported)
+  })
+
+  it('tune reports every setting as unsupported', () => {
+    expect(libraryOnWindows().tune(5, { TCP_NODELAY: true })).toMatchObject({
+      TCP_NODELAY: { status: 'unsupported', requested: true },
+    })
+  })
+
+  it.failing('queueSizes is unsupported, too', () => {
+    expect(failureOf(() => libraryOnWindows().queueSizes(5))).toMatchObject({
+      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    })
+  })
+})

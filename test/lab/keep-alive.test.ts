@@ -1,0 +1,27 @@
+import { afterAllClosed, type HttpServerConfig, serveHttp } from '../helpers/http-runs'
+import { labDescribe } from '../helpers/lab'
+import { useNamespace } from '../helpers/namespace'
+
+const CONNECTIONS = 200
+
+labDescribe('an http server that drops idle connections', ['root', 'ip'], () => {
+  const namespace = useNamespace()
+
+  /** How many TIME_WAIT entries the server has when its keepAliveTimeout has ended all connections. */
+  async function timeWaitsAfterIdling(config: HttpServerConfig): Promise<number> {
+    const { server, port } = await serveHttp(namespace(), { ...config, keepAliveTimeout: 50 })
+    const client = await namespace().perform('idle-client', { port, connections: CONNECTIONS })
+    expect(client).toEqual({ ends: CONNECTIONS, errors: {} })
+    const seen = await afterAllClosed(server)
+    expect(seen).toMatchObject({ connections: CONNECTIONS, requests: CONNECTIONS, errors: {} })
+    return namespace().timeWaits({ localPort: port })
+  }
+
+  it("keeps no TIME_WAIT with closeMode 'deliver'", async () => {
+    expect(await timeWaitsAfterIdling({ closeMode: 'deliver' })).toBe(0)
+  })
+
+  it('keeps one for each connection as Node makes it', async () => {
+    expect(await timeWaitsAfterIdling({})).toBe(CONNECTIONS)
+  })
+})

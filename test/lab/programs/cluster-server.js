@@ -1,0 +1,43 @@
+'use strict'
+
+/** An http server in a cluster's worker, with close mode 'deliver' as far as it can be had there. */
+const cluster = require('node:cluster')
+const http = require('node:http')
+const { setOption, tuneServer } = require('../../../dist')
+const { ready } = require('./parent')
+
+if (cluster.isPrimary) {
+  const worker = cluster.fork()
+  const seen = () =>
+    new Promise((resolve) => {
+      worker.once('message', resolve)
+      worker.send('seen')
+    })
+  worker.once('message', (about) => ready(about, { seen }))
+} else {
+  const body = Buffer.alloc(1000, 'b')
+  const seen = { connections: 0, closed: 0 }
+  const server = http.createServer((_request, response) => response.end(body))
+  server.on('connection', (socket) => {
+    seen.connections++
+    socket.on('close', () => seen.closed++)
+  })
+  const tuning = tuneServer(server, {}, { closeMode: 'deliver' })
+  server.listen({ host: '127.0.0.1', port: 0 }, () => {
+    const refusals = {
+      setOption: refusalOf(() => setOption(server, 'SO_KEEPALIVE', true)),
+      tuneServer: refusalOf(() => tuneServer(server, { SO_KEEPALIVE: true })),
+    }
+    process.send({ port: server.address().port, refusals })
+  })
+  process.on('message', () => process.send({ ...seen, counters: tuning.counters }))
+}
+
+function refusalOf(call) {
+  try {
+    call()
+    return undefined
+  } catch ({ code }) {
+    return code
+  }
+}

@@ -1,0 +1,41 @@
+'use strict'
+
+/** An HTTP or HTTPS server, tuned by `tuneServer` or left as Node makes it. */
+const http = require('node:http')
+const https = require('node:https')
+const { tuneServer } = require('../../../dist')
+const { config, count, ready, warnings } = require('./parent')
+
+const {
+  host = '127.0.0.1',
+  tls: certificate,
+  keepAliveTimeout = 5_000,
+  closeMode,
+  options,
+} = config
+const body = Buffer.alloc(1000, 'b')
+const seen = { connections: 0, requests: 0, closed: 0, errors: {}, warnings }
+
+function answer(request, response) {
+  seen.requests++
+  response.end(body)
+}
+
+const server = certificate
+  ? https.createServer({ ...certificate, keepAliveTimeout }, answer)
+  : http.createServer({ keepAliveTimeout }, answer)
+
+server.on('connection', (socket) => {
+  seen.connections++
+  socket.on('close', () => seen.closed++)
+})
+server.on('clientError', ({ code }, socket) => {
+  count(seen.errors, code)
+  socket.destroy()
+})
+
+const tuning = closeMode && tuneServer(server, {}, { closeMode, ...options })
+
+server.listen({ host, port: 0, backlog: 4096 }, () => {
+  ready({ port: server.address().port }, { seen: () => ({ ...seen, counters: tuning?.counters }) })
+})

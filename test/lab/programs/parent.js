@@ -1,0 +1,28 @@
+'use strict'
+
+/** How a program of the lab speaks with the test that started it. */
+
+/** What the test wants of this program. */
+exports.config = JSON.parse(process.argv[2] ?? '{}')
+
+/** Says that the program is ready, and answers questions from now on. */
+exports.ready = (about, questions) => {
+  process.on('message', async ({ id, question, detail }) => {
+    try {
+      process.send({ id, result: await questions[question](detail) })
+    } catch (error) {
+      process.send({ id, error: error.stack })
+    }
+  })
+  process.on('disconnect', () => process.exit())
+  process.send({ result: about })
+}
+
+/** Codes of the process warnings so far. */
+exports.warnings = []
+process.on('warning', ({ code }) => exports.warnings.push(code))
+
+/** Adds one to the count under a key. */
+exports.count = (counts, key) => {
+  counts[key] = (counts[key] ?? 0) + 1
+}

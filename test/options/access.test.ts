@@ -1,0 +1,726 @@
+import { once } from 'node:events'
+import { readFileSync, readdirSync } from 'node:fs'
+import * as net from 'node:net'
+import {
+  describeOption,
+  getOption,
+  queueSizes,
+  setOption,
+  tune,
+  type OptionKind,
+  type Settings,
+  type WritableOption,
+} from '../../lib'
+import { native } from '../../lib/binding'
+import {
+  closeLater,
+  connectedPair,
+  constant,
+  destroyLater,
+  failureOf,
+  handOver,
+  isPrivileged,
+  listen,
+  listeningSocket,
+  loopback,
+  nativeCallsOf,
+  succeed,
+  tcpSocket,
+  udpSocket,
+  unixSocket,
+  unprivileged,
+  warningsOf,
+} from '../sockets'
+import { anotherValue, isPresent, read, rows } from './rows'
+import { boundDatagramSocket, tcpTargets, unixPair } from './targets'
+
+/** The descriptors of this process that are sockets with the option at this value. */
+function descriptorsWith(name: string, value: number): number[] {
+  const level = name.startsWith('TCP_') ? 'IPPROTO_TCP' : 'SOL_SOCKET'
+  return readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => native.getInt(fd, constant(level), constant(name)) === value)
+}
+
+function supplementaryGroups(): number {
+  const [, groups = ''] = /^Groups:(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return groups.split(' ').filter((group) => group.trim() !== '').length
+}
+
+function mtuOfLoopback(): number {
+  return Number(readFileSync('/sys/class/net/lo/mtu', 'utf8'))
+}
+
+function succeeds(call: () => void): boolean {
+  try {
+    call()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Settings of names that are only known at run time. */
+function settings(...namesAndValues: readonly unknown[]): Settings {
+  const result: Record<string, unknown> = {}
+  for (let i = 0; i < namesAndValues.length; i += 2) {
+    Object.defineProperty(result, String(namesAndValues[i]), {
+      value: namesAndValues[i + 1],
+      enumerable: true,
+    })
+  }
+  return result
+}
+
+describe('setOption and getOption', () => {
+  it.each(tcpTargets)('act on %s', async (_what, make) => {
+    const target = await make()
+    const before = getOption(target, 'TCP_KEEPIDLE')
+    expect(before).not.toBe(12_345)
+    setOption(target, 'TCP_KEEPIDLE', 12_345)
+    expect(getOption(target, 'TCP_KEEPIDLE')).toBe(12_345)
+    // The right one of all the sockets that are open, and no other.
+    const [fd, ...others] = descriptorsWith('TCP_KEEPIDLE', 12_345)
+    expect(others).toEqual([])
+    expect(getOption(fd ?? -1, 'SO_COOKIE')).toBe(getOption(target, 'SO_COOKIE'))
+  })
+})
+
+describe('a socket that is not TCP', () => {
+  it.each([
+    ['udp4', 'an IPv4 UDP socket'],
+    ['udp6', 'an IPv6 UDP socket'],
+  ] as const)('takes options of its levels: %s', async (type, kind) => {
+    const socket = await boundDatagramSocket(type)
+    setOption(socket, 'IP_TOS', 0x48)
+    expect(getOption(socket, 'IP_TOS')).toBe(0x48)
+    setOption(socket, 'SO_PRIORITY', 5)
+    expect(getOption(socket, 'SO_PRIORITY')).toBe(5)
+    const [fd] = descriptorsWith('SO_PRIORITY', 5)
+    expect(getOption(fd ?? -1, 'SO_COOKIE')).toBe(getOption(socket, 'SO_COOKIE'))
+    for (const call of [
+      () => getOption(socket, 'TCP_NODELAY'),
+      () => {
+        setOption(socket, 'TCP_NODELAY', true)
+      },
+      () => tune(socket, { TCP_NODELAY: true }),
+    ]) {
+      expect(failureOf(call)).toMatchObject({
+        code: 'ERR_SOCKET_TUNER_WRONG_SOCKET',
+        message: `TCP_NODELAY is an option of IPPROTO_TCP; fd ${String(fd)} is ${kind}`,
+      })
+    }
+  })
+
+  it.each(['server', 'client', 'accepted'] as const)(
+    'takes options of SOL_SOCKET: a unix-domain %s',
+    async (end) => {
+      const target: net.Server | net.Socket = (await unixPair())[end]
+      setOption(target, 'SO_PRIORITY', 5)
+      expect(getOption(target, 'SO_PRIORITY')).toBe(5)
+      for (const name of ['TCP_NODELAY', 'IP_FREEBIND', 'IPV6_FREEBIND'] as const) {
+        for (const call of [
+          () => getOption(target, name),
+          () => {
+            setOption(target, name, true)
+          },
+          () => tune(target, settings('SO_PRIORITY', 4, name, true)),
+        ]) {
+          const error = failureOf(call)
+          expect(error).toMatchObject({ code: 'ERR_SOCKET_TUNER_WRONG_SOCKET', option: name })
+          expect(error.message).toMatch(
+            new RegExp(`^${name} is an option of IPPROTO_\\w+; fd \\d+ is a unix-domain socket$`),
+          )
+          expect(getOption(target, 'SO_PRIORITY')).toBe(5)
+        }
+      }
+    },
+  )
+
+  it('is told apart from one that is none: an IPv4 option on an IPv6 socket is fine', () => {
+    const fd = tcpSocket(6)
+    setOption(fd, 'IP_TTL', 33)
+    expect(getOption(fd, 'IP_TTL')).toBe(33)
+  })
+})
+
+describe('a dual-stack socket', () => {
+  it('keeps the options of both families apart', async () => {
+    const server = net.createServer({ pauseOnConnect: true })
+    const port = await listen(server, '::ffff:127.0.0.1')
+    setOption(server, 'IP_TOS', 0x48)
+    setOption(server, 'IPV6_TCLASS', 0x28)
+    const connection = once(server, 'connection') as Promise<[net.Socket]>
+    const client = net.connect(port, loopback[4])
+    destroyLater(client)
+    const [accepted] = await connection
+    destroyLater(accepted)
+    expect(getOption(accepted, 'IP_TOS')).toBe(0x48)
+    expect(getOption(accepted, 'IPV6_TCLASS')).toBe(0x28)
+    expect(getOption(accepted, 'SO_DOMAIN')).toBe(constant('AF_INET6'))
+    expect(getOption(client, 'SO_DOMAIN')).toBe(constant('AF_INET'))
+    expect(failureOf(() => getOption(client, 'IPV6_TCLASS'))).toMatchObject({
+      code: 'ERR_SOCKET_TUNER_WRONG_SOCKET',
+    })
+  })
+})
+
+describe('an option that is only read', () => {
+  it('tells what kind of socket it is', async () => {
+    const { client } = await connectedPair()
+    const unix = unixSocket()
+    const udp = udpSocket(6)
+    const kindOf = (target: number | net.Socket): unknown[] => [
+      getOption(target, 'SO_DOMAIN'),
+      getOption(target, 'SO_TYPE'),
+      getOption(target, 'SO_PROTOCOL'),
+      getOption(target, 'SO_ACCEPTCONN'),
+    ]
+    const { AF_INET = 0, AF_INET6, AF_UNIX, SOCK_STREAM, SOCK_DGRAM } = native.constants
+    expect(kindOf(client)).toEqual([AF_INET, SOCK_STREAM, constant('IPPROTO_TCP'), false])
+    expect(kindOf(udp)).toEqual([AF_INET6, SOCK_DGRAM, 17, false])
+    expect(kindOf(unix)).toEqual([AF_UNIX, SOCK_STREAM, 0, false])
+    expect(kindOf(listeningSocket())).toEqual([AF_INET, SOCK_STREAM, constant('IPPROTO_TCP'), true])
+  })
+
+  it('SO_COOKIE is another for each socket and stays', () => {
+    const [a, b] = [tcpSocket(), tcpSocket()]
+    const cookie = getOption(a, 'SO_COOKIE')
+    expect(typeof cookie).toBe('bigint')
+    expect(getOption(a, 'SO_COOKIE')).toBe(cookie)
+    expect(getOption(b, 'SO_COOKIE')).not.toBe(cookie)
+  })
+
+  it('SO_MEMINFO has the buffer sizes in their places', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'SO_RCVBUF', 30_000)
+    setOption(fd, 'SO_SNDBUF', 20_000)
+    expect(getOption(fd, 'SO_MEMINFO')).toEqual({
+      rmemAlloc: 0,
+      rcvbuf: 60_000,
+      wmemAlloc: 0,
+      sndbuf: 40_000,
+      forwardAlloc: 0,
+      wmemQueued: 0,
+      optmem: 0,
+      backlog: 0,
+      drops: 0,
+    })
+  })
+
+  it('SO_PEERCRED names the process at the other end of a unix socket', async () => {
+    const { client } = await unixPair()
+    expect(getOption(client, 'SO_PEERCRED')).toEqual({
+      pid: process.pid,
+      uid: process.getuid?.(),
+      gid: process.getgid?.(),
+    })
+    expect(getOption(client, 'SO_PEERGROUPS')).toHaveLength(4 * supplementaryGroups())
+  })
+
+  it('IP_MTU is that of the loopback interface, on a connection alone', async () => {
+    const { client } = await connectedPair()
+    expect(getOption(client, 'IP_MTU')).toBe(Math.min(65_535, mtuOfLoopback()))
+    expect(failureOf(() => getOption(tcpSocket(), 'IP_MTU'))).toMatchObject({ code: 'ENOTCONN' })
+    const { client: client6 } = await connectedPair(loopback[6])
+    expect(getOption(client6, 'IPV6_MTU')).toBe(mtuOfLoopback())
+  })
+
+  it('TCP_SAVED_SYN is the SYN, once', async () => {
+    const server = net.createServer({ pauseOnConnect: true })
+    const port = await listen(server)
+    setOption(server, 'TCP_SAVE_SYN', 1)
+    const connection = once(server, 'connection') as Promise<[net.Socket]>
+    const client = net.connect(port, loopback[4])
+    destroyLater(client)
+    const [accepted] = await connection
+    destroyLater(accepted)
+    const syn = Buffer.from(getOption(accepted, 'TCP_SAVED_SYN'))
+    // An IPv4 header of 20 bytes with the two addresses, then the TCP header with the two ports.
+    expect(syn[0]).toBe(0x45)
+    expect([...syn.subarray(12, 20)]).toEqual([127, 0, 0, 1, 127, 0, 0, 1])
+    expect(syn.readUInt16BE(20)).toBe(accepted.remotePort)
+    expect(syn.readUInt16BE(22)).toBe(port)
+    expect(getOption(accepted, 'TCP_SAVED_SYN')).toHaveLength(0)
+  })
+
+  it.each([
+    [
+      'SO_ORIGINAL_DST',
+      [2, 0, 0x1f, 0x90, 192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0],
+      { family: 'IPv4', address: '192.0.2.7', port: 8080 },
+    ],
+    [
+      'IP6T_SO_ORIGINAL_DST',
+      [
+        10, 0, 1, 0xbb, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+        0,
+      ],
+      { family: 'IPv6', address: '2001:db8::1', port: 443 },
+    ],
+  ] as const)('%s is an address', (name, sockaddr, address) => {
+    // Only a firewall that redirects makes the kernel answer.
+    const spy = jest.spyOn(native, 'getBytes').mockImplementation((...[, , , out]) => {
+      out.set(sockaddr)
+      return sockaddr.length
+    })
+    try {
+      expect(getOption(tcpSocket(), name)).toEqual(address)
+    } finally {
+      spy.mockRestore()
+    }
+  })
+
+  it('SO_ORIGINAL_DST is refused where nothing was redirected', async () => {
+    const { accepted } = await connectedPair()
+    const error = failureOf(() => getOption(accepted, 'SO_ORIGINAL_DST'))
+    expect(['ENOENT', 'ERR_SOCKET_TUNER_UNSUPPORTED']).toContain(error.code)
+  })
+})
+
+describe('an option that is only set', () => {
+  const DROP_ALL = [{ code: 0x06, jt: 0, jf: 0, k: 0 }]
+  // A security policy may keep filters from unprivileged processes.
+  const itFilter = succeeds(() => {
+    setOption(tcpSocket(), 'SO_ATTACH_FILTER', DROP_ALL)
+  })
+    ? it
+    : it.skip
+
+  itFilter('SO_ATTACH_FILTER drops segments until SO_DETACH_FILTER', async () => {
+    const { client, accepted } = await connectedPair()
+    setOption(accepted, 'SO_ATTACH_FILTER', DROP_ALL)
+    client.write('lost')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(queueSizes(client).unacknowledged).toBe(4)
+    expect(queueSizes(accepted).unread).toBe(0)
+    setOption(accepted, 'SO_DETACH_FILTER', 0)
+    // The kernel sends it again, and now it gets through.
+    const arrived = once(accepted, 'data')
+    accepted.resume()
+    expect(String((await arrived)[0])).toBe('lost')
+    expect(
+      failureOf(() => {
+        setOption(accepted, 'SO_DETACH_FILTER', 0)
+      }),
+    ).toMatchObject({ code: 'ENOENT' })
+  })
+
+  itFilter('SO_LOCK_FILTER keeps the filter', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'SO_LOCK_FILTER', true)
+    expect(
+      failureOf(() => {
+        setOption(fd, 'SO_ATTACH_FILTER', DROP_ALL)
+      }),
+    ).toMatchObject({ code: 'EPERM' })
+  })
+
+  it('SO_ATTACH_REUSEPORT_CBPF chooses the listener', async () => {
+    const servers: net.Server[] = []
+    const counts = [0, 0, 0]
+    let port = 0
+    for (const index of counts.keys()) {
+      const fd = tcpSocket()
+      setOption(fd, 'SO_REUSEPORT', true)
+      succeed(native.bindFd(fd, loopback[4], port))
+      port = native.localPort(fd)
+      if (index === 0)
+        setOption(fd, 'SO_ATTACH_REUSEPORT_CBPF', [{ code: 0x06, jt: 0, jf: 0, k: 2 }])
+      const server = net.createServer((socket) => {
+        counts[index] = (counts[index] ?? 0) + 1
+        socket.end()
+      })
+      closeLater(() => {
+        server.close()
+      })
+      server.listen({ fd: handOver(fd) })
+      await once(server, 'listening')
+      servers.push(server)
+    }
+    for (let i = 0; i < 20; i++) {
+      const client = net.connect(port, loopback[4])
+      destroyLater(client)
+      client.resume()
+      await once(client, 'close')
+    }
+    expect(counts).toEqual([0, 0, 20])
+  })
+
+  it('TCP_MD5SIG lets a connection through only with the same key', async () => {
+    const key = Buffer.from('shared')
+    const fd = tcpSocket()
+    setOption(fd, 'TCP_MD5SIG', { address: loopback[4], key })
+    succeed(native.bindFd(fd, loopback[4], 0))
+    const server = net.createServer((socket) => socket.end('signed'))
+    closeLater(() => {
+      server.close()
+    })
+    server.listen({ fd: handOver(fd) })
+    await once(server, 'listening')
+    const port = native.localPort(fd)
+
+    const connect = (client: number): net.Socket => {
+      const socket = new net.Socket({ fd: handOver(client) })
+      destroyLater(socket)
+      return socket.connect(port, loopback[4])
+    }
+    const unsigned = connect(tcpSocket())
+    const wrong = tcpSocket()
+    setOption(wrong, 'TCP_MD5SIG', { address: loopback[4], key: Buffer.from('wrong') })
+    const signedWrong = connect(wrong)
+    const right = tcpSocket()
+    setOption(right, 'TCP_MD5SIG', { address: loopback[4], key })
+    const signed = connect(right)
+    expect(String((await once(signed, 'data'))[0])).toBe('signed')
+    // The SYNs of the two others came in before and were dropped.
+    expect([unsigned.connecting, signedWrong.connecting]).toEqual([true, true])
+  })
+
+  it('TCP_MD5SIG takes an IPv6 peer in every spelling', () => {
+    for (const address of ['::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', 'fe80::1:2', '::']) {
+      const fd = tcpSocket(6)
+      setOption(fd, 'TCP_MD5SIG', { address, key: Buffer.from('k') })
+      // The key of exactly that peer is there: an empty one removes it, and only once.
+      setOption(fd, 'TCP_MD5SIG', { address, key: new Uint8Array(0) })
+      expect(
+        failureOf(() => {
+          setOption(fd, 'TCP_MD5SIG', { address, key: new Uint8Array(0) })
+        }),
+      ).toMatchObject({ code: 'ENOENT' })
+    }
+    const fd = tcpSocket(6)
+    setOption(fd, 'TCP_MD5SIG', { address: '0:0:0::1', key: Buffer.from('k') })
+    setOption(fd, 'TCP_MD5SIG', { address: '::1', key: new Uint8Array(0) })
+  })
+
+  it('TCP_FASTOPEN_KEY is 16 or 32 bytes', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'TCP_FASTOPEN_KEY', new Uint8Array(16))
+    setOption(fd, 'TCP_FASTOPEN_KEY', new Uint8Array(32))
+    expect(
+      failureOf(() => {
+        setOption(fd, 'TCP_FASTOPEN_KEY', new Uint8Array(17))
+      }),
+    ).toMatchObject({ code: 'EINVAL' })
+  })
+
+  it('SO_CNX_ADVICE is taken by a connection', async () => {
+    const { client } = await connectedPair()
+    setOption(client, 'SO_CNX_ADVICE', 1)
+  })
+
+  it.each(['SO_ATTACH_BPF', 'SO_ATTACH_REUSEPORT_EBPF'] as const)(
+    '%s says what it wants for a descriptor',
+    (name) => {
+      const error = failureOf(() => {
+        setOption(tcpSocket(), name, tcpSocket())
+      })
+      expect(error).toMatchObject({ code: 'EINVAL', option: name })
+      expect(error.message).toContain('program')
+    },
+  )
+
+  const itPrivileged = isPrivileged ? it : it.skip
+  itPrivileged.each([
+    ['SO_RCVBUFFORCE', 'SO_RCVBUF'],
+    ['SO_SNDBUFFORCE', 'SO_SNDBUF'],
+  ] as const)('%s goes beyond the limit of %s', (force, plain) => {
+    const fd = tcpSocket()
+    setOption(fd, plain, 2 ** 30 - 1)
+    const limit = getOption(fd, plain)
+    setOption(fd, force, limit)
+    expect(getOption(fd, plain)).toBe(2 * limit)
+  })
+})
+
+describe('repair mode', () => {
+  const itPrivileged = isPrivileged ? it : it.skip
+  itPrivileged('gives and takes the state of the queues', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'TCP_REPAIR', 1)
+    setOption(fd, 'TCP_REPAIR_QUEUE', 2)
+    expect(getOption(fd, 'TCP_REPAIR_QUEUE')).toBe(2)
+    setOption(fd, 'TCP_QUEUE_SEQ', 0xffff_fff0)
+    expect(getOption(fd, 'TCP_QUEUE_SEQ')).toBe(0xffff_fff0)
+    setOption(fd, 'TCP_TIMESTAMP', 0xf000_0000)
+    expect(getOption(fd, 'TCP_TIMESTAMP')).toBeGreaterThanOrEqual(0xf000_0000)
+    setOption(fd, 'TCP_REPAIR', 0)
+    expect(
+      failureOf(() => {
+        setOption(fd, 'TCP_TIMESTAMP', 1)
+      }),
+    ).toMatchObject({ code: 'EPERM' })
+  })
+})
+
+describe('without privilege', () => {
+  const cases: readonly [name: WritableOption, value: unknown][] = [
+    ['SO_DEBUG', true],
+    ['SO_MARK', 1],
+    ['SO_RCVBUFFORCE', 1],
+    ['SO_SNDBUFFORCE', 1],
+    ['SO_PREFER_BUSY_POLL', true],
+    ['SO_BUSY_POLL_BUDGET', 100],
+    ['SO_PRIORITY', 7],
+    ['TCP_REPAIR', 1],
+    ['IP_TRANSPARENT', true],
+    ['SO_TXTIME', { clockId: 0, flags: 0 }],
+  ]
+  it.each(cases)('%s says which capability it needs', (name, value) => {
+    const fd = tcpSocket()
+    const error = unprivileged(() =>
+      failureOf(() => {
+        setOption(fd, name, value as never)
+      }),
+    )
+    expect(['EPERM', 'EACCES']).toContain(error.code)
+    expect(error).toMatchObject({ syscall: 'setsockopt', option: name, fd, value })
+    expect(error.message).toContain(`needs ${describeOption(name).privilege ?? 'nothing'}`)
+  })
+})
+
+describe('a value', () => {
+  /** Values that no option takes, or those of other kinds. */
+  const junk: readonly unknown[] = [
+    undefined,
+    null,
+    NaN,
+    Infinity,
+    -Infinity,
+    0.5,
+    -(2 ** 31) - 1,
+    2 ** 32,
+    2 ** 53,
+    '',
+    'reno\0',
+    'x'.repeat(4096),
+    1n,
+    -1n,
+    2n ** 64n,
+    Symbol('value'),
+    () => 1,
+    [],
+    [1],
+    {},
+    Object.create(null) as unknown,
+    new Date(0),
+    new Uint8Array(40_000),
+    new Uint16Array(16),
+    new ArrayBuffer(16),
+    new DataView(new ArrayBuffer(16)),
+    new Number(1),
+    new Boolean(true),
+    { enabled: 1, seconds: 0 },
+    { enabled: true },
+    { enabled: true, seconds: -1 },
+    { enabled: true, seconds: 65_536, blocking: true },
+    { enabled: true, seconds: 1, blocking: 1 },
+    { min: 2, max: 1 },
+    { min: 0, max: 65_536 },
+    { min: 0.5, max: 1 },
+    { clockId: -1, flags: 0 },
+    { clockId: 0, flags: 2 ** 32 },
+    { address: 'localhost', key: new Uint8Array(1) },
+    { address: '127.0.0.1', key: 'key' },
+    { address: '127.0.0.1', key: new Uint8Array(81) },
+    { address: 'fe80::1%lo', key: new Uint8Array(1) },
+    [{ code: 1, jt: 0, jf: 256, k: 0 }],
+    [{ code: 1, jt: 0, jf: 0 }],
+    [null],
+  ]
+  /** Which of them an option of the kind does take. */
+  const taken: Partial<Record<OptionKind, readonly unknown[]>> = { u64: [1n] }
+
+  it.each(rows.filter(({ access }) => access === 'w' || access === 'rw'))(
+    'of the wrong kind for $name is refused before any system call',
+    ({ name, kind, length }) => {
+      const fd = tcpSocket(6)
+      const accepted = taken[kind] ?? []
+      const calls = nativeCallsOf(() => {
+        for (const value of junk) {
+          if (accepted.includes(value)) continue
+          if (value === '' && kind === 'string' && length?.[0] === 0) continue
+          const { code } = failureOf(() => {
+            setOption(fd, name as WritableOption, value as never)
+          })
+          expect([name, value, code]).toEqual([
+            name,
+            value,
+            expect.stringMatching(/^ERR_(INVALID_ARG_TYPE|INVALID_ARG_VALUE|OUT_OF_RANGE)$/),
+          ])
+        }
+      })
+      expect(calls).toEqual([])
+    },
+  )
+
+  it.each(rows.filter(({ range, access }) => range !== undefined && access !== 'r'))(
+    'beyond the range of $name is refused',
+    ({ name, access, kind, range, also = [] }) => {
+      if (access === 'none' || range === undefined) return
+      const [min, max] = range
+      for (const value of [min - 1, max + 1, min - 2 ** 32, max + 2 ** 32]) {
+        if (also.includes(value)) continue
+        expect(
+          failureOf(() => {
+            setOption(tcpSocket(6), name as 'TCP_KEEPIDLE', value)
+          }),
+        ).toMatchObject({ code: 'ERR_OUT_OF_RANGE' })
+      }
+      expect(kind).not.toBe('bool')
+    },
+  )
+
+  it('is read from an object once', () => {
+    let reads = 0
+    const value = {
+      get enabled(): boolean {
+        return ++reads === 1
+      },
+      seconds: 0,
+    }
+    const fd = tcpSocket()
+    setOption(fd, 'SO_LINGER', value)
+    expect(reads).toBe(1)
+    expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: true, seconds: 0 })
+  })
+
+  it('lets an error of a getter through and sets nothing', () => {
+    const fd = tcpSocket()
+    const calls = nativeCallsOf(() => {
+      expect(() => {
+        setOption(fd, 'SO_LINGER', {
+          enabled: true,
+          get seconds(): number {
+            throw new RangeError('mine')
+          },
+        })
+      }).toThrow('mine')
+    })
+    expect(calls).toEqual([])
+  })
+
+  it('that is read is a copy', () => {
+    const fd = tcpSocket()
+    setOption(fd, 'IP_OPTIONS', new Uint8Array([1, 1, 1, 0]))
+    const first = getOption(fd, 'IP_OPTIONS')
+    setOption(fd, 'IP_OPTIONS', new Uint8Array([1, 1, 0, 0]))
+    getOption(fd, 'IP_OPTIONS')
+    expect([...first]).toEqual([1, 1, 1, 0])
+  })
+})
+
+describe('a name', () => {
+  const names = [
+    'SO_NONE',
+    'toString',
+    '__proto__',
+    '',
+    'so_type',
+    'TCP_NODELAY\0',
+    'x'.repeat(9999),
+  ]
+  it.each(names)('%j that is no option is refused before any system call', (name) => {
+    const fd = tcpSocket()
+    const calls = nativeCallsOf(() => {
+      for (const call of [
+        () => getOption(fd, name as 'SO_TYPE'),
+        () => {
+          setOption(fd, name as 'SO_DEBUG', true)
+        },
+        () => tune(fd, settings(name, true)),
+      ]) {
+        expect(failureOf(call)).toMatchObject({ code: 'ERR_SOCKET_TUNER_UNKNOWN_OPTION' })
+      }
+    })
+    expect(calls).toEqual([])
+  })
+
+  it.each([undefined, null, 1, NaN, {}, [], Symbol('name'), ['SO_TYPE']])(
+    '%p that is no string is refused',
+    (name) => {
+      const fd = tcpSocket()
+      expect(failureOf(() => getOption(fd, name as never))).toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: expect.stringContaining('"name" argument must be of type string') as string,
+      })
+    },
+  )
+
+  it.each(rows.filter(({ access }) => access === 'none'))(
+    '$name that is not offered says why',
+    ({ name, because = 'nothing' }) => {
+      const fd = tcpSocket()
+      for (const call of [
+        () => read(fd, name),
+        () => {
+          setOption(fd, name as 'SO_DEBUG', true)
+        },
+        () => tune(fd, settings(name, true)),
+      ]) {
+        const error = failureOf(call)
+        expect(error).toMatchObject({ code: 'ERR_SOCKET_TUNER_NOT_EXPOSED', option: name })
+        expect(error.message).toContain(because)
+      }
+    },
+  )
+
+  it.each(rows.filter((row) => !isPresent(row) && row.access === 'rw'))(
+    '$name of another platform is unsupported',
+    (row) => {
+      const fd = tcpSocket()
+      const unsupported = {
+        code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+        message: `${row.name} is not supported here: ${process.platform} has no such option`,
+      }
+      expect(failureOf(() => read(fd, row.name))).toMatchObject(unsupported)
+      expect(
+        failureOf(() => {
+          setOption(fd, row.name as 'SO_DEBUG', anotherValue(row, undefined) as boolean)
+        }),
+      ).toMatchObject(unsupported)
+    },
+  )
+})
+
+describe('SO_LINGER', () => {
+  it.each([1, 65_535])('with %d s is refused without blocking: true', (seconds) => {
+    const fd = tcpSocket()
+    for (const blocking of [undefined, false]) {
+      const value =
+        blocking === undefined ? { enabled: true, seconds } : { enabled: true, seconds, blocking }
+      for (const call of [
+        () => {
+          setOption(fd, 'SO_LINGER', value)
+        },
+        () => tune(fd, { SO_LINGER: value }),
+      ]) {
+        const error = failureOf(call)
+        expect(error).toMatchObject({
+          code: 'ERR_SOCKET_TUNER_BLOCKING_LINGER',
+          option: 'SO_LINGER',
+          level: 'SOL_SOCKET',
+          value: { enabled: true, seconds },
+        })
+        expect(error.message).toContain(`${String(seconds)} s`)
+        expect(error.message).toContain("mode: 'deliver'")
+      }
+    }
+    expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
+    setOption(fd, 'SO_LINGER', { enabled: true, seconds, blocking: true })
+    expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: true, seconds })
+    setOption(fd, 'SO_LINGER', { enabled: false, seconds })
+    expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
+  })
+
+  it('is silent on a socket that does not listen, and to switch it off', () => {
+    const listener = listeningSocket()
+    const warnings = warningsOf(() => {
+      setOption(tcpSocket(), 'SO_LINGER', { enabled: true, seconds: 0 })
+      tune(tcpSocket(), { SO_LINGER: { enabled: true, seconds: 0 } })
+      setOption(listener, 'SO_LINGER', { enabled: false, seconds: 0 })
+    })
+    expect(warnings).toEqual([])
+  })
+})

@@ -1,0 +1,320 @@
+import { execFile } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type * as Library from '../lib'
+import { configure, type Configuration, type SocketTunerWarning } from '../lib'
+import {
+  boundSocket,
+  connectedPair,
+  failureOf,
+  listeningSocket,
+  tcpSocket,
+  warningsOf,
+} from './sockets'
+
+const CHANNEL = 'socket-tuner:warning'
+
+/** The library as a program that has just started sees it: nothing has been warned of. */
+function freshLibrary(): typeof Library {
+  let library: typeof Library | undefined
+  jest.isolateModules(() => {
+    library = jest.requireActual('../lib')
+  })
+  if (library === undefined) throw new Error('not loaded')
+  return library
+}
+
+/** What is published on the diagnostics channel while `call` runs. */
+function publishedBy(call: () => void): SocketTunerWarning[] {
+  const published: SocketTunerWarning[] = []
+  const listener = (message: unknown): void => {
+    published.push(message as SocketTunerWarning)
+  }
+  subscribe(CHANNEL, listener)
+  try {
+    call()
+  } finally {
+    unsubscribe(CHANNEL, listener)
+  }
+  return published
+}
+
+interface Hazard {
+  code: string
+  reason: string
+  message: RegExp
+  /** A socket, how to make the mistake, and what it would change. */
+  socket: () => number | Promise<number>
+  act: (library: typeof Library, fd: number) => void
+  state: (library: typeof Library, fd: number) => unknown
+}
+
+async function connectedDescriptor(): Promise<number> {
+  const { client } = await connectedPair()
+  return (client as unknown as { _handle: { fd: number } })._handle.fd
+}
+
+const lateBuffer = {
+  code: 'SOCKET_TUNER_TOO_LATE',
+  reason: 'SO_RCVBUF',
+  message: /^SO_RCVBUF must be set before connect\(\), .*: the socket is connected/,
+  socket: connectedDescriptor,
+  state: ({ getOption }: typeof Library, fd: number) => [
+    getOption(fd, 'SO_RCVBUF'),
+    getOption(fd, 'SO_BUF_LOCK'),
+    getOption(fd, 'TCP_NODELAY'),
+  ],
+}
+
+const listenerLinger = {
+  code: 'SOCKET_TUNER_LINGER_ON_LISTENER',
+  reason: 'SO_LINGER',
+  message: /^SO_LINGER on a listening socket is copied to every connection/,
+  socket: () => listeningSocket(),
+  state: ({ getOption }: typeof Library, fd: number) => [
+    getOption(fd, 'SO_LINGER'),
+    getOption(fd, 'TCP_NODELAY'),
+  ],
+}
+
+const hazards: readonly [what: string, hazard: Hazard][] = [
+  [
+    'setOption of SO_RCVBUF on a connected socket',
+    {
+      ...lateBuffer,
+      act: ({ setOption }, fd) => {
+        setOption(fd, 'SO_RCVBUF', 40_000)
+      },
+    },
+  ],
+  [
+    'tune with SO_RCVBUF last on a connected socket',
+    {
+      ...lateBuffer,
+      act: ({ tune }, fd) => void tune(fd, { TCP_NODELAY: true, SO_RCVBUF: 40_000 }),
+    },
+  ],
+  [
+    'setOption of SO_REUSEPORT on a bound socket',
+    {
+      code: 'SOCKET_TUNER_TOO_LATE',
+      reason: 'SO_REUSEPORT',
+      message: /^SO_REUSEPORT must be set before bind\(\): the socket is bound/,
+      socket: () => boundSocket(),
+      act: ({ setOption }, fd) => {
+        setOption(fd, 'SO_REUSEPORT', true)
+      },
+      state: ({ getOption }, fd) => getOption(fd, 'SO_REUSEPORT'),
+    },
+  ],
+  [
+    'setOption of TCP_DEFER_ACCEPT on a connected socket',
+    {
+      code: 'SOCKET_TUNER_TOO_LATE',
+      reason: 'TCP_DEFER_ACCEPT',
+      message: /^TCP_DEFER_ACCEPT acts on a listening socket: the socket is connected/,
+      socket: connectedDescriptor,
+      act: ({ setOption }, fd) => {
+        setOption(fd, 'TCP_DEFER_ACCEPT', 7)
+      },
+      state: ({ getOption }, fd) => getOption(fd, 'TCP_DEFER_ACCEPT'),
+    },
+  ],
+  [
+    'setOption of SO_LINGER on a listening socket',
+    {
+      ...listenerLinger,
+      act: ({ setOption }, fd) => {
+        setOption(fd, 'SO_LINGER', { enabled: true, seconds: 0 })
+      },
+    },
+  ],
+  [
+    'tune with SO_LINGER last on a listening socket',
+    {
+      ...listenerLinger,
+      act: ({ tune }, fd) =>
+        void tune(fd, { TCP_NODELAY: true, SO_LINGER: { enabled: true, seconds: 0 } }),
+    },
+  ],
+  [
+    'getOption of SO_ERROR',
+    {
+      code: 'SOCKET_TUNER_STEALS_ERROR',
+      reason: 'SO_ERROR',
+      message: /^Reading SO_ERROR: /,
+      socket: () => tcpSocket(),
+      act: ({ getOption }, fd) => void getOption(fd, 'SO_ERROR'),
+      state: () => undefined,
+    },
+  ],
+]
+
+describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state }) => {
+  it('warns once, and does what it was asked to', async () => {
+    const library = freshLibrary()
+    const fd = await socket()
+    const before = state(library, fd)
+    const warnings = warningsOf(() => {
+      act(library, fd)
+      act(library, fd)
+    })
+    expect(warnings).toEqual([
+      {
+        type: 'SocketTunerWarning',
+        code,
+        message: expect.stringMatching(message) as string,
+        detail: expect.stringMatching(/\w/) as string,
+      },
+    ])
+    if (before !== undefined) expect(state(library, fd)).not.toEqual(before)
+  })
+
+  it("with hazards: 'throw' throws and changes nothing", async () => {
+    const library = freshLibrary()
+    const fd = await socket()
+    const before = state(library, fd)
+    library.configure({ hazards: 'throw' })
+    let error: unknown
+    const warnings = warningsOf(() => {
+      error = failureOf(() => {
+        act(library, fd)
+      })
+    })
+    expect(error).toMatchObject({
+      name: 'SocketOptionError',
+      code: 'ERR_SOCKET_TUNER_HAZARD',
+      warning: code,
+      message: expect.stringMatching(message) as string,
+    })
+    expect((error as Error).message).toContain(`(${code})`)
+    expect(warnings).toEqual([])
+    library.configure({ hazards: 'warn' })
+    expect(state(library, fd)).toEqual(before)
+  })
+
+  it("with hazards: 'ignore' says nothing, and does what it was asked to", async () => {
+    const library = freshLibrary()
+    const fd = await socket()
+    library.configure({ hazards: 'ignore' })
+    const before = state(library, fd)
+    const warnings = warningsOf(() => {
+      act(library, fd)
+    })
+    expect(warnings).toEqual([])
+    if (before !== undefined) expect(state(library, fd)).not.toEqual(before)
+  })
+
+  it('is published on the diagnostics channel every time, whatever hazards is', async () => {
+    const library = freshLibrary()
+    const fd = await socket()
+    const published = publishedBy(() => {
+      warningsOf(() => {
+        act(library, fd)
+        act(library, fd)
+        library.configure({ hazards: 'ignore' })
+        act(library, fd)
+      })
+    })
+    expect(published).toEqual(
+      Array.from({ length: 3 }, () => ({
+        code,
+        reason,
+        message: expect.stringMatching(message) as string,
+      })),
+    )
+  })
+})
+
+describe('a warning', () => {
+  it('is given once for each option', () => {
+    const { setOption } = freshLibrary()
+    const fd = boundSocket()
+    const warnings = warningsOf(() => {
+      for (let i = 0; i < 3; i++) {
+        setOption(fd, 'SO_REUSEPORT', true)
+        setOption(fd, 'SO_REUSEADDR', true)
+        setOption(boundSocket(), 'SO_REUSEADDR', true)
+      }
+    })
+    expect(warnings.map(({ message }) => message.split(' ')[0])).toEqual([
+      'SO_REUSEPORT',
+      'SO_REUSEADDR',
+    ])
+  })
+
+  it('is given when hazards are no longer ignored', () => {
+    const { configure: configureIt, getOption } = freshLibrary()
+    const fd = tcpSocket()
+    configureIt({ hazards: 'ignore' })
+    expect(warningsOf(() => getOption(fd, 'SO_ERROR'))).toHaveLength(0)
+    configureIt({ hazards: 'warn' })
+    expect(warningsOf(() => getOption(fd, 'SO_ERROR'))).toHaveLength(1)
+    expect(warningsOf(() => getOption(fd, 'SO_ERROR'))).toHaveLength(0)
+  })
+
+  it('reaches a process as its type, code, message and way out', async () => {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['-e', WARNED_PROGRAM])
+    const [warning, ...others] = JSON.parse(stdout) as Record<string, unknown>[]
+    expect(others).toEqual([])
+    expect(warning).toEqual({
+      name: 'SocketTunerWarning',
+      code: 'SOCKET_TUNER_STEALS_ERROR',
+      message: expect.stringMatching(/^Reading SO_ERROR: It clears the error/) as string,
+      detail: "Listen for 'error' on the socket.",
+    })
+    expect(stderr).toContain('[SOCKET_TUNER_STEALS_ERROR] SocketTunerWarning: Reading SO_ERROR')
+  })
+})
+
+/** Reads SO_ERROR twice and prints the warnings that come of it. */
+const WARNED_PROGRAM = `
+  const { getOption } = require(${JSON.stringify(join(__dirname, '../dist'))})
+  const warnings = []
+  process.on('warning', ({ name, code, message, detail }) => {
+    warnings.push({ name, code, message, detail })
+  })
+  const server = require('node:net').createServer().listen(0, '127.0.0.1', () => {
+    getOption(server, 'SO_ERROR')
+    getOption(server, 'SO_ERROR')
+    setImmediate(() => {
+      console.log(JSON.stringify(warnings))
+      server.close()
+    })
+  })
+`
+
+describe('configure', () => {
+  it.each([undefined, null, 'throw', 1, [], () => ({})])('%p is refused', (options) => {
+    expect(
+      failureOf(() => {
+        configure(options as never)
+      }),
+    ).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
+  })
+
+  it.each([null, 'Throw', '', 0, true, {}, Symbol('throw')])('hazards: %p is refused', (value) => {
+    const { configure: configureIt, getOption } = freshLibrary()
+    configureIt({ hazards: 'throw' })
+    const error = failureOf(() => {
+      configureIt({ hazards: value as Configuration['hazards'] })
+    })
+    expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' })
+    expect(error.message).toMatch(
+      /^The argument 'options.hazards' must be one of: 'warn', 'throw', 'ignore'. Received /,
+    )
+    expect(failureOf(() => getOption(tcpSocket(), 'SO_ERROR'))).toMatchObject({
+      code: 'ERR_SOCKET_TUNER_HAZARD',
+    })
+  })
+
+  it('leaves alone what is not given', () => {
+    const { configure: configureIt, getOption } = freshLibrary()
+    configureIt({ hazards: 'throw' })
+    configureIt({})
+    expect(failureOf(() => getOption(tcpSocket(), 'SO_ERROR'))).toMatchObject({
+      code: 'ERR_SOCKET_TUNER_HAZARD',
+    })
+  })
+})
