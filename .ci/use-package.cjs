@@ -13,7 +13,11 @@ server.listen(0, '127.0.0.1', () => {
     const { state } = tcpInfo(socket)
     const closed = await closeSocket(socket, { mode: 'deliver' })
     server.close()
-    if (report.TCP_USER_TIMEOUT.status !== 'applied' || state !== 'ESTABLISHED' || closed.timeWait !== 'avoided') {
+    if (
+      report.TCP_USER_TIMEOUT.status !== 'applied' ||
+      state !== 'ESTABLISHED' ||
+      closed.timeWait !== 'avoided'
+    ) {
       throw new Error(JSON.stringify({ report, state, closed }))
     }
     console.log('require', process.version, closed.mode, closed.timeWait)
