@@ -133,8 +133,9 @@ export class SocketOptionError extends Error {
 export class ArgumentTypeError extends TypeError {
   readonly code = 'ERR_INVALID_ARG_TYPE'
 
-  constructor(argument: string, expected: string, actual: unknown) {
-    super(`The "${argument}" argument must be ${expected}. Received ${received(actual)}`)
+  /** @param shown what the message says was received; for a secret no more than its type */
+  constructor(argument: string, expected: string, actual: unknown, shown = received(actual)) {
+    super(`The "${argument}" ${kindOf(argument)} must be ${expected}. Received ${shown}`)
   }
 }
 
@@ -142,10 +143,9 @@ export class ArgumentTypeError extends TypeError {
 export class ArgumentValueError extends TypeError {
   readonly code = 'ERR_INVALID_ARG_VALUE'
 
-  constructor(argument: string, reason: string, actual: unknown) {
-    super(
-      `The argument '${argument}' ${reason}. Received ${inspect(actual, { depth: 0 }).slice(0, 128)}`,
-    )
+  constructor(argument: string, reason: string, actual: unknown, shown = inspect(actual)) {
+    const text = shown.length > 128 ? `${shown.slice(0, 128)}...` : shown
+    super(`The ${kindOf(argument)} '${argument}' ${reason}. Received ${text}`)
   }
 }
 
@@ -155,18 +155,33 @@ export class ArgumentRangeError extends RangeError {
 
   constructor(argument: string, range: string, actual: unknown) {
     super(
-      `The value of "${argument}" is out of range. It must be ${range}. Received ${inspect(actual)}`,
+      `The value of "${argument}" is out of range. It must be ${range}. Received ${legible(actual)}`,
     )
   }
+}
+
+function kindOf(argument: string): 'argument' | 'property' {
+  return argument.includes('.') ? 'property' : 'argument'
+}
+
+/** Whole numbers beyond 32 bits with underscores, as Node writes them. */
+function legible(value: unknown): string {
+  if (typeof value !== 'number' || !Number.isInteger(value) || Math.abs(value) <= 2 ** 32) {
+    return inspect(value)
+  }
+  return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }
 
 /** What a value is, in the words that Node's own argument errors use. */
 function received(value: unknown): string {
   if (value === null || value === undefined) return String(value)
-  if (typeof value === 'function') return value.name === '' ? 'function' : `function ${value.name}`
+  if (typeof value === 'function') return `function ${value.name}`
   if (typeof value === 'object') {
     const name = constructorName(value)
     return name === undefined ? inspect(value, { depth: -1 }) : `an instance of ${name}`
+  }
+  if (typeof value === 'string' && value.length > 28) {
+    return `type string (${inspect(`${value.slice(0, 25)}...`)})`
   }
   const text = inspect(value, { colors: false })
   return `type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`
@@ -201,7 +216,9 @@ export function checkObject(
   argument: string,
   value: unknown,
 ): asserts value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ArgumentTypeError(argument, 'of type object', value)
-  }
+  if (!isObject(value)) throw new ArgumentTypeError(argument, 'of type object', value)
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

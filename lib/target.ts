@@ -188,7 +188,7 @@ function socketWithout(socket: net.Socket, handle: Handle | undefined): Error {
   if (handle === undefined) {
     return refusal(
       'ERR_SOCKET_TUNER_NO_HANDLE',
-      "The socket has no handle yet: it is not connected, or its host name is being looked up; wait for 'connect'",
+      "The socket has no handle yet: it was never connected; wait for 'connect'",
     )
   }
   return withoutDescriptor('socket')
@@ -199,7 +199,7 @@ function withoutDescriptor(what: string): Error {
     ? refusal('ERR_SOCKET_TUNER_UNSUPPORTED', `Node gives no descriptor of a ${what} on Windows`)
     : refusal(
         'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
-        `The ${what} has no descriptor: it is being opened in this tick, or it runs over another stream; wait for 'connect'`,
+        `The ${what} has no descriptor: it is being opened, its host name is being looked up, or it runs over another stream; wait for 'connect'`,
       )
 }
 

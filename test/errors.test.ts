@@ -78,7 +78,7 @@ describe('an argument of the wrong type', () => {
     expect(ours).toBeInstanceOf(ArgumentTypeError)
   })
 
-  it.failing.each([
+  it.each([
     ['a text that is cut short', 'a text that is too long to be given in full'],
     [
       'a function without a name',
@@ -92,7 +92,7 @@ describe('an argument of the wrong type', () => {
   })
 
   // Node calls what has a dot in its name a property.
-  it.failing('inside another is called a property, as by Node', () => {
+  it('inside another is called a property, as by Node', () => {
     const theirs = failureOf(() => generateKeyPairSync('rsa', { modulusLength: 'x' as never }))
     const ours = failureOf(() => {
       setOption(tcpSocket(), 'SO_LINGER', { enabled: true, seconds: 'x' as never })
@@ -116,7 +116,7 @@ describe('a number out of range', () => {
   )
 
   // Node writes whole numbers beyond 2 ** 32 with underscores.
-  it.failing.each([2 ** 32 + 5, -(2 ** 40), Number.MAX_SAFE_INTEGER])('%d, too', (value) => {
+  it.each([2 ** 32 + 5, -(2 ** 40), Number.MAX_SAFE_INTEGER])('%d, too', (value) => {
     expect(weRefuse(value).message).toBe(nodeRefuses(value).message)
   })
 
@@ -178,7 +178,7 @@ describe('a value that is not one of those permitted', () => {
     )
   })
 
-  it.failing('is called a property inside another, as by Node', () => {
+  it('is called a property inside another, as by Node', () => {
     const theirs = failureOf(() =>
       generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'x' as never }),
     )
@@ -239,7 +239,7 @@ describe('a call that the kernel refuses', () => {
   })
 
   // `refused` of the row says why; the hint knows of a missing privilege alone.
-  it.failing('because the filter is locked, says so', () => {
+  it('because the filter is locked, says so', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_LOCK_FILTER', true)
     const error = failureOf(() => {
@@ -285,7 +285,7 @@ describe('a secret', () => {
     expectHidden(failureOf(() => tune(fd, { TCP_NODELAY: true, [name]: value } as never)))
   })
 
-  it.failing.each([
+  it.each([
     ['text for the whole value', text],
     ['key and address the wrong way round', { address: text, key: '127.0.0.1' }],
   ])('given as %s does not get into the error', (_what, value) => {
@@ -354,7 +354,7 @@ describe('on a platform without the addon', () => {
     })
   })
 
-  it.failing('queueSizes is unsupported, too', () => {
+  it('queueSizes is unsupported, too', () => {
     expect(failureOf(() => libraryOnWindows().queueSizes(5))).toMatchObject({
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     })

@@ -287,7 +287,7 @@ describe('a descriptor number', () => {
   })
 
   // Pipes and terminals know FIONREAD and TIOCOUTQ too, and answer ENOTTY to what they do not know.
-  it.failing.each(others)('of %s is ENOTSOCK for queueSizes as well', (_what, open) => {
+  it.each(others)('of %s is ENOTSOCK for queueSizes as well', (_what, open) => {
     expect(failureOf(() => queueSizes(open()))).toMatchObject({ code: 'ENOTSOCK' })
   })
 })

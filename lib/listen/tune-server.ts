@@ -10,7 +10,7 @@ import type { OptionRow } from '../options/row'
 import {
   applySettings,
   prepareSettings,
-  type KnownSettings,
+  type Checked,
   type PreparedSettings,
   type TuneReport,
 } from '../options/tune'
@@ -30,7 +30,7 @@ export interface ServerCounters extends CloseCounters {
 }
 
 /** The tuning of one server, in force until stop(). */
-export interface ServerTuning<S extends Settings = Settings> {
+export interface ServerTuning<S extends object = Settings> {
   /** What came of the settings on the listening socket; undefined until it listens. */
   readonly report: Partial<TuneReport<S>> | undefined
   /** The same when it is there; rejects with what `tune()` throws. */
@@ -53,9 +53,9 @@ export interface ServerTuning<S extends Settings = Settings> {
  *
  * @throws what `tune()` throws; when the server does not listen yet, `applied` rejects in its place
  */
-export function tuneServer<const S extends Settings>(
+export function tuneServer<const S extends object>(
   server: net.Server,
-  settings: S & KnownSettings<S>,
+  settings: S & Checked<S>,
   options: TuneServerOptions = {},
 ): ServerTuning<S> {
   if (!isServer(server)) {
@@ -74,7 +74,7 @@ export function tuneServer<const S extends Settings>(
   return tuning
 }
 
-class Tuning<S extends Settings> implements ServerTuning<S> {
+class Tuning<S extends object> implements ServerTuning<S> {
   report: Partial<TuneReport<S>> | undefined
   readonly applied: Promise<Partial<TuneReport<S>>>
   policy: ServerPolicy | undefined

@@ -1,6 +1,7 @@
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
+import { getOption } from '../options/access'
 import { descriptorOf, type Target } from '../target'
 
 /** Bytes waiting in the kernel for one socket (tcp(7): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD). */
@@ -14,13 +15,15 @@ export interface QueueSizes {
 }
 
 /**
- * How many bytes wait in the kernel's queues, with three system calls. What Node keeps in
+ * How many bytes wait in the kernel's queues, with four system calls. What Node keeps in
  * JavaScript is not counted: see `socket.writableLength` and `socket.readableLength`.
  *
  * @throws the errno's name when the kernel refuses, as EINVAL for a listening socket
  */
 export function queueSizes(target: Target): QueueSizes {
   const fd = descriptorOf(target)
+  // A terminal answers some of the queries below, each in its own way.
+  getOption(fd, 'SO_TYPE')
   const unsent = native.unsentBytes(fd)
   return {
     unread: checked('SIOCINQ', fd, native.unreadBytes(fd)),

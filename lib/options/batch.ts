@@ -12,6 +12,8 @@ export interface Operation {
   save: boolean
   /** Where it stands in the program of the present run. */
   row: number
+  /** How many companions stand before it. */
+  companions: number
 }
 
 /** The operation at which a run failed; what went before it has been put back. */
@@ -70,6 +72,7 @@ export function runBatch(
     reserve(row + companions.length + 1)
     for (const companion of companions) putHeader(row++, companion, SAVE)
     operation.row = row++
+    operation.companions = companions.length
     end = put(operation, end)
   }
   const failed = native.applyBatch(fd, program, data, row)
@@ -138,14 +141,17 @@ function failureAt(failed: number, operations: readonly Operation[]): BatchFailu
   if (operation === undefined) throw new RangeError(`No operation is at ${String(failed)}`)
   const notRestored = operations
     .slice(0, index)
-    .filter((earlier) => slot(earlier.row, RESTORED) < 0 && !restoredByCompanions(earlier.option))
+    .filter((earlier) => !isRestored(earlier))
     .map(({ option }) => option.name)
   return { operation, errno: slot(failed, STATUS), notRestored }
 }
 
-/** An option that cannot be read, as SO_RCVBUFFORCE, is put back by what it changes. */
-function restoredByCompanions({ readable, row }: PresentOption): boolean {
-  return !readable && row.alsoChanges !== undefined
+/** An option that cannot be read, as SO_RCVBUFFORCE, is put back by way of what it changes. */
+function isRestored({ row, companions, option }: Operation): boolean {
+  for (let companion = row - companions; companion < row; companion++) {
+    if (slot(companion, RESTORED) < 0) return false
+  }
+  return slot(row, RESTORED) >= 0 || (!option.readable && companions > 0)
 }
 
 function slot(row: number, index: number): number {

@@ -4,6 +4,7 @@ import { constants as os } from 'node:os'
 import { intFailure, native } from '../binding'
 import { SocketOptionError } from '../errors'
 import type { Option } from './option'
+import type { OptionRow } from './row'
 
 const MPTCP = 262
 
@@ -57,8 +58,9 @@ export function absentOption(option: Option): SocketOptionError {
 /** Why an option is missing. */
 export function absence({ number, row }: Option): string {
   if (number === undefined) return `${process.platform} has no such option`
-  if (row.since !== undefined) return `this kernel does not have it; Linux has since ${row.since}`
-  return 'this kernel does not have it, or not for this kind of socket'
+  const since = row.since === undefined ? '' : `; Linux has since ${row.since}`
+  const refused = row.refused === undefined ? '' : `; ${row.refused}`
+  return `this kernel does not have it, or not for this socket${since}${refused}`
 }
 
 /** Says how option and socket do not fit; undefined when they do, or when the kernel does not tell. */
@@ -68,12 +70,13 @@ export function mismatchOf({ name, row }: Option, fd: number): string | undefine
   const { AF_INET, AF_INET6, IPPROTO_TCP } = native.constants
   const internet = kind.domain === AF_INET || kind.domain === AF_INET6
   const tcp = internet && (kind.protocol === IPPROTO_TCP || kind.protocol === MPTCP)
+  const refusedByMptcp = kind.protocol === MPTCP && row.notOnMptcp === true
   const fits =
     row.level === 'SOL_SOCKET' ||
-    (row.level === 'IPPROTO_TCP' && tcp && !(kind.protocol === MPTCP && row.notOnMptcp === true)) ||
+    (row.level === 'IPPROTO_TCP' && tcp) ||
     (row.level === 'IPPROTO_IPV6' && kind.domain === AF_INET6) ||
     (row.level === 'IPPROTO_IP' && internet)
-  if (fits) return undefined
+  if (fits && !refusedByMptcp) return undefined
   return `${name} is an option of ${row.level}; fd ${String(fd)} is ${nameOf(kind)}`
 }
 
@@ -110,7 +113,7 @@ function hint({ row }: Option, errno: number): string {
   switch (-errno) {
     case os.errno.EPERM:
     case os.errno.EACCES:
-      return row.privilege === undefined ? ': not permitted' : `: needs ${row.privilege}`
+      return permission(row)
     case os.errno.EBADF:
       return ': the descriptor is not open'
     case os.errno.ENOTSOCK:
@@ -118,4 +121,9 @@ function hint({ row }: Option, errno: number): string {
     default:
       return row.refused === undefined ? '' : `: ${row.refused}`
   }
+}
+
+function permission({ privilege, refused }: OptionRow): string {
+  const reasons = [privilege === undefined ? 'not permitted' : `needs ${privilege}`, refused]
+  return `: ${reasons.filter((reason) => reason !== undefined).join('; ')}`
 }

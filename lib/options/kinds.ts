@@ -127,7 +127,8 @@ const bytes: BytesCodec<Uint8Array> = {
       throw new ArgumentTypeError(
         option,
         'an instance of Uint8Array',
-        row.secret === true ? typeof value : value,
+        value,
+        row.secret === true ? `a value of type ${typeof value}` : undefined,
       )
     // Copied, so that it does not matter when another thread shares the memory or it is detached.
     const copy = new Uint8Array(value)

@@ -8,6 +8,7 @@ import {
   SocketOptionError,
   checkBoolean,
   checkObject,
+  isObject,
   checkWhole,
 } from '../errors'
 import {
@@ -174,20 +175,24 @@ const MD5_KEY_AT = SOCKADDR_STORAGE_BYTES + 8
 export const md5Key: BytesCodec<never> = {
   carries: 'bytes',
   encode: (option, _row, value) => {
-    checkObject(option, value)
-    const { address, key } = value
-    if (typeof address !== 'string')
-      throw new ArgumentTypeError(`${option}.address`, 'of type string', address)
-    if (isIP(address) === 0 || address.includes('%')) {
-      throw new ArgumentValueError(
-        `${option}.address`,
-        'must be an IP address without a zone',
-        address,
-      )
+    // What stands here may be the key, by mistake too: none of it may get into a message.
+    const secret = (part: unknown): string => `a value of type ${typeof part}`
+    if (!isObject(value)) {
+      throw new ArgumentTypeError(option, 'of type object', value, secret(value))
     }
-    // The key is a secret: neither it nor what stands in its place may get into a message.
-    if (!isUint8Array(key))
-      throw new ArgumentTypeError(`${option}.key`, 'an instance of Uint8Array', typeof key)
+    const { address, key } = value
+    if (typeof address !== 'string') {
+      const shown = secret(address)
+      throw new ArgumentTypeError(`${option}.address`, 'of type string', address, shown)
+    }
+    if (isIP(address) === 0 || address.includes('%')) {
+      const reason = 'must be an IP address without a zone'
+      throw new ArgumentValueError(`${option}.address`, reason, address, secret(address))
+    }
+    if (!isUint8Array(key)) {
+      const shown = secret(key)
+      throw new ArgumentTypeError(`${option}.key`, 'an instance of Uint8Array', key, shown)
+    }
     const copy = new Uint8Array(key)
     checkWhole(`${option}.key.length`, copy.length, 0, MD5_MAX_KEY)
     const result = new Uint8Array(MD5_KEY_AT + MD5_MAX_KEY)

@@ -45,12 +45,14 @@ export type OptionOutcome<N extends WritableOption> =
 type Read<N extends WritableOption> = N extends ReadableOption ? OptionValue<N> : never
 
 /** What came of each setting given to tune(). */
-export type TuneReport<S extends Settings = Settings> = {
+export type TuneReport<S extends object = Settings> = {
   readonly [N in keyof S & WritableOption]: OptionOutcome<N>
 }
 
-/** Makes a setting that is no option a compile error also where the type of the object is inferred. */
-export type KnownSettings<S> = Readonly<Record<Exclude<keyof S, WritableOption>, never>>
+/** Makes what is no option, or has the wrong value, a compile error also where the type is inferred. */
+export type Checked<S> = {
+  readonly [N in keyof S]: N extends WritableOption ? OptionInput<N> | undefined : never
+}
 
 /** Validated settings, ready for any number of sockets. */
 export interface PreparedSettings {
@@ -74,9 +76,9 @@ interface Missing {
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION,
  *   ERR_SOCKET_TUNER_WRONG_SOCKET, or the errno's name; `error.notRestored` lists what could not be put back
  */
-export function tune<const S extends Settings>(
+export function tune<const S extends object>(
   target: Target,
-  settings: S & KnownSettings<S>,
+  settings: S & Checked<S>,
 ): TuneReport<S> {
   const prepared = prepareSettings(settings)
   return applySettings(descriptorOf(target), prepared)
@@ -93,7 +95,8 @@ export function prepareSettings(settings: Settings): PreparedSettings {
     const option = writableOption(name)
     const encoded = option.codec.encode(name, option.row, value)
     const requested = option.row.secret === true ? undefined : value
-    if (isPresent(option)) operations.push({ option, encoded, requested, save: false, row: 0 })
+    if (isPresent(option))
+      operations.push({ option, encoded, requested, save: false, row: 0, companions: 0 })
     else missing.push({ option, requested })
   }
   markSaves(operations)

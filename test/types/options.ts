@@ -225,10 +225,13 @@ export function tuning(settings: Settings): void {
   tune(socket, { SO_TYPE: 1 })
   // @ts-expect-error -- it is not offered
   tune(socket, { IP_NODEFRAG: true })
-  // To be refused as well: nothing of it is a setting, and so it goes for none.
   const allMisspelt = { TCP_NO_DELAY: true }
+  // @ts-expect-error -- nothing of it is a setting
   tune(socket, allMisspelt)
+  // @ts-expect-error -- an array is no settings
   tune(socket, [true])
+  // @ts-expect-error -- neither is a number
+  tune(socket, 5)
   // @ts-expect-error -- settings are missing
   tune(socket)
 }

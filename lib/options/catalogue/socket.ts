@@ -595,7 +595,7 @@ export const socketOptions = {
     unit: 'bytes',
     range: [0, 2147483647],
     rewritten: '0 becomes 1, and a large value is cut to what the receive buffer may grow to.',
-    alsoChanges: ['SO_BUF_LOCK', 'SO_RCVBUF'],
+    alsoChanges: ['SO_BUF_LOCK', 'SO_RCVBUF', 'TCP_WINDOW_CLAMP'],
     darwin: 'SO_RCVLOWAT',
     example: 4096,
     hazard:
