@@ -302,7 +302,7 @@ describe('configure', () => {
     })
     expect(error).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' })
     expect(error.message).toMatch(
-      /^The argument 'options.hazards' must be one of: 'warn', 'throw', 'ignore'. Received /,
+      /^The property 'options.hazards' must be one of: 'warn', 'throw', 'ignore'. Received /,
     )
     expect(failureOf(() => getOption(tcpSocket(), 'SO_ERROR'))).toMatchObject({
       code: 'ERR_SOCKET_TUNER_HAZARD',
