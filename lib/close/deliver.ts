@@ -3,7 +3,7 @@ import { connectionState, type ConnectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
 import { finish } from './fin'
 import { hasLinger2, setForgotten } from './linger2'
-import { bytesNotInKernel, discardUnread, isAcknowledged } from './pending'
+import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged } from './pending'
 import type { ClosePolicy, Done } from './policy'
 import { timeWaitOf } from './report'
 import { afterTakeOver, takeOver } from './take-over'
@@ -20,13 +20,13 @@ import { awaitsTickets } from './tls'
 export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): void {
   const { socket } = policy
   const mode = 'deliver'
-  const discardedBytes = bytesNotInKernel(socket)
   if (policy.armed && !policy.requireTimestamps && isReading(socket)) {
     const timeWait = socket.readableEnded ? 'peer' : 'avoided'
-    done({ mode, discardedBytes, unreadBytes: 0, timeWait })
+    done({ mode, discardedBytes: bytesNotInKernel(socket), unreadBytes: 0, timeWait })
     return
   }
   const connection = connectionState(fd)
+  const discardedBytes = bytesLost(socket, connection)
   const fallback = arm(policy, fd, connection)
   if (fallback !== undefined) {
     finish(policy, fd, connection, done, fallback)

@@ -1,7 +1,7 @@
 import { native } from '../binding'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
 import { disarm } from './linger2'
-import { bytesNotInKernel, discardUnread } from './pending'
+import { bytesLost, discardUnread } from './pending'
 import type { ClosePolicy, Done } from './policy'
 import { timeWaitOf } from './report'
 import { afterTakeOver, takeOver } from './take-over'
@@ -25,7 +25,7 @@ export function finish(
   const outcome = {
     mode: 'fin' as const,
     ...(fallback === undefined ? {} : { fallback }),
-    discardedBytes: bytesNotInKernel(socket),
+    discardedBytes: bytesLost(socket, connection),
     unreadBytes: discardUnread(fd, socket, connection),
     timeWait: connection.notTcp ? ('avoided' as const) : timeWaitOf(connection.state, false),
   }

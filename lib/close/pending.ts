@@ -3,6 +3,7 @@ import type * as net from 'node:net'
 import { native } from '../binding'
 import type { ConnectionState } from '../observe/tcp-info'
 import { handleOf, transportHandleOf } from '../target'
+import { isTls } from './tls'
 
 /**
  * Bytes that were written to the stream and are not in the kernel: what the stream buffers, and
@@ -15,6 +16,22 @@ export function bytesNotInKernel(socket: net.Socket): number {
   return (
     Math.max(0, socket.bytesWritten - dispatched) + (transportHandleOf(socket)?.writeQueueSize ?? 0)
   )
+}
+
+/**
+ * The same for a connection that may be gone: then what its kernel held is lost too, and what libuv
+ * could not write any more has left its queue, so all counts that the peer did not acknowledge.
+ */
+export function bytesLost(
+  socket: net.Socket,
+  { state, bytesAcked }: Pick<ConnectionState, 'state' | 'bytesAcked'>,
+): number {
+  const pending = bytesNotInKernel(socket)
+  // On TLS the peer acknowledges other bytes than were written.
+  if (state !== 'CLOSE' || bytesAcked === undefined || isTls(socket)) return pending
+  // The SYN of the side that connected counts as one.
+  const syn = (socket as { server?: unknown }).server === null ? 1 : 0
+  return Math.max(pending, socket.bytesWritten - Math.max(0, bytesAcked - syn))
 }
 
 /** Whether the peer's kernel has everything that this one was given, the FIN included. */

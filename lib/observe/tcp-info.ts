@@ -285,6 +285,8 @@ export interface ConnectionState {
   readonly retransmits: number
   /** Bytes received in order so far; undefined where the kernel does not tell (before Linux 4.1). */
   readonly bytesReceived: number | undefined
+  /** Bytes that the peer acknowledged; undefined likewise. */
+  readonly bytesAcked: number | undefined
 }
 
 /** The few fields that closing needs, with one system call and without the rest of the object. */
@@ -296,6 +298,7 @@ export function connectionState(fd: number): ConnectionState {
     retransmits: u8(2) ?? 0,
     timestamps: ((u8(5) ?? 0) & 1) !== 0,
     bytesReceived: u64(128),
+    bytesAcked: u64(120),
   }
 }
 
