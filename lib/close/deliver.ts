@@ -38,6 +38,7 @@ export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): voi
     discardedBytes,
     unreadBytes,
     timeWait: timeWaitOf(connection.state, true),
+    wasOver: connection.state === 'CLOSE',
   } as const
   if (awaitsTickets(socket) && !isAcknowledged(fd)) {
     const copy = takeOver(fd, policy, { condition: isAcknowledged }, (rest) => {

@@ -26,6 +26,7 @@ export function finish(
     mode: 'fin' as const,
     ...(fallback === undefined ? {} : { fallback }),
     discardedBytes: bytesLost(socket, connection),
+    wasOver: connection.state === 'CLOSE',
     unreadBytes: discardUnread(fd, socket, connection),
     timeWait: connection.notTcp ? ('avoided' as const) : timeWaitOf(connection.state, false),
   }

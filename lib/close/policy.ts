@@ -7,6 +7,7 @@
  * the close where none may.
  */
 import type * as net from 'node:net'
+import { native } from '../binding'
 import { handleOf, transportHandleOf } from '../target'
 import { announce } from '../warnings'
 import { closeAndForget } from './deliver'
@@ -15,7 +16,7 @@ import { closeLingering } from './lingering'
 import { bytesNotInKernel } from './pending'
 import type { CloseMode, CloseOutcome } from './report'
 import { closeWithReset } from './reset'
-import { isTls } from './tls'
+import { awaitsTickets, isTls } from './tls'
 
 /** What of a policy the caller chooses. */
 export interface PolicyOptions {
@@ -126,9 +127,9 @@ function beforeClose(carrier: Internals, policy: ClosePolicy): void {
   restoreFinal(internalsOf(socket))
   const done: Done = (outcome) => {
     policy.armed = false
-    const { discardedBytes, mode } = outcome
-    if (policy.awaited === undefined && discardedBytes > 0 && mode !== 'reset')
-      tellDiscarded(outcome)
+    const { discardedBytes, mode, wasOver = false } = outcome
+    const byDestroy = policy.awaited === undefined && mode !== 'reset' && !wasOver
+    if (byDestroy && discardedBytes > 0) tellDiscarded(outcome)
     closed?.(outcome)
   }
   const fd = transportHandleOf(socket)?.fd ?? -1
@@ -194,9 +195,20 @@ function withoutShutdown(socket: Internals & net.Socket, { mode, closeNotify }: 
     // On TLS Node's own way writes close_notify in this tick and asks libuv for a shutdown(), which
     // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
     // that and cancels it.
-    if (notify) final.call(socket, ignore)
+    if (notify) {
+      holdBack(socket)
+      final.call(socket, ignore)
+    }
     callback()
   }
+}
+
+/** Lets close_notify leave together with the FIN, so that the peer cannot answer in between by a close. */
+function holdBack(socket: net.Socket): void {
+  const { IPPROTO_TCP, TCP_CORK } = native.constants
+  const fd = transportHandleOf(socket)?.fd ?? -1
+  if (fd < 0 || IPPROTO_TCP === undefined || TCP_CORK === undefined || awaitsTickets(socket)) return
+  native.setInt(fd, IPPROTO_TCP, TCP_CORK, 1)
 }
 
 function restoreFinal(socket: Internals): void {

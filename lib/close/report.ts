@@ -52,7 +52,11 @@ export interface CloseReport {
 export type CloseOutcome = Pick<
   CloseReport,
   'mode' | 'fallback' | 'discardedBytes' | 'unreadBytes' | 'timeWait'
-> & { inFlightBytes?: number }
+> & {
+  inFlightBytes?: number
+  /** The connection had ended before: what was lost then, its end had thrown away. */
+  wasOver?: boolean
+}
 
 /** Who will keep TIME_WAIT when a socket in this state is closed. */
 export function timeWaitOf(state: TcpState | undefined, skipped: boolean): TimeWait {

@@ -14,7 +14,7 @@ export interface CloseCounters {
   closes: Record<CloseMode, number>
   /** Closes in another mode than the one that was set. */
   fallbacks: number
-  /** See {@link CloseReport.discardedBytes}. */
+  /** Bytes that closes here threw away; not what a peer's reset did. See {@link CloseReport.discardedBytes}. */
   discardedBytes: number
   unreadBytes: number
 }
@@ -96,11 +96,12 @@ export class ServerPolicy {
     attachPolicy({ ...this.#options, socket, armed, closed: this.#closed })
   }
 
-  readonly #closed = ({ mode, discardedBytes, unreadBytes }: CloseOutcome): void => {
+  readonly #closed = (outcome: CloseOutcome): void => {
+    const { mode, discardedBytes, unreadBytes, wasOver = false } = outcome
     const { counters } = this
     counters.closes[mode]++
     if (mode !== this.#options.mode) counters.fallbacks++
-    counters.discardedBytes += discardedBytes
+    if (!wasOver) counters.discardedBytes += discardedBytes
     counters.unreadBytes += unreadBytes
   }
 }
