@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Cli } from './run-cli'
 
+// These read /proc and use options that only Linux has.
 const linux = process.platform === 'linux' ? it : it.skip
 
 const started: Cli[] = []

@@ -3,6 +3,7 @@ import { run, type Ended } from './run-cli'
 
 /** What the command allows itself, and a little more. */
 const DEADLINE_MS = 95_000
+// These read /proc and use options that only Linux has.
 const linux = process.platform === 'linux' ? it : it.skip
 
 interface Figures {

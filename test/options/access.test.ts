@@ -421,6 +421,7 @@ describe('an option that is only set', () => {
     },
   )
 
+  // Needs CAP_NET_ADMIN.
   const itPrivileged = isPrivileged ? it : it.skip
   itPrivileged.each([
     ['SO_RCVBUFFORCE', 'SO_RCVBUF'],
@@ -435,6 +436,7 @@ describe('an option that is only set', () => {
 })
 
 describe('repair mode', () => {
+  // Needs CAP_NET_ADMIN.
   const itPrivileged = isPrivileged ? it : it.skip
   itPrivileged('gives and takes the state of the queues', () => {
     const fd = tcpSocket()

@@ -33,6 +33,7 @@ import {
 
 configure({ hazards: 'ignore' })
 
+// The rows say what Linux does; other platforms have fewer of them.
 const onLinux = process.platform === 'linux' ? describe : describe.skip
 
 onLinux('the catalogue on Linux', () => {
