@@ -11,6 +11,7 @@
             "native/addon.cc",
             "native/batch.cc",
             "native/constants.cc",
+            "native/owner.cc",
             "native/queues.cc",
             "native/socket.cc",
             "native/sockopt.cc",

@@ -24,10 +24,17 @@ export interface Binding {
   closeFd(fd: number): number
   duplicateFd(fd: number): number
   bindFd(fd: number, address: string, port: number): number
+  connectFd(fd: number, address: string, port: number): number
   listenFd(fd: number, backlog: number): number
   shutdownWrite(fd: number): number
   /** The bound port, 0 when there is none. */
   localPort(fd: number): number
+  /** Length of the bound address, as text without a zone, written to the front of `out`. */
+  localAddress(fd: number, out: Uint8Array): number
+  /** Makes an object close the descriptor when it is garbage, or when its thread ends. */
+  ownFd(fd: number, owner: object): number
+  /** The descriptor, the caller's from now on; -EBADF when it was given away before. */
+  disownFd(owner: object): number
   /** Bytes of received input thrown away. */
   discardInput(fd: number): number
   unreadBytes(fd: number): number
@@ -59,9 +66,13 @@ function withoutAddon(): Binding {
     closeFd: fail,
     duplicateFd: fail,
     bindFd: fail,
+    connectFd: fail,
     listenFd: fail,
     shutdownWrite: fail,
     localPort: fail,
+    localAddress: fail,
+    ownFd: fail,
+    disownFd: fail,
     discardInput: fail,
     unreadBytes: fail,
     unacknowledgedBytes: fail,

@@ -61,6 +61,16 @@ export const errorCodes = {
       "A warning turned into an error by `configure({ hazards: 'throw' })`; nothing was changed.",
     wayOut: '`error.warning` is the code of the warning: see its way out.',
   },
+  ERR_SOCKET_TUNER_HANDED_OVER: {
+    meaning:
+      'The RawSocket gave its descriptor to a net.Socket or a server, which closes it: it has none any more.',
+    wayOut: 'Use the net.Socket or the server; both are targets of every function here.',
+  },
+  ERR_SOCKET_TUNER_ADDRESS_FAMILY: {
+    meaning: 'An IPv4 address was given where an IPv6 one is needed, or the other way round.',
+    wayOut:
+      'Take source and destination of one family; with a host name, the family of the source is looked up.',
+  },
   ERR_SOCKET_TUNER_NO_BINARY: {
     meaning: 'The native addon could not be loaded on this platform.',
     wayOut: 'Build it from source: `npx node-gyp rebuild` in the package folder.',
@@ -85,6 +95,19 @@ export interface SocketOptionErrorFields {
   fd?: number | undefined
   /** The value that was to be set; never there for a secret. */
   value?: unknown
+  /** The destination of a connect, or the local address of a bind. */
+  address?: string | undefined
+  port?: number | undefined
+  /** The source that a connect was to have. */
+  localAddress?: string | undefined
+  localPort?: number | undefined
+  /**
+   * Which ports ran out: those of one (source, destination, destination port), or those that bind()
+   * reserves for all destinations.
+   */
+  space?: 'tuple' | 'bind' | undefined
+  /** Sockets in TIME_WAIT in this network namespace when the ports had run out. */
+  timeWait?: number | undefined
   /** The code of the warning that `configure({ hazards: 'throw' })` made an error of. */
   warning?: string | undefined
   /** After a failed tune(): options that had been set and could not be put back. */
@@ -101,6 +124,12 @@ export class SocketOptionError extends Error {
   declare readonly level?: string
   declare readonly fd?: number
   declare readonly value?: unknown
+  declare readonly address?: string
+  declare readonly port?: number
+  declare readonly localAddress?: string
+  declare readonly localPort?: number
+  declare readonly space?: 'tuple' | 'bind'
+  declare readonly timeWait?: number
   declare readonly warning?: string
   declare readonly notRestored?: readonly string[]
 
@@ -217,6 +246,11 @@ export function checkObject(
   value: unknown,
 ): asserts value is Record<string, unknown> {
   if (!isObject(value)) throw new ArgumentTypeError(argument, 'of type object', value)
+}
+
+/** The same for an object whose type is known as far as callers keep to it. */
+export function checkOptions(argument: string, value: object): void {
+  checkObject(argument, value)
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

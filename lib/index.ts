@@ -3,6 +3,16 @@ export type { CloseModeOptions } from './close/options'
 export type { CloseMode, CloseReport, TimeWait } from './close/report'
 export { setCloseMode } from './close/set-close-mode'
 export type { CloseCounters } from './close/server-policy'
+export { connect, type ConnectOptions } from './connect/connect'
+export {
+  RawSocket,
+  type BindOptions,
+  type ListenOnOptions,
+  type RawConnectOptions,
+  type RawSocketOptions,
+} from './connect/raw-socket'
+export { SourcePool, type SourceUsage } from './connect/source-pool'
+export type { TuningOptions } from './connect/tuning'
 export {
   ArgumentRangeError,
   ArgumentTypeError,

@@ -56,6 +56,11 @@ export const warningCodes = {
     wayOut:
       'Raise `timeoutMs` and `idleTimeoutMs`, or accept that such a peer may lose the answer.',
   },
+  SOCKET_TUNER_DROPPED_SOCKET: {
+    meaning: 'A RawSocket became garbage while it still had its descriptor, which was closed then.',
+    wayOut:
+      'Call `close()`, or declare it with `using`; or hand it over by `connect()` or `listenOn()`.',
+  },
 } as const
 
 export type WarningCode = keyof typeof warningCodes

@@ -1,5 +1,6 @@
 #include "batch.h"
 #include "constants.h"
+#include "owner.h"
 #include "queues.h"
 #include "socket.h"
 #include "sockopt.h"
@@ -10,6 +11,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   socket_tuner::ExportSockopt(env, exports);
   socket_tuner::ExportBatch(env, exports);
   socket_tuner::ExportSocket(env, exports);
+  socket_tuner::ExportOwner(env, exports);
   socket_tuner::ExportQueues(env, exports);
   socket_tuner::ExportTcpInfo(env, exports);
   return exports;

@@ -85,8 +85,9 @@ bool ParseAddress(const char* text, int port, Address* out) {
   return true;
 }
 
-// bindFd(fd, address, port): 0 or -errno
-Napi::Value BindFd(const Napi::CallbackInfo& info) {
+// A call that takes a descriptor and an address with its port.
+template <int (*Call)(int, const sockaddr*, socklen_t)>
+Napi::Value WithAddress(const Napi::CallbackInfo& info) {
   int fd = 0;
   int port = 0;
   char text[128];
@@ -99,7 +100,14 @@ Napi::Value BindFd(const Napi::CallbackInfo& info) {
   }
   Address address;
   if (!ParseAddress(text, port, &address)) return BadArgument(info);
-  return Result(info, bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length));
+  return Result(info, Call(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length));
+}
+
+int LocalName(const Napi::CallbackInfo& info, sockaddr_storage* out) {
+  int fd = 0;
+  if (!ReadFd(info, 0, &fd)) return -EINVAL;
+  socklen_t length = sizeof(*out);
+  return getsockname(fd, reinterpret_cast<sockaddr*>(out), &length) == 0 ? 0 : -errno;
 }
 
 // listenFd(fd, backlog): 0 or -errno
@@ -119,22 +127,40 @@ Napi::Value ShutdownWrite(const Napi::CallbackInfo& info) {
 
 // localPort(fd): the bound port, 0 when unbound, or -errno (EAFNOSUPPORT for a socket without ports)
 Napi::Value LocalPort(const Napi::CallbackInfo& info) {
-  int fd = 0;
-  if (!ReadFd(info, 0, &fd)) return BadArgument(info);
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length) != 0) {
-    return Failure(info, errno);
+  sockaddr_storage name{};
+  const int error = LocalName(info, &name);
+  if (error < 0) return Failure(info, -error);
+  if (name.ss_family == AF_INET) {
+    return Napi::Number::New(info.Env(), ntohs(reinterpret_cast<sockaddr_in*>(&name)->sin_port));
   }
-  if (storage.ss_family == AF_INET) {
-    return Napi::Number::New(info.Env(),
-                             ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port));
-  }
-  if (storage.ss_family == AF_INET6) {
-    return Napi::Number::New(info.Env(),
-                             ntohs(reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port));
+  if (name.ss_family == AF_INET6) {
+    return Napi::Number::New(info.Env(), ntohs(reinterpret_cast<sockaddr_in6*>(&name)->sin6_port));
   }
   return Failure(info, EAFNOSUPPORT);
+}
+
+// localAddress(fd, out): bytes of text written to the front of `out`, the bound address without a
+// zone, or -errno as localPort
+Napi::Value LocalAddress(const Napi::CallbackInfo& info) {
+  sockaddr_storage name{};
+  Bytes out;
+  if (!ReadBytes(info, 1, &out)) return BadArgument(info);
+  const int error = LocalName(info, &name);
+  if (error < 0) return Failure(info, -error);
+  const void* address = nullptr;
+  if (name.ss_family == AF_INET) {
+    address = &reinterpret_cast<sockaddr_in*>(&name)->sin_addr;
+  } else if (name.ss_family == AF_INET6) {
+    address = &reinterpret_cast<sockaddr_in6*>(&name)->sin6_addr;
+  } else {
+    return Failure(info, EAFNOSUPPORT);
+  }
+  char text[INET6_ADDRSTRLEN];
+  if (inet_ntop(name.ss_family, address, text, sizeof(text)) == nullptr) return Failure(info, errno);
+  const size_t length = std::strlen(text);
+  if (length > out.length) return Failure(info, ENOSPC);
+  std::memcpy(out.data, text, length);
+  return Napi::Number::New(info.Env(), static_cast<double>(length));
 }
 
 // How much discardInput throws away at most in one call, so that it cannot hold the event loop
@@ -178,10 +204,14 @@ void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("openSocket", Napi::Function::New<OpenSocket>(env, "openSocket"));
   exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
   exports.Set("duplicateFd", Napi::Function::New<DuplicateFd>(env, "duplicateFd"));
-  exports.Set("bindFd", Napi::Function::New<BindFd>(env, "bindFd"));
+  // bindFd(fd, address, port): 0 or -errno
+  exports.Set("bindFd", Napi::Function::New<WithAddress<bind>>(env, "bindFd"));
+  // connectFd(fd, address, port): 0 or -errno; -EINPROGRESS when it goes on
+  exports.Set("connectFd", Napi::Function::New<WithAddress<connect>>(env, "connectFd"));
   exports.Set("listenFd", Napi::Function::New<ListenFd>(env, "listenFd"));
   exports.Set("shutdownWrite", Napi::Function::New<ShutdownWrite>(env, "shutdownWrite"));
   exports.Set("localPort", Napi::Function::New<LocalPort>(env, "localPort"));
+  exports.Set("localAddress", Napi::Function::New<LocalAddress>(env, "localAddress"));
   exports.Set("discardInput", Napi::Function::New<DiscardInput>(env, "discardInput"));
 }
 

@@ -3,7 +3,13 @@ import * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
-import { applySettings, type PreparedSettings, type TuneReport } from '../options/tune'
+import {
+  applySettings,
+  applyToFresh,
+  type PreparedSettings,
+  type TuneReport,
+} from '../options/tune'
+import type { IpFamily } from './address'
 
 /** A descriptor that is the caller's to close or to give away, and what came of its settings. */
 export interface OpenedSocket {
@@ -12,25 +18,59 @@ export interface OpenedSocket {
 }
 
 /**
- * Opens a non-blocking, close-on-exec TCP socket over IPv4 (4) or IPv6 (6) and applies settings to
- * it. When one is refused the descriptor is closed again.
+ * Opens a non-blocking, close-on-exec TCP socket and applies settings to it. When one is refused the
+ * descriptor is closed again.
  *
- * @throws ERR_SOCKET_TUNER_UNSUPPORTED on Windows; the errno's name (`EMFILE`, `EAFNOSUPPORT`) when
- *   socket(2) fails; what `tune()` throws when a setting is refused
+ * @throws ERR_SOCKET_TUNER_UNSUPPORTED on Windows, and for MPTCP where the platform has none; the
+ *   errno's name (`EMFILE`, `EAFNOSUPPORT`) when socket(2) fails; what `tune()` throws when a setting
+ *   is refused
  */
-export function openSocket(family: 4 | 6, settings: PreparedSettings): OpenedSocket {
-  const { AF_INET, AF_INET6, SOCK_STREAM, IPPROTO_TCP } = native.constants
+export function openSocket(
+  family: IpFamily,
+  settings: PreparedSettings,
+  { mptcp = false }: { readonly mptcp?: boolean } = {},
+): OpenedSocket {
+  const fd = streamSocket(family, mptcp)
+  return { fd, report: orClose(fd, () => applySettings(fd, settings)) }
+}
+
+/**
+ * The same for a socket that is connected at once: an option that is not to be had is an error.
+ *
+ * @param prepare what goes before the settings
+ */
+export function openForConnect(
+  family: IpFamily,
+  settings: PreparedSettings,
+  prepare: (fd: number) => void,
+): number {
+  const fd = streamSocket(family, false)
+  orClose(fd, () => {
+    prepare(fd)
+    applyToFresh(fd, settings)
+  })
+  return fd
+}
+
+function streamSocket(family: IpFamily, mptcp: boolean): number {
+  const { AF_INET, AF_INET6, SOCK_STREAM, IPPROTO_TCP, IPPROTO_MPTCP } = native.constants
   const domain = family === 6 ? AF_INET6 : AF_INET
-  if (domain === undefined || SOCK_STREAM === undefined || IPPROTO_TCP === undefined) {
-    throw new SocketOptionError(`Sockets cannot be opened here on ${process.platform}`, {
+  const protocol = mptcp ? IPPROTO_MPTCP : IPPROTO_TCP
+  if (domain === undefined || SOCK_STREAM === undefined || protocol === undefined) {
+    const what = mptcp && domain !== undefined ? 'MPTCP sockets' : 'Sockets'
+    throw new SocketOptionError(`${what} cannot be opened here on ${process.platform}`, {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
       syscall: 'socket',
     })
   }
-  const fd = native.openSocket(domain, SOCK_STREAM, IPPROTO_TCP)
-  if (fd < 0) throw socketFailure(family, fd)
+  const fd = native.openSocket(domain, SOCK_STREAM, protocol)
+  if (fd < 0) throw socketFailure(family, mptcp ? 'MPTCP' : 'TCP', fd)
+  return fd
+}
+
+function orClose<T>(fd: number, action: () => T): T {
   try {
-    return { fd, report: applySettings(fd, settings) }
+    return action()
   } catch (error) {
     native.closeFd(fd)
     throw error
@@ -41,25 +81,22 @@ export function openSocket(family: 4 | 6, settings: PreparedSettings): OpenedSoc
  * Makes a net.Socket of a descriptor that is not connected: call `connect()` on it. From here on the
  * net.Socket owns the descriptor; when it cannot be made of it, the descriptor is closed.
  */
-export function adoptSocket(fd: number): net.Socket {
+export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
   // Node's typings leave manualStart out: without it the socket is read before it is connected.
-  const options: net.SocketConstructorOpts & { manualStart: boolean } = {
+  const all: net.SocketConstructorOpts & { manualStart: boolean } = {
+    ...options,
     fd,
     readable: true,
     writable: true,
     manualStart: true,
   }
-  try {
-    return new net.Socket(options)
-  } catch (error) {
-    native.closeFd(fd)
-    throw error
-  }
+  return orClose(fd, () => new net.Socket(all))
 }
 
-function socketFailure(family: 4 | 6, errno: number): SocketOptionError {
+/** The protocol that makes the kernel's ENOENT or EPROTONOSUPPORT plain. */
+function socketFailure(family: IpFamily, protocol: string, errno: number): SocketOptionError {
   const code = getSystemErrorName(errno)
-  return new SocketOptionError(`socket for IPv${String(family)} TCP: ${code}`, {
+  return new SocketOptionError(`socket for IPv${String(family)} ${protocol}: ${code}`, {
     code,
     errno,
     syscall: 'socket',

@@ -55,25 +55,48 @@ const NO_COMPANIONS: readonly PresentOption[] = []
 let program = new Int32Array(32 * SLOTS)
 let data = new Uint8Array(0)
 
+/** Options that the kernel changes along with one. */
+export type CompanionsOf = (option: PresentOption) => readonly PresentOption[]
+
 /**
- * Runs the operations in order. One that may have to be put back brings its companions: options that
- * the kernel changes along with it, saved too. Results are read with {@link statusOf} and
- * {@link valueOf} before the next run.
+ * Runs the operations in order. One that may have to be put back brings its companions, saved too.
+ * Results are read with {@link statusOf} and {@link valueOf} before the next run.
  */
 export function runBatch(
   fd: number,
   operations: readonly Operation[],
-  companionsOf: (option: PresentOption) => readonly PresentOption[],
+  companionsOf: CompanionsOf,
 ): BatchFailure | undefined {
+  return run(fd, operations, companionsOf)
+}
+
+/**
+ * Runs them on a descriptor that nobody has seen yet and that is thrown away on failure: one system
+ * call each, nothing saved and nothing read back.
+ */
+export function runBatchOnFresh(
+  fd: number,
+  operations: readonly Operation[],
+): BatchFailure | undefined {
+  return run(fd, operations, undefined)
+}
+
+function run(
+  fd: number,
+  operations: readonly Operation[],
+  companionsOf: CompanionsOf | undefined,
+): BatchFailure | undefined {
+  const fresh = companionsOf === undefined
   let row = 0
   let end = 0
   for (const operation of operations) {
-    const companions = operation.save ? companionsOf(operation.option) : NO_COMPANIONS
+    const save = operation.save && !fresh
+    const companions = save ? companionsOf(operation.option) : NO_COMPANIONS
     reserve(row + companions.length + 1)
     for (const companion of companions) putHeader(row++, companion, SAVE)
     operation.row = row++
     operation.companions = companions.length
-    end = put(operation, end)
+    end = put(operation, end, (save ? SAVE : 0) | (fresh ? 0 : readBack(operation)))
   }
   const failed = native.applyBatch(fd, program, data, row)
   if (failed >= 0) return failureAt(failed, operations)
@@ -96,13 +119,13 @@ export function valueOf({ row, option }: Operation): unknown {
   return codec.decode(data.subarray(out, out + length))
 }
 
+function readBack({ option }: Operation): number {
+  return option.readable ? READ_BACK : 0
+}
+
 /** Writes an operation; returns where its bytes end. */
-function put({ row, option, encoded, save }: Operation, end: number): number {
-  const base = putHeader(
-    row,
-    option,
-    SET | (save ? SAVE : 0) | (option.readable ? READ_BACK : 0) | carriage(option),
-  )
+function put({ row, option, encoded }: Operation, end: number, flags: number): number {
+  const base = putHeader(row, option, SET | flags | carriage(option))
   if (typeof encoded === 'number') {
     program[base + VALUE] = encoded
     return end

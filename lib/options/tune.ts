@@ -1,8 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { checkObject, type SocketOptionError } from '../errors'
 import { descriptorOf, type Target } from '../target'
-import { runBatch, statusOf, valueOf, type BatchFailure, type Operation } from './batch'
-import { absence, kernelFailure } from './failure'
+import {
+  runBatch,
+  runBatchOnFresh,
+  statusOf,
+  valueOf,
+  type BatchFailure,
+  type Operation,
+} from './batch'
+import { absence, absentOption, kernelFailure } from './failure'
 import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
 import {
   isPresent,
@@ -126,6 +133,29 @@ export function applySettings(
     report[option.name] = { status: 'unsupported', requested, why: absence(option) }
   }
   return report as TuneReport
+}
+
+/**
+ * Applies them to a descriptor that was just opened and is to be thrown away when this throws: one
+ * system call each. What this platform or kernel does not have is an error here.
+ *
+ * @throws as {@link tune}, and ERR_SOCKET_TUNER_UNSUPPORTED
+ */
+export function applyToFresh(fd: number, { operations, missing }: PreparedSettings): void {
+  requirePresent(missing)
+  if (operations.length === 0) return
+  const failure = runBatchOnFresh(fd, operations)
+  if (failure !== undefined) throw refusal(fd, failure)
+  for (const operation of operations) {
+    const status = statusOf(operation)
+    if (status < 0) throw kernelFailure('setsockopt', operation.option, fd, status)
+  }
+}
+
+/** @throws ERR_SOCKET_TUNER_UNSUPPORTED when there is a setting for an option that this platform does not have */
+export function requirePresent(missing: PreparedSettings['missing']): void {
+  const [first] = missing
+  if (first !== undefined) throw absentOption(first.option)
 }
 
 function refusal(fd: number, { operation, errno, notRestored }: BatchFailure): SocketOptionError {

@@ -103,6 +103,7 @@ describe('a native function', () => {
             const args = withVictim([descriptor, ...others], fd)
             const result = numberFrom(name, args)
             const { closed, opened } = whatBecameOf(name, args[0] === fd, result)
+            if (name === 'ownFd' && result === 0) native.disownFd(args[1] as object)
             if (opened !== undefined) native.closeFd(opened)
             closeAll(closed ? fd : undefined)
           },

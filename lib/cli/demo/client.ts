@@ -1,5 +1,6 @@
 /** The demo's client: a process of its own, which the command can put in another network namespace. */
 import { configure, type CloseMode } from '../../index'
+import { sizeOf, systemPortRange, timeWaitReuse } from '../../observe/port-facts'
 import type { PreparedSettings } from '../../options/tune'
 import { Load } from './load'
 import {
@@ -13,15 +14,7 @@ import {
 } from './messages'
 import { DEFAULT_PORTS, prepareNamespace } from './namespace'
 import { endWithParent, tellParent } from './parent'
-import {
-  confinement,
-  leftoversOf,
-  narrowRange,
-  serverHost,
-  sizeOf,
-  systemPorts,
-  timeWaitReuse,
-} from './ports'
+import { confinement, leftoversOf, narrowRange, serverHost } from './ports'
 import { ServerProcess } from './server-process'
 import { SLOW_CONNECTIONS, writeToSlowReaders } from './slow-reader'
 
@@ -69,13 +62,13 @@ class Client {
       kind: 'namespace',
       ports: DEFAULT_PORTS,
       narrowed: false,
-      twReuse: timeWaitReuse(),
+      twReuse: timeWaitReuse() ?? null,
       connections: this.#plan.connections ?? sizeOf(DEFAULT_PORTS),
     }
   }
 
   #onLoopback(servers: ServerPorts): Place {
-    const all = systemPorts()
+    const all = systemPortRange() ?? null
     const taken = Object.values<ModePorts>(servers).flatMap(({ answer, warmUp, slow }) => [
       answer,
       warmUp,
@@ -88,7 +81,7 @@ class Client {
       kind: 'loopback',
       ports: narrowed && range !== undefined ? range : all,
       narrowed,
-      twReuse: timeWaitReuse(),
+      twReuse: timeWaitReuse() ?? null,
       connections: this.#plan.connections ?? (narrowed ? NARROWED_CONNECTIONS : FEW_CONNECTIONS),
     }
   }

@@ -1,6 +1,5 @@
 /** Which ports the client has, and which of them are taken: from /proc, so on Linux only. */
 import { randomInt } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { native } from '../../binding'
@@ -13,29 +12,6 @@ import type { Endpoint } from './connections'
 const NARROW = 1_000
 
 const STATE_TIME_WAIT = '06'
-
-/** net.ipv4.ip_local_port_range; null where there is no /proc. */
-export function systemPorts(): PortRange | null {
-  const [min, max] = numbersIn('ip_local_port_range')
-  return min === undefined || max === undefined ? null : { min, max }
-}
-
-/** net.ipv4.tcp_tw_reuse: 0 off, 1 on, 2 on loopback only. */
-export function timeWaitReuse(): number | null {
-  return numbersIn('tcp_tw_reuse')[0] ?? null
-}
-
-function numbersIn(sysctl: string): number[] {
-  try {
-    return readFileSync(`/proc/sys/net/ipv4/${sysctl}`, 'utf8').trim().split(/\s+/).map(Number)
-  } catch {
-    return []
-  }
-}
-
-export function sizeOf({ min, max }: PortRange): number {
-  return max - min + 1
-}
 
 /** A part of `all` that has none of the server's ports in it, since no client can have those. */
 export function narrowRange(all: PortRange, taken: readonly number[]): PortRange {

@@ -1,0 +1,101 @@
+/** The error for a connect() that found no port, said in full. */
+import { native } from '../binding'
+import { SocketOptionError } from '../errors'
+import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../observe/port-facts'
+import { endpoint, type IpFamily } from './address'
+
+/** A connect() that failed with EADDRNOTAVAIL. */
+export interface Refused {
+  readonly errno: number
+  readonly family: IpFamily
+  readonly address: string
+  readonly port: number
+  /** The source that was asked for, if one was. */
+  readonly localAddress: string | undefined
+  /** 0 for an ephemeral one. */
+  readonly localPort: number
+  /** Source addresses of the pool, if there was one. */
+  readonly poolSize: number | undefined
+  /** The ports were confined by the caller. */
+  readonly confined: boolean
+}
+
+/**
+ * EADDRNOTAVAIL from connect(2) has three causes: every ephemeral port from this source to this
+ * destination is taken; the one port that was asked for is; or there is no source address for the
+ * destination at all, as for ::1 on a host without IPv6.
+ */
+export function connectRefusal(refused: Refused): SocketOptionError {
+  const { errno, address, port, localAddress, localPort } = refused
+  const timeWait = timeWaitTotal()
+  const reachable = hasSourceFor(refused)
+  const local = localAddress === undefined ? '' : ` - Local (${endpoint(localAddress, localPort)})`
+  const why = !reachable
+    ? `this host has no source address for ${address}`
+    : localPort > 0
+      ? fixedPort(refused)
+      : noPort(refused, timeWait)
+  return new SocketOptionError(`connect EADDRNOTAVAIL ${endpoint(address, port)}${local}: ${why}`, {
+    code: 'EADDRNOTAVAIL',
+    errno,
+    syscall: 'connect',
+    address,
+    port,
+    localAddress,
+    localPort: localPort > 0 ? localPort : undefined,
+    space: reachable ? 'tuple' : undefined,
+    timeWait: reachable ? timeWait : undefined,
+  })
+}
+
+function fixedPort({ localPort, address, port }: Refused): string {
+  return (
+    `a connection from local port ${String(localPort)} to ${endpoint(address, port)} exists already, ` +
+    'perhaps in TIME_WAIT. What helps: no fixed local port'
+  )
+}
+
+function noPort(refused: Refused, timeWait: number | undefined): string {
+  const { address, port, localAddress, poolSize, confined } = refused
+  const range = systemPortRange()
+  const ports =
+    confined || range === undefined
+      ? 'all ports of the range'
+      : `all ${String(sizeOf(range))} ephemeral ports (${String(range.min)} to ${String(range.max)})`
+  const from =
+    poolSize === undefined
+      ? `from ${localAddress ?? 'this source'}`
+      : `from each of the ${String(poolSize)} source addresses`
+  const waiting =
+    timeWait === undefined
+      ? ''
+      : `; ${String(timeWait)} sockets of this network namespace are in TIME_WAIT`
+  return `${ports} ${from} to ${endpoint(address, port)} are taken${waiting}. What helps: ${remedies(refused).join('; ')}`
+}
+
+function remedies({ poolSize, confined }: Refused): string[] {
+  const reuse = timeWaitReuse()
+  return [
+    'keep connections open and use them again',
+    "closeMode 'deliver', which leaves no TIME_WAIT",
+    poolSize === undefined ? 'a SourcePool of several source addresses' : 'more source addresses',
+    confined ? 'a wider portRange' : 'a wider net.ipv4.ip_local_port_range',
+    ...(reuse === undefined || reuse === 1
+      ? []
+      : [`net.ipv4.tcp_tw_reuse=1 (it is ${String(reuse)})`]),
+  ]
+}
+
+/** Whether the kernel finds a source for the destination: it does so for UDP in the same way. */
+function hasSourceFor({ family, address, localAddress }: Refused): boolean {
+  if (localAddress !== undefined) return true
+  const { AF_INET, AF_INET6, SOCK_DGRAM } = native.constants
+  const domain = family === 6 ? AF_INET6 : AF_INET
+  if (domain === undefined || SOCK_DGRAM === undefined) return true
+  const fd = native.openSocket(domain, SOCK_DGRAM, 0)
+  if (fd < 0) return true
+  // The discard port; connect(2) of a datagram socket sends nothing.
+  const result = native.connectFd(fd, address, 9)
+  native.closeFd(fd)
+  return result >= 0
+}

@@ -1,0 +1,314 @@
+import * as net from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import { native } from '../binding'
+import {
+  ArgumentTypeError,
+  ArgumentValueError,
+  SocketOptionError,
+  checkBoolean,
+  checkOptions,
+  checkWhole,
+} from '../errors'
+import { getOption } from '../options/access'
+import type { OptionValue, ReadableOption, Settings } from '../options/option'
+import {
+  prepareSettings,
+  requirePresent,
+  tune,
+  type Checked,
+  type TuneReport,
+} from '../options/tune'
+import type { SocketAddress } from '../options/values'
+import { isServer } from '../target'
+import { announce } from '../warnings'
+import {
+  bindFailure,
+  checkFamily,
+  checkPort,
+  familyOf,
+  wrongFamily,
+  type IpFamily,
+} from './address'
+import { adoptSocket, openSocket } from './open'
+
+export interface RawSocketOptions {
+  /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
+  mptcp?: boolean | undefined
+}
+
+export interface BindOptions {
+  /** An address of this host. Default all of them: `0.0.0.0` or `::`. */
+  address?: string | undefined
+  /** 0 or undefined for one that the kernel chooses. */
+  port?: number | undefined
+}
+
+/** net.connect()'s options, without those that bind() has been for, and a net.Socket's own. */
+export type RawConnectOptions = Omit<
+  net.TcpNetConnectOpts,
+  'localAddress' | 'localPort' | 'family' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
+>
+
+export interface ListenOnOptions {
+  /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
+  backlog?: number | undefined
+}
+
+/** An IPv6 address that ends with an IPv4 one, as text. */
+const LONGEST_ADDRESS = 45
+
+/** A RawSocket that nobody refers to any more. What is registered here must not refer to it. */
+const dropped = new FinalizationRegistry<object>((owner) => {
+  const fd = native.disownFd(owner)
+  if (fd < 0) return
+  native.closeFd(fd)
+  announce(
+    'SOCKET_TUNER_DROPPED_SOCKET',
+    'RawSocket',
+    `A RawSocket was dropped without close(): its descriptor ${String(fd)} is closed now`,
+  )
+})
+
+/**
+ * A TCP socket straight from socket(2), neither bound nor connected: options that must be set before
+ * bind(), connect() or listen() can be. It is handed over to a net.Socket by `connect()` or to a server
+ * by `listenOn()`, which own the descriptor from then on; using the RawSocket afterwards throws
+ * ERR_SOCKET_TUNER_HANDED_OVER. Not on Windows.
+ *
+ * It owns its descriptor: `close()` it, or declare it with `using`. One that is dropped is closed when
+ * it is garbage, with a warning, and at the latest when its thread ends.
+ */
+export class RawSocket implements Disposable {
+  readonly family: IpFamily
+  readonly #owner = {}
+  #fd: number
+  #end: 'open' | 'closed' | 'handed over' = 'open'
+
+  /**
+   * Opens a socket and applies settings to it.
+   *
+   * @param family 4 or 'IPv4', 6 or 'IPv6'
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_SOCKET_TUNER_UNSUPPORTED
+   *   for what this platform or kernel does not have, an option included; the errno's name when
+   *   socket(2) fails (`EMFILE`, `EAFNOSUPPORT`) or a setting is refused (`EPERM`)
+   */
+  static open<const S extends object>(
+    family: 4 | 6 | 'IPv4' | 'IPv6',
+    settings?: S & Checked<S>,
+    options: RawSocketOptions = {},
+  ): RawSocket {
+    const checked = checkFamily('family', family)
+    if (checked === 0)
+      throw new ArgumentValueError('family', "must be one of: 4, 6, 'IPv4', 'IPv6'", family)
+    checkOptions('options', options)
+    const { mptcp = false } = options
+    checkBoolean('options.mptcp', mptcp)
+    return new RawSocket(checked, settings ?? {}, mptcp)
+  }
+
+  private constructor(family: IpFamily, settings: Settings, mptcp: boolean) {
+    const prepared = prepareSettings(settings)
+    requirePresent(prepared.missing)
+    const { fd, report } = openSocket(family, prepared, { mptcp })
+    const absent = Object.entries(report).find(([, { status }]) => status === 'unsupported')
+    const kept = absent === undefined ? native.ownFd(fd, this.#owner) : 0
+    if (kept < 0 || absent !== undefined) {
+      native.closeFd(fd)
+      throw notOpened(kept, absent)
+    }
+    this.family = family
+    this.#fd = fd
+    dropped.register(this, this.#owner, this)
+  }
+
+  /** The descriptor. @throws ERR_SOCKET_TUNER_HANDED_OVER, ERR_SOCKET_TUNER_DESTROYED */
+  get fd(): number {
+    if (this.#end === 'open') return this.#fd
+    throw this.#end === 'closed'
+      ? new SocketOptionError('The RawSocket is closed', { code: 'ERR_SOCKET_TUNER_DESTROYED' })
+      : new SocketOptionError('The RawSocket has been handed over', {
+          code: 'ERR_SOCKET_TUNER_HANDED_OVER',
+        })
+  }
+
+  /** The address and port that it is bound to: port 0 when it is to none. @throws as {@link fd} */
+  get localAddress(): SocketAddress {
+    const { fd } = this
+    const text = Buffer.alloc(LONGEST_ADDRESS)
+    const length = native.localAddress(fd, text)
+    const port = native.localPort(fd)
+    if (length < 0 || port < 0) {
+      const errno = Math.min(length, port)
+      const code = getSystemErrorName(errno)
+      throw new SocketOptionError(`getsockname on fd ${String(fd)}: ${code}`, {
+        code,
+        errno,
+        syscall: 'getsockname',
+        fd,
+      })
+    }
+    const family = this.family === 6 ? 'IPv6' : 'IPv4'
+    return { family, address: text.toString('latin1', 0, length), port }
+  }
+
+  /** As `tune(rawSocket, settings)`. @throws as that, and as {@link fd} */
+  tune<const S extends object>(settings: S & Checked<S>): TuneReport<S> {
+    return tune(this, settings)
+  }
+
+  /** As `getOption(rawSocket, name)`. @throws as that, and as {@link fd} */
+  getOption<N extends ReadableOption>(name: N): OptionValue<N> {
+    return getOption(this, name)
+  }
+
+  /**
+   * Binds to a local address and port (bind(2)).
+   *
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE;
+   *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; EADDRNOTAVAIL for an address that is not on this host,
+   *   EADDRINUSE, EACCES, EINVAL when it is bound already; as {@link fd}
+   */
+  bind(options: BindOptions = {}): this {
+    checkOptions('options', options)
+    const { address = this.family === 6 ? '::' : '0.0.0.0' } = options
+    const port = checkPort('options.port', options.port)
+    if (familyOf('options.address', address) !== this.family)
+      throw wrongFamily('options.address', address, this.family)
+    const result = native.bindFd(this.fd, address, port)
+    if (result < 0) {
+      const space = getSystemErrorName(result) === 'EADDRINUSE' ? 'bind' : undefined
+      throw bindFailure(result, address, port, { fd: this.#fd, space })
+    }
+    return this
+  }
+
+  /**
+   * Connects, and hands the descriptor over to the net.Socket that is returned. A host name is looked
+   * up in the socket's own family, and its first address is taken.
+   *
+   * @throws ERR_INVALID_ARG_TYPE; ERR_SOCKET_BAD_PORT; ERR_SOCKET_TUNER_ADDRESS_FAMILY; as {@link fd}.
+   *   The RawSocket stays open then. What comes later is emitted as 'error'
+   */
+  connect(options: RawConnectOptions, connectListener?: () => void): net.Socket {
+    checkOptions('options', options)
+    const { host, port } = options
+    checkPortArgument(port)
+    if (host !== undefined) {
+      if (typeof host !== 'string')
+        throw new ArgumentTypeError('options.host', 'of type string', host)
+      const literal = net.isIP(host)
+      if (literal !== 0 && literal !== this.family)
+        throw wrongFamily('options.host', host, this.family)
+    }
+    const socket = adoptSocket(this.#handOver(), options)
+    const { timeout } = options
+    if (timeout !== undefined) socket.setTimeout(timeout)
+    const all = {
+      ...options,
+      family: this.family,
+      autoSelectFamily: false,
+    } as net.TcpNetConnectOpts
+    return socket.connect(all, connectListener)
+  }
+
+  /**
+   * Makes a server listen on the socket and hands the descriptor over to it; without bind() before,
+   * on all addresses and a port that the kernel chooses. In a cluster worker the socket is the
+   * worker's own. Resolves when the server is listening.
+   *
+   * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SERVER_ALREADY_LISTEN, with
+   *   the RawSocket left open; as {@link fd}; what the server emits as 'error', as EADDRINUSE
+   */
+  async listenOn(server: net.Server, options: ListenOnOptions = {}): Promise<net.AddressInfo> {
+    if (!isServer(server))
+      throw new ArgumentTypeError('server', 'an instance of net.Server', server)
+    checkOptions('options', options)
+    const { backlog = 511 } = options
+    checkWhole('options.backlog', backlog, 1, 2 ** 31 - 1)
+    const fd = this.fd
+    if (server.listening) {
+      throw new SocketOptionError('The server is listening already', {
+        code: 'ERR_SERVER_ALREADY_LISTEN',
+      })
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        server.off('listening', listening)
+        server.off('error', failed)
+      }
+      const listening = (): void => {
+        settle()
+        resolve(server.address() as net.AddressInfo)
+      }
+      const failed = (error: Error): void => {
+        settle()
+        reject(error)
+      }
+      server.on('listening', listening)
+      server.on('error', failed)
+      this.#handOver()
+      try {
+        // Not exclusive, a cluster worker would ask its primary for the descriptor of that number.
+        server.listen({ fd, backlog, exclusive: true })
+      } catch (error) {
+        native.closeFd(fd)
+        failed(error as Error)
+      }
+    })
+  }
+
+  /** Closes the descriptor. Does nothing when it is closed already or was handed over. */
+  close(): void {
+    if (this.#end !== 'open') return
+    const fd = this.#release()
+    this.#end = 'closed'
+    if (fd >= 0) native.closeFd(fd)
+  }
+
+  /** As {@link close}. */
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** Gives the descriptor away. */
+  #handOver(): number {
+    const { fd } = this
+    this.#release()
+    this.#end = 'handed over'
+    return fd
+  }
+
+  #release(): number {
+    dropped.unregister(this)
+    return native.disownFd(this.#owner)
+  }
+}
+
+function notOpened(
+  errno: number,
+  absent: [string, { readonly status: string }] | undefined,
+): SocketOptionError {
+  if (errno < 0) {
+    return new SocketOptionError('The descriptor could not be kept', {
+      code: getSystemErrorName(errno),
+      errno,
+    })
+  }
+  const [option = '', outcome] = absent ?? []
+  const { why = '' } = outcome as { why?: string }
+  return new SocketOptionError(`${option} is not supported here: ${why}`, {
+    code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    option,
+  })
+}
+
+/** As Node does, but before the descriptor is handed over. */
+function checkPortArgument(port: unknown): void {
+  if (typeof port === 'string' && /^\d+$/.test(port)) {
+    checkPort('options.port', Number(port))
+    return
+  }
+  if (port === undefined)
+    throw new ArgumentTypeError('options.port', 'of type number or string', port)
+  checkPort('options.port', port)
+}

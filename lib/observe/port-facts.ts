@@ -1,0 +1,38 @@
+/** What this network namespace says of its ports, from /proc: on Linux only. */
+import { readFileSync } from 'node:fs'
+import type { PortRange } from '../options/values'
+
+/** net.ipv4.ip_local_port_range, for IPv6 too (ip(7)); undefined where there is no /proc. */
+export function systemPortRange(): PortRange | undefined {
+  const [min, max] = numbersIn('ip_local_port_range')
+  return min === undefined || max === undefined ? undefined : { min, max }
+}
+
+/** net.ipv4.tcp_tw_reuse: 0 off, 1 on, 2 on loopback only (tcp(7)). */
+export function timeWaitReuse(): number | undefined {
+  return numbersIn('tcp_tw_reuse')[0]
+}
+
+/** Sockets in TIME_WAIT, IPv4 and IPv6 together (proc_pid_net(5), sockstat). */
+export function timeWaitTotal(): number | undefined {
+  const found = /^TCP: .* tw (\d+)/m.exec(contentOf('/proc/net/sockstat'))?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
+/** How many ports a range has. */
+export function sizeOf({ min, max }: PortRange): number {
+  return max - min + 1
+}
+
+function numbersIn(sysctl: string): number[] {
+  const text = contentOf(`/proc/sys/net/ipv4/${sysctl}`).trim()
+  return text === '' ? [] : text.split(/\s+/).map(Number)
+}
+
+function contentOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}

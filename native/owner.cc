@@ -1,0 +1,77 @@
+#include "owner.h"
+
+#include "args.h"
+
+#include <new>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace socket_tuner {
+namespace {
+
+constexpr int kNone = -1;
+
+// Tells an owner made here from any other object, so that nothing else is ever unwrapped as one.
+constexpr napi_type_tag kTag = {0x3b1f6f0a54c84d1eULL, 0x9d2ac1e07be35f46ULL};
+
+struct Owner {
+  int fd;
+};
+
+void Finalize(napi_env, void* data, void*) {
+  auto* owner = static_cast<Owner*>(data);
+  if (owner->fd != kNone) close(owner->fd);
+  delete owner;
+}
+
+// ownFd(fd, owner): 0 when the object `owner` owns the socket from now on, or -errno; it is the
+// caller's then. Never 0, 1 or 2: no socket of this library is one of them.
+Napi::Value OwnFd(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  napi_env env = info.Env();
+  napi_valuetype kind = napi_undefined;
+  if (!ReadFd(info, 0, &fd) || fd <= STDERR_FILENO || info.Length() < 2 ||
+      napi_typeof(env, info[1], &kind) != napi_ok || kind != napi_object) {
+    return BadArgument(info);
+  }
+  int type = 0;
+  socklen_t length = sizeof(type);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return Failure(info, errno);
+  // An object can have one tag and one wrapping: one that has either already is refused.
+  if (napi_type_tag_object(env, info[1], &kTag) != napi_ok) return BadArgument(info);
+  auto* owner = new (std::nothrow) Owner{kNone};
+  if (owner == nullptr) return Failure(info, ENOMEM);
+  if (napi_wrap(env, info[1], owner, Finalize, nullptr, nullptr) != napi_ok) {
+    delete owner;
+    return BadArgument(info);
+  }
+  owner->fd = fd;
+  return Napi::Number::New(env, 0);
+}
+
+// disownFd(owner): the descriptor, which is the caller's from now on, or -EBADF when it was given
+// away before
+Napi::Value DisownFd(const Napi::CallbackInfo& info) {
+  napi_env env = info.Env();
+  napi_valuetype type = napi_undefined;
+  bool tagged = false;
+  if (info.Length() < 1 || napi_typeof(env, info[0], &type) != napi_ok || type != napi_object ||
+      napi_check_object_type_tag(env, info[0], &kTag, &tagged) != napi_ok || !tagged) {
+    return BadArgument(info);
+  }
+  void* data = nullptr;
+  if (napi_unwrap(env, info[0], &data) != napi_ok || data == nullptr) return BadArgument(info);
+  auto* owner = static_cast<Owner*>(data);
+  const int fd = owner->fd;
+  owner->fd = kNone;
+  return fd == kNone ? Failure(info, EBADF) : Napi::Number::New(env, fd);
+}
+
+}  // namespace
+
+void ExportOwner(Napi::Env env, Napi::Object exports) {
+  exports.Set("ownFd", Napi::Function::New<OwnFd>(env, "ownFd"));
+  exports.Set("disownFd", Napi::Function::New<DisownFd>(env, "disownFd"));
+}
+
+}  // namespace socket_tuner
