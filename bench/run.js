@@ -2,3 +2,4 @@
 
 /** Runs every benchmark, one after the other. */
 require('./options')
+require('./port-fill')

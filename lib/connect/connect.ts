@@ -1,5 +1,6 @@
 import type { LookupOptions } from 'node:dns'
 import * as net from 'node:net'
+import { addAbortSignal } from 'node:stream'
 import { attachPolicy } from '../close/policy'
 import type { TimeWait } from '../close/report'
 import { ArgumentValueError, SocketOptionError, checkOptions } from '../errors'
@@ -70,15 +71,17 @@ function connectTcp(
 ): net.Socket {
   const plan = planOf(options, tuning)
   const family = checkFamilies(options, plan)
-  const { autoSelectFamilyAttemptTimeout = ATTEMPT_DELAY_MS, lookup } = options
+  const { autoSelectFamilyAttemptTimeout = ATTEMPT_DELAY_MS, lookup, signal } = options
   // Node takes digits too.
   const port = Number(String(options.port))
   // Node would choose the family, and bind, a second time.
   const rest = { autoSelectFamily: false, localAddress: undefined, localPort: undefined }
-  const all = { ...options, ...rest, family, lookup: find } as net.TcpNetConnectOpts
-  const socket = net.connect(all, connectListener)
+  const all = { ...options, ...rest, family, lookup: find, signal: undefined }
+  const socket = net.connect(all as net.TcpNetConnectOpts, connectListener)
   const attempt = intercept(socket, plan)
-  return settleLater(socket, tuning, attempt)
+  settleLater(socket, tuning, attempt)
+  // Given to net.connect(), one that is aborted already lets the socket connect all the same.
+  return signal === undefined ? socket : addAbortSignal(signal, socket)
 
   function find(hostname: string, asked: LookupOptions, callback: LookupCallback): void {
     resolveAll(hostname, { ...asked, family }, lookup, (result) => {
@@ -105,9 +108,12 @@ function connectTcp(
 }
 
 /** Puts the socket under its close mode, and tells the pool when it is over and what it left behind. */
-function settleLater(socket: net.Socket, tuning: Tuning, attempt: Attempt): net.Socket {
+function settleLater(socket: net.Socket, tuning: Tuning, attempt: Attempt): void {
   const { pool, policy } = tuning
-  if (pool === undefined) return withCloseMode(socket, tuning)
+  if (pool === undefined) {
+    withCloseMode(socket, tuning)
+    return
+  }
   if (policy !== undefined) {
     const closed = ({ timeWait }: { timeWait: TimeWait }): void => {
       attempt.lease?.release(timeWait === 'here' || timeWait === 'unknown')
@@ -126,7 +132,6 @@ function settleLater(socket: net.Socket, tuning: Tuning, attempt: Attempt): net.
   socket.once('close', () => {
     attempt.lease?.release(connected && !peerFirst)
   })
-  return socket
 }
 
 function withCloseMode(socket: net.Socket, { policy }: Tuning): net.Socket {

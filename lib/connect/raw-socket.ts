@@ -1,4 +1,5 @@
 import * as net from 'node:net'
+import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
 import {
@@ -200,15 +201,15 @@ export class RawSocket implements Disposable {
       if (literal !== 0 && literal !== this.family)
         throw wrongFamily('options.host', host, this.family)
     }
-    const socket = adoptSocket(this.#handOver(), options)
-    const { timeout } = options
+    // An aborted signal would end the socket before it connects, and it would open another one.
+    const { timeout, signal, ...rest } = options
+    const socket = adoptSocket(this.#handOver(), rest)
     if (timeout !== undefined) socket.setTimeout(timeout)
-    const all = {
-      ...options,
-      family: this.family,
-      autoSelectFamily: false,
-    } as net.TcpNetConnectOpts
-    return socket.connect(all, connectListener)
+    socket.connect(
+      { ...rest, family: this.family, autoSelectFamily: false } as net.TcpNetConnectOpts,
+      connectListener,
+    )
+    return signal === undefined ? socket : addAbortSignal(signal, socket)
   }
 
   /**

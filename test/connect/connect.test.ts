@@ -1,0 +1,604 @@
+import * as diagnostics from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import * as net from 'node:net'
+import { release, tmpdir } from 'node:os'
+import * as path from 'node:path'
+import {
+  SocketOptionError,
+  SourcePool,
+  closeSocket,
+  connect,
+  getOption,
+  type ConnectOptions,
+} from '../../lib'
+import { native } from '../../lib/binding'
+import { policyOf } from '../../lib/close/policy'
+import { portChoiceOf } from '../../lib/connect/port-choice'
+import { coded } from '../helpers/coded'
+import { until } from '../helpers/until'
+import {
+  boundSocket,
+  closeLater,
+  destroyLater,
+  listen,
+  loopback,
+  succeed,
+  tcpSocket,
+} from '../sockets'
+import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
+
+const wholeRange = portChoiceOf(process.platform, release()) === 'whole'
+
+/** A server that holds its connections and throws their input away. */
+async function serve(host: string = loopback[4]): Promise<number> {
+  const server = net.createServer((socket) => {
+    destroyLater(socket)
+    socket.resume()
+  })
+  return listen(server, host)
+}
+
+/** A port at which no more connections are taken and none is refused. */
+function fullListener(): number {
+  const fd = boundSocket()
+  succeed(native.listenFd(fd, 0))
+  const port = succeed(native.localPort(fd))
+  for (let i = 0; i < 2; i++) native.connectFd(tcpSocket(), loopback[4], port)
+  return port
+}
+
+/** Connects; the socket is destroyed after the test. */
+function open(options: ConnectOptions): net.Socket {
+  const socket = connect(options)
+  destroyLater(socket)
+  return socket
+}
+
+async function opened(options: ConnectOptions): Promise<net.Socket> {
+  const socket = open(options)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** The error that a connection ends with; it must end with one. */
+async function failure(options: ConnectOptions): Promise<Error & Record<string, unknown>> {
+  const socket = open(options)
+  const error = await errorOf(socket)
+  if (!socket.closed) await once(socket, 'close')
+  return error
+}
+
+/** A lookup that knows one host. */
+function lookupOf(...addresses: string[]): net.LookupFunction {
+  return (_host, _options, callback) => {
+    process.nextTick(() => {
+      callback(
+        null,
+        addresses.map((address) => ({ address, family: net.isIP(address) })),
+      )
+    })
+  }
+}
+
+describe('connect()', () => {
+  it.each([4, 6] as const)('sets options before connect(2) over IPv%i', async (family) => {
+    const host = loopback[family]
+    const port = await serve(host)
+    const socket = await opened({ host, port, settings: { TCP_KEEPIDLE: 44, TCP_MAXSEG: 900 } })
+    expect(socket).toBeInstanceOf(net.Socket)
+    expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
+    // 900 less the 12 bytes of the timestamp option, if that was negotiated.
+    expect([888, 900]).toContain(getOption(socket, 'TCP_MAXSEG'))
+    expect(socket.remoteAddress).toBe(host)
+  })
+
+  it('emits what net.connect() emits, in its order', async () => {
+    const port = await serve()
+    const seen: string[] = []
+    const published: unknown[] = []
+    const subscriber = (message: unknown): void => {
+      published.push((message as { socket: net.Socket }).socket)
+    }
+    diagnostics.subscribe('net.client.socket', subscriber)
+    const socket = open({ host: 'one.test', port, lookup: lookupOf(loopback[4]) })
+    diagnostics.unsubscribe('net.client.socket', subscriber)
+    for (const event of ['lookup', 'connectionAttempt', 'connect', 'ready', 'close']) {
+      socket.on(event, () => seen.push(event))
+    }
+    expect(socket.connecting).toBe(true)
+    expect(socket.pending).toBe(true)
+    await once(socket, 'ready')
+    socket.destroy()
+    await once(socket, 'close')
+    expect(seen).toEqual(['lookup', 'connectionAttempt', 'connect', 'ready', 'close'])
+    expect(published).toEqual([socket])
+  })
+
+  it('calls its listener, and sends what was written before', async () => {
+    const server = net.createServer((socket) => {
+      destroyLater(socket)
+      socket.pipe(socket)
+    })
+    const port = await listen(server)
+    const listener = jest.fn()
+    const socket = connect({ host: 'localhost', port }, listener)
+    destroyLater(socket)
+    socket.setEncoding('utf8').write('early')
+    const [text] = (await once(socket, 'data')) as [string]
+    expect(text).toBe('early')
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+
+  it('takes noDelay, keepAlive, timeout and allowHalfOpen as net.connect() does', async () => {
+    const port = await serve()
+    const socket = await opened({
+      host: loopback[4],
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 77_000,
+      timeout: 20,
+      allowHalfOpen: true,
+    })
+    expect(getOption(socket, 'TCP_NODELAY')).toBe(true)
+    expect(getOption(socket, 'SO_KEEPALIVE')).toBe(true)
+    expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(77)
+    expect(socket.allowHalfOpen).toBe(true)
+    await once(socket, 'timeout')
+  })
+
+  it('searches all ports alike, unless told otherwise', async () => {
+    const port = await serve()
+    const socket = await opened({ host: loopback[4], port })
+    const left = await opened({ host: loopback[4], port, portRange: 'kernel' })
+    if (wholeRange) expect(getOption(socket, 'IP_LOCAL_PORT_RANGE')).toEqual({ min: 1, max: 65535 })
+    expect(getOption(left, 'IP_LOCAL_PORT_RANGE')).toEqual({ min: 0, max: 0 })
+  })
+
+  it('connects from localAddress without reserving a port, and from localPort as net.connect() does', async () => {
+    const port = await serve()
+    const from = await opened({ host: loopback[4], port, localAddress: '127.0.0.7' })
+    expect(from.localAddress).toBe('127.0.0.7')
+    expect(getOption(from, 'IP_BIND_ADDRESS_NO_PORT')).toBe(true)
+    const localPort = from.localPort ?? 0
+    const fixed = await opened({ host: loopback[4], port, localAddress: '127.0.0.8', localPort })
+    expect(fixed.localPort).toBe(localPort)
+    expect(getOption(fixed, 'SO_REUSEADDR')).toBe(true)
+  })
+
+  it('connects to a unix-domain socket, under a close mode', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'socket-tuner-'))
+    closeLater(() => {
+      rmSync(folder, { recursive: true })
+    })
+    const name = path.join(folder, 'socket')
+    const server = net.createServer((socket) => {
+      destroyLater(socket)
+    })
+    closeLater(() => server.close())
+    server.listen(name)
+    await once(server, 'listening')
+    const socket = await opened({ path: name, closeMode: 'reset' })
+    expect(policyOf(socket)?.mode).toBe('reset')
+    expect(() => connect({ path: name, settings: { TCP_NODELAY: true } })).toThrow(
+      coded('ERR_INVALID_ARG_VALUE'),
+    )
+  })
+
+  it.each(['deliver', 'lingering', 'reset'] as const)(
+    'puts the socket under close mode %s',
+    async (closeMode) => {
+      const port = await serve()
+      const socket = await opened({ host: 'localhost', port, closeMode, timeoutMs: 77 })
+      expect(policyOf(socket)).toMatchObject({ mode: closeMode, timeoutMs: 77 })
+      expect(await closeSocket(socket, { mode: 'deliver' })).toMatchObject({ discardedBytes: 0 })
+    },
+  )
+
+  it('can be used again as a net.Socket can: connect() of the same object is plain', async () => {
+    const port = await serve()
+    const socket = await opened({ host: loopback[4], port, settings: { TCP_KEEPIDLE: 44 } })
+    socket.destroy()
+    await once(socket, 'close')
+    socket.connect({ host: loopback[4], port })
+    await once(socket, 'connect')
+    expect(getOption(socket, 'TCP_KEEPIDLE')).not.toBe(44)
+  })
+})
+
+describe('connect() by host name', () => {
+  it('goes on to the next address with all settings when the first one refuses', async () => {
+    const port = await serve()
+    const events: string[] = []
+    const lookup = lookupOf('127.0.0.66', loopback[4])
+    const socket = open({ host: 'two.test', port, lookup, settings: { TCP_KEEPIDLE: 44 } })
+    for (const event of ['connectionAttempt', 'connectionAttemptFailed', 'connect']) {
+      socket.on(event, (address?: string) => events.push([event, address].join(' ').trim()))
+    }
+    await once(socket, 'connect')
+    expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
+    expect(socket.remoteAddress).toBe(loopback[4])
+    expect(events).toEqual([
+      'connectionAttempt 127.0.0.66',
+      'connectionAttemptFailed 127.0.0.66',
+      `connectionAttempt ${loopback[4]}`,
+      'connect',
+    ])
+    expect(socket).toMatchObject({
+      autoSelectFamilyAttemptedAddresses: [
+        `127.0.0.66:${String(port)}`,
+        `127.0.0.1:${String(port)}`,
+      ],
+    })
+  })
+
+  it('gives all reasons when every address fails', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    const lookup = lookupOf('127.0.0.66', '127.0.0.67')
+    const error = await failure({ host: 'dead.test', port, lookup })
+    expect(error).toBeInstanceOf(AggregateError)
+    expect(error.code).toBe('ECONNREFUSED')
+    expect(error.errors).toMatchObject([{ address: '127.0.0.66' }, { address: '127.0.0.67' }])
+    await expectNoMoreThan(before)
+  })
+
+  it('leaves nothing behind when it is destroyed between lookup and connect', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    for (const addresses of [[loopback[4]], ['127.0.0.66', loopback[4]]]) {
+      const socket = open({ host: 'x.test', port, lookup: lookupOf(...addresses) })
+      socket.destroy()
+      await once(socket, 'close')
+      const later = open({ host: 'x.test', port, lookup: lookupOf(...addresses) })
+      later.once('lookup', () => later.destroy())
+      later.once('connectionAttempt', () => later.destroy())
+      await once(later, 'close')
+    }
+    await expectNoMoreThan(before)
+  })
+
+  it.each<[string, net.LookupFunction, string]>([
+    [
+      'fails',
+      (_h, _o, callback) => {
+        callback(Object.assign(new Error('no such host'), { code: 'ENOTFOUND' }), '')
+      },
+      'ENOTFOUND',
+    ],
+    [
+      'gives what is no address',
+      (_h, _o, callback) => {
+        callback(null, 'nowhere', 4)
+      },
+      'ERR_INVALID_IP_ADDRESS',
+    ],
+  ])('emits the error of a lookup that %s', async (_, lookup, code) => {
+    const before = openDescriptors()
+    expect(await failure({ host: 'x.test', port: 9, lookup })).toMatchObject({ code })
+    await expectNoMoreThan(before)
+  })
+
+  it('takes a lookup that gives one address in the same tick', async () => {
+    const port = await serve()
+    const lookup: net.LookupFunction = (_host, _options, callback) => {
+      callback(null, loopback[4], 4)
+    }
+    const settings = { TCP_KEEPIDLE: 44 }
+    const socket = await opened({ host: 'x.test', port, lookup, settings })
+    expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
+  })
+
+  it('asks for addresses of the family of the source', async () => {
+    const port = await serve()
+    const asked: unknown[] = []
+    const lookup: net.LookupFunction = (host, options, callback) => {
+      asked.push(options.family)
+      lookupOf(loopback[4])(host, options, callback)
+    }
+    const socket = await opened({ host: 'x.test', port, lookup, source: '127.0.0.7' })
+    expect(asked).toEqual([4])
+    expect(socket.localAddress).toBe('127.0.0.7')
+  })
+})
+
+describe('connect() from a SourcePool', () => {
+  it('spreads connections over the addresses, and gives each back when it is closed', async () => {
+    const port = await serve()
+    const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
+    const sockets = []
+    for (let i = 0; i < 6; i++) {
+      sockets.push(await opened({ host: loopback[4], port, source, closeMode: 'deliver' }))
+    }
+    const counts = () => source.usage(loopback[4], port).map(({ open }) => open)
+    expect(counts()).toEqual([3, 3])
+    expect(sockets.filter(({ localAddress }) => localAddress === '127.0.0.2')).toHaveLength(3)
+    for (const socket of sockets) {
+      socket.destroy()
+      await once(socket, 'close')
+    }
+    expect(source.usage(loopback[4], port)).toMatchObject([
+      { open: 0, timeWait: 0 },
+      { open: 0, timeWait: 0 },
+    ])
+  })
+
+  it('counts the TIME_WAIT entries that its connections leave', async () => {
+    const port = await serve()
+    const source = new SourcePool(['127.0.0.2'])
+    const socket = await opened({ host: loopback[4], port, source })
+    socket.destroy()
+    await once(socket, 'close')
+    expect(source.usage(loopback[4], port)).toMatchObject([{ open: 0, timeWait: 1 }])
+  })
+
+  it('gives the address back when nobody answers', async () => {
+    const port = await serve()
+    const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
+    expect(await failure({ host: '127.0.0.66', port, source })).toMatchObject({
+      code: 'ECONNREFUSED',
+    })
+    const lookup = lookupOf('127.0.0.66', '127.0.0.67')
+    expect(await failure({ host: 'x.test', port, source, lookup })).toMatchObject({
+      code: 'ECONNREFUSED',
+    })
+    for (const host of ['127.0.0.66', '127.0.0.67']) {
+      expect(source.usage(host, port)).toMatchObject([
+        { open: 0, timeWait: 0 },
+        { open: 0, timeWait: 0 },
+      ])
+    }
+  })
+
+  it('goes on to another address where no port is free', async () => {
+    const port = await serve()
+    const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
+    const portRange = { min: 60_001, max: 60_001 }
+    const host = loopback[4]
+    const first = await opened({ host, port, source, portRange })
+    const second = await opened({ host, port, source, portRange })
+    expect([first.localAddress, second.localAddress].toSorted()).toEqual(source.addresses)
+    const error = await failure({ host, port, source, portRange })
+    expect(error).toBeInstanceOf(SocketOptionError)
+    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'connect', space: 'tuple' })
+    expect(error.message).toContain('from each of the 2 source addresses')
+  })
+})
+
+describe('connect() that finds no port', () => {
+  it('says that all ports of the source to the destination are taken, and what would help', async () => {
+    const port = await serve()
+    const host = loopback[4]
+    const options = {
+      host,
+      port,
+      localAddress: '127.0.0.7',
+      portRange: { min: 60_003, max: 60_003 },
+    }
+    await opened(options)
+    const error = await failure(options)
+    expect(error).toMatchObject({
+      code: 'EADDRNOTAVAIL',
+      syscall: 'connect',
+      address: host,
+      port,
+      localAddress: '127.0.0.7',
+      space: 'tuple',
+      timeWait: expect.any(Number) as number,
+    })
+    expect(error.message).toMatch(
+      /^connect EADDRNOTAVAIL 127\.0\.0\.1:\d+ - Local \(127\.0\.0\.7:0\): all ports of the range from 127\.0\.0\.7 to 127\.0\.0\.1:\d+ are taken; \d+ sockets of this network namespace are in TIME_WAIT\. What helps: .*closeMode 'deliver'.*SourcePool/,
+    )
+  })
+
+  it('says that the one port asked for is taken', async () => {
+    const port = await serve()
+    const host = loopback[4]
+    const localPort = 60_005
+    await opened({ host, port, localAddress: '127.0.0.7', localPort })
+    const error = await failure({ host, port, localAddress: '127.0.0.7', localPort })
+    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', space: 'tuple', localPort })
+    expect(error.message).toContain('exists already')
+  })
+
+  it('says that another socket has the port', async () => {
+    const port = await serve()
+    const error = await failure({
+      host: loopback[4],
+      port,
+      localAddress: loopback[4],
+      localPort: port,
+    })
+    expect(error).toMatchObject({ code: 'EADDRINUSE', syscall: 'bind', space: 'bind', port })
+  })
+
+  it('says that an address is not on this host', async () => {
+    const before = openDescriptors()
+    const error = await failure({ host: loopback[4], port: 9, localAddress: '192.0.2.1' })
+    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'bind', address: '192.0.2.1' })
+    expect(error.message).toContain('192.0.2.1 is not an address of this host')
+    await expectNoMoreThan(before)
+  })
+})
+
+describe('connect() that is given up', () => {
+  const host = loopback[4]
+
+  it('before it begins, by its signal', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    expect(await failure({ host, port, signal: AbortSignal.abort() })).toMatchObject({
+      name: 'AbortError',
+    })
+    await expectNoMoreThan(before)
+  })
+
+  it.each(['lookup', 'connect'])("at '%s', by its signal", async (event) => {
+    const port = await serve()
+    const controller = new AbortController()
+    const { signal } = controller
+    const source = new SourcePool(['127.0.0.2'])
+    const socket = open({ host: 'x.test', port, signal, source, lookup: lookupOf(host) })
+    socket.once(event, () => {
+      controller.abort()
+    })
+    const errors: Error[] = []
+    socket.on('error', (error) => errors.push(error))
+    await new Promise((resolve) => socket.once('close', resolve))
+    expect(errors).toMatchObject([{ name: 'AbortError', code: 'ABORT_ERR' }])
+    expect(source.usage(host, port)[0]?.open).toBe(0)
+  })
+
+  it.each([[[loopback[4]]], [['127.0.0.1', '127.0.0.1']]])(
+    'while nobody answers at %j, by its signal',
+    async (addresses) => {
+      const port = fullListener()
+      const before = openDescriptors()
+      const controller = new AbortController()
+      const { signal } = controller
+      const lookup = lookupOf(...addresses)
+      const autoSelectFamilyAttemptTimeout = 10
+      const options = { host: 'x.test', port, signal, lookup, autoSelectFamilyAttemptTimeout }
+      const socket = open(options)
+      await until('it is on its way', openDescriptors, (open) => open === before + addresses.length)
+      controller.abort()
+      const error = await errorOf(socket)
+      expect(error.name).toBe('AbortError')
+      await expectNoMoreThan(before)
+    },
+  )
+
+  it('while it is connecting, by destroy()', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    for (let i = 0; i < 20; i++) {
+      const socket = open({ host, port, closeMode: 'deliver' })
+      if (i % 2 === 0) await once(socket, 'connectionAttempt')
+      socket.destroy()
+      await once(socket, 'close')
+    }
+    await expectNoMoreThan(before)
+  })
+})
+
+describe('connect() with what it cannot take', () => {
+  const port = 9
+  const host = loopback[4]
+  const pool = new SourcePool(['127.0.0.2'])
+  const cases: [string, unknown, string][] = [
+    ['no options', undefined, 'ERR_INVALID_ARG_TYPE'],
+    ['null', null, 'ERR_INVALID_ARG_TYPE'],
+    ['a port out of range', { host, port: 65_536 }, 'ERR_SOCKET_BAD_PORT'],
+    ['a fraction of a port', { host, port: 80.5 }, 'ERR_SOCKET_BAD_PORT'],
+    ['no port', { host }, 'ERR_MISSING_ARGS'],
+    ['an unknown family', { host, port, family: 5 }, 'ERR_INVALID_ARG_VALUE'],
+    ['a family as a string', { host, port, family: 'ipv4' }, 'ERR_INVALID_ARG_VALUE'],
+    ['a local port out of range', { host, port, localPort: -1 }, 'ERR_OUT_OF_RANGE'],
+    ['a fraction of a local port', { host, port, localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    ['a local port as a string', { host, port, localPort: '80' }, 'ERR_INVALID_ARG_TYPE'],
+    ['a local address that is none', { host, port, localAddress: 'here' }, 'ERR_INVALID_ARG_VALUE'],
+    [
+      'a local address of the other family',
+      { host, port, localAddress: '::1' },
+      'ERR_SOCKET_TUNER_ADDRESS_FAMILY',
+    ],
+    [
+      'a source of the other family',
+      { host: '::1', port, source: host },
+      'ERR_SOCKET_TUNER_ADDRESS_FAMILY',
+    ],
+    [
+      'a pool of the other family',
+      { host: '::1', port, source: pool },
+      'ERR_SOCKET_TUNER_ADDRESS_FAMILY',
+    ],
+    [
+      'a source against family',
+      { host: 'localhost', family: 6, port, source: pool },
+      'ERR_SOCKET_TUNER_ADDRESS_FAMILY',
+    ],
+    ['a source that is a number', { host, port, source: 7 }, 'ERR_INVALID_ARG_TYPE'],
+    [
+      'a source and a localAddress',
+      { host, port, source: pool, localAddress: host },
+      'ERR_INVALID_ARG_VALUE',
+    ],
+    [
+      'a pool and a localPort',
+      { host, port, source: pool, localPort: 8000 },
+      'ERR_INVALID_ARG_VALUE',
+    ],
+    [
+      'an unknown setting',
+      { host, port, settings: { NO_SUCH: 1 } },
+      'ERR_SOCKET_TUNER_UNKNOWN_OPTION',
+    ],
+    [
+      'a setting of the wrong type',
+      { host, port, settings: { TCP_NODELAY: 1 } },
+      'ERR_INVALID_ARG_TYPE',
+    ],
+    ['settings that are no object', { host, port, settings: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['an unknown close mode', { host, port, closeMode: 'gently' }, 'ERR_INVALID_ARG_VALUE'],
+    [
+      'a port range upside down',
+      { host, port, portRange: { min: 50_000, max: 40_000 } },
+      'ERR_OUT_OF_RANGE',
+    ],
+    [
+      "a port range outside of the system's",
+      { host, port, portRange: { min: 1, max: 65_535 } },
+      'ERR_OUT_OF_RANGE',
+    ],
+    ['a port range that is a word', { host, port, portRange: 'all' }, 'ERR_INVALID_ARG_TYPE'],
+    [
+      'a port range twice',
+      {
+        host,
+        port,
+        portRange: { min: 60_000, max: 60_001 },
+        settings: { IP_LOCAL_PORT_RANGE: { min: 60_000, max: 60_001 } },
+      },
+      'ERR_INVALID_ARG_VALUE',
+    ],
+    // An option of macOS only.
+    [
+      'an option that Linux lacks',
+      { host, port, settings: { IP_BOUND_IF: 1 } },
+      'ERR_SOCKET_TUNER_UNSUPPORTED',
+    ],
+  ]
+
+  it.each(cases)('%s: throws and opens nothing', (_, options, code) => {
+    const before = openDescriptors()
+    expect(() => connect(options as ConnectOptions)).toThrow(coded(code))
+    expect(openDescriptors()).toBe(before)
+  })
+
+  it('emits what the kernel refuses to set', async () => {
+    const before = openDescriptors()
+    const settings = { TCP_CONGESTION: 'no_such_one' }
+    expect(await failure({ host, port, settings })).toMatchObject({
+      code: 'ENOENT',
+      option: 'TCP_CONGESTION',
+    })
+    expect(await failure({ host, port, settings: { IPV6_V6ONLY: true } })).toMatchObject({
+      code: 'ERR_SOCKET_TUNER_WRONG_SOCKET',
+    })
+    await expectNoMoreThan(before)
+  })
+
+  it("emits Node's own error when the destination refuses", async () => {
+    const port = await serve()
+    const error = await failure({ host: '127.0.0.66', port, settings: { TCP_KEEPIDLE: 44 } })
+    expect(error).not.toBeInstanceOf(SocketOptionError)
+    expect(error).toMatchObject({
+      message: `connect ECONNREFUSED 127.0.0.66:${String(port)}`,
+      code: 'ECONNREFUSED',
+      syscall: 'connect',
+      address: '127.0.0.66',
+      port,
+    })
+  })
+})

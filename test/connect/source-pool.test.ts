@@ -1,0 +1,126 @@
+import { SourcePool } from '../../lib'
+import { SourceLedger } from '../../lib/connect/source-ledger'
+import { coded } from '../helpers/coded'
+
+const TO = '192.0.2.1:80'
+
+/** A ledger with a clock of the test's own. */
+function ledgerOf(addresses: string[]) {
+  const clock = { ms: 5_000 }
+  const ledger = new SourceLedger(addresses, () => clock.ms)
+  const take = () => {
+    const search = ledger.search(TO)
+    const address = search.next()
+    return { address, lease: search.taken() }
+  }
+  return { clock, ledger, take }
+}
+
+describe('new SourcePool()', () => {
+  it('keeps its addresses from change', () => {
+    const given = ['127.0.0.2', '127.0.0.3']
+    const pool = new SourcePool(given)
+    given.push('127.0.0.4')
+    expect(pool.addresses).toEqual(['127.0.0.2', '127.0.0.3'])
+    expect(pool.family).toBe(4)
+    expect(new SourcePool(['::1']).family).toBe(6)
+  })
+
+  it.each<[string, unknown, string]>([
+    ['no addresses', [], 'ERR_INVALID_ARG_VALUE'],
+    ['undefined', undefined, 'ERR_INVALID_ARG_TYPE'],
+    ['a string', '127.0.0.2', 'ERR_INVALID_ARG_TYPE'],
+    ['a host name', ['localhost'], 'ERR_INVALID_ARG_VALUE'],
+    ['a number', [7], 'ERR_INVALID_ARG_TYPE'],
+    ['both families', ['127.0.0.2', '::1'], 'ERR_SOCKET_TUNER_ADDRESS_FAMILY'],
+    ['one address twice', ['127.0.0.2', '127.0.0.2'], 'ERR_INVALID_ARG_VALUE'],
+  ])('refuses %s', (_, addresses, code) => {
+    expect(() => new SourcePool(addresses as string[])).toThrow(coded(code))
+  })
+
+  it('refuses to tell the usage towards what is no address', () => {
+    const pool = new SourcePool(['127.0.0.2'])
+    expect(() => pool.usage('localhost', 80)).toThrow(coded('ERR_INVALID_ARG_VALUE'))
+    expect(() => pool.usage('127.0.0.1', 65_536)).toThrow(coded('ERR_OUT_OF_RANGE'))
+    expect(() => pool.usage('127.0.0.1', 1.5)).toThrow(coded('ERR_OUT_OF_RANGE'))
+  })
+})
+
+describe('the ledger of a pool', () => {
+  it('takes the address with the least connections', () => {
+    const { ledger, take } = ledgerOf(['a', 'b', 'c'])
+    const taken = Array.from({ length: 6 }, take)
+    expect(taken.map(({ address }) => address)).toEqual(['a', 'b', 'c', 'a', 'b', 'c'])
+    taken[1]?.lease.release(false)
+    taken[4]?.lease.release(false)
+    expect(take().address).toBe('b')
+    expect(ledger.counts(TO).map(({ open }) => open)).toEqual([2, 1, 2])
+  })
+
+  it('counts destinations apart', () => {
+    const { ledger, take } = ledgerOf(['a', 'b'])
+    take()
+    expect(ledger.search('192.0.2.2:80').next()).toBe('a')
+    expect(ledger.search(TO).next()).toBe('b')
+  })
+
+  it('counts TIME_WAIT for 60 s', () => {
+    const { clock, ledger, take } = ledgerOf(['a', 'b'])
+    take().lease.release(true)
+    expect(ledger.counts(TO)).toEqual([
+      { open: 0, timeWait: 1 },
+      { open: 0, timeWait: 0 },
+    ])
+    expect(take().address).toBe('b')
+    clock.ms += 59_000
+    expect(ledger.counts(TO)[0]?.timeWait).toBe(1)
+    clock.ms += 1_000
+    expect(ledger.counts(TO)[0]?.timeWait).toBe(0)
+  })
+
+  it('counts right after a long pause', () => {
+    const { clock, ledger, take } = ledgerOf(['a'])
+    take()
+    for (let i = 0; i < 10; i++) take().lease.release(true)
+    clock.ms += 1_000_000
+    expect(ledger.counts(TO)).toEqual([{ open: 1, timeWait: 0 }])
+    take().lease.release(true)
+    expect(ledger.counts(TO)).toEqual([{ open: 1, timeWait: 1 }])
+  })
+
+  it('counts a release once', () => {
+    const { ledger, take } = ledgerOf(['a'])
+    const { lease } = take()
+    take()
+    lease.release(false)
+    lease.release(true)
+    expect(ledger.counts(TO)).toEqual([{ open: 1, timeWait: 0 }])
+  })
+
+  it('passes over an address that was full, until it may have room again', () => {
+    const { clock, ledger } = ledgerOf(['a', 'b'])
+    const search = ledger.search(TO)
+    expect(search.next()).toBe('a')
+    search.full()
+    expect(search.next()).toBe('b')
+    search.taken()
+    expect(ledger.search(TO).next()).toBe('b')
+    clock.ms += 250
+    expect(ledger.search(TO).next()).toBe('a')
+  })
+
+  it('asks one of them again where all were full', () => {
+    const { clock, ledger } = ledgerOf(['a', 'b'])
+    const search = ledger.search(TO)
+    search.next()
+    search.full()
+    clock.ms += 1
+    search.next()
+    search.full()
+    expect(search.next()).toBeUndefined()
+    const again = ledger.search(TO)
+    expect(again.next()).toBe('a')
+    again.full()
+    expect(again.next()).toBeUndefined()
+  })
+})

@@ -1,0 +1,51 @@
+'use strict'
+
+/** Opens connections until one fails: closes each at once with a FIN, or holds them all. */
+const net = require('node:net')
+const { connect, SourcePool } = require('../../../dist')
+const { config, ready } = require('./parent')
+
+const { way, host = '127.0.0.1', ports, options = {}, sources, hold = false, count } = config
+const { atATime = 16, stopAfterMs = 120_000 } = config
+const source = sources && new SourcePool(sources)
+const seen = { made: 0, open: 0 }
+
+function open(port) {
+  const all = { host, port, ...options }
+  return way === 'net.connect' ? net.connect(all) : connect(source ? { ...all, source } : all)
+}
+
+function one(port) {
+  return new Promise((resolve) => {
+    const socket = open(port)
+    let connected = false
+    socket.on('connect', () => {
+      connected = true
+      seen.made++
+      seen.open++
+      if (hold) resolve()
+      else socket.destroy()
+    })
+    socket.on('error', ({ name, code, syscall, message, space, timeWait, address }) => {
+      seen.error ??= { name, code, syscall, message, space, timeWait, address }
+    })
+    socket.on('close', () => {
+      if (connected) seen.open--
+      resolve()
+    })
+  })
+}
+
+async function run() {
+  const end = performance.now() + stopAfterMs
+  let begun = 0
+  const lane = async () => {
+    while (begun < count && !seen.error && performance.now() < end) {
+      await one(ports[begun++ % ports.length])
+    }
+  }
+  await Promise.all(Array.from({ length: atATime }, lane))
+  return { ...seen, begun, usage: source?.usage(host, ports[0]) }
+}
+
+ready({}, { run })

@@ -1,0 +1,41 @@
+'use strict'
+
+/** Accepts on several ports, reads what comes, closes after the client, and says what the handshakes agreed on. */
+const net = require('node:net')
+const { once } = require('node:events')
+const { getOption, tcpInfo, tune } = require('../../../dist')
+const { config, count, ready } = require('./parent')
+
+// Below the ephemeral ports, which are the client's.
+const { host = '127.0.0.1', ports = 1, firstPort = 9_001, settings = {} } = config
+const LAST = 100
+const seen = { connections: 0, closed: 0, bytes: 0, errors: {}, last: [] }
+
+function accept(socket) {
+  seen.connections++
+  if (seen.last.length < LAST) {
+    const { sndMss, sndWscale, options } = tcpInfo(socket)
+    const maxSegment = getOption(socket, 'TCP_MAXSEG')
+    seen.last.push({ sndMss, sndWscale, maxSegment, synData: options.synData })
+  }
+  socket.on('data', ({ length }) => (seen.bytes += length))
+  socket.on('end', () => socket.destroy())
+  socket.on('error', ({ code }) => count(seen.errors, code))
+  socket.on('close', () => seen.closed++)
+}
+
+async function listen(port) {
+  const server = net.createServer({ allowHalfOpen: true }, accept)
+  server.listen({ host, port, backlog: 4096 })
+  await once(server, 'listening')
+  tune(server, settings)
+  return port
+}
+
+async function main() {
+  const all = []
+  while (all.length < ports) all.push(await listen(firstPort + all.length))
+  ready({ port: all[0], ports: all }, { seen: () => seen })
+}
+
+void main()
