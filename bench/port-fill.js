@@ -74,6 +74,8 @@ async function inNamespace(way) {
     ['tcp_tw_reuse', '0'],
     ['ip_local_port_range', '32768 60999'],
     ['tcp_max_tw_buckets', '131072'],
+    // Or a late retransmission would end some entries.
+    ['tcp_rfc1337', '1'],
   ]) {
     writeFileSync(`/proc/sys/net/ipv4/${name}`, value)
   }
