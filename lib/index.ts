@@ -21,6 +21,7 @@ export {
   type SocketOptionErrorFields,
   type SocketTunerErrorCode,
 } from './errors'
+export { listen, type ListenOptions } from './listen/listen'
 export {
   tuneServer,
   type ServerCounters,

@@ -56,6 +56,11 @@ export const warningCodes = {
     wayOut:
       'Raise `timeoutMs` and `idleTimeoutMs`, or accept that such a peer may lose the answer.',
   },
+  SOCKET_TUNER_BACKLOG_CUT: {
+    meaning:
+      'listen(2) was asked for a longer backlog than net.core.somaxconn allows; the kernel cuts it and says nothing.',
+    wayOut: 'Raise net.core.somaxconn in this network namespace, or ask for less.',
+  },
   SOCKET_TUNER_DROPPED_SOCKET: {
     meaning: 'A RawSocket became garbage while it still had its descriptor, which was closed then.',
     wayOut:

@@ -1,7 +1,7 @@
 /** The error for a connect() that found no port, said in full. */
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
-import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../observe/port-facts'
+import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../observe/namespace-facts'
 import { endpoint, type IpFamily } from './address'
 
 /** A connect() that failed with EADDRNOTAVAIL. */

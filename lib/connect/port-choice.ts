@@ -9,7 +9,7 @@
 import { randomInt } from 'node:crypto'
 import { release } from 'node:os'
 import { native } from '../binding'
-import { sizeOf, systemPortRange } from '../observe/port-facts'
+import { sizeOf, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
 
 export type PortChoice = 'whole' | 'windows' | 'kernel'

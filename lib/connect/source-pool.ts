@@ -1,5 +1,5 @@
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
-import { sizeOf, systemPortRange } from '../observe/port-facts'
+import { sizeOf, systemPortRange } from '../observe/namespace-facts'
 import { checkPort, endpoint, familyOf, wrongFamily, type IpFamily } from './address'
 import { SourceLedger } from './source-ledger'
 

@@ -9,7 +9,7 @@ import {
   checkObject,
   checkOptions,
 } from '../errors'
-import { systemPortRange } from '../observe/port-facts'
+import { systemPortRange } from '../observe/namespace-facts'
 import type { Settings } from '../options/option'
 import { prepareSettings, requirePresent, type PreparedSettings } from '../options/tune'
 import type { PortRange } from '../options/values'

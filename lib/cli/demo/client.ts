@@ -1,6 +1,6 @@
 /** The demo's client: a process of its own, which the command can put in another network namespace. */
 import { configure, type CloseMode } from '../../index'
-import { sizeOf, systemPortRange, timeWaitReuse } from '../../observe/port-facts'
+import { sizeOf, systemPortRange, timeWaitReuse } from '../../observe/namespace-facts'
 import type { PreparedSettings } from '../../options/tune'
 import { Load } from './load'
 import {

@@ -1,4 +1,4 @@
-/** What this network namespace says of its ports, from /proc: on Linux only. */
+/** What this network namespace says of its ports and limits, from /proc: on Linux only. */
 import { readFileSync } from 'node:fs'
 import type { PortRange } from '../options/values'
 
@@ -13,6 +13,11 @@ export function timeWaitReuse(): number | undefined {
   return numbersIn('tcp_tw_reuse')[0]
 }
 
+/** net.core.somaxconn: the most connections that may wait to be accepted, whatever listen(2) is told. */
+export function listenBacklogLimit(): number | undefined {
+  return numbersIn('somaxconn', 'core')[0]
+}
+
 /** Sockets in TIME_WAIT, IPv4 and IPv6 together (proc_pid_net(5), sockstat). */
 export function timeWaitTotal(): number | undefined {
   const found = /^TCP: .* tw (\d+)/m.exec(contentOf('/proc/net/sockstat'))?.[1]
@@ -24,8 +29,8 @@ export function sizeOf({ min, max }: PortRange): number {
   return max - min + 1
 }
 
-function numbersIn(sysctl: string): number[] {
-  const text = contentOf(`/proc/sys/net/ipv4/${sysctl}`).trim()
+function numbersIn(sysctl: string, group = 'ipv4'): number[] {
+  const text = contentOf(`/proc/sys/net/${group}/${sysctl}`).trim()
   return text === '' ? [] : text.split(/\s+/).map(Number)
 }
 

@@ -1,0 +1,197 @@
+import { once } from 'node:events'
+import * as http from 'node:http'
+import * as http2 from 'node:http2'
+import * as net from 'node:net'
+import * as tls from 'node:tls'
+import { configure, getOption, listen, type ListenOptions } from '../../lib'
+import { policyOf } from '../../lib/close/policy'
+import { listenBacklogLimit } from '../../lib/observe/namespace-facts'
+import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
+import { coded } from '../helpers/coded'
+import { closeLater, destroyLater, loopback } from '../sockets'
+
+const host = loopback[4]
+
+function serverOf<T extends net.Server>(server: T): T {
+  closeLater(() => server.close())
+  return server
+}
+
+async function connected(port: number, to: string = host): Promise<net.Socket> {
+  const socket = net.connect(port, to)
+  destroyLater(socket)
+  await once(socket, 'connect')
+  return socket
+}
+
+describe('listen()', () => {
+  it.each<[string, () => net.Server]>([
+    ['net', () => net.createServer()],
+    ['http', () => http.createServer()],
+    ['http2', () => http2.createServer()],
+    ['tls', () => tls.createServer()],
+  ])('makes a %s server listen with its settings in force', async (_, make) => {
+    const server = serverOf(make())
+    const address = await listen(server, {
+      host,
+      settings: { SO_RCVBUF: 16_384, TCP_KEEPIDLE: 44 },
+    })
+    expect(address).toEqual({ address: host, family: 'IPv4', port: address.port })
+    expect(server.listening).toBe(true)
+    expect(server.address()).toEqual(address)
+    expect(getOption(server, 'SO_RCVBUF')).toBe(32_768)
+    expect(getOption(server, 'TCP_KEEPIDLE')).toBe(44)
+    expect(getOption(server, 'SO_REUSEADDR')).toBe(true)
+    await connected(address.port)
+  })
+
+  it('hands the settings down to the connections', async () => {
+    const server = serverOf(net.createServer())
+    const settings = { TCP_NODELAY: true, TCP_MAXSEG: 900 }
+    const { port } = await listen(server, { host, settings })
+    const [[accepted], client] = (await Promise.all([
+      once(server, 'connection'),
+      connected(port),
+    ])) as [[net.Socket], net.Socket]
+    destroyLater(accepted)
+    expect(getOption(accepted, 'TCP_NODELAY')).toBe(true)
+    expect([888, 900]).toContain(getOption(client, 'TCP_MAXSEG'))
+  })
+
+  it('listens on all addresses of both families without a host, and of IPv6 with ipv6Only', async () => {
+    const both = await listen(serverOf(net.createServer()))
+    await connected(both.port)
+    await connected(both.port, '::1')
+    const server = serverOf(net.createServer())
+    const six = await listen(server, { ipv6Only: true })
+    expect(six.family).toBe('IPv6')
+    await connected(six.port, '::1')
+    const refused = net.connect(six.port, host)
+    const [error] = await new Promise((resolve) => {
+      refused.once('error', (cause) => {
+        resolve([cause])
+      })
+    })
+    expect(error).toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  it('takes a host name', async () => {
+    const { address } = await listen(serverOf(net.createServer()), { host: 'localhost' })
+    expect([loopback[4], loopback[6]]).toContain(address)
+  })
+
+  it('shares a port with SO_REUSEPORT, which Node 20 cannot', async () => {
+    const settings = { SO_REUSEPORT: true }
+    const { port } = await listen(serverOf(net.createServer()), { host, settings })
+    expect(await listen(serverOf(net.createServer()), { host, port, settings })).toMatchObject({
+      port,
+    })
+    await expect(listen(net.createServer(), { host, port })).rejects.toThrow(coded('EADDRINUSE'))
+  })
+
+  it('puts the connections under a close mode', async () => {
+    const server = serverOf(net.createServer())
+    const { port } = await listen(server, { host, closeMode: 'deliver' })
+    expect(getOption(server, 'TCP_LINGER2')).toBe(-1)
+    const [[accepted]] = (await Promise.all([once(server, 'connection'), connected(port)])) as [
+      [net.Socket],
+      net.Socket,
+    ]
+    destroyLater(accepted)
+    expect(policyOf(accepted)?.mode).toBe('deliver')
+  })
+
+  it('says when net.core.somaxconn cuts the backlog', async () => {
+    configure({ hazards: 'throw' })
+    const limit = listenBacklogLimit() ?? 0
+    const server = net.createServer()
+    await expect(listen(server, { host, backlog: limit + 1 })).rejects.toMatchObject({
+      code: 'ERR_SOCKET_TUNER_HAZARD',
+      warning: 'SOCKET_TUNER_BACKLOG_CUT',
+      message: expect.stringContaining(`cut to ${String(limit)}`) as string,
+    })
+    expect(server.listening).toBe(false)
+    await listen(serverOf(server), { host, backlog: limit })
+  })
+})
+
+describe('listen() that is refused', () => {
+  it("gives Node's error for a port in use, and leaves nothing", async () => {
+    const { port } = await listen(serverOf(net.createServer()), { host })
+    const before = openDescriptors()
+    const server = net.createServer()
+    await expect(listen(server, { host, port, closeMode: 'deliver' })).rejects.toMatchObject({
+      message: `listen EADDRINUSE: address already in use ${host}:${String(port)}`,
+      code: 'EADDRINUSE',
+      syscall: 'listen',
+      address: host,
+      port,
+    })
+    await expectNoMoreThan(before)
+    expect(server.listening).toBe(false)
+    expect(server.listenerCount('connection')).toBe(0)
+    // It can be tried again.
+    await listen(serverOf(server), { host })
+  })
+
+  it('gives EACCES for a privileged port', async () => {
+    const root = process.geteuid?.() === 0
+    if (root) process.seteuid?.(65_534)
+    try {
+      await expect(listen(serverOf(net.createServer()), { host, port: 81 })).rejects.toMatchObject({
+        code: 'EACCES',
+        syscall: 'listen',
+        port: 81,
+      })
+    } finally {
+      if (root) process.seteuid?.(0)
+    }
+  })
+
+  it('gives EADDRNOTAVAIL for an address that is not on this host', async () => {
+    await expect(listen(net.createServer(), { host: '192.0.2.1' })).rejects.toMatchObject({
+      code: 'EADDRNOTAVAIL',
+      syscall: 'listen',
+      address: '192.0.2.1',
+    })
+  })
+
+  const cases: [string, unknown, string][] = [
+    ['options that are null', null, 'ERR_INVALID_ARG_TYPE'],
+    ['a port out of range', { port: 65_536 }, 'ERR_OUT_OF_RANGE'],
+    ['a fraction of a port', { port: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    ['a port as a string', { port: '80' }, 'ERR_INVALID_ARG_TYPE'],
+    ['a host that is a number', { host: 7 }, 'ERR_INVALID_ARG_TYPE'],
+    ['a backlog of -1', { backlog: -1 }, 'ERR_OUT_OF_RANGE'],
+    ['a backlog of 0', { backlog: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['a backlog of NaN', { backlog: NaN }, 'ERR_OUT_OF_RANGE'],
+    ['ipv6Only that is no boolean', { ipv6Only: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['an unknown close mode', { closeMode: 'soon' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an unknown setting', { settings: { NOTHING: 1 } }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
+    [
+      'an option that Linux lacks',
+      { settings: { IP_BOUND_IF: 1 } },
+      'ERR_SOCKET_TUNER_UNSUPPORTED',
+    ],
+    [
+      'an option of the other family',
+      { host, settings: { IPV6_V6ONLY: true } },
+      'ERR_SOCKET_TUNER_WRONG_SOCKET',
+    ],
+  ]
+
+  it.each(cases)('refuses %s', async (_, options, code) => {
+    const before = openDescriptors()
+    const server = net.createServer()
+    await expect(listen(server, options as ListenOptions)).rejects.toThrow(coded(code))
+    expect(openDescriptors()).toBe(before)
+    expect(server.listening).toBe(false)
+  })
+
+  it('refuses what is no server, and one that listens', async () => {
+    await expect(listen({} as unknown as net.Server)).rejects.toThrow(coded('ERR_INVALID_ARG_TYPE'))
+    const server = serverOf(net.createServer())
+    await listen(server, { host })
+    await expect(listen(server, { host })).rejects.toThrow(coded('ERR_SERVER_ALREADY_LISTEN'))
+  })
+})
