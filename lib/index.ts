@@ -21,6 +21,7 @@ export {
   type SocketOptionErrorFields,
   type SocketTunerErrorCode,
 } from './errors'
+export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './listen/answer-early'
 export { listen, type ListenOptions } from './listen/listen'
 export {
   tuneServer,

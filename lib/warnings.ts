@@ -56,6 +56,12 @@ export const warningCodes = {
     wayOut:
       'Raise `timeoutMs` and `idleTimeoutMs`, or accept that such a peer may lose the answer.',
   },
+  SOCKET_TUNER_LINGERING_LIMIT: {
+    meaning:
+      'A lingering close was ended before its time, since the peer had sent more than may be thrown away, or too many others lingered: a peer that is still sending is reset.',
+    wayOut:
+      'Raise `maxDiscardBytes` or `maxLingering`; or it was right, and the peers are slow on purpose.',
+  },
   SOCKET_TUNER_BACKLOG_CUT: {
     meaning:
       'listen(2) was asked for a longer backlog than net.core.somaxconn allows; the kernel cuts it and says nothing.',

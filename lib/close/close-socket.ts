@@ -109,6 +109,7 @@ class Closing {
       ...options,
       socket,
       armed: standing?.armed ?? false,
+      lingering: standing?.lingering,
       awaited: { standing, since: this.#started },
     }
     this.report = this.#run(standing)

@@ -3,6 +3,7 @@ import { connectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
 import { closeWithFin } from './fin'
 import { disarm } from './linger2'
+import { ofThisThread } from './lingering-group'
 import { bytesNotInKernel } from './pending'
 import type { ClosePolicy, Done } from './policy'
 import type { CloseOutcome } from './report'
@@ -23,8 +24,9 @@ export function closeLingering(policy: ClosePolicy, fd: number, done: Done): voi
   }
   disarm(policy, fd)
   const discardedBytes = bytesNotInKernel(policy.socket)
-  const { idleTimeoutMs } = policy
-  const copy = takeOver(fd, policy, { idleTimeoutMs }, (rest) => {
+  const { idleTimeoutMs, maxDiscardBytes: maxBytes, maxLingering: limit } = policy
+  const group = { of: policy.lingering ?? ofThisThread, limit }
+  const copy = takeOver(fd, policy, { idleTimeoutMs, maxBytes, group }, (rest) => {
     const { unreadBytes, cut } = rest
     warn(cut)
     const outcome: CloseOutcome = {
@@ -46,10 +48,10 @@ export function closeLingering(policy: ClosePolicy, fd: number, done: Done): voi
 }
 
 function warn(cut: TakenOver['cut']): void {
-  if (cut?.reason !== 'deadline') return
+  if (cut === undefined || cut.reason === 'idle' || cut.reason === 'error') return
   announce(
-    'SOCKET_TUNER_LINGERING_DEADLINE',
-    'lingering',
+    cut.reason === 'deadline' ? 'SOCKET_TUNER_LINGERING_DEADLINE' : 'SOCKET_TUNER_LINGERING_LIMIT',
+    cut.reason === 'deadline' ? 'lingering' : cut.reason,
     `Ended a lingering close: ${cut.text}; a peer that is still sending is reset`,
   )
 }

@@ -20,9 +20,19 @@ export interface CloseModeOptions {
   timeoutMs?: number | undefined
   /** A lingering close also ends when the peer sends nothing for so long, ms. Default 5 000. */
   idleTimeoutMs?: number | undefined
+  /** And when it has thrown away more than so many bytes. Default 1 GiB (2^30). */
+  maxDiscardBytes?: number | undefined
+  /**
+   * At most so many connections linger at once, of one server, or of all sockets that have the mode by
+   * themselves: the one that has lingered longest is ended when another comes. Each holds a
+   * descriptor. Default 1,000.
+   */
+  maxLingering?: number | undefined
 }
 
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
+/** As many descriptors as a process can have (fs.nr_open by default). */
+const MAX_LINGERING = 2 ** 20
 
 /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE */
 export function policyOptions(mode: unknown, options: CloseModeOptions = {}): PolicyOptions {
@@ -33,12 +43,17 @@ export function policyOptions(mode: unknown, options: CloseModeOptions = {}): Po
     closeNotify = true,
     timeoutMs = 30_000,
     idleTimeoutMs = 5_000,
+    maxDiscardBytes = 2 ** 30,
+    maxLingering = 1_000,
   } = options
   checkBoolean('options.requireTimestamps', requireTimestamps)
   checkBoolean('options.closeNotify', closeNotify)
   checkWhole('options.timeoutMs', timeoutMs, 1, MAX_TIMEOUT_MS)
   checkWhole('options.idleTimeoutMs', idleTimeoutMs, 1, MAX_TIMEOUT_MS)
-  return { mode, requireTimestamps, closeNotify, timeoutMs, idleTimeoutMs }
+  checkWhole('options.maxDiscardBytes', maxDiscardBytes, 0, Number.MAX_SAFE_INTEGER)
+  checkWhole('options.maxLingering', maxLingering, 1, MAX_LINGERING)
+  const limits = { timeoutMs, idleTimeoutMs, maxDiscardBytes, maxLingering }
+  return { mode, requireTimestamps, closeNotify, ...limits }
 }
 
 function checkMode(mode: unknown): asserts mode is CloseMode {

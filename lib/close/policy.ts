@@ -13,6 +13,7 @@ import { announce } from '../warnings'
 import { closeAndForget } from './deliver'
 import { closeWithFin } from './fin'
 import { closeLingering } from './lingering'
+import type { LingeringGroup } from './lingering-group'
 import { bytesNotInKernel } from './pending'
 import type { CloseMode, CloseOutcome } from './report'
 import { closeWithReset } from './reset'
@@ -29,6 +30,10 @@ export interface PolicyOptions {
   timeoutMs: number
   /** And from the last byte received, ms. */
   idleTimeoutMs: number
+  /** How much it throws away, bytes. */
+  maxDiscardBytes: number
+  /** How many of its group linger at once. */
+  maxLingering: number
 }
 
 export interface ClosePolicy extends PolicyOptions {
@@ -36,6 +41,8 @@ export interface ClosePolicy extends PolicyOptions {
   socket: net.Socket
   /** TCP_LINGER2 is in force already: the listening socket handed it down. */
   armed: boolean
+  /** Connections that share a limit on how many linger; without one, all of this thread that have none. */
+  lingering?: LingeringGroup | undefined
   /** Told once per connection, when it is closed; for a lingering close that is later than 'close'. */
   closed?: Done | undefined
   /** Set while a program waits for this close: the standing policy that it stands in for. */

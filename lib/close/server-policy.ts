@@ -5,6 +5,7 @@ import { tcpInfo } from '../observe/tcp-info'
 import { setOption } from '../options/access'
 import { handleOf, isStreamSocket, type Handle } from '../target'
 import { hasLinger2, setForgotten } from './linger2'
+import { LingeringGroup } from './lingering-group'
 import { attachPolicy, policyOf, type PolicyOptions } from './policy'
 import type { CloseMode, CloseOutcome } from './report'
 
@@ -17,6 +18,10 @@ export interface CloseCounters {
   /** Bytes that closes here threw away; not what a peer's reset did. See {@link CloseReport.discardedBytes}. */
   discardedBytes: number
   unreadBytes: number
+  /** Connections that linger now: see mode `lingering`. */
+  lingering: number
+  /** Connections whose lingering was ended since too many others came. */
+  evicted: number
 }
 
 const policies = new WeakMap<net.Server, ServerPolicy>()
@@ -30,12 +35,8 @@ export function setServerPolicy(server: net.Server, options: PolicyOptions): Ser
 }
 
 export class ServerPolicy {
-  readonly counters: CloseCounters = {
-    closes: { fin: 0, deliver: 0, lingering: 0, reset: 0 },
-    fallbacks: 0,
-    discardedBytes: 0,
-    unreadBytes: 0,
-  }
+  readonly #counters = noCloses()
+  readonly #lingering = new LingeringGroup()
   readonly #server: net.Server
   readonly #options: PolicyOptions
   /** The listening socket that hands TCP_LINGER2 to the connections it accepts. */
@@ -50,6 +51,13 @@ export class ServerPolicy {
     server.prependListener('listening', this.#listening)
     server.prependListener('connection', this.#connection)
     server.prependListener('secureConnection', this.#secureConnection)
+  }
+
+  /** As they are at this moment. */
+  get counters(): CloseCounters {
+    const { closes, ...rest } = this.#counters
+    const { size: lingering, evicted } = this.#lingering
+    return { ...rest, closes: { ...closes }, lingering, evicted }
   }
 
   /** Lets connections accepted from now on close as Node does. */
@@ -93,16 +101,28 @@ export class ServerPolicy {
   }
 
   #attach(socket: net.Socket, armed: boolean): void {
-    attachPolicy({ ...this.#options, socket, armed, closed: this.#closed })
+    const lingering = this.#lingering
+    attachPolicy({ ...this.#options, socket, armed, lingering, closed: this.#closed })
   }
 
   readonly #closed = (outcome: CloseOutcome): void => {
     const { mode, discardedBytes, unreadBytes, wasOver = false } = outcome
-    const { counters } = this
+    const counters = this.#counters
     counters.closes[mode]++
     if (mode !== this.#options.mode) counters.fallbacks++
     if (!wasOver) counters.discardedBytes += discardedBytes
     counters.unreadBytes += unreadBytes
+  }
+}
+
+export function noCloses(): CloseCounters {
+  return {
+    closes: { fin: 0, deliver: 0, lingering: 0, reset: 0 },
+    fallbacks: 0,
+    discardedBytes: 0,
+    unreadBytes: 0,
+    lingering: 0,
+    evicted: 0,
   }
 }
 

@@ -48,11 +48,11 @@ export function setCloseMode(target: Target, mode: CloseMode, options?: CloseMod
 }
 
 function setSocketPolicy(socket: net.Socket, options: PolicyOptions): void {
-  const { armed = false, closed, awaited } = policyOf(socket) ?? {}
+  const { armed = false, closed, lingering, awaited } = policyOf(socket) ?? {}
   // A close that a program waits for goes on as it was asked for.
   if (awaited !== undefined) return
   if (options.mode !== 'fin') {
-    attachPolicy({ ...options, socket, armed, closed })
+    attachPolicy({ ...options, socket, armed, closed, lingering })
     return
   }
   const fd = transportHandleOf(socket)?.fd ?? -1

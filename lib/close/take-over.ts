@@ -2,9 +2,12 @@
 import * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
+import type { LingeringGroup } from './lingering-group'
 import type { ClosePolicy } from './policy'
 import type { CloseOutcome } from './report'
 import { armReset, type ResetCost } from './reset'
+
+export type CutReason = 'deadline' | 'idle' | 'bytes' | 'evicted' | 'error'
 
 /** How a connection that was taken over came to its end. */
 export interface TakenOver {
@@ -13,7 +16,7 @@ export interface TakenOver {
   /** The peer sent its FIN. */
   peerFinished: boolean
   /** Why it was ended before its time: a deadline, or an error. */
-  cut?: { readonly reason: 'deadline' | 'idle' | 'error'; readonly text: string }
+  cut?: { readonly reason: CutReason; readonly text: string }
   /** It was reset in the end, at this cost. */
   reset?: ResetCost
 }
@@ -23,6 +26,10 @@ interface Until {
   readonly condition?: (fd: number) => boolean
   /** Also ended when the peer sends nothing for so long. */
   readonly idleTimeoutMs?: number
+  /** Also ended when it has sent more than so much. */
+  readonly maxBytes?: number
+  /** Also ended when too many others came after it. */
+  readonly group?: { readonly of: LingeringGroup; readonly limit: number }
 }
 
 const LONGEST_PAUSE_MS = 50
@@ -47,18 +54,24 @@ export function takeOver(
   const copy = native.duplicateFd(fd)
   if (copy < 0) return copy
   const result: TakenOver = { unreadBytes: 0, peerFinished: false }
+  const { condition, idleTimeoutMs, maxBytes = Infinity, group } = until
   const rest = discarding(copy, (count) => {
     result.unreadBytes += count
+    if (result.unreadBytes > maxBytes)
+      cut('bytes', `the peer sent more than ${String(maxBytes)} bytes`)
   })
   if (rest === undefined) return -os.errno.EINVAL
-  const cut = (reason: 'deadline' | 'idle' | 'error', text: string): void => {
+  const cut = (reason: CutReason, text: string): void => {
     result.cut ??= { reason, text }
     rest.destroy()
   }
   const deadline = setTimeout(() => {
     cut('deadline', `the connection was still busy after ${String(policy.timeoutMs)} ms`)
   }, remaining(policy))
-  const { condition, idleTimeoutMs } = until
+  const evict = (): void => {
+    cut('evicted', `more than ${String(group?.limit)} connections were lingering`)
+  }
+  group?.of.add(evict, group.limit)
   if (idleTimeoutMs !== undefined) {
     rest.setTimeout(idleTimeoutMs, () => {
       cut('idle', `the peer sent nothing for ${String(idleTimeoutMs)} ms and did not finish`)
@@ -78,6 +91,7 @@ export function takeOver(
   })
   rest.on('close', () => {
     policy.abort = undefined
+    group?.of.remove(evict)
     clearTimeout(deadline)
     stopAsking?.()
     done(result)

@@ -2,7 +2,12 @@ import type * as net from 'node:net'
 import { native } from '../binding'
 import { policyOptions, type CloseModeOptions } from '../close/options'
 import type { CloseMode } from '../close/report'
-import { setServerPolicy, type CloseCounters, type ServerPolicy } from '../close/server-policy'
+import {
+  noCloses,
+  setServerPolicy,
+  type CloseCounters,
+  type ServerPolicy,
+} from '../close/server-policy'
 import { ArgumentTypeError, checkObject } from '../errors'
 import { tcpInfo } from '../observe/tcp-info'
 import type { Settings } from '../options/option'
@@ -104,15 +109,8 @@ class Tuning<S extends object> implements ServerTuning<S> {
   }
 
   get counters(): ServerCounters {
-    const { closes, fallbacks, discardedBytes, unreadBytes } = this.policy?.counters ?? noCloses()
-    return {
-      closes,
-      fallbacks,
-      discardedBytes,
-      unreadBytes,
-      tuned: this.#tuned,
-      notTuned: this.#notTuned,
-    }
+    const closes = this.policy?.counters ?? noCloses()
+    return { ...closes, tuned: this.#tuned, notTuned: this.#notTuned }
   }
 
   stop(): void {
@@ -181,13 +179,4 @@ function isPerConnection({ inherited, when }: OptionRow): boolean {
 function part(all: PreparedSettings, wanted: (row: OptionRow) => boolean): PreparedSettings {
   const operations = all.operations.filter(({ option }) => wanted(option.row))
   return { operations, missing: all.missing.filter(({ option }) => wanted(option.row)) }
-}
-
-function noCloses(): CloseCounters {
-  return {
-    closes: { fin: 0, deliver: 0, lingering: 0, reset: 0 },
-    fallbacks: 0,
-    discardedBytes: 0,
-    unreadBytes: 0,
-  }
 }

@@ -6,7 +6,7 @@ import * as tls from 'node:tls'
 import { configure, getOption, listen, type ListenOptions } from '../../lib'
 import { policyOf } from '../../lib/close/policy'
 import { listenBacklogLimit } from '../../lib/observe/namespace-facts'
-import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
+import { errorOf, expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { coded } from '../helpers/coded'
 import { closeLater, destroyLater, loopback } from '../sockets'
 
@@ -67,11 +67,7 @@ describe('listen()', () => {
     expect(six.family).toBe('IPv6')
     await connected(six.port, '::1')
     const refused = net.connect(six.port, host)
-    const [error] = await new Promise((resolve) => {
-      refused.once('error', (cause) => {
-        resolve([cause])
-      })
-    })
+    const error = await errorOf(refused)
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })
   })
 

@@ -1,0 +1,96 @@
+import { makeCertificate } from '../helpers/certificate'
+import { labDescribe } from '../helpers/lab'
+import { useNamespace } from '../helpers/namespace'
+import { until } from '../helpers/until'
+
+const UPLOADS = 500
+const BYTES = 20_000_000
+
+interface Uploads {
+  whole: number
+  cut: number
+  errors: Record<string, number>
+}
+
+interface Seen {
+  requests: number
+  /** How many connections ended in which way. */
+  ends: Record<string, number>
+  warnings: string[]
+  counters?: { closes: Record<string, number>; lingering: number; evicted: number }
+  rss: number
+  descriptors: number
+}
+
+describe.each(['http', 'https'] as const)('over %s', (protocol) => {
+  labDescribe(
+    'an answer of 413 to an upload of 20 MB that reads it at its end',
+    ['root', 'ip', 'openssl'],
+    () => {
+      const namespace = useNamespace()
+
+      async function upload(
+        way: string,
+        uploads: number,
+      ): Promise<{ client: Uploads; seen: Seen }> {
+        const secured = protocol === 'https' ? makeCertificate() : undefined
+        const { server, port } = await namespace().serve('early-http-server', { way, tls: secured })
+        const task = { port, uploads, atATime: 4, bytes: BYTES, ca: secured?.cert }
+        const client = (await namespace().perform('http-upload-client', task)) as Uploads
+        const seen = (await server.ask('seen')) as Seen
+        await server.stop()
+        return { client, seen }
+      }
+
+      it(`arrives whole ${String(UPLOADS)} times by answerEarly()`, async () => {
+        const { client, seen } = await upload('answerEarly', UPLOADS)
+        expect(client).toEqual({ whole: UPLOADS, cut: 0, errors: {} })
+        expect(seen).toMatchObject({ ends: { lingering: UPLOADS }, warnings: [] })
+      })
+
+      it("arrives whole each time with tuneServer's closeMode 'lingering'", async () => {
+        const { client, seen } = await upload('closeMode', 50)
+        expect(client).toEqual({ whole: 50, cut: 0, errors: {} })
+        expect(seen.counters).toMatchObject({ closes: { lingering: 50 }, evicted: 0 })
+      })
+
+      it('is lost as Node makes it', async () => {
+        const { client } = await upload('plain', 50)
+        expect(client.cut).toBeGreaterThan(0)
+      })
+    },
+  )
+})
+
+labDescribe('10,000 clients that never finish their upload', ['root', 'ip'], () => {
+  const CLIENTS = 10_000
+  const LINGERING = 100
+  const namespace = useNamespace()
+
+  it('are evicted, so that no more than maxLingering are kept and memory stays flat', async () => {
+    const options = { maxLingering: LINGERING, idleTimeoutMs: 120_000, timeoutMs: 240_000 }
+    const { server, port } = await namespace().serve('early-http-server', {
+      way: 'closeMode',
+      options,
+    })
+    const ask = async () => (await server.ask('seen')) as Seen
+    const warmUp = await namespace().start('slow-upload-clients', { port, clients: 2_000 })
+    await warmUp.program.ask('run')
+    await warmUp.program.stop()
+    const before = await ask()
+    const { program } = await namespace().start('slow-upload-clients', { port, clients: CLIENTS })
+    await program.ask('run')
+    const after = await until('all were answered', ask, ({ requests, counters }) => {
+      const lingering = counters?.lingering ?? 0
+      return requests === CLIENTS + 2_000 && lingering <= LINGERING
+    })
+    expect(after.counters?.lingering).toBe(LINGERING)
+    expect(after.counters?.evicted).toBeGreaterThanOrEqual(CLIENTS - LINGERING)
+    expect(after.warnings).toEqual(['SOCKET_TUNER_LINGERING_LIMIT'])
+    expect(after.descriptors).toBeLessThan(LINGERING + 50)
+    // Ten thousand sockets in JavaScript would be some hundred megabytes.
+    expect(after.rss - before.rss).toBeLessThan(64 * 2 ** 20)
+    await program.stop()
+    await server.stop()
+  })
+})
