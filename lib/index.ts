@@ -38,6 +38,7 @@ export {
   type TcpState,
 } from './observe/tcp-info'
 export { getOption, setOption } from './options/access'
+export { deadPeerDetection, type DeadPeerSettings } from './options/dead-peer'
 export { describeOption, type OptionInfo } from './options/describe'
 export {
   optionNames,

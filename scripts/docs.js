@@ -68,6 +68,12 @@ function facts(row) {
     ['Takes effect', timing[row.when]],
     ['Inherited by accepted sockets', inherited(row)],
     ['The kernel changes the value', row.rewritten],
+    [
+      'Node',
+      row.rewrittenByNode
+        ? 'its setKeepAlive() sets it too; what is set here is set again after it'
+        : undefined,
+    ],
     ['Needs', row.privilege],
     ['May be refused', row.refused],
     ['Hazard', row.hazard],

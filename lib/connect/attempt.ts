@@ -10,6 +10,7 @@ import type * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
+import { holdOnHandle } from '../options/keep-alive'
 import { handleOf } from '../target'
 import { bindFailure, endpoint, type IpFamily } from './address'
 import { connectRefusal } from './exhaustion'
@@ -73,7 +74,7 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
       Reflect.deleteProperty(handle, 'connect')
       Reflect.deleteProperty(handle, 'connect6')
       try {
-        if (attempt.connected !== undefined) return take(handle, request, attempt)
+        if (attempt.connected !== undefined) return take(handle, request, plan, attempt)
         const connect = (): number => own.call(handle, request, address, port)
         return begin(handle, plan, attempt, { family, address, port, connect })
       } catch (error) {
@@ -88,10 +89,11 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
 }
 
 /** Lets the net.Socket go on as when its own connect() was successful. */
-function take(handle: TcpHandle, request: Request, attempt: Attempt): number {
+function take(handle: TcpHandle, request: Request, plan: Plan, attempt: Attempt): number {
   const { connected = -1 } = attempt
   attempt.connected = undefined
   give(handle, connected)
+  holdOnHandle(handle, plan.tuning.settings.held)
   process.nextTick(() => {
     request.oncomplete(0, handle, request, true, true)
   })
@@ -127,6 +129,7 @@ function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: Destination)
     prepare(fresh, plan, source !== undefined)
   })
   give(handle, fd)
+  holdOnHandle(handle, tuning.settings.held)
   for (;;) {
     if (source !== undefined || localPort > 0) bindTo(fd, to.family, source, localPort)
     const result = connectFrom(fd, tuning, localPort, to)

@@ -11,11 +11,12 @@ import {
   checkWhole,
 } from '../errors'
 import { getOption } from '../options/access'
+import { holdKeepAlive, type Held } from '../options/keep-alive'
 import type { OptionValue, ReadableOption, Settings } from '../options/option'
 import {
+  applySettings,
   prepareSettings,
   requirePresent,
-  tune,
   type Checked,
   type TuneReport,
 } from '../options/tune'
@@ -82,6 +83,8 @@ const dropped = new FinalizationRegistry<object>((owner) => {
 export class RawSocket implements Disposable {
   readonly family: IpFamily
   readonly #owner = {}
+  /** What the net.Socket is to keep in force. */
+  readonly #held: Held[]
   #fd: number
   #end: 'open' | 'closed' | 'handed over' = 'open'
 
@@ -118,6 +121,7 @@ export class RawSocket implements Disposable {
       throw notOpened(kept, absent)
     }
     this.family = family
+    this.#held = [...prepared.held]
     this.#fd = fd
     dropped.register(this, this.#owner, this)
   }
@@ -154,7 +158,10 @@ export class RawSocket implements Disposable {
 
   /** As `tune(rawSocket, settings)`. @throws as that, and as {@link fd} */
   tune<const S extends object>(settings: S & Checked<S>): TuneReport<S> {
-    return tune(this, settings)
+    const prepared = prepareSettings(settings)
+    const report = applySettings(this, prepared)
+    this.#held.push(...prepared.held)
+    return report
   }
 
   /** As `getOption(rawSocket, name)`. @throws as that, and as {@link fd} */
@@ -204,6 +211,7 @@ export class RawSocket implements Disposable {
     // An aborted signal would end the socket before it connects, and it would open another one.
     const { timeout, signal, ...rest } = options
     const socket = adoptSocket(this.#handOver(), rest)
+    holdKeepAlive(socket, this.#held)
     if (timeout !== undefined) socket.setTimeout(timeout)
     socket.connect(
       { ...rest, family: this.family, autoSelectFamily: false } as net.TcpNetConnectOpts,

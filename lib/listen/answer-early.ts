@@ -10,6 +10,7 @@ import {
   SocketOptionError,
   checkOptions,
   checkWhole,
+  isObject,
 } from '../errors'
 
 /** An answer to a request whose body is not wanted. */
@@ -134,15 +135,11 @@ function isHttp2(response: Response): response is http2.Http2ServerResponse {
   return typeof (response as Partial<http2.Http2ServerResponse>).createPushResponse === 'function'
 }
 
-function checkPair(request: Request, response: Response): void {
-  const { httpVersion, socket } = ((request as Request | null) ?? {}) as Partial<Request>
-  if (typeof httpVersion !== 'string' || socket === undefined)
+function checkPair(request: unknown, response: unknown): void {
+  if (!isObject(request) || typeof request.httpVersion !== 'string')
     throw new ArgumentTypeError('request', 'the request of an http or http2 server', request)
-  const { writeHead, req } = ((response as Response | null) ?? {}) as Partial<
-    http.ServerResponse & { req: unknown }
-  >
-  if (typeof writeHead !== 'function')
+  if (!isObject(response) || typeof response.writeHead !== 'function')
     throw new ArgumentTypeError('response', 'the response of an http or http2 server', response)
-  if (req !== request)
+  if (response.req !== request)
     throw new ArgumentValueError('response', 'must be that of the request', response)
 }

@@ -10,10 +10,12 @@ import {
 } from '../close/server-policy'
 import { ArgumentTypeError, checkObject } from '../errors'
 import { tcpInfo } from '../observe/tcp-info'
+import { holdKeepAlive } from '../options/keep-alive'
 import type { Settings } from '../options/option'
 import type { OptionRow } from '../options/row'
 import {
   applySettings,
+  preparedOf,
   prepareSettings,
   type Checked,
   type PreparedSettings,
@@ -99,8 +101,10 @@ class Tuning<S extends object> implements ServerTuning<S> {
     this.#server = server
     this.#all = all
     this.#onListener = part(all, (row) => !isPerConnection(row))
-    this.#onConnection = part(all, isPerConnection)
-    this.#onOlder = part(all, (row) => isPerConnection(row) || row.inherited === true)
+    const perConnection = (row: OptionRow): boolean =>
+      isPerConnection(row) || (row.rewrittenByNode === true && rewritesKeepAlive(server))
+    this.#onConnection = part(all, perConnection)
+    this.#onOlder = part(all, (row) => perConnection(row) || row.inherited === true)
     this.applied = this.#start()
   }
 
@@ -138,7 +142,7 @@ class Tuning<S extends object> implements ServerTuning<S> {
     const fd = descriptorOf(this.#server)
     this.report = applySettings(fd, this.#onListener)
     this.#older = this.#onListener.operations.length === 0 ? 0 : waiting(fd)
-    if (this.#older > 0 || this.#onConnection.operations.length > 0) {
+    if (this.#older > 0 || this.#concernsConnections()) {
       this.#server.prependListener('connection', this.#connection)
     }
     return this.report
@@ -149,9 +153,14 @@ class Tuning<S extends object> implements ServerTuning<S> {
     if (this.#older > 0) this.#older--
     const fd = handleOf(socket)?.fd ?? -1
     if (fd >= 0 && settings.operations.length > 0) this.#tune(fd, settings)
-    if (this.#older === 0 && this.#onConnection.operations.length === 0) {
+    holdKeepAlive(socket, this.#all.held)
+    if (this.#older === 0 && !this.#concernsConnections()) {
       this.#server.off('connection', this.#connection)
     }
+  }
+
+  #concernsConnections(): boolean {
+    return this.#onConnection.operations.length > 0 || this.#all.held.length > 0
   }
 
   #tune(fd: number, settings: PreparedSettings): void {
@@ -175,8 +184,15 @@ function isPerConnection({ inherited, when }: OptionRow): boolean {
   return inherited === false && when === 'any'
 }
 
+/** Whether Node calls setKeepAlive() for each connection that it accepts. */
+function rewritesKeepAlive(server: net.Server): boolean {
+  return (server as { keepAlive?: boolean }).keepAlive === true
+}
+
 /** Those of the settings whose rows are wanted. */
 function part(all: PreparedSettings, wanted: (row: OptionRow) => boolean): PreparedSettings {
-  const operations = all.operations.filter(({ option }) => wanted(option.row))
-  return { operations, missing: all.missing.filter(({ option }) => wanted(option.row)) }
+  return preparedOf(
+    all.operations.filter(({ option }) => wanted(option.row)),
+    all.missing.filter(({ option }) => wanted(option.row)),
+  )
 }

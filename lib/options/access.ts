@@ -4,6 +4,7 @@ import { hazard } from '../warnings'
 import type { Codec } from './codec'
 import { absentOption, kernelFailure } from './failure'
 import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
+import { holdKeepAlive } from './keep-alive'
 import {
   isPresent,
   readableOption,
@@ -39,6 +40,7 @@ export function setOption<N extends WritableOption>(
   }
   const result = write(option, fd, encoded)
   if (result < 0) throw kernelFailure('setsockopt', option, fd, result, value)
+  if (option.held) holdKeepAlive(target, [{ option, encoded }])
 }
 
 /**

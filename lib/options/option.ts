@@ -41,6 +41,8 @@ export interface Option {
   readonly writable: boolean
   /** Setting it is never without a second look: see hazards.ts. */
   readonly guarded: boolean
+  /** Node would rewrite it later: see keep-alive.ts. */
+  readonly held: boolean
   /** The kernel may refuse a value that passed validation. */
   readonly refusable: boolean
 }
@@ -65,6 +67,7 @@ function prepare(name: string, row: OptionRow): Option {
     readable: row.access === 'r' || row.access === 'rw',
     writable: row.access === 'w' || row.access === 'rw',
     refusable: row.privilege !== undefined || row.refused !== undefined,
+    held: row.rewrittenByNode === true,
     guarded: row.when !== 'any' || row.kind === 'linger',
   }
 }

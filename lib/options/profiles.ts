@@ -1,3 +1,4 @@
+import { deadPeerDetection } from './dead-peer'
 import type { Settings } from './option'
 
 /**
@@ -23,15 +24,9 @@ export const profiles = {
   },
   /**
    * A peer that is gone is noticed after 30 s: idle by keepalive (10 s idle, then 4 probes 5 s apart),
-   * and with data in flight by TCP_USER_TIMEOUT, which also bounds the keepalive time.
+   * and with data in flight by TCP_USER_TIMEOUT. For another time see `deadPeerDetection(seconds)`.
    */
-  deadPeerDetection: {
-    SO_KEEPALIVE: true,
-    TCP_KEEPIDLE: 10,
-    TCP_KEEPINTVL: 5,
-    TCP_KEEPCNT: 4,
-    TCP_USER_TIMEOUT: 30_000,
-  },
+  deadPeerDetection: deadPeerDetection(30),
   /**
    * A client that opens and closes many connections: no Nagle delay, and an unanswered peer is given
    * up after 10 s of unacknowledged data. Close with mode `deliver`.

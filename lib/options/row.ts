@@ -78,6 +78,8 @@ export interface OptionRow {
   rewritten?: string
   /** The kernel stores twice the number that is set, so putting a read value back means halving it. */
   doubled?: true
+  /** Node's setKeepAlive() sets it too; what is set here is set again after it. */
+  rewrittenByNode?: true
   /** Reading a socket on which the option was never set gives the first number; writing the second one means "never set". */
   unset?: readonly [read: number, write: number]
   /** Options which the kernel changes as a side effect of setting this one; tune() restores them too. */

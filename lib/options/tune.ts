@@ -11,6 +11,7 @@ import {
 } from './batch'
 import { absence, absentOption, kernelFailure } from './failure'
 import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
+import { holdKeepAlive } from './keep-alive'
 import {
   isPresent,
   optionOf,
@@ -64,6 +65,8 @@ export type Checked<S> = {
 /** Validated settings, ready for any number of sockets. */
 export interface PreparedSettings {
   readonly operations: readonly Operation[]
+  /** Those of them that Node's setKeepAlive() would rewrite. */
+  readonly held: readonly Operation[]
   /** Settings for options that this platform does not have. */
   readonly missing: readonly Missing[]
 }
@@ -87,8 +90,7 @@ export function tune<const S extends object>(
   target: Target,
   settings: S & Checked<S>,
 ): TuneReport<S> {
-  const prepared = prepareSettings(settings)
-  return applySettings(descriptorOf(target), prepared)
+  return applySettings(target, prepareSettings(settings))
 }
 
 /** Checks settings without a socket. */
@@ -107,13 +109,21 @@ export function prepareSettings(settings: Settings): PreparedSettings {
     else missing.push({ option, requested })
   }
   markSaves(operations)
-  return { operations, missing }
+  return preparedOf(operations, missing)
+}
+
+/** For a part of settings that prepareSettings() accepted. */
+export function preparedOf(
+  operations: readonly Operation[],
+  missing: readonly Missing[],
+): PreparedSettings {
+  return { operations, held: operations.filter(({ option }) => option.held), missing }
 }
 
 /** Applies settings that prepareSettings() accepted. */
 export function applySettings(
   target: Target,
-  { operations, missing }: PreparedSettings,
+  { operations, held, missing }: PreparedSettings,
 ): TuneReport {
   let fd = descriptorOf(target)
   let late: Map<string, string> | undefined
@@ -124,6 +134,7 @@ export function applySettings(
   }
   const failure = runBatch(fd, operations, companionsOf)
   if (failure !== undefined) throw refusal(fd, failure)
+  holdKeepAlive(target, held)
   const report: Record<string, unknown> = {}
   for (const operation of operations) {
     const { name } = operation.option

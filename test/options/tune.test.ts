@@ -172,7 +172,10 @@ describe('tune', () => {
     const report = tuneAny(fd, settings)
     expect(report).toEqual(
       Object.fromEntries(
-        Object.entries(settings).map(([name, value]) => [name, { status: 'applied', value }]),
+        Object.entries<unknown>(settings).map(([name, value]) => [
+          name,
+          { status: 'applied', value },
+        ]),
       ),
     )
   })

@@ -268,7 +268,7 @@ export const tcpOptions = {
     range: [1, 127],
     darwin: 'TCP_KEEPCNT',
     windows: 'TCP_KEEPCNT',
-    hazard: 'setKeepAlive(true, delay) of Node sets it to 10.',
+    rewrittenByNode: true,
     source: 'tcp(7)',
   },
   TCP_KEEPIDLE: {
@@ -281,6 +281,7 @@ export const tcpOptions = {
       'Sends the first keepalive probe after this long without traffic, where SO_KEEPALIVE is on.',
     unit: 'seconds',
     range: [1, 32767],
+    rewrittenByNode: true,
     darwin: 'TCP_KEEPALIVE',
     windows: 'TCP_KEEPIDLE',
     source: 'tcp(7)',
@@ -296,7 +297,7 @@ export const tcpOptions = {
     range: [1, 32767],
     darwin: 'TCP_KEEPINTVL',
     windows: 'TCP_KEEPINTVL',
-    hazard: 'setKeepAlive(true, delay) of Node sets it to 1.',
+    rewrittenByNode: true,
     source: 'tcp(7)',
   },
   TCP_LINGER2: {

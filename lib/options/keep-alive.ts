@@ -1,0 +1,55 @@
+/**
+ * Keepalive options that outlast Node. Its setKeepAlive(true, delay), which http agents, undici and the
+ * `keepAlive` option of servers and sockets come to, sets TCP_KEEPIDLE to the delay, TCP_KEEPINTVL to
+ * 1 s and TCP_KEEPCNT to 10. What was set by name is set again after each such call.
+ */
+import { native } from '../binding'
+import { transportHandleOf } from '../target'
+import type { Operation } from './batch'
+
+/** What is to be set again. */
+export type Held = Pick<Operation, 'option' | 'encoded'>
+
+const kHeld = Symbol('socket-tuner keepalive')
+
+/** The parts of Node's TCP handle that matter here. */
+interface KeepAliveHandle {
+  readonly fd?: number
+  setKeepAlive?: (enable: boolean, delay: number) => number
+  [kHeld]?: Map<string, Held> | undefined
+}
+
+/** Keeps options of a socket in force; a target that is no socket of Node's has nothing that would rewrite them. */
+export function holdKeepAlive(target: unknown, held: readonly Held[]): void {
+  if (held.length === 0 || typeof target !== 'object' || target === null) return
+  const handle = transportHandleOf(target)
+  if (handle !== undefined) holdOnHandle(handle, held)
+}
+
+/** The same for a handle. */
+export function holdOnHandle(handle: object, held: readonly Held[]): void {
+  const keeper = handle as KeepAliveHandle
+  // A server's handle has none: its connections are rewritten one by one.
+  if (typeof keeper.setKeepAlive !== 'function') return
+  const all = keeper[kHeld] ?? watch(keeper, keeper.setKeepAlive)
+  keeper[kHeld] = all
+  for (const one of held) all.set(one.option.name, one)
+}
+
+function watch(
+  handle: KeepAliveHandle,
+  own: (enable: boolean, delay: number) => number,
+): Map<string, Held> {
+  const all = new Map<string, Held>()
+  handle.setKeepAlive = (enable, delay) => {
+    const result = own.call(handle, enable, delay)
+    const { fd = -1 } = handle
+    if (fd >= 0) for (const { option, encoded } of all.values()) set(fd, option, encoded)
+    return result
+  }
+  return all
+}
+
+function set(fd: number, { level, number }: Held['option'], encoded: Held['encoded']): void {
+  if (typeof encoded === 'number') native.setInt(fd, level, number, encoded)
+}

@@ -1,0 +1,158 @@
+import { once } from 'node:events'
+import * as http from 'node:http'
+import * as net from 'node:net'
+import {
+  RawSocket,
+  connect,
+  deadPeerDetection,
+  getOption,
+  listen,
+  profiles,
+  setOption,
+  tune,
+  tuneServer,
+  type Target,
+} from '../../lib'
+import { coded } from '../helpers/coded'
+import { closeLater, connectedPair, destroyLater, loopback } from '../sockets'
+
+const host = loopback[4]
+const settings = { SO_KEEPALIVE: true, TCP_KEEPIDLE: 20, TCP_KEEPINTVL: 7, TCP_KEEPCNT: 3 }
+
+function keepAliveOf(target: Target): object {
+  return {
+    SO_KEEPALIVE: getOption(target, 'SO_KEEPALIVE'),
+    TCP_KEEPIDLE: getOption(target, 'TCP_KEEPIDLE'),
+    TCP_KEEPINTVL: getOption(target, 'TCP_KEEPINTVL'),
+    TCP_KEEPCNT: getOption(target, 'TCP_KEEPCNT'),
+  }
+}
+
+async function serve(options: net.ServerOpts = {}): Promise<{ server: net.Server; port: number }> {
+  const server = net.createServer(options, (socket) => {
+    destroyLater(socket)
+  })
+  closeLater(() => server.close())
+  return { server, port: (await listen(server, { host })).port }
+}
+
+describe('keepalive options set by name', () => {
+  it('are rewritten by setKeepAlive() where they were not', async () => {
+    const { client } = await connectedPair()
+    client.setKeepAlive(true, 60_000)
+    expect(keepAliveOf(client)).toMatchObject({
+      TCP_KEEPIDLE: 60,
+      TCP_KEEPINTVL: 1,
+      TCP_KEEPCNT: 10,
+    })
+  })
+
+  it('outlast setKeepAlive() after tune()', async () => {
+    const { client } = await connectedPair()
+    tune(client, settings)
+    client.setKeepAlive(true, 60_000)
+    expect(keepAliveOf(client)).toEqual(settings)
+    client.setKeepAlive(false)
+    expect(keepAliveOf(client)).toMatchObject({ SO_KEEPALIVE: false })
+    client.setKeepAlive(true, 1_000)
+    expect(keepAliveOf(client)).toEqual(settings)
+  })
+
+  it('outlast it after setOption(), the last value of each, and only those that were set', async () => {
+    const { client } = await connectedPair()
+    setOption(client, 'TCP_KEEPINTVL', 8)
+    setOption(client, 'TCP_KEEPINTVL', 9)
+    client.setKeepAlive(true, 60_000)
+    expect(keepAliveOf(client)).toMatchObject({
+      TCP_KEEPIDLE: 60,
+      TCP_KEEPINTVL: 9,
+      TCP_KEEPCNT: 10,
+    })
+  })
+
+  it.each(['127.0.0.1', 'localhost'])(
+    "outlast net.connect()'s keepAlive in connect() to %s",
+    async (to) => {
+      const { port } = await serve()
+      const options = { keepAlive: true, keepAliveInitialDelay: 60_000 }
+      const socket = connect({ host: to, port, settings, ...options })
+      destroyLater(socket)
+      await once(socket, 'connect')
+      expect(keepAliveOf(socket)).toEqual(settings)
+      socket.setKeepAlive(true, 1_000)
+      expect(keepAliveOf(socket)).toEqual(settings)
+    },
+  )
+
+  it('outlast it where a RawSocket became a net.Socket', async () => {
+    const { port } = await serve()
+    const raw = RawSocket.open(4, { TCP_KEEPINTVL: 7 })
+    raw.tune({ TCP_KEEPCNT: 3 })
+    const socket = raw.connect({ host, port, keepAlive: true, keepAliveInitialDelay: 20_000 })
+    destroyLater(socket)
+    await once(socket, 'connect')
+    expect(keepAliveOf(socket)).toEqual(settings)
+  })
+
+  it('outlast http.Agent, which calls setKeepAlive() for each idle socket', async () => {
+    const server = http.createServer((_request, response) => response.end('answer'))
+    closeLater(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+    const { port } = await listen(server, { host })
+    const agent = new http.Agent({ keepAlive: true, keepAliveMsecs: 60_000 })
+    closeLater(() => {
+      agent.destroy()
+    })
+    const request = http.get({ host, port, agent })
+    const [socket] = (await once(request, 'socket')) as [net.Socket]
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    tune(socket, settings)
+    response.resume()
+    await once(socket, 'free')
+    expect(keepAliveOf(socket)).toEqual(settings)
+  })
+
+  it('outlast the keepAlive option of a tuned server, and what handlers call', async () => {
+    const { server, port } = await serve({ keepAlive: true, keepAliveInitialDelay: 60_000 })
+    tuneServer(server, settings)
+    const client = net.connect(port, host)
+    destroyLater(client)
+    const [accepted] = (await once(server, 'connection')) as [net.Socket]
+    expect(keepAliveOf(accepted)).toEqual(settings)
+    accepted.setKeepAlive(true, 1_000)
+    expect(keepAliveOf(accepted)).toEqual(settings)
+  })
+})
+
+describe('deadPeerDetection()', () => {
+  it.each([2, 3, 4, 5, 6, 7, 10, 30, 31, 119, 3_600, 32_767])(
+    'gives settings that come to %i seconds',
+    async (seconds) => {
+      const made = deadPeerDetection(seconds)
+      const { TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT } = made
+      expect(TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT).toBe(seconds)
+      expect(TCP_USER_TIMEOUT).toBe(1000 * seconds)
+      const { client } = await connectedPair()
+      const report = tune(client, made)
+      expect(new Set(Object.values(report).map(({ status }) => status))).toEqual(
+        new Set(['applied']),
+      )
+    },
+  )
+
+  it('is 30 s in the profile', () => {
+    expect(profiles.deadPeerDetection).toEqual(deadPeerDetection(30))
+  })
+
+  it.each([
+    [1, 'ERR_OUT_OF_RANGE'],
+    [2.5, 'ERR_OUT_OF_RANGE'],
+    [32_768, 'ERR_OUT_OF_RANGE'],
+    [NaN, 'ERR_OUT_OF_RANGE'],
+    ['30', 'ERR_INVALID_ARG_TYPE'],
+  ])('refuses %p', (seconds, code) => {
+    expect(() => deadPeerDetection(seconds as number)).toThrow(coded(code))
+  })
+})
