@@ -32,7 +32,6 @@ labDescribe('connections to one address and port that leave TIME_WAIT', ['root',
   it('take at least 98 % of the ports through connect() before the first failure', async () => {
     const { made, error } = await fill(defaultPorts, { way: 'connect', count: 2 * PORTS })
     expect(made).toBeGreaterThanOrEqual(0.98 * PORTS)
-    expect(made).toBeLessThanOrEqual(PORTS)
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'connect', space: 'tuple' })
     expect(error?.timeWait).toBeGreaterThanOrEqual(0.98 * PORTS)
     expect(error?.message).toContain('all 28232 ephemeral ports (32768 to 60999) from this source')
@@ -86,7 +85,6 @@ labDescribe('a SourcePool of eight addresses', ['root', 'ip'], () => {
     const client = { way: 'connect', sources, count: 300_000 }
     const { made, error, usage } = await fill(defaultPorts, client)
     expect(made).toBeGreaterThanOrEqual(220_000)
-    expect(made).toBeLessThanOrEqual(8 * PORTS)
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'connect', space: 'tuple' })
     expect(error?.timeWait).toBeGreaterThanOrEqual(220_000)
     expect(error?.message).toContain('from each of the 8 source addresses')

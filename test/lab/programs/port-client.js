@@ -6,7 +6,7 @@ const { connect, SourcePool } = require('../../../dist')
 const { config, ready } = require('./parent')
 
 const { way, host = '127.0.0.1', ports, options = {}, sources, hold = false, count } = config
-const { atATime = 16, stopAfterMs = 120_000 } = config
+const { atATime = 16, stopAfterMs = 200_000 } = config
 const source = sources && new SourcePool(sources)
 const seen = { made: 0, open: 0 }
 

@@ -2,8 +2,7 @@
 
 /** Accepts on several ports, reads what comes, closes after the client, and says what the handshakes agreed on. */
 const net = require('node:net')
-const { once } = require('node:events')
-const { getOption, tcpInfo, tune } = require('../../../dist')
+const { getOption, listen, tcpInfo } = require('../../../dist')
 const { config, count, ready } = require('./parent')
 
 // Below the ephemeral ports, which are the client's.
@@ -24,17 +23,13 @@ function accept(socket) {
   socket.on('close', () => seen.closed++)
 }
 
-async function listen(port) {
-  const server = net.createServer({ allowHalfOpen: true }, accept)
-  server.listen({ host, port, backlog: 4096 })
-  await once(server, 'listening')
-  tune(server, settings)
-  return port
-}
-
 async function main() {
   const all = []
-  while (all.length < ports) all.push(await listen(firstPort + all.length))
+  for (let port = firstPort; port < firstPort + ports; port++) {
+    const server = net.createServer({ allowHalfOpen: true }, accept)
+    await listen(server, { host, port, backlog: 4096, settings })
+    all.push(port)
+  }
   ready({ port: all[0], ports: all }, { seen: () => seen })
 }
 

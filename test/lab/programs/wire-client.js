@@ -6,6 +6,7 @@ const { connect, getOption, tcpInfo } = require('../../../dist')
 const { config, ready } = require('./parent')
 
 const { port } = config
+let last
 const told = [
   'lookup',
   'connectionAttempt',
@@ -32,13 +33,16 @@ async function open({ host = '127.0.0.1', addresses, write, read = [], ...option
       events.push([event, address].filter(Boolean).join(' '))
     })
   }
+  last = socket
   await once(socket, 'connect')
   if (write) {
     await new Promise((resolve) => socket.write(write, resolve))
     await acknowledged(socket)
   }
-  const { options: negotiated } = tcpInfo(socket)
+  const { options: negotiated, sndMss, sndWscale } = tcpInfo(socket)
   return {
+    sndMss,
+    sndWscale,
     synData: negotiated.synData,
     localAddress: socket.localAddress,
     remoteAddress: socket.remoteAddress,
@@ -55,4 +59,9 @@ async function acknowledged(socket) {
   }
 }
 
-ready({}, { connect: open })
+/** On the connection that was made last. */
+async function write(text) {
+  await new Promise((resolve) => last.write(text, resolve))
+}
+
+ready({}, { connect: open, write })
