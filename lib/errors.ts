@@ -23,9 +23,10 @@ export const errorCodes = {
     wayOut: '`describeOption(name).because` says why, and what to use in its place.',
   },
   ERR_SOCKET_TUNER_UNSUPPORTED: {
-    meaning: 'This platform or this kernel does not have what was asked for.',
+    meaning:
+      'This platform, this kernel or the installed release of a client package does not have what was asked for.',
     wayOut:
-      '`describeOption(name)` tells the platforms and the first kernel; `tune()` reports such an option as unsupported and goes on.',
+      '`describeOption(name)` tells the platforms and the first kernel; `tune()` reports such an option as unsupported and goes on. For a client package the message tells the releases that are supported.',
   },
   ERR_SOCKET_TUNER_WRONG_SOCKET: {
     meaning: 'The option belongs to another address family or protocol than the socket.',
@@ -70,6 +71,20 @@ export const errorCodes = {
     meaning: 'An IPv4 address was given where an IPv6 one is needed, or the other way round.',
     wayOut:
       'Take source and destination of one family; with a host name, the family of the source is looked up.',
+  },
+  ERR_SOCKET_TUNER_PREFORK_CRASHES: {
+    meaning:
+      'Workers of `prefork()` ended as soon as they were started, too often in a row, or did not listen in time.',
+    wayOut: '`error.cause` is what the worker said; its own standard error has the rest.',
+  },
+  ERR_SOCKET_TUNER_PREFORK_PLACE: {
+    meaning:
+      '`prefork()` was called where it cannot work: twice in a process, in a thread, or in a cluster worker that it did not start.',
+    wayOut: 'Call it once, in the main thread of the file that the workers run too.',
+  },
+  ERR_SOCKET_TUNER_PREFORK_CLOSED: {
+    meaning: 'The group of `prefork()` is closing or closed.',
+    wayOut: 'Await `group.close()`, and call `prefork()` again.',
   },
   ERR_SOCKET_TUNER_NO_BINARY: {
     meaning: 'The native addon could not be loaded on this platform.',

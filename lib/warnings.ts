@@ -72,6 +72,11 @@ export const warningCodes = {
     wayOut:
       'Call `close()`, or declare it with `using`; or hand it over by `connect()` or `listenOn()`.',
   },
+  SOCKET_TUNER_PREFORK_SHARED: {
+    meaning:
+      'SO_REUSEPORT does not balance connections on this platform: the workers of `prefork()` share one listening socket, as node:cluster does it.',
+    wayOut: "Pass `steering: 'cluster'` where that is meant; listeners of their own need Linux.",
+  },
 } as const
 
 export type WarningCode = keyof typeof warningCodes

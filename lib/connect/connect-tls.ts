@@ -23,8 +23,22 @@ export function connectTls(
     socket: carrier,
     signal: undefined,
   }
-  const socket = tls.connect(all, secureConnectListener)
+  const socket = over(carrier, () => tls.connect(all, secureConnectListener))
   const policy = policyOf(carrier)
   if (policy !== undefined) attachPolicy({ ...policy, socket })
   return socket
+}
+
+/** Bad TLS options are thrown by tls.connect(): then nobody else would end the connection below. */
+function over(carrier: net.Socket, connect: () => tls.TLSSocket): tls.TLSSocket {
+  try {
+    return connect()
+  } catch (error) {
+    carrier.on('error', ignore).destroy()
+    throw error
+  }
+}
+
+function ignore(): void {
+  // The caller has the error already.
 }
