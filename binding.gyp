@@ -13,6 +13,8 @@
             "native/constants.cc",
             "native/owner.cc",
             "native/queues.cc",
+            "native/sock_diag.cc",
+            "native/sock_diag_dump.cc",
             "native/socket.cc",
             "native/sockopt.cc",
             "native/tcp_info.cc"

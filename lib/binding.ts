@@ -35,6 +35,17 @@ export interface Binding {
   ownFd(fd: number, owner: object): number
   /** The descriptor, the caller's from now on; -EBADF when it was given away before. */
   disownFd(owner: object): number
+  /**
+   * Counts TCP sockets in groups, off the event loop: see native/sock_diag.cc. 0 when it is under way;
+   * `done` is called later with the number of sockets and the records, or with the negated errno.
+   */
+  dumpSockets(
+    families: number,
+    states: number,
+    groupBy: number,
+    filter: Uint8Array,
+    done: (total: number, records?: ArrayBuffer, interrupted?: boolean) => void,
+  ): number
   /** Bytes of received input thrown away. */
   discardInput(fd: number): number
   unreadBytes(fd: number): number
@@ -73,6 +84,7 @@ function withoutAddon(): Binding {
     localAddress: fail,
     ownFd: fail,
     disownFd: fail,
+    dumpSockets: fail,
     discardInput: fail,
     unreadBytes: fail,
     unacknowledgedBytes: fail,

@@ -63,6 +63,15 @@ export type {
   SocketAddress,
   TransmitTime,
 } from './options/values'
+export {
+  timeWaitCensus,
+  type Census,
+  type CensusField,
+  type CensusGroup,
+  type CensusOptions,
+} from './ports/census'
+export type { SocketFilter } from './ports/filter'
+export { timeWaitCount } from './ports/time-wait-count'
 export type { DescriptorOwner, Target } from './target'
 export {
   configure,

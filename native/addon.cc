@@ -2,6 +2,7 @@
 #include "constants.h"
 #include "owner.h"
 #include "queues.h"
+#include "sock_diag.h"
 #include "socket.h"
 #include "sockopt.h"
 #include "tcp_info.h"
@@ -12,6 +13,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   socket_tuner::ExportBatch(env, exports);
   socket_tuner::ExportSocket(env, exports);
   socket_tuner::ExportOwner(env, exports);
+  socket_tuner::ExportSockDiag(env, exports);
   socket_tuner::ExportQueues(env, exports);
   socket_tuner::ExportTcpInfo(env, exports);
   return exports;

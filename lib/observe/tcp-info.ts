@@ -5,7 +5,7 @@ import { optionOf } from '../options/option'
 import { descriptorOf, type Target } from '../target'
 
 /** The states of a TCP connection (RFC 9293 section 3.3.2), as Linux numbers them from 1. */
-const tcpStates = [
+export const tcpStates = [
   undefined,
   'ESTABLISHED',
   'SYN_SENT',

@@ -1,0 +1,16 @@
+import { SocketOptionError } from '../errors'
+import { timeWaitTotal } from '../observe/namespace-facts'
+
+/**
+ * How many sockets of this network namespace are in TIME_WAIT, IPv4 and IPv6 together: one read of
+ * /proc/net/sockstat, which costs the same whatever their number. Linux.
+ *
+ * @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no such file
+ */
+export function timeWaitCount(): number {
+  const count = timeWaitTotal()
+  if (count !== undefined) return count
+  throw new SocketOptionError('There is no /proc/net/sockstat here to count TIME_WAIT by', {
+    code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+  })
+}

@@ -1,0 +1,124 @@
+#include "sock_diag.h"
+
+#include "args.h"
+#include "sock_diag_dump.h"
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <sys/socket.h>
+#include <utility>
+
+namespace socket_tuner {
+namespace {
+
+#ifdef __linux__
+
+// More than so many are not worth a table: ten times what a machine has ports for one destination.
+constexpr std::size_t kMaxGroups = std::size_t{1} << 20;
+constexpr std::size_t kMaxFilterBytes = 65535 - 4;
+// A table that changes under the dump is dumped again.
+constexpr int kTries = 3;
+
+enum Families : int { kIpv4 = 1, kIpv6 = 2 };
+
+class DumpWorker : public Napi::AsyncWorker {
+ public:
+  DumpWorker(const Napi::Function& done, int families, uint32_t states, uint32_t group_by,
+             std::unique_ptr<uint8_t[]> filter, std::size_t filter_length)
+      : Napi::AsyncWorker(done, "socket-tuner sock_diag"),
+        families_(families),
+        states_(states),
+        group_by_(group_by),
+        filter_(std::move(filter)),
+        filter_length_(filter_length) {}
+
+  void Execute() override {
+    for (int tries = 0; tries < kTries; tries++) {
+      dump_.reset(new (std::nothrow) SocketDump(group_by_, kMaxGroups));
+      error_ = dump_ ? Dump() : -ENOMEM;
+      if (error_ < 0 || !dump_->interrupted()) break;
+    }
+    if (error_ == 0) dump_->Sort();
+  }
+
+  void OnOK() override {
+    const Napi::Env env = Env();
+    if (error_ < 0) {
+      Callback().Call({Napi::Number::New(env, error_)});
+      return;
+    }
+    const GroupTable& table = dump_->table();
+    const std::size_t bytes = table.size() * sizeof(SocketGroup);
+    void* memory = nullptr;
+    napi_value records;
+    if (napi_create_arraybuffer(env, bytes, &memory, &records) != napi_ok ||
+        (bytes > 0 && memory == nullptr)) {
+      Callback().Call({Napi::Number::New(env, -ENOMEM)});
+      return;
+    }
+    if (bytes > 0) std::memcpy(memory, table.groups(), bytes);
+    Callback().Call({Napi::Number::New(env, static_cast<double>(dump_->total())), records,
+                     Napi::Boolean::New(env, dump_->interrupted())});
+  }
+
+ private:
+  int Dump() {
+    if (families_ & kIpv4) {
+      const int error = dump_->Run(AF_INET, states_, filter_.get(), filter_length_);
+      if (error < 0) return error;
+    }
+    if (families_ & kIpv6) {
+      const int error = dump_->Run(AF_INET6, states_, filter_.get(), filter_length_);
+      // A kernel without IPv6 has no such sockets.
+      if (error < 0 && !(error == -ENOENT && (families_ & kIpv4))) return error;
+    }
+    return 0;
+  }
+
+  const int families_;
+  const uint32_t states_;
+  const uint32_t group_by_;
+  const std::unique_ptr<uint8_t[]> filter_;
+  const std::size_t filter_length_;
+  std::unique_ptr<SocketDump> dump_;
+  int error_ = 0;
+};
+
+#endif
+
+// dumpSockets(families, states, groupBy, filter, done): 0 when it is under way, or -errno. `families`
+// has 1 for IPv4 and 2 for IPv6. `done` is called later with (-errno), or with
+// (sockets, records, interrupted).
+Napi::Value DumpSockets(const Napi::CallbackInfo& info) {
+#ifdef __linux__
+  int families = 0;
+  int states = 0;
+  int group_by = 0;
+  Bytes filter;
+  if (!ReadInt(info, 0, &families) || families < kIpv4 || families > (kIpv4 | kIpv6) ||
+      !ReadInt(info, 1, &states) || !ReadInt(info, 2, &group_by) || !ReadBytes(info, 3, &filter) ||
+      filter.length > kMaxFilterBytes || info.Length() < 5 || !info[4].IsFunction()) {
+    return BadArgument(info);
+  }
+  std::unique_ptr<uint8_t[]> copy(new (std::nothrow) uint8_t[filter.length + 1]);
+  if (!copy) return Failure(info, ENOMEM);
+  if (filter.length > 0) std::memcpy(copy.get(), filter.data, filter.length);
+  auto* worker = new (std::nothrow)
+      DumpWorker(info[4].As<Napi::Function>(), families, static_cast<uint32_t>(states),
+                 static_cast<uint32_t>(group_by), std::move(copy), filter.length);
+  if (worker == nullptr) return Failure(info, ENOMEM);
+  worker->Queue();
+  return Napi::Number::New(info.Env(), 0);
+#else
+  return Failure(info, ENOPROTOOPT);
+#endif
+}
+
+}  // namespace
+
+void ExportSockDiag(Napi::Env env, Napi::Object exports) {
+  exports.Set("dumpSockets", Napi::Function::New<DumpSockets>(env, "dumpSockets"));
+}
+
+}  // namespace socket_tuner

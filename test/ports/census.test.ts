@@ -1,0 +1,153 @@
+import { once } from 'node:events'
+import * as net from 'node:net'
+import { timeWaitCensus, timeWaitCount, type CensusOptions } from '../../lib'
+import { native } from '../../lib/binding'
+import { coded } from '../helpers/coded'
+import { until } from '../helpers/until'
+import { destroyLater, listen, loopback } from '../sockets'
+
+/** Connections to a server on all addresses of both families. */
+async function connections(...hosts: string[]): Promise<number> {
+  const server = net.createServer((socket) => {
+    destroyLater(socket)
+  })
+  const port = await listen(server, '::')
+  for (const host of hosts) {
+    const accepted = once(server, 'connection')
+    const socket = net.connect(port, host)
+    destroyLater(socket)
+    await Promise.all([once(socket, 'connect'), accepted])
+  }
+  return port
+}
+
+describe('timeWaitCensus()', () => {
+  it('counts by destination, and tells IPv4-mapped addresses apart', async () => {
+    const port = await connections(loopback[4], loopback[4], loopback[6])
+    const states = ['ESTABLISHED'] as const
+    expect(await timeWaitCensus({ states, remotePort: port })).toEqual({
+      total: 3,
+      groups: [
+        { count: 2, remoteAddress: '127.0.0.1', remotePort: port },
+        { count: 1, remoteAddress: '::1', remotePort: port },
+      ],
+      interrupted: false,
+    })
+    expect(
+      await timeWaitCensus({ states, localPort: port, groupBy: ['localAddress', 'state'] }),
+    ).toEqual({
+      total: 3,
+      groups: [
+        { count: 2, localAddress: '::ffff:127.0.0.1', state: 'ESTABLISHED' },
+        { count: 1, localAddress: '::1', state: 'ESTABLISHED' },
+      ],
+      interrupted: false,
+    })
+  })
+
+  it.each<[string, (port: number) => CensusOptions, number]>([
+    ['the remote address, at both ends', () => ({ remoteAddress: '::1' }), 2],
+    ['an IPv4 address, also where it is mapped', () => ({ localAddress: '127.0.0.1' }), 4],
+    ['a mapped address', () => ({ localAddress: '::ffff:127.0.0.1' }), 2],
+    ['both addresses', () => ({ localAddress: '::1', remoteAddress: '::1' }), 2],
+    ['an address that is not there', () => ({ remoteAddress: '192.0.2.1' }), 0],
+    ['a port that is not there', (port) => ({ localPort: port, remotePort: port }), 0],
+  ])('filters by %s', async (_, filterOf, expected) => {
+    const port = await connections(loopback[4], loopback[4], loopback[6])
+    const ends = await Promise.all(
+      [{ localPort: port }, { remotePort: port }].map((end) =>
+        timeWaitCensus({ states: ['ESTABLISHED'], groupBy: [], ...end, ...filterOf(port) }),
+      ),
+    )
+    expect(ends.reduce((sum, { total }) => sum + total, 0)).toBe(expected)
+  })
+
+  it('counts other states, and all of them', async () => {
+    const port = await connections(loopback[4])
+    const listening = await timeWaitCensus({ states: ['LISTEN'], localPort: port, groupBy: [] })
+    expect(listening).toMatchObject({ total: 1, groups: [{ count: 1 }] })
+    const { groups } = await timeWaitCensus({
+      states: ['LISTEN', 'ESTABLISHED', 'TIME_WAIT'],
+      localPort: port,
+      groupBy: ['state'],
+    })
+    expect(groups.map(({ state, count }) => [state, count])).toEqual([
+      ['ESTABLISHED', 1],
+      ['LISTEN', 1],
+    ])
+  })
+
+  it('tells when the timers of a group end', async () => {
+    const server = net.createServer((socket) => socket.resume())
+    const port = await listen(server)
+    const socket = net.connect(port, loopback[4])
+    await once(socket, 'connect')
+    socket.destroy()
+    await once(socket, 'close')
+    const { groups } = await until(
+      'it is in TIME_WAIT',
+      () => timeWaitCensus({ remotePort: port, timers: true }),
+      ({ total }) => total === 1,
+    )
+    const [group] = groups
+    expect(group).toMatchObject({ count: 1, remoteAddress: '127.0.0.1', remotePort: port })
+    expect(group?.firstTimerMs).toBe(group?.lastTimerMs)
+    expect(group?.firstTimerMs).toBeGreaterThan(0)
+    expect(group?.firstTimerMs).toBeLessThanOrEqual(60_000)
+    expect(timeWaitCount()).toBeGreaterThanOrEqual(1)
+  })
+
+  it('can be asked many times at once', async () => {
+    const port = await connections(loopback[4])
+    const all = await Promise.all(
+      Array.from({ length: 50 }, () =>
+        timeWaitCensus({ states: ['ESTABLISHED'], remotePort: port }),
+      ),
+    )
+    expect(all.every(({ total }) => total === 1)).toBe(true)
+  })
+
+  it.each<[string, unknown, string]>([
+    ['null', null, 'ERR_INVALID_ARG_TYPE'],
+    ['states that are no array', { states: 'TIME_WAIT' }, 'ERR_INVALID_ARG_TYPE'],
+    ['no states', { states: [] }, 'ERR_INVALID_ARG_VALUE'],
+    ['an unknown state', { states: ['WAITING'] }, 'ERR_INVALID_ARG_VALUE'],
+    ['a state of undefined', { states: [undefined] }, 'ERR_INVALID_ARG_VALUE'],
+    ['an unknown field', { groupBy: ['port'] }, 'ERR_INVALID_ARG_VALUE'],
+    ['groupBy that is no array', { groupBy: 'state' }, 'ERR_INVALID_ARG_TYPE'],
+    ['a host name', { remoteAddress: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an address that is a number', { localAddress: 7 }, 'ERR_INVALID_ARG_TYPE'],
+    ['a port out of range', { remotePort: 65_536 }, 'ERR_OUT_OF_RANGE'],
+    ['a fraction of a port', { localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    ['timers that are no boolean', { timers: 1 }, 'ERR_INVALID_ARG_TYPE'],
+  ])('refuses %s', async (_, options, code) => {
+    await expect(timeWaitCensus(options as CensusOptions)).rejects.toThrow(coded(code))
+  })
+})
+
+describe('native.dumpSockets()', () => {
+  const EINVAL = -22
+  const done = (): void => undefined
+  const nothing = new Uint8Array(0)
+
+  it.each<[string, unknown[]]>([
+    ['no arguments', []],
+    ['no family', [0, 1, 0, nothing, done]],
+    ['an unknown family', [4, 1, 0, nothing, done]],
+    ['states that are no number', [3, '1', 0, nothing, done]],
+    ['a filter that is no memory', [3, 1, 0, 'x', done]],
+    ['a filter that is too long', [3, 1, 0, new Uint8Array(70_000), done]],
+    ['no callback', [3, 1, 0, nothing]],
+    ['a callback that is none', [3, 1, 0, nothing, {}]],
+  ])('refuses %s', (_, args) => {
+    const { dumpSockets } = native as unknown as { dumpSockets: (...all: unknown[]) => number }
+    expect(dumpSockets(...args)).toBe(EINVAL)
+  })
+
+  it("gives the kernel's refusal of a filter that is none", async () => {
+    const result = await new Promise((resolve) => {
+      native.dumpSockets(3, 1 << 6, 0, new Uint8Array([9, 9, 9, 9]), resolve)
+    })
+    expect(result).toBe(EINVAL)
+  })
+})
