@@ -13,13 +13,15 @@ const SOURCES = Array.from({ length: 8 }, (_, index) => `127.0.0.${String(index 
 /** The sockets that ss(8) shows, one line each: local and remote endpoint. */
 async function ofSs(namespace: Namespace, ...filter: string[]): Promise<string[]> {
   const text = await namespace.run('ss', '-H', '-tan', ...filter)
-  return text
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).slice(-2).join(' '))
-    // All addresses of both families, and no peer.
-    .map((line) => line.replaceAll(/\*:(?=[\d*])/g, '[::]:').replace(/:\*$/, ':0'))
-    .filter((line) => line !== '')
-    .toSorted()
+  return (
+    text
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/).slice(-2).join(' '))
+      // All addresses of both families, and no peer.
+      .map((line) => line.replaceAll(/\*:(?=[\d*])/g, '[::]:').replace(/:\*$/, ':0'))
+      .filter((line) => line !== '')
+      .toSorted()
+  )
 }
 
 /** The same of a census that is grouped by every field. */
