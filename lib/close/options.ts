@@ -30,6 +30,16 @@ export interface CloseModeOptions {
   maxLingering?: number | undefined
 }
 
+/** Their names, for callers that take them among others. */
+export const closeModeOptionNames = [
+  'requireTimestamps',
+  'closeNotify',
+  'timeoutMs',
+  'idleTimeoutMs',
+  'maxDiscardBytes',
+  'maxLingering',
+] as const satisfies readonly (keyof CloseModeOptions)[]
+
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 /** As many descriptors as a process can have (fs.nr_open by default). */
 const MAX_LINGERING = 2 ** 20

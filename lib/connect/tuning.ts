@@ -1,6 +1,6 @@
 /** What connect() and the adapters may be told beside net.connect's own options, checked once. */
 import type { CloseMode } from '../close/report'
-import { policyOptions, type CloseModeOptions } from '../close/options'
+import { closeModeOptionNames, policyOptions, type CloseModeOptions } from '../close/options'
 import type { PolicyOptions } from '../close/policy'
 import {
   ArgumentRangeError,
@@ -35,6 +35,15 @@ export interface TuningOptions extends CloseModeOptions {
   /** What destroy() and destroySoon() of the socket do: see `setCloseMode`. */
   closeMode?: CloseMode | undefined
 }
+
+/** Their names, for callers that take them among others. */
+export const tuningOptionNames = [
+  'settings',
+  'source',
+  'portRange',
+  'closeMode',
+  ...closeModeOptionNames,
+] as const satisfies readonly (keyof TuningOptions)[]
 
 /** The same, ready for any number of connections. */
 export interface Tuning {

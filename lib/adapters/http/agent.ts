@@ -1,0 +1,99 @@
+import * as http from 'node:http'
+import type { NetConnectOpts } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connectTuned } from '../../connect/connect'
+import { agentPartsOf, type ConnectionCallback } from './node'
+import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
+import { Pool, type AgentCounters } from './pool'
+
+/**
+ * http.Agent with all that it offers. Its connections are tuned before connect(2) and leave no
+ * TIME_WAIT, and are kept for the next request unless `keepAlive` is false.
+ *
+ * An idle connection is looked at before it is used again and given up before its server closes it,
+ * as the server's Keep-Alive header tells. An idempotent request that fails on one all the same is
+ * sent once more, on a fresh connection; other requests are never sent twice.
+ *
+ * The constructor refuses bad options. What comes up when a connection is made is an 'error' of the
+ * request.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNSUPPORTED
+ */
+export class TunedAgent extends http.Agent {
+  readonly #prepared: AgentTuning
+  readonly #pool: Pool
+
+  constructor(options: TunedAgentOptions = {}) {
+    const prepared = prepareAgent(options)
+    super(prepared.own)
+    this.#prepared = prepared
+    this.#pool = new Pool(this, prepared)
+  }
+
+  get counters(): AgentCounters {
+    return this.#pool.counters
+  }
+
+  override createConnection(
+    options: http.ClientRequestArgs,
+    callback?: ConnectionCallback,
+  ): Duplex | null | undefined {
+    const { tuning, proxied } = this.#prepared
+    if (proxied) return super.createConnection(options, callback)
+    try {
+      return connectTuned(options as NetConnectOpts, tuning)
+    } catch (error) {
+      refuse(error as Error, callback)
+      return undefined
+    }
+  }
+
+  /** Called for each request; not in Node's documentation, and used by other agents too. */
+  addRequest(
+    request: http.ClientRequest,
+    options: http.ClientRequestArgs | string,
+    port?: number,
+    localAddress?: string,
+  ): void {
+    this.#pool.expect(request)
+    agentPartsOf(http.Agent.prototype).addRequest.call(this, request, options, port, localAddress)
+  }
+
+  /** Asked for by addRequest() right before it looks for an idle connection of that name. */
+  override getName(options?: http.ClientRequestArgs): string {
+    const name = super.getName(options)
+    this.#pool.named(name)
+    return name
+  }
+
+  /** Called for each new connection, whoever makes it. */
+  createSocket(
+    request: http.ClientRequest,
+    options: http.ClientRequestArgs,
+    callback: ConnectionCallback,
+  ): void {
+    const created = this.#pool.tellOf(this.getName(options), callback)
+    agentPartsOf(http.Agent.prototype).createSocket.call(this, request, options, created)
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    const own = agentPartsOf(http.Agent.prototype)
+    return own.keepSocketAlive.call(this, socket) && this.#pool.idle(socket)
+  }
+
+  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
+    super.reuseSocket(socket, request)
+    this.#pool.reused(socket, request)
+  }
+
+  override destroy(): void {
+    this.#pool.abandon()
+    super.destroy()
+  }
+}
+
+/** Makes a connection's error that of the request, wherever the agent made the connection from. */
+export function refuse(error: Error, callback: ConnectionCallback | undefined): void {
+  if (callback === undefined) throw error
+  ;(callback as (error: Error) => void)(error)
+}

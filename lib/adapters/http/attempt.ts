@@ -1,0 +1,121 @@
+import type * as http from 'node:http'
+import type * as net from 'node:net'
+import { busy, partsOf, type Output, type WriteCallback } from './node'
+
+/** RFC 9110 section 9.2.2. */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** More than this is not kept to be sent again, bytes (UTF-16 units of a string). */
+const KEPT = 65_536
+
+/** Requests that wait for a word of the server before they go on. */
+const conversation = /^(?:expect|upgrade):/im
+
+interface Written {
+  readonly data: string | Uint8Array
+  readonly encoding: BufferEncoding | null | undefined
+  /** undefined when it has been called. */
+  callback: WriteCallback | null | undefined
+}
+
+export function isIdempotent(request: http.ClientRequest): boolean {
+  return idempotent.has(request.method)
+}
+
+/**
+ * A request on a reused connection, until it has an answer: keeps what it wrote, so that it can be
+ * taken back from a connection that turns out to be dead and be sent on another one.
+ */
+export class Attempt {
+  readonly #request: http.ClientRequest
+  /** Of the connection, before this request: more means that an answer has begun. */
+  readonly #bytesRead: number
+  #written: Written[] = []
+  #size = 0
+  /** Told nothing yet of their write that failed: it may be made again. */
+  #failed: { readonly callback: WriteCallback; readonly error: Error }[] = []
+  #state: 'open' | 'taken back' | 'over' = 'open'
+
+  constructor(request: http.ClientRequest, socket: net.Socket) {
+    this.#request = request
+    this.#bytesRead = socket.bytesRead
+  }
+
+  /** Takes note of a write; returns the callback to give to the socket. */
+  wrote({ data, encoding, callback }: Output): WriteCallback | null | undefined {
+    if (this.#state !== 'open') return callback
+    this.#size += data.length
+    if (this.#size > KEPT) {
+      this.end()
+      return callback
+    }
+    // The caller may use its buffer again once it has been written.
+    const copy = typeof data === 'string' ? data : Buffer.from(data)
+    const written: Written = { data: copy, encoding, callback }
+    this.#written.push(written)
+    return (error) => {
+      if (this.#state === 'taken back') return
+      const { callback: own } = written
+      if (typeof own !== 'function') return
+      if (error instanceof Error && this.#state === 'open') {
+        this.#failed.push({ callback: own, error })
+        return
+      }
+      written.callback = undefined
+      own(error)
+    }
+  }
+
+  /** There is nothing to be sent again any more. */
+  end(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'over'
+    this.#written = []
+    for (const { callback, error } of this.#failed.splice(0)) callback(error)
+  }
+
+  /**
+   * Takes the request back from a socket that failed, if it can be sent again: then the request is as
+   * it was before it had a socket, with all that it wrote waiting to be written.
+   */
+  takeBack(socket: net.Socket): http.ClientRequest | undefined {
+    const request = partsOf(this.#request)
+    if (
+      this.#state !== 'open' ||
+      request.destroyed ||
+      request.res !== null ||
+      request.socket !== socket ||
+      socket.bytesRead !== this.#bytesRead ||
+      conversation.test(request._header ?? '')
+    ) {
+      this.end()
+      return undefined
+    }
+    this.#state = 'taken back'
+    // The listeners of the http client are left in place: they free the parser and close the socket,
+    // and what they have to say goes to the stand-in.
+    busy(socket)._httpMessage = standIn()
+    request.socket = null
+    request.parser = null
+    request.reusedSocket = false
+    request.outputData = [...this.#written, ...request.outputData]
+    request.outputSize += this.#size
+    if (request.timeoutCb !== null) {
+      request.timeoutCb = null
+      request.setTimeout(socket.timeout ?? 0)
+    }
+    return this.#request
+  }
+}
+
+/** What the http client's listeners on a socket want of a request that has had its error already. */
+function standIn(): object {
+  return {
+    res: null,
+    socket: { _hadError: true },
+    outputData: [],
+    destroyed: true,
+    finished: true,
+    emit: () => false,
+  }
+}

@@ -1,0 +1,228 @@
+import type * as http from 'node:http'
+import type { Duplex } from 'node:stream'
+import { attachPolicy, policyOf } from '../../close/policy'
+import type { Tuning } from '../../connect/tuning'
+import { isStreamSocket } from '../../target'
+import { Attempt, isIdempotent } from './attempt'
+import { connectionOf, keep, watch, type Connection } from './connection'
+import { idleLimit, isUsable } from './idle'
+import { agentPartsOf, busy, partsOf, type AgentParts, type ConnectionCallback } from './node'
+import type { AgentTuning } from './options'
+
+/** What became of an agent's connections and requests. */
+export interface AgentCounters {
+  /** Connections that were begun. */
+  created: number
+  /** Requests that were given a connection which had carried an answer before. */
+  reused: number
+  /** Idle connections that were dead when they were looked at to be used again. */
+  deadBeforeReuse: number
+  /** Idle connections that were given up before their server closes them, as it had announced. */
+  expired: number
+  /** Requests that failed on a reused connection and were sent once more. */
+  retried: number
+}
+
+/**
+ * A connection that has been free for less is not looked at for a request that is sent once more if
+ * it fails, ms. The system call would cost a busy client 4 % of its requests per second.
+ */
+const FRESH_MS = 1
+
+/** The longest that a timer runs, ms. */
+const MAX_DELAY_MS = 2 ** 31 - 1
+
+/** Looks after the connections of an agent, which keeps them and gives them out as ever. */
+export class Pool {
+  readonly counters: AgentCounters = {
+    created: 0,
+    reused: 0,
+    deadBeforeReuse: 0,
+    expired: 0,
+    retried: 0,
+  }
+  readonly #parts: AgentParts
+  readonly #tuning: Tuning
+  readonly #retries: boolean
+  readonly #marginMs: number
+  /** Runs while there are idle connections whose time is limited. */
+  #timer: NodeJS.Timeout | undefined
+  /** When it ends, by `performance.now()`. */
+  #timerEnds = Infinity
+  /** The request that the agent is about to look for a connection for. */
+  #expecting: http.ClientRequest | undefined
+
+  constructor(agent: http.Agent, { tuning, retry, marginMs }: AgentTuning) {
+    this.#parts = agentPartsOf(agent)
+    this.#tuning = tuning
+    // Where no connection is used twice there is none to fail for that.
+    this.#retries = retry && (this.#parts.keepAlive || Number.isFinite(agent.maxSockets))
+    this.#marginMs = marginMs
+    // Before the agent's own, which gives the connection to the next request that waits.
+    agent.prependListener('free', (socket: Duplex) => {
+      this.#freed(socket)
+    })
+  }
+
+  /** Has each new connection looked after before the agent gives it to a request. */
+  tellOf(name: string, callback: ConnectionCallback): ConnectionCallback {
+    return (error, socket) => {
+      if (error === null) this.#created(socket, name)
+      callback(error, socket)
+    }
+  }
+
+  #created(socket: Duplex, name: string): void {
+    this.counters.created++
+    if (!isStreamSocket(socket)) return
+    const { policy } = this.#tuning
+    // Made by another createConnection() than the agents' own.
+    if (policy !== undefined && policy.mode !== 'fin' && policyOf(socket) === undefined)
+      attachPolicy({ ...policy, socket, armed: false })
+    const connection = keep(socket, name)
+    if (!this.#retries) return
+    watch(connection, (request, error) => {
+      this.#again(request, connection, error)
+    })
+  }
+
+  /** The agent is about to look for a connection for a request. */
+  expect(request: http.ClientRequest): void {
+    this.#expecting = request
+  }
+
+  /** The agent tells the connection's name: sees to it that the idle one which it would take works. */
+  named(name: string): void {
+    const request = this.#expecting
+    this.#expecting = undefined
+    if (request === undefined) return
+    const { freeSockets, scheduling } = this.#parts
+    const idle = freeSockets[name]
+    if (idle === undefined) return
+    for (;;) {
+      const socket = idle.at(scheduling === 'fifo' ? 0 : -1)
+      if (socket === undefined || this.#passes(socket, request)) return
+      if (scheduling === 'fifo') idle.shift()
+      else idle.pop()
+      socket.destroy()
+    }
+  }
+
+  /** The agent gives an idle connection to a request. */
+  reused(socket: Duplex, request: http.ClientRequest): void {
+    const connection = connectionOf(socket)
+    if (connection === undefined) return
+    connection.expiresAt = Infinity
+    this.#restoreTimeout(connection)
+    this.#use(connection, request)
+  }
+
+  /** The agent is about to keep a connection idle: whether it may, and for how long. */
+  idle(socket: Duplex): boolean {
+    const connection = connectionOf(socket)
+    if (connection === undefined) return true
+    const request = busy(socket)._httpMessage as http.ClientRequest
+    const header = partsOf(request).res?.headers['keep-alive']
+    const limitMs = idleLimit(header?.toString(), this.#marginMs)
+    if (limitMs <= 0) return false
+    connection.expiresAt = connection.freeSince + limitMs
+    if (connection.expiresAt < this.#timerEnds) this.#closeIdleAt(connection.expiresAt)
+    return true
+  }
+
+  /** The agent is destroyed, and its connections are about to be. */
+  abandon(): void {
+    for (const sockets of Object.values(this.#parts.sockets)) {
+      for (const socket of sockets ?? []) {
+        const connection = connectionOf(socket)
+        if (connection !== undefined) connection.abandoned = true
+      }
+    }
+  }
+
+  /** A connection is free, after a request or because it is new. */
+  #freed(socket: Duplex): void {
+    const connection = connectionOf(socket)
+    if (connection === undefined) return
+    connection.attempt?.end()
+    connection.attempt = undefined
+    connection.freeSince = performance.now()
+    const [request] = this.#parts.requests[connection.name] ?? []
+    if (request === undefined || connection.socket.bytesRead === 0) return
+    if (this.#passes(socket, request)) this.#use(connection, request)
+    // The agent makes another one for the request that waits.
+    else socket.destroy()
+  }
+
+  #passes(socket: Duplex, request: http.ClientRequest): boolean {
+    const connection = connectionOf(socket)
+    if (connection === undefined) return true
+    if (socket.destroyed) return false
+    const now = performance.now()
+    if (connection.expiresAt <= now) {
+      this.counters.expired++
+      return false
+    }
+    if (now - connection.freeSince < FRESH_MS && this.#isRetried(request)) return true
+    if (isUsable(connection.socket)) return true
+    this.counters.deadBeforeReuse++
+    return false
+  }
+
+  #use(connection: Connection, request: http.ClientRequest): void {
+    const { socket } = connection
+    // A connection may be idle that was never used: its first request was destroyed too early.
+    if (request.destroyed || socket.bytesRead === 0) return
+    this.counters.reused++
+    if (this.#isRetried(request)) connection.attempt = new Attempt(request, socket)
+  }
+
+  #isRetried(request: http.ClientRequest): boolean {
+    return this.#retries && isIdempotent(request)
+  }
+
+  /**
+   * Puts a request that was taken back before all others that wait. The agent, which is told next
+   * that the connection has closed, makes another one for it.
+   */
+  #again(request: http.ClientRequest, connection: Connection, error: Error): void {
+    if (connection.abandoned || request.destroyed) {
+      partsOf(request).onSocket(null, request.destroyed ? undefined : error)
+      return
+    }
+    this.counters.retried++
+    ;(this.#parts.requests[connection.name] ??= []).unshift(request)
+  }
+
+  /** Node shortens it while a connection is idle, and does not always put it back. */
+  #restoreTimeout({ socket }: Connection): void {
+    const { timeout = 0 } = this.#parts.options
+    if ((socket.timeout ?? 0) !== timeout) socket.setTimeout(timeout)
+  }
+
+  #closeIdleAt(time: number): void {
+    clearTimeout(this.#timer)
+    this.#timerEnds = time
+    const ms = Math.min(time - performance.now(), MAX_DELAY_MS)
+    this.#timer = setTimeout(() => {
+      this.#closeIdle()
+    }, ms).unref()
+  }
+
+  /** Closes the idle connections whose time has come. */
+  #closeIdle(): void {
+    this.#timerEnds = Infinity
+    const now = performance.now()
+    let next = Infinity
+    for (const socket of Object.values(this.#parts.freeSockets).flatMap((idle) => idle ?? [])) {
+      const expiresAt = connectionOf(socket)?.expiresAt ?? Infinity
+      if (expiresAt > now) {
+        next = Math.min(next, expiresAt)
+      } else if (!socket.destroyed) {
+        this.counters.expired++
+        socket.destroy()
+      }
+    }
+    if (next !== Infinity) this.#closeIdleAt(next)
+  }
+}
