@@ -1,0 +1,47 @@
+'use strict'
+
+/**
+ * Makes requests through undici, each on a connection of its own that undici closes: by an agent that
+ * asks for `Connection: close`, or by a client per request that is closed after its answer.
+ */
+const { tunedConnector } = require('../../../dist/adapters/undici')
+const { config, count, ready, warnings } = require('./parent')
+
+const { version, tuned = true, how = 'agent', host = '127.0.0.1', port, requests } = config
+const { ca, allowH2 = false, atATime = 32, stopAfterMs = 200_000 } = config
+const { Agent, Client, request } = require(`undici${version}`)
+
+const origin = ca ? `https://localhost:${port}` : `http://${host}:${port}`
+const tls = ca ? { ca, allowH2 } : {}
+// As undici makes it where it is not tuned.
+const connect = tuned ? tunedConnector(tls) : tls
+const seen = { answered: 0, errors: {}, warnings }
+
+async function ask(dispatcher) {
+  const { statusCode, body } = await request(`${origin}/`, { dispatcher })
+  const text = await body.text()
+  if (statusCode === 200 && text.length === 1000) seen.answered++
+}
+
+async function askByClient() {
+  const client = new Client(origin, { connect, allowH2 })
+  await ask(client)
+  await client.close()
+}
+
+async function run() {
+  const agent = new Agent({ connect, pipelining: 0 })
+  const end = performance.now() + stopAfterMs
+  let begun = 0
+  const lane = async () => {
+    while (begun++ < requests && performance.now() < end) {
+      const done = how === 'agent' ? ask(agent) : askByClient()
+      await done.catch(({ code, message }) => count(seen.errors, code ?? message))
+    }
+  }
+  await Promise.all(Array.from({ length: atATime }, lane))
+  await agent.close()
+  return seen
+}
+
+ready({}, { run })
