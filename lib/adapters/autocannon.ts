@@ -1,0 +1,148 @@
+/** Entry point `socket-tuner/autocannon`: load from autocannon, whose connections are tuned. */
+import { isIP } from 'node:net'
+import { isMainThread } from 'node:worker_threads'
+import { wrongFamily, type IpFamily } from '../connect/address'
+import type { SourcePool } from '../connect/source-pool'
+import type { Tuning, TuningOptions } from '../connect/tuning'
+import { ArgumentTypeError, ArgumentValueError, SocketOptionError, checkOptions } from '../errors'
+import { Connections } from './autocannon/connections'
+import { SharedCounters, type SocketCounters } from './autocannon/counters'
+import type {
+  Autocannon,
+  AutocannonCallback,
+  AutocannonInstance,
+  AutocannonOptions,
+  AutocannonResult,
+  AutocannonRun,
+  AutocannonStatistics,
+} from './autocannon/peer'
+import { prepare, setupOf, TASK, taskOf } from './autocannon/setup'
+
+export type {
+  Autocannon,
+  AutocannonCallback,
+  AutocannonInstance,
+  AutocannonOptions,
+  AutocannonResult,
+  AutocannonRun,
+  AutocannonStatistics,
+  SocketCounters,
+}
+
+/** How the connections are opened and closed: `closeMode` is `'deliver'` unless it is given. */
+export interface AutocannonTuning extends Omit<TuningOptions, 'source'> {
+  /**
+   * Where connections come from: an address of this host, several, or a pool of them. Each worker
+   * thread spreads its own connections over the addresses and knows nothing of the others'.
+   */
+  readonly source?: string | readonly string[] | SourcePool | undefined
+  /** The module to use, where `require('autocannon')` does not find it from here. */
+  readonly autocannon?: Autocannon | undefined
+}
+
+/**
+ * Runs autocannon (8 and 9) with every connection tuned, also after it has reconnected and in its
+ * worker threads: settings are in force before connect(2), and its closes are made in a close mode.
+ * Takes autocannon's options and gives what it gives; the result has `sockets` beside.
+ *
+ * A connection that fails at once, as for want of a port, is tried again in the next turn of the
+ * event loop, so that the run comes to its end.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY, and ERR_SOCKET_TUNER_UNSUPPORTED for an option that this
+ *   platform does not have and where autocannon is not installed: all before anything is started. With
+ *   another release of autocannon the run fails with ERR_SOCKET_TUNER_UNSUPPORTED
+ */
+export function tunedAutocannon(
+  options: AutocannonOptions,
+  tuning?: AutocannonTuning,
+): AutocannonRun
+export function tunedAutocannon(
+  options: AutocannonOptions,
+  tuning: AutocannonTuning,
+  callback: AutocannonCallback,
+): AutocannonInstance
+export function tunedAutocannon(
+  options: AutocannonOptions,
+  tuning: AutocannonTuning = {},
+  callback?: AutocannonCallback,
+): AutocannonInstance {
+  checkOptions('options', options)
+  checkOptions('tuning', tuning)
+  const { autocannon, ...ownTuning } = tuning
+  const prepared = prepare(ownTuning)
+  checkDestinations(options, prepared)
+  const inWorkers = Boolean(options.workers) && isMainThread
+  checkSetupClient(options.setupClient, inWorkers)
+  const start = autocannon === undefined ? load() : checkModule(autocannon)
+  const counters = new SharedCounters()
+  const own = inWorkers
+    ? {
+        setupClient: require.resolve('./autocannon/worker-setup'),
+        [TASK]: taskOf(ownTuning, counters, options.setupClient),
+      }
+    : { setupClient: setupOf(new Connections(prepared, counters), options.setupClient) }
+  const instance = start({ ...options, ...own }, callback)
+  instance.on('done', (result) => {
+    Object.defineProperty(result, 'sockets', {
+      get: () => counters.read(),
+      enumerable: true,
+      configurable: true,
+    })
+  })
+  return instance
+}
+
+/** As it is called here. */
+type Start = (options: object, callback: AutocannonCallback | undefined) => AutocannonInstance
+
+function load(): Start {
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- an optional peer, loaded only when it is used
+    return require('autocannon') as Start
+  } catch (cause) {
+    throw new SocketOptionError(
+      'autocannon could not be loaded: npm install autocannon, or pass the module as { autocannon }',
+      { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', cause },
+    )
+  }
+}
+
+function checkModule(autocannon: unknown): Start {
+  if (typeof autocannon !== 'function')
+    throw new ArgumentTypeError('tuning.autocannon', 'of type function', autocannon)
+  return autocannon as Start
+}
+
+function checkSetupClient(setupClient: unknown, inWorkers: boolean): void {
+  if (setupClient === undefined || typeof setupClient === 'string') return
+  const expected = 'the path of a module'
+  if (inWorkers)
+    throw new ArgumentTypeError('options.setupClient', `${expected}, with workers`, setupClient)
+  if (typeof setupClient !== 'function')
+    throw new ArgumentTypeError('options.setupClient', `a function or ${expected}`, setupClient)
+}
+
+/** What connect() would refuse on each connection. */
+function checkDestinations({ url, socketPath }: AutocannonOptions, tuning: Tuning): void {
+  if (socketPath !== undefined) {
+    if (tuning.onlyClose) return
+    const reason = 'cannot go together with settings, source or portRange'
+    throw new ArgumentValueError('options.socketPath', reason, socketPath)
+  }
+  const source = tuning.pool?.addresses[0] ?? tuning.localAddress
+  if (source === undefined) return
+  const urls: readonly unknown[] = Array.isArray(url) ? url : [url]
+  for (const family of urls.map(familyOfUrl)) {
+    if (family !== 0 && family !== tuning.family) throw wrongFamily('source', source, family)
+  }
+}
+
+/** 0 for a host name, and for what autocannon will refuse. */
+function familyOfUrl(url: unknown): IpFamily | 0 {
+  if (typeof url !== 'string') return 0
+  const whole = url.startsWith('http') ? url : `http://${url}`
+  if (!URL.canParse(whole)) return 0
+  const { hostname } = new URL(whole)
+  return isIP(hostname.replace(/^\[(.*)\]$/, '$1')) as IpFamily | 0
+}

@@ -1,0 +1,127 @@
+/**
+ * The connections of one client of autocannon.
+ *
+ * autocannon has no option for them: its Client makes each one, the first and those after a
+ * reconnect, in its method `_connect`, by net.connect() or tls.connect(). That method is its own to
+ * the letter here; only, while it runs, the first call of one of the two functions is answered by a
+ * tuned connection. So nothing of autocannon's is copied, nobody else's connection is touched, and an
+ * autocannon that connects otherwise is noticed.
+ */
+import net from 'node:net'
+import tls from 'node:tls'
+import { SocketOptionError } from '../../errors'
+import type { Connections } from './connections'
+
+/** What is used of autocannon's Client: README.md of autocannon, "Client API", and lib/httpClient.js. */
+export interface Client {
+  readonly destroyed: boolean
+  _connect: () => void
+  destroy(): void
+}
+
+type Connect = (...args: readonly unknown[]) => net.Socket
+
+/** node:net and node:tls as what they are: objects that a program may change. */
+interface Connector {
+  connect: (...args: never) => net.Socket
+}
+
+/** Makes all connections of a client tuned ones. Call it before the client makes its first one. */
+export function tuneClient(client: Client, connections: Connections): void {
+  // autocannon may be of any release.
+  if (typeof (client as Partial<Client>)._connect !== 'function') throw unsupported()
+  const connect = client._connect.bind(client)
+  let wasRefused = false
+  let retry: NodeJS.Immediate | undefined
+
+  client._connect = () => {
+    clearImmediate(retry)
+    if (!wasRefused) {
+      connectNow()
+      return
+    }
+    // A connect() that is refused for want of a port says so in this very tick, and autocannon tries
+    // again as soon as it is told: the event loop would never come to anything else.
+    wasRefused = false
+    retry = setImmediate(() => {
+      if (!client.destroyed) connectNow()
+    })
+  }
+
+  function connectNow(): void {
+    const failure = answering(connect, {
+      connect: (...args) => connections.connect(optionsOf(args), refused),
+      connectTls: (...args) => connections.connectTls(optionsOf(args), refused),
+    })
+    if (failure === undefined) return
+    try {
+      client.destroy()
+    } catch {
+      // A client that is not known: what matters is why it cannot be used.
+    }
+    throw failure
+  }
+
+  function refused(): void {
+    wasRefused = true
+  }
+}
+
+/**
+ * Runs `action` and answers its first net.connect() or tls.connect(). Returns the error when there was
+ * no such call, or when it could not be answered.
+ */
+function answering(
+  action: () => void,
+  answers: { readonly connect: Connect; readonly connectTls: Connect },
+): Error | undefined {
+  const tcp: Connector = net
+  const secure: Connector = tls
+  const own = { connect: tcp.connect, connectTls: secure.connect }
+  let failure: Error | undefined = unsupported()
+  let isRestored = false
+  const restore = (): void => {
+    if (isRestored) return
+    isRestored = true
+    tcp.connect = own.connect
+    secure.connect = own.connectTls
+  }
+  const answerOnce =
+    (answer: Connect): Connect =>
+    (...args) => {
+      restore()
+      failure = undefined
+      try {
+        return answer(...args)
+      } catch (error) {
+        failure = error as Error
+        return new net.Socket().destroy()
+      }
+    }
+  tcp.connect = answerOnce(answers.connect)
+  secure.connect = answerOnce(answers.connectTls)
+  try {
+    action()
+  } finally {
+    restore()
+  }
+  return failure
+}
+
+/** One object of the arguments (port, host, options) or (path, options), as net and tls take them. */
+function optionsOf(args: readonly unknown[]): net.NetConnectOpts & tls.ConnectionOptions {
+  const [first, second] = args
+  const options = args.find((value) => typeof value === 'object' && value !== null)
+  const isPath = typeof first === 'string' && !(Number(first) >= 0)
+  const host = typeof second === 'string' ? { host: second } : {}
+  const where = typeof first === 'object' ? {} : isPath ? { path: first } : { port: first, ...host }
+  return { ...where, ...options } as net.NetConnectOpts & tls.ConnectionOptions
+}
+
+/** The error for an autocannon that does not connect as the known ones do. */
+export function unsupported(): SocketOptionError {
+  return new SocketOptionError(
+    'This release of autocannon makes its connections in a way that is not known: 8 and 9 are supported',
+    { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'connect' },
+  )
+}
