@@ -1,0 +1,59 @@
+/** Artillery's test script, as far as the plugin has to do with it. */
+
+/** A virtual user on its way through a scenario: the HTTP engine keeps its agents with it. */
+export interface Context {
+  _httpAgent?: unknown
+  _httpsAgent?: unknown
+}
+
+/** What counts, in the thread that a virtual user is in. */
+export interface Events {
+  emit(event: 'counter', name: string, value: number): unknown
+}
+
+export interface Scenario {
+  /** `config.engine`, or else `'http'`, where there is none. */
+  readonly engine?: string | undefined
+  beforeScenario?: string | readonly string[] | undefined
+}
+
+/** What a scenario calls by its name. */
+type Hook = (context: Context, events: Events, done: (error?: unknown) => void) => void
+
+export interface Script {
+  readonly config: {
+    readonly plugins?: Readonly<Record<string, unknown>> | undefined
+    readonly engine?: string | undefined
+    /**
+     * Functions by their names, once Artillery has loaded them; in its main thread the name of their
+     * module.
+     */
+    processor?: object | string | undefined
+  }
+  readonly scenarios?: readonly Scenario[] | undefined
+}
+
+const NAME = 'socketTunerAgents'
+
+/** Has a function called at the beginning of each scenario of the HTTP engine, before all others. */
+export function hookInto(
+  { config, scenarios = [] }: Script,
+  begin: (context: Context, events: Events) => void,
+): void {
+  // Artillery looks at the kind of function: it is to have a callback.
+  const hook: Hook = (context, events, done) => {
+    try {
+      begin(context, events)
+    } catch (error) {
+      done(error)
+      return
+    }
+    done()
+  }
+  if (typeof config.processor === 'string') return
+  config.processor = { ...config.processor, [NAME]: hook }
+  for (const scenario of scenarios) {
+    if ((scenario.engine ?? config.engine ?? 'http') !== 'http') continue
+    scenario.beforeScenario = [NAME, ...[scenario.beforeScenario ?? []].flat()]
+  }
+}

@@ -1,0 +1,198 @@
+import { execFile } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import * as path from 'node:path'
+import { promisify } from 'node:util'
+import { makeCertificate } from '../helpers/certificate'
+import { labDescribe } from '../helpers/lab'
+import { useNamespace } from '../helpers/namespace'
+import type { Program } from '../helpers/program'
+import { until } from '../helpers/until'
+
+const RELEASE = '2.0.34'
+const ROOT = path.join(__dirname, '..', '..')
+const EXAMPLE = path.join(ROOT, 'examples', 'artillery')
+/** Kept from run to run, and not in the repository. */
+const FOLDER = path.join(ROOT, '.cache', 'artillery')
+const INSTALL_DEADLINE_MS = 280_000
+
+const execute = promisify(execFile)
+
+/** What the server saw. */
+interface Seen {
+  connections: number
+  requests: number
+  closed: number
+  errors: Record<string, number>
+  /** Connections by the address that they came from. */
+  sources: Record<string, number>
+  /** And by the size of the segments that the server may send. */
+  segments: Record<string, number>
+}
+
+labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
+  const namespace = useNamespace()
+  let node: string
+  let scratch: string
+
+  beforeAll(async () => {
+    node = await installNode()
+    await installArtillery()
+    scratch = mkdtempSync(path.join(tmpdir(), 'socket-tuner-artillery-'))
+  }, INSTALL_DEADLINE_MS)
+
+  afterAll(() => {
+    rmSync(scratch, { recursive: true })
+  })
+
+  /** Runs a script where there is no network but the namespace's own; the counters of its report. */
+  async function run(script: string, ...flags: string[]): Promise<Record<string, number>> {
+    const report = path.join(scratch, 'report.json')
+    const unset = ['HTTP_PROXY', 'HTTPS_PROXY', 'ARTILLERY_PLUGINS'].flatMap((name) => ['-u', name])
+    const set = [`HOME=${scratch}`, 'ARTILLERY_DISABLE_TELEMETRY=true']
+    const artillery = [node, path.join(FOLDER, 'node_modules', 'artillery', 'bin', 'run')]
+    const args = ['run', '--quiet', '--output', report, ...flags, script]
+    await namespace().run('env', ...unset, ...set, 'timeout', '120', ...artillery, ...args)
+    const { aggregate } = JSON.parse(readFileSync(report, 'utf8')) as {
+      aggregate: { counters: Record<string, number> }
+    }
+    return aggregate.counters
+  }
+
+  /** A script with so many virtual users, each of which makes so many requests. */
+  function scriptOf(users: number, requests: number, config: object): string {
+    const phases = [{ duration: 3, arrivalCount: users }]
+    const flow = [{ loop: [{ get: { url: '/' } }], count: requests }]
+    const script = path.join(scratch, 'script.json')
+    writeFileSync(script, JSON.stringify({ config: { phases, ...config }, scenarios: [{ flow }] }))
+    return script
+  }
+
+  it('leaves TIME_WAIT for each virtual user as it is', async () => {
+    const { server, port } = await namespace().serve('load-target')
+    const target = `http://127.0.0.1:${String(port)}`
+    const counters = await run(scriptOf(1500, 2, { target }))
+    expect(counters).toMatchObject({ 'http.responses': 3000, 'vusers.completed': 1500 })
+    const { connections, requests } = await afterAllClosed(server)
+    expect(requests).toBe(3000)
+    expect(connections).toBeGreaterThanOrEqual(1500)
+    expect(await namespace().timeWaits({ remotePort: port })).toBe(connections)
+  })
+
+  it('leaves none with the plugin, which tunes every connection and counts them all', async () => {
+    const { server, port } = await namespace().serve('load-target')
+    const target = `http://127.0.0.1:${String(port)}`
+    const own = { settings: { TCP_MAXSEG: 1000 }, sources: ['127.0.0.2', '127.0.0.3'] }
+    const counters = await run(scriptOf(1500, 2, { target, plugins: { 'socket-tuner': own } }))
+    expect(counters).toMatchObject({ 'http.responses': 3000, 'vusers.completed': 1500 })
+    const { connections, sources, ...seen } = await afterAllClosed(server)
+    expectCounted(counters, { connections, requests: 3000 })
+    // As many as without the plugin, give or take those that Artillery's client closes half-way.
+    expect(connections).toBeGreaterThanOrEqual(1500)
+    expect(connections).toBeLessThan(1600)
+    // 12 bytes of each segment are timestamps.
+    expect(seen).toMatchObject({ requests: 3000, errors: {}, segments: { 988: connections } })
+    const { '127.0.0.2': one = 0, '127.0.0.3': two = 0 } = sources
+    expect(one + two).toBe(connections)
+    expect(Math.abs(one - two)).toBeLessThan(200)
+    expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
+  })
+
+  it('shares a pool of tuned connections between its virtual users, over TLS too', async () => {
+    const { server, port } = await namespace().serve('load-target', { tls: makeCertificate() })
+    const counters = await run(
+      scriptOf(1000, 1, {
+        target: `https://127.0.0.1:${String(port)}`,
+        tls: { rejectUnauthorized: false },
+        http: { pool: 20 },
+        plugins: { 'socket-tuner': { settings: { TCP_MAXSEG: 1000 } } },
+      }),
+    )
+    expect(counters).toMatchObject({ 'http.responses': 1000, 'vusers.completed': 1000 })
+    const { connections, ...seen } = await afterAllClosed(server)
+    expectCounted(counters, { connections, requests: 1000 })
+    // One for each user would be 1,000; beside the 20, Artillery's client closes some half-way.
+    expect(connections).toBeLessThan(500)
+    expect(seen).toMatchObject({ requests: 1000, errors: {}, segments: { 988: connections } })
+    expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
+  })
+
+  it('finds the entry point by a scope, as in the example', async () => {
+    const { server, port } = await namespace().serve('load-target')
+    const target = `http://127.0.0.1:${String(port)}`
+    const counters = await run(path.join(EXAMPLE, 'load.yml'), '--target', target)
+    expect(counters).toMatchObject({ 'http.responses': 3000, 'vusers.completed': 1000 })
+    const { connections, ...seen } = await afterAllClosed(server)
+    expectCounted(counters, { connections, requests: 3000 })
+    expect(seen).toMatchObject({ requests: 3000, errors: {}, segments: { 1188: connections } })
+    expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
+  })
+
+  it('says what is wrong with a configuration, and makes no load', async () => {
+    const { server, port } = await namespace().serve('load-target')
+    const target = `http://127.0.0.1:${String(port)}`
+    const plugins = { 'socket-tuner': { settings: { TCP_MAXSEC: 1000 } } }
+    await expect(run(scriptOf(1, 1, { target, plugins }))).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('ERR_SOCKET_TUNER_UNKNOWN_OPTION') as string,
+    })
+    expect(await server.ask('seen')).toMatchObject({ connections: 0 })
+  })
+})
+
+/** The plugin counted what the server saw: each request has a new connection or one that was used before. */
+function expectCounted(
+  counters: Record<string, number>,
+  { connections, requests }: { connections: number; requests: number },
+): void {
+  expect(counters).toMatchObject({
+    'socket_tuner.connections.created': connections,
+    'socket_tuner.connections.reused': requests - connections,
+  })
+}
+
+function afterAllClosed(server: Program): Promise<Seen> {
+  return until(
+    'the server has closed all connections',
+    async () => (await server.ask('seen')) as Seen,
+    ({ connections, closed }) => closed === connections,
+  )
+}
+
+/** The path of a release of Node that Artillery runs on. */
+async function installNode(): Promise<string> {
+  const { stdout } = await execute('bash', [path.join('.ci', 'node'), '24'], { cwd: ROOT })
+  return stdout.trim()
+}
+
+/** Artillery, and beside it this package and the one that has the name it looks for. */
+async function installArtillery(): Promise<void> {
+  const stamp = path.join(FOLDER, 'installed')
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== RELEASE) {
+    rmSync(FOLDER, { recursive: true, force: true })
+    await mkdir(FOLDER, { recursive: true })
+    writeFileSync(path.join(FOLDER, 'package.json'), '{ "private": true }')
+    const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--silent']
+    await execute('npm', ['install', ...quiet, `artillery@${RELEASE}`], {
+      cwd: FOLDER,
+      env: { ...process.env, PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD: '1' },
+      timeout: INSTALL_DEADLINE_MS,
+    })
+    writeFileSync(stamp, RELEASE)
+  }
+  const modules = path.join(FOLDER, 'node_modules')
+  const named = 'artillery-plugin-socket-tuner'
+  for (const name of ['socket-tuner', named])
+    rmSync(path.join(modules, name), { recursive: true, force: true })
+  symlinkSync(ROOT, path.join(modules, 'socket-tuner'))
+  cpSync(path.join(EXAMPLE, named), path.join(modules, named), { recursive: true })
+}
