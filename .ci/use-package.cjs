@@ -1,25 +1,41 @@
 'use strict'
 
-const net = require('node:net')
-const { closeSocket, tcpInfo, tune, tuneServer } = require('socket-tuner')
+const http = require('node:http')
+const { once } = require('node:events')
+const { RawSocket, closeSocket, connect, tcpInfo, tune, tuneServer } = require('socket-tuner')
+const { TunedAgent } = require('socket-tuner/http')
 
-const server = net.createServer((peer) => peer.on('data', (chunk) => peer.write(chunk)))
-server.listen(0, '127.0.0.1', () => {
+const host = '127.0.0.1'
+
+async function main() {
+  const server = http.createServer((request, response) => response.end('answer'))
+  const { port } = await RawSocket.open(4).bind({ address: host }).listenOn(server)
   tuneServer(server, { TCP_NODELAY: true }, { closeMode: 'deliver' })
-  const socket = net.connect(server.address().port, '127.0.0.1', async () => {
-    const report = tune(socket, { TCP_NODELAY: true, TCP_USER_TIMEOUT: 5000 })
-    socket.write('x')
-    await new Promise((resolve) => socket.once('data', resolve))
-    const { state } = tcpInfo(socket)
-    const closed = await closeSocket(socket, { mode: 'deliver' })
-    server.close()
-    if (
-      report.TCP_USER_TIMEOUT.status !== 'applied' ||
-      state !== 'ESTABLISHED' ||
-      closed.timeWait !== 'avoided'
-    ) {
-      throw new Error(JSON.stringify({ report, state, closed }))
-    }
-    console.log('require', process.version, closed.mode, closed.timeWait)
-  })
-})
+
+  const socket = connect({ host, port, settings: { TCP_MAXSEG: 1000 } })
+  await once(socket, 'connect')
+  const report = tune(socket, { TCP_NODELAY: true, TCP_USER_TIMEOUT: 5000 })
+  const { state } = tcpInfo(socket)
+  const closed = await closeSocket(socket, { mode: 'deliver' })
+
+  const agent = new TunedAgent()
+  for (let i = 0; i < 2; i++) {
+    const [response] = await once(http.get({ host, port, agent }), 'response')
+    await once(response.resume(), 'close')
+  }
+  const { created, reused } = agent.counters
+  agent.destroy()
+  server.close()
+  if (
+    report.TCP_USER_TIMEOUT.status !== 'applied' ||
+    state !== 'ESTABLISHED' ||
+    closed.timeWait !== 'avoided' ||
+    created !== 1 ||
+    reused !== 1
+  ) {
+    throw new Error(JSON.stringify({ report, state, closed, created, reused }))
+  }
+  console.log('require', process.version, closed.mode, closed.timeWait)
+}
+
+void main()

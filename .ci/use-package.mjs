@@ -1,15 +1,22 @@
 import { createRequire } from 'node:module'
 import net from 'node:net'
-import { SocketOptionError, getOption, optionNames, setOption } from 'socket-tuner'
+import { SocketOptionError, getOption, listen, optionNames } from 'socket-tuner'
+import { TunedAgent, TunedHttpsAgent } from 'socket-tuner/http'
+import { tunedConnector } from 'socket-tuner/undici'
+import { tunedAutocannon } from 'socket-tuner/autocannon'
+import { Plugin } from 'socket-tuner/artillery'
 
 // One copy of the state, whichever way it is loaded.
 if (createRequire(import.meta.url)('socket-tuner').SocketOptionError !== SocketOptionError) {
   throw new Error('import and require give two copies')
 }
+// The clients of the adapters are optional: what needs none of them must be there.
+const entries = { TunedAgent, TunedHttpsAgent, tunedConnector, tunedAutocannon, Plugin }
+for (const [name, entry] of Object.entries(entries)) {
+  if (typeof entry !== 'function') throw new Error(`${name} is not there`)
+}
 const server = net.createServer()
-server.listen(0, '127.0.0.1', () => {
-  setOption(server, 'TCP_KEEPIDLE', 77)
-  if (getOption(server, 'TCP_KEEPIDLE') !== 77) throw new Error('TCP_KEEPIDLE was not set')
-  server.close()
-  console.log('import', process.version, optionNames.length, 'options')
-})
+await listen(server, { host: '127.0.0.1', settings: { TCP_KEEPIDLE: 77 } })
+if (getOption(server, 'TCP_KEEPIDLE') !== 77) throw new Error('TCP_KEEPIDLE was not set')
+server.close()
+console.log('import', process.version, optionNames.length, 'options')
