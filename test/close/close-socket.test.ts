@@ -267,8 +267,8 @@ describe('closeSocket with a deadline', () => {
       })
     }
     send()
-    const report = await closeSocket(client, { mode: 'lingering', timeoutMs: 50 })
-    expect(report.fallback).toContain('50 ms')
+    const report = await closeSocket(client, { mode: 'lingering', timeoutMs: 500 })
+    expect(report.fallback).toContain('500 ms')
     expect(report.unreadBytes).toBeGreaterThan(0)
   })
 })
