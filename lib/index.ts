@@ -24,6 +24,15 @@ export {
 export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './listen/answer-early'
 export { listen, type ListenOptions } from './listen/listen'
 export {
+  prefork,
+  type PreforkCounters,
+  type PreforkGroup,
+  type PreforkOptions,
+  type PreforkWorker,
+  type Serve,
+  type Steering,
+} from './listen/prefork'
+export {
   tuneServer,
   type ServerCounters,
   type ServerTuning,

@@ -93,6 +93,27 @@ export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {})
   return orClose(fd, () => new net.Socket(all))
 }
 
+/**
+ * Makes a server listen on a bound descriptor, which is the server's from now on. A handle is taken as
+ * it is: of `server.listen({ fd })` Node takes no backlog, and a cluster worker asks its primary for a
+ * descriptor of that number.
+ */
+export function listenOnDescriptor(
+  server: net.Server,
+  fd: number,
+  backlog: number,
+  listening?: () => void,
+): void {
+  const holder = adoptSocket(fd)
+  try {
+    server.listen(holder, backlog, listening)
+  } catch (error) {
+    holder.destroy()
+    throw error
+  }
+  Object.assign(holder, { _handle: null })
+}
+
 /** The protocol that makes the kernel's ENOENT or EPROTONOSUPPORT plain. */
 function socketFailure(family: IpFamily, protocol: string, errno: number): SocketOptionError {
   const code = getSystemErrorName(errno)

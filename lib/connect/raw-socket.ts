@@ -31,7 +31,7 @@ import {
   wrongFamily,
   type IpFamily,
 } from './address'
-import { adoptSocket, openSocket } from './open'
+import { adoptSocket, listenOnDescriptor, openSocket } from './open'
 
 export interface RawSocketOptions {
   /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
@@ -257,10 +257,8 @@ export class RawSocket implements Disposable {
       server.on('error', failed)
       this.#handOver()
       try {
-        // Not exclusive, a cluster worker would ask its primary for the descriptor of that number.
-        server.listen({ fd, backlog, exclusive: true })
+        listenOnDescriptor(server, fd, backlog)
       } catch (error) {
-        native.closeFd(fd)
         failed(error as Error)
       }
     })

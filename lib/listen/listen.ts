@@ -1,25 +1,14 @@
-import { lookup } from 'node:dns/promises'
-import * as net from 'node:net'
-import { constants as os } from 'node:os'
-import { getSystemErrorMap } from 'node:util'
+import type * as net from 'node:net'
 import { policyOptions, type CloseModeOptions } from '../close/options'
 import type { PolicyOptions } from '../close/policy'
 import type { CloseMode } from '../close/report'
 import { setServerPolicy } from '../close/server-policy'
-import { checkPort, endpoint, type IpFamily } from '../connect/address'
-import { RawSocket } from '../connect/raw-socket'
-import {
-  ArgumentTypeError,
-  SocketOptionError,
-  checkBoolean,
-  checkOptions,
-  checkWhole,
-} from '../errors'
-import { listenBacklogLimit } from '../observe/namespace-facts'
+import { checkPort } from '../connect/address'
+import { ArgumentTypeError, SocketOptionError, checkBoolean, checkOptions } from '../errors'
 import type { Settings } from '../options/option'
 import { prepareSettings, requirePresent } from '../options/tune'
 import { isServer } from '../target'
-import { hazard } from '../warnings'
+import { bind, checkBacklog } from './bound'
 
 export interface ListenOptions extends CloseModeOptions {
   /** 0 or undefined for one that the kernel chooses. */
@@ -42,15 +31,6 @@ export interface ListenOptions extends CloseModeOptions {
   settings?: Settings | undefined
   /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. */
   closeMode?: CloseMode | undefined
-}
-
-const DEFAULT_BACKLOG = 511
-const MAX_BACKLOG = 2 ** 31 - 1
-
-/** What is to be listened on. */
-interface Place {
-  readonly family: IpFamily
-  readonly address: string
 }
 
 /**
@@ -117,78 +97,6 @@ async function underPolicy<T>(
     policy?.stop()
     throw error
   }
-}
-
-/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_SOCKET_TUNER_HAZARD after configure() */
-function checkBacklog(backlog: number | undefined): number {
-  if (backlog === undefined) return DEFAULT_BACKLOG
-  checkWhole('options.backlog', backlog, 1, MAX_BACKLOG)
-  const limit = listenBacklogLimit()
-  if (limit !== undefined && backlog > limit) {
-    hazard(
-      'SOCKET_TUNER_BACKLOG_CUT',
-      'somaxconn',
-      `A backlog of ${String(backlog)} connections is cut to ${String(limit)}, which net.core.somaxconn allows`,
-    )
-  }
-  return backlog
-}
-
-interface BindPlan {
-  readonly ipv6Only: boolean
-  readonly mptcp: boolean
-  readonly settings: Settings
-}
-
-/** A bound socket; for no host on all addresses, of IPv4 only where there is no IPv6, as Node does. */
-async function bind(host: string | undefined, port: number, plan: BindPlan): Promise<RawSocket> {
-  if (host !== undefined) return bindTo(await placeOf(host), port, plan)
-  try {
-    return bindTo({ family: 6, address: '::' }, port, plan)
-  } catch (error) {
-    if (plan.ipv6Only || !isWithoutIpv6(error)) throw error
-    return bindTo({ family: 4, address: '0.0.0.0' }, port, plan)
-  }
-}
-
-function bindTo({ family, address }: Place, port: number, plan: BindPlan): RawSocket {
-  const { ipv6Only, mptcp, settings } = plan
-  const first = family === 6 ? { IPV6_V6ONLY: ipv6Only } : {}
-  const raw = RawSocket.open(family, { SO_REUSEADDR: true, ...first, ...settings }, { mptcp })
-  try {
-    return raw.bind({ address, port })
-  } catch (error) {
-    raw.close()
-    throw asNode(error as SocketOptionError, address, port)
-  }
-}
-
-/** The address that a name stands for: the first one, as Node does. */
-async function placeOf(host: string): Promise<Place> {
-  const literal = net.isIP(host)
-  if (literal !== 0) return { address: host, family: literal as IpFamily }
-  const { address, family } = await lookup(host)
-  return { address, family: family as IpFamily }
-}
-
-function isWithoutIpv6(error: unknown): boolean {
-  const { code } = error as { code?: string }
-  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' || code === 'EPROTONOSUPPORT'
-}
-
-/** A refused bind(2) in the words of Node's own server.listen(). */
-function asNode(error: SocketOptionError, address: string, port: number): SocketOptionError {
-  const { code, errno = -os.errno.EINVAL, fd } = error
-  const [, text = code] = getSystemErrorMap().get(errno) ?? []
-  return new SocketOptionError(`listen ${code}: ${text} ${endpoint(address, port)}`, {
-    code,
-    errno,
-    syscall: 'listen',
-    address,
-    port,
-    fd,
-    cause: error,
-  })
 }
 
 function listenByNode(server: net.Server, options: net.ListenOptions): Promise<net.AddressInfo> {

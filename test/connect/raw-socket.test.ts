@@ -9,6 +9,7 @@ import {
   closeSocket,
   getOption,
   setOption,
+  tcpInfo,
   type RawConnectOptions,
   type SocketTunerWarning,
 } from '../../lib'
@@ -210,6 +211,8 @@ describe('a RawSocket', () => {
       port,
     })
     expect(getOption(server, 'SO_REUSEPORT')).toBe(true)
+    // The limit of the accept queue, on a listening socket.
+    expect(tcpInfo(server).sacked).toBe(7)
     expect(() => raw.fd).toThrow(coded('ERR_SOCKET_TUNER_HANDED_OVER'))
     const answer = await fetch(`http://${loopback[4]}:${String(port)}/`)
     expect(await answer.text()).toBe('answer')

@@ -1,9 +1,12 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as http2 from 'node:http2'
 import * as net from 'node:net'
+import { join } from 'node:path'
 import * as tls from 'node:tls'
-import { configure, getOption, listen, type ListenOptions } from '../../lib'
+import { promisify } from 'node:util'
+import { configure, getOption, listen, tcpInfo, type ListenOptions } from '../../lib'
 import { policyOf } from '../../lib/close/policy'
 import { listenBacklogLimit } from '../../lib/observe/namespace-facts'
 import { errorOf, expectNoMoreThan, openDescriptors } from '../connect/descriptors'
@@ -83,6 +86,20 @@ describe('listen()', () => {
       port,
     })
     await expect(listen(net.createServer(), { host, port })).rejects.toThrow(coded('EADDRINUSE'))
+  })
+
+  it("makes a cluster worker listen on a socket of its own, not the primary's", async () => {
+    const program = join(__dirname, 'cluster-listen-program.js')
+    const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 20_000 })
+    const said = JSON.parse(stdout) as { port: number; own: boolean }[]
+    expect(said).toEqual(Array(2).fill({ port: said[0]?.port, own: true }))
+  })
+
+  it('gives the backlog to listen(2)', async () => {
+    const server = serverOf(net.createServer())
+    await listen(server, { host, backlog: 7 })
+    // The limit of the accept queue, on a listening socket.
+    expect(tcpInfo(server).sacked).toBe(7)
   })
 
   it('puts the connections under a close mode', async () => {

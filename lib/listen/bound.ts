@@ -1,0 +1,101 @@
+/** Bound sockets that do not listen yet, with Node's own errors. */
+import { lookup } from 'node:dns/promises'
+import * as net from 'node:net'
+import { constants as os } from 'node:os'
+import { getSystemErrorMap } from 'node:util'
+import { endpoint, type IpFamily } from '../connect/address'
+import { RawSocket } from '../connect/raw-socket'
+import { SocketOptionError, checkWhole } from '../errors'
+import { listenBacklogLimit } from '../observe/namespace-facts'
+import type { Settings } from '../options/option'
+import { hazard } from '../warnings'
+
+const DEFAULT_BACKLOG = 511
+const MAX_BACKLOG = 2 ** 31 - 1
+
+/** What is to be listened on. */
+export interface Place {
+  readonly family: IpFamily
+  readonly address: string
+}
+
+export interface BindPlan {
+  readonly ipv6Only: boolean
+  readonly mptcp?: boolean
+  readonly settings: Settings
+}
+
+/** A bound socket; for no host on all addresses, of IPv4 only where there is no IPv6, as Node does. */
+export async function bind(
+  host: string | undefined,
+  port: number,
+  plan: BindPlan,
+): Promise<RawSocket> {
+  if (host !== undefined) return bindTo(await placeOf(host), port, plan)
+  try {
+    return bindTo({ family: 6, address: '::' }, port, plan)
+  } catch (error) {
+    if (plan.ipv6Only || !isWithoutIpv6(error)) throw error
+    return bindTo({ family: 4, address: '0.0.0.0' }, port, plan)
+  }
+}
+
+/** @throws as `listen()`; nothing is left open then */
+export function bindTo({ family, address }: Place, port: number, plan: BindPlan): RawSocket {
+  const { ipv6Only, mptcp = false, settings } = plan
+  const first = family === 6 ? { IPV6_V6ONLY: ipv6Only } : {}
+  const raw = RawSocket.open(family, { SO_REUSEADDR: true, ...first, ...settings }, { mptcp })
+  try {
+    return raw.bind({ address, port })
+  } catch (error) {
+    raw.close()
+    throw asNode(error as SocketOptionError, address, port)
+  }
+}
+
+/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_SOCKET_TUNER_HAZARD after configure() */
+export function checkBacklog(backlog: number | undefined): number {
+  if (backlog === undefined) return DEFAULT_BACKLOG
+  checkWhole('options.backlog', backlog, 1, MAX_BACKLOG)
+  const limit = listenBacklogLimit()
+  if (limit !== undefined && backlog > limit) {
+    hazard(
+      'SOCKET_TUNER_BACKLOG_CUT',
+      'somaxconn',
+      `A backlog of ${String(backlog)} connections is cut to ${String(limit)}, which net.core.somaxconn allows`,
+    )
+  }
+  return backlog
+}
+
+/** A refused bind(2) or listen(2) in the words of Node's own server.listen(). */
+export function asNode(
+  error: Pick<SocketOptionError, 'code' | 'errno' | 'fd'>,
+  address: string,
+  port: number,
+): SocketOptionError {
+  const { code, errno = -os.errno.EINVAL, fd } = error
+  const [, text = code] = getSystemErrorMap().get(errno) ?? []
+  return new SocketOptionError(`listen ${code}: ${text} ${endpoint(address, port)}`, {
+    code,
+    errno,
+    syscall: 'listen',
+    address,
+    port,
+    fd,
+    cause: error,
+  })
+}
+
+/** The address that a name stands for: the first one, as Node does. */
+async function placeOf(host: string): Promise<Place> {
+  const literal = net.isIP(host)
+  if (literal !== 0) return { address: host, family: literal as IpFamily }
+  const { address, family } = await lookup(host)
+  return { address, family: family as IpFamily }
+}
+
+function isWithoutIpv6(error: unknown): boolean {
+  const { code } = error as { code?: string }
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' || code === 'EPROTONOSUPPORT'
+}

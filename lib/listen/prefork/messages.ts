@@ -1,0 +1,57 @@
+/** What primary and workers of prefork() say to each other, beside the messages of the application. */
+import type { AddressInfo } from 'node:net'
+import { isObject } from '../../errors'
+import type { Steering } from './options'
+
+const MARK = 'socket-tuner:prefork'
+
+/** The environment variable by which a worker learns what it is. */
+export const ASSIGNMENT = 'SOCKET_TUNER_PREFORK'
+
+/** What a worker is told when it starts. */
+export interface Assignment {
+  readonly slot: number
+  /** Its listening socket; undefined where all workers share one. */
+  readonly fd: number | undefined
+  readonly address: { port: number; host: string | undefined; ipv6Only: boolean }
+  readonly backlog: number
+  readonly steering: Steering
+  readonly signals: boolean
+}
+
+/** An error on its way from one process to another. */
+export interface Failure {
+  readonly message: string
+  readonly code?: string | undefined
+  readonly errno?: number | undefined
+  readonly syscall?: string | undefined
+  readonly address?: string | undefined
+  readonly port?: number | undefined
+}
+
+export type ToWorker =
+  { readonly ask: 'end'; readonly timeoutMs: number } | { readonly ask: 'count' }
+
+export type ToPrimary =
+  | { readonly tell: 'listening'; readonly address: AddressInfo }
+  | { readonly tell: 'failed'; readonly failure: Failure }
+  | { readonly tell: 'count'; readonly connections: number }
+  /** It was sent SIGTERM itself. */
+  | { readonly tell: 'leaving' }
+
+export type Marked<M> = M & { readonly mark: typeof MARK }
+
+export function marked<M extends object>(message: M): Marked<M> {
+  return { ...message, mark: MARK }
+}
+
+/** The message when it is one of these and not the application's own. */
+export function unmarked(message: unknown): object | undefined {
+  return isObject(message) && message.mark === MARK ? message : undefined
+}
+
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) return { message: String(error) }
+  const { message, code, errno, syscall, address, port } = error as Error & Partial<Failure>
+  return { message, code, errno, syscall, address, port }
+}

@@ -1,0 +1,47 @@
+import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
+import { ASSIGNMENT, type Assignment } from './messages'
+import type { PreforkPlan } from './options'
+
+/**
+ * Starts a worker of the cluster that inherits a listening socket, beside what the cluster's settings
+ * say. The settings are as before when it returns.
+ */
+export function spawnWorker(plan: PreforkPlan, slot: number, listener: number | undefined): Worker {
+  const { exec, args, host, port, ipv6Only, backlog, steering, signals } = plan
+  const before = { ...cluster.settings }
+  const inherited = stdioOf(before)
+  const assignment: Assignment = {
+    slot,
+    fd: listener === undefined ? undefined : inherited.length,
+    address: { port, host, ipv6Only },
+    backlog,
+    steering,
+    signals,
+  }
+  cluster.setupPrimary({
+    ...(exec === undefined ? {} : { exec }),
+    ...(args === undefined ? {} : { args: [...args] }),
+    ...(listener === undefined ? {} : { stdio: [...inherited, listener] }),
+  })
+  try {
+    return cluster.fork({ [ASSIGNMENT]: JSON.stringify(assignment) })
+  } finally {
+    restore(before)
+  }
+}
+
+/** setupPrimary() keeps what it is not given, so all that was changed is given again. */
+function restore({ exec, args, stdio }: ClusterSettings): void {
+  cluster.setupPrimary({
+    exec: exec ?? process.argv[1],
+    args: args ?? process.argv.slice(2),
+    stdio,
+  })
+}
+
+/** What a worker inherits without us. */
+function stdioOf({ stdio, silent = false }: ClusterSettings): unknown[] {
+  if (Array.isArray(stdio)) return stdio
+  const each = typeof stdio === 'string' ? stdio : silent ? 'pipe' : 'inherit'
+  return [each, each, each, 'ipc']
+}

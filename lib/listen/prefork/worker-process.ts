@@ -1,0 +1,168 @@
+import type { Worker } from 'node:cluster'
+import type { AddressInfo } from 'node:net'
+import { SocketOptionError } from '../../errors'
+import { marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
+
+/** How long a worker is waited for that failed, or that should have ended by itself, ms. */
+const LAST_GRACE_MS = 1_000
+const COUNT_TIMEOUT_MS = 1_000
+
+/** How a worker ended. */
+export interface WorkerEnd {
+  readonly code: number | null
+  readonly signal: string | null
+  /** What it said before, if anything. */
+  readonly failure: Failure | undefined
+  /** ms since it listened; 0 when it never did. */
+  readonly servedMs: number
+}
+
+/** A worker, as the primary sees it. */
+export class WorkerProcess {
+  /** Resolves when it listens; rejects when it ends before, or takes too long. */
+  readonly listening: Promise<AddressInfo>
+  readonly ended: Promise<WorkerEnd>
+  /** Connections that it has accepted, as far as it said. */
+  connections = 0
+  /** Called when it was sent SIGTERM by somebody else. */
+  onLeaving: (() => void) | undefined
+  readonly #worker: Worker
+  readonly #counted = new Set<() => void>()
+  #listeningSince: number | undefined
+  #failure: Failure | undefined
+  #killer: NodeJS.Timeout | undefined
+
+  constructor(worker: Worker, startTimeoutMs: number) {
+    this.#worker = worker
+    this.ended = this.#untilEnd()
+    this.listening = new Promise((resolve, reject) => {
+      const deadline = setTimeout(() => {
+        this.#failure ??= { message: `It did not listen within ${String(startTimeoutMs)} ms` }
+        this.kill()
+      }, startTimeoutMs)
+      worker.on('message', (message: unknown) => {
+        this.#hear(unmarked(message) as ToPrimary | undefined, (address) => {
+          clearTimeout(deadline)
+          resolve(address)
+        })
+      })
+      void this.ended.then((end) => {
+        clearTimeout(deadline)
+        reject(endedTooEarly(end))
+      })
+    })
+    // It is awaited by who started it; an end after that is told by `ended`.
+    this.listening.catch(() => undefined)
+  }
+
+  get pid(): number | undefined {
+    return this.#worker.process.pid
+  }
+
+  get isListening(): boolean {
+    return this.#listeningSince !== undefined
+  }
+
+  /** Makes it accept no more, end its connections, and exit. It is killed when it does not in time. */
+  end(timeoutMs: number): void {
+    this.#say({ ask: 'end', timeoutMs })
+    this.#killAfter(timeoutMs + LAST_GRACE_MS)
+  }
+
+  kill(): void {
+    this.#worker.process.kill('SIGKILL')
+  }
+
+  /** Brings `connections` up to date, as far as the worker answers within a second. */
+  async count(): Promise<void> {
+    if (!this.#worker.isConnected()) return
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(deadline)
+        this.#counted.delete(done)
+        resolve()
+      }
+      const deadline = setTimeout(done, COUNT_TIMEOUT_MS)
+      this.#counted.add(done)
+      this.#say({ ask: 'count' })
+    })
+  }
+
+  #hear(message: ToPrimary | undefined, listening: (address: AddressInfo) => void): void {
+    switch (message?.tell) {
+      case 'listening':
+        this.#listeningSince = performance.now()
+        listening(message.address)
+        break
+      case 'failed':
+        this.#failure = message.failure
+        this.#killAfter(LAST_GRACE_MS)
+        break
+      case 'count':
+        this.connections = message.connections
+        this.#answered()
+        break
+      case 'leaving':
+        this.onLeaving?.()
+        break
+      case undefined:
+    }
+  }
+
+  #answered(): void {
+    for (const done of this.#counted) done()
+  }
+
+  #untilEnd(): Promise<WorkerEnd> {
+    return new Promise((resolve) => {
+      const end = (code: number | null, signal: string | null): void => {
+        clearTimeout(this.#killer)
+        this.#answered()
+        const since = this.#listeningSince
+        const servedMs = since === undefined ? 0 : performance.now() - since
+        resolve({ code, signal, failure: this.#failure, servedMs })
+      }
+      this.#worker.process.once('exit', (code, signal) => {
+        // What it said last may come after that.
+        if (this.#worker.isConnected()) {
+          this.#worker.once('disconnect', () => {
+            end(code, signal)
+          })
+        } else end(code, signal)
+      })
+      this.#worker.on('error', ({ message }) => {
+        // Without a process there is no 'exit'.
+        this.#failure ??= { message }
+        if (this.pid === undefined) end(null, null)
+      })
+    })
+  }
+
+  #say(message: ToWorker): void {
+    if (!this.#worker.isConnected()) return
+    // One that ended in this moment is no failure.
+    this.#worker.process.send(marked(message), () => undefined)
+  }
+
+  #killAfter(ms: number): void {
+    clearTimeout(this.#killer)
+    this.#killer = setTimeout(() => {
+      this.kill()
+    }, ms)
+  }
+}
+
+/** The error for a worker that ended before it listened. */
+function endedTooEarly({ code, signal, failure }: WorkerEnd): SocketOptionError {
+  const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`
+  const why = failure === undefined ? '' : `: ${failure.message}`
+  const cause = failure === undefined ? undefined : asError(failure)
+  return new SocketOptionError(`A worker of prefork() ended ${how} before it listened${why}`, {
+    code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES',
+    cause,
+  })
+}
+
+function asError({ message, code, ...rest }: Failure): Error {
+  return code === undefined ? new Error(message) : new SocketOptionError(message, { ...rest, code })
+}

@@ -1,0 +1,251 @@
+import { readFileSync } from 'node:fs'
+import type { PreforkCounters } from '../../lib/listen/prefork'
+import { labDescribe } from '../helpers/lab'
+import { useNamespace, type Namespace } from '../helpers/namespace'
+import type { Program } from '../helpers/program'
+import { until } from '../helpers/until'
+
+const host = '127.0.0.1'
+const RESTARTS = 10
+const WAITING = 40
+
+interface ClientSeen {
+  answered: number
+  /** Of them, requests over a connection that had served one before. */
+  onKept: number
+  failed: Record<string, number>
+  pids: Record<string, number>
+  underWay: number
+}
+
+/** Every connection of a test has its own port. */
+const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
+
+function group(
+  namespace: Namespace,
+  config: object = {},
+): Promise<{ server: Program; port: number }> {
+  return namespace.serve('prefork-server', { host, workers: 2, ...config })
+}
+
+async function client(namespace: Namespace, config: object): Promise<Program> {
+  const { program } = await namespace.start('prefork-client', { host, ...config })
+  return program
+}
+
+async function seenBy(program: Program): Promise<ClientSeen> {
+  return (await program.ask('seen')) as ClientSeen
+}
+
+/** What it saw when all that it asked is answered or failed. */
+function finished(program: Program): Promise<ClientSeen> {
+  return until(
+    'all requests are over',
+    () => seenBy(program),
+    ({ underWay }) => underWay === 0,
+  )
+}
+
+async function stopped(program: Program): Promise<ClientSeen> {
+  await program.ask('stop')
+  return finished(program)
+}
+
+async function answered(program: Program, more: number): Promise<void> {
+  const { answered: before } = await seenBy(program)
+  await until(
+    `${String(more)} more requests are answered`,
+    () => seenBy(program),
+    ({ answered: now, failed }) => now >= before + more || Object.keys(failed).length > 0,
+  )
+}
+
+async function countersOf(server: Program): Promise<PreforkCounters[]> {
+  return (await server.ask('counters')) as PreforkCounters[]
+}
+
+async function workers(server: Program): Promise<number[]> {
+  return (await server.ask('pids')) as number[]
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+labDescribe('prefork() under load', ['root', 'ip'], () => {
+  const namespace = useNamespace(manyPorts)
+
+  it('fails no request while its workers are replaced ten times at 500 connections/s', async () => {
+    const { server, port } = await group(namespace())
+    const load = await client(namespace(), { port, perSecond: 500, kept: 8 })
+    for (let restart = 0; restart < RESTARTS; restart++) {
+      await answered(load, 100)
+      expect(await server.ask('restart')).toBe('done')
+    }
+    await answered(load, 100)
+    const { failed, answered: requests, onKept, pids } = await stopped(load)
+    expect(failed).toEqual({})
+    expect(requests).toBeGreaterThan(RESTARTS * 100)
+    expect(onKept).toBeGreaterThan(RESTARTS)
+    expect(Object.keys(pids)).toHaveLength(2 * (RESTARTS + 1))
+    expect(await countersOf(server)).toMatchObject([
+      { restarts: RESTARTS, crashes: 0 },
+      { restarts: RESTARTS, crashes: 0 },
+    ])
+  })
+
+  it('resets no connection when it gets SIGTERM, and leaves no process and no port', async () => {
+    const { server, port } = await group(namespace())
+    const load = await client(namespace(), { port, perSecond: 500, kept: 8 })
+    await answered(load, 300)
+    const pids = await workers(server)
+    expect(pids).toHaveLength(2)
+    process.kill(server.pid, 'SIGTERM')
+    await until(
+      'the group is gone',
+      () => [server.pid, ...pids].some(isRunning),
+      (any) => !any,
+    )
+    await until(
+      'clients are refused',
+      () => seenBy(load),
+      ({ failed }) => (failed.ECONNREFUSED ?? 0) > 0,
+    )
+    const { failed } = await stopped(load)
+    expect(Object.keys(failed)).toEqual(['ECONNREFUSED'])
+    expect((await namespace().run('ss', '-Hltn', `sport = :${String(port)}`)).trim()).toBe('')
+  })
+
+  it('balances 20,000 connections within 10 % between its workers', async () => {
+    const { server, port } = await group(namespace())
+    const load = await client(namespace(), { port })
+    const { failed } = (await load.ask('connections', { times: 20_000, atATime: 32 })) as ClientSeen
+    expect(failed).toEqual({})
+    const counts = (await countersOf(server)).map(({ connections }) => connections)
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(20_000)
+    expect(Math.min(...counts) / Math.max(...counts)).toBeGreaterThan(0.9)
+  })
+})
+
+labDescribe('connections that wait to be accepted', ['root', 'ip'], () => {
+  const namespace = useNamespace()
+
+  /** Clients whose connections are complete, and in the queue of a worker that does not run. */
+  async function waiting(config: object = {}): Promise<{ server: Program; load: Program }> {
+    const { server, port } = await group(namespace(), config)
+    const load = await client(namespace(), { port })
+    for (const pid of await workers(server)) process.kill(pid, 'SIGSTOP')
+    await load.ask('burst', { times: WAITING })
+    await until(
+      'the connections are complete',
+      () => namespace().states({ remotePort: port }),
+      ({ ESTABLISHED = 0 }) => ESTABLISHED === WAITING,
+    )
+    return { server, load }
+  }
+
+  it('are served by the replacement of a worker that is killed', async () => {
+    const { server, load } = await waiting()
+    const before = await workers(server)
+    for (const pid of before) process.kill(pid, 'SIGKILL')
+    const { answered: served, failed, pids } = await finished(load)
+    expect({ served, failed }).toEqual({ served: WAITING, failed: {} })
+    expect(Object.keys(pids).filter((pid) => before.includes(Number(pid)))).toEqual([])
+    expect(await countersOf(server)).toMatchObject([{ crashes: 1 }, { crashes: 1 }])
+  })
+
+  it('are served when the group closes', async () => {
+    const { server, load } = await waiting()
+    const closing = server.ask('close')
+    for (const pid of await workers(server)) process.kill(pid, 'SIGCONT')
+    const { answered: served, failed } = await finished(load)
+    expect({ served, failed }).toEqual({ served: WAITING, failed: {} })
+    expect(await closing).toBe('done')
+  })
+
+  it('are served when the worker is replaced while it does not run', async () => {
+    const { server, load } = await waiting({ shutdownTimeoutMs: 500 })
+    expect(await server.ask('restart')).toBe('done')
+    const { answered: served, failed } = await finished(load)
+    expect({ served, failed }).toEqual({ served: WAITING, failed: {} })
+  })
+})
+
+labDescribe('connections whose handshake is under way', ['root', 'ip', 'nft', 'ipv6'], () => {
+  const namespace = useNamespace()
+
+  it.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['::1', '::1'],
+    ['127.0.0.1', '::'],
+  ])('are served when the group closes (from %s to %s)', async (from, to) => {
+    const { server, port } = await group(namespace(), { host: to })
+    const load = await client(namespace(), { port, host: from })
+    const acknowledgements = `tcp dport ${String(port)} tcp flags & (syn | rst) == 0x0`
+    const chain = '{ type filter hook input priority 0; }'
+    await namespace().run('nft', 'add', 'table', 'inet', 'test')
+    await namespace().run('nft', `add chain inet test in ${chain}`)
+    await namespace().run('nft', `add rule inet test in ${acknowledgements} drop`)
+    await load.ask('burst', { times: WAITING })
+    await until(
+      'the connections are half-open',
+      () => namespace().states({ localPort: port }),
+      ({ SYN_RECV = 0 }) => SYN_RECV === WAITING,
+    )
+    const closing = server.ask('close')
+    expect(await server.ask('restart')).toMatchObject({ code: 'ERR_SOCKET_TUNER_PREFORK_CLOSED' })
+    // The server sends its SYN-ACK again, and that is acknowledged again.
+    await namespace().run('nft', 'delete', 'table', 'inet', 'test')
+    const { answered: served, failed } = await finished(load)
+    expect({ served, failed }).toEqual({ served: WAITING, failed: {} })
+    expect(await closing).toBe('done')
+  })
+})
+
+labDescribe("steering 'cpu'", ['root', 'ip', 'taskset'], () => {
+  const namespace = useNamespace()
+
+  it('gives the connections of a CPU to one worker', async () => {
+    const cpus = allowedCpus().slice(0, 2)
+    expect(cpus).toHaveLength(2)
+    const { server, port } = await group(namespace(), { steering: 'cpu' })
+    for (const cpu of cpus) {
+      const before = await countersOf(server)
+      const load = await client(namespace(), { port })
+      await namespace().run('taskset', '-a', '-c', '-p', String(cpu), String(load.pid))
+      await load.ask('connections', { times: 200, atATime: 8 })
+      const after = await countersOf(server)
+      const more = after.map(
+        ({ connections }, slot) => connections - (before[slot]?.connections ?? 0),
+      )
+      expect(more).toEqual(cpu % 2 === 0 ? [200, 0] : [0, 200])
+    }
+  })
+})
+
+labDescribe('a privileged port without privilege', ['root', 'ip'], () => {
+  const namespace = useNamespace({ 'net.ipv4.ip_unprivileged_port_start': '1024' })
+
+  it("is refused with Node's error", async () => {
+    const { ready } = await namespace().start('prefork-server', { host, port: 80, uid: 65_534 })
+    expect(ready).toMatchObject({
+      error: { code: 'EACCES', syscall: 'listen', address: host, port: 80 },
+      pids: [],
+    })
+  })
+})
+
+/** The CPUs that this process may run on. */
+function allowedCpus(): number[] {
+  const [, list = ''] =
+    /^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []
+  return list.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number)
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+  })
+}

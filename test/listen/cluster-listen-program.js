@@ -1,0 +1,39 @@
+'use strict'
+
+/** A cluster whose workers listen() on sockets of their own: each on the same port, by SO_REUSEPORT. */
+const cluster = require('node:cluster')
+const net = require('node:net')
+const { getOption, listen } = require('../../dist')
+
+const settings = { SO_REUSEPORT: true }
+
+async function inWorker() {
+  const server = net.createServer()
+  const { port } = await listen(server, {
+    host: '127.0.0.1',
+    port: Number(process.env.PORT),
+    settings,
+  })
+  process.send({ port, own: getOption(server, 'SO_REUSEPORT') })
+}
+
+function inPrimary() {
+  const said = []
+  const fork = (port) => {
+    const worker = cluster.fork({ PORT: String(port) })
+    worker.on('message', (message) => {
+      said.push(message)
+      if (said.length < 2) {
+        fork(message.port)
+        return
+      }
+      console.log(JSON.stringify(said))
+      process.exit()
+    })
+    worker.on('exit', (code) => process.exit(code || 1))
+  }
+  fork(0)
+}
+
+if (cluster.isPrimary) inPrimary()
+else void inWorker()
