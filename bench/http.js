@@ -2,22 +2,27 @@
 
 /**
  * Requests per second over kept connections, by http.Agent and by TunedAgent, in one run: the two take
- * turns against a server in another process, and the median of the turns' ratios is what is printed.
+ * turns, each in a process of its own as in a program that uses one of them, against a server in a
+ * third one. The median of the turns' ratios is what is printed.
  */
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
 const { TunedAgent } = require('../dist/adapters/http')
 
-const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 10_000)
-const TURNS = Number(process.env.BENCH_HTTP_TURNS ?? 15)
+const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 5_000)
+const TURNS = Number(process.env.BENCH_HTTP_TURNS ?? 31)
 const AT_A_TIME = 16
+
+const agents = {
+  'http.Agent': () => new http.Agent({ keepAlive: true }),
+  TunedAgent: () => new TunedAgent(),
+}
 
 function serve() {
   const body = Buffer.alloc(100, 'b')
   const server = http.createServer((request, response) => response.end(body))
   server.listen(0, '127.0.0.1', () => process.send(server.address().port))
-  process.on('disconnect', () => process.exit())
 }
 
 function ask(agent, port) {
@@ -31,55 +36,62 @@ function ask(agent, port) {
   })
 }
 
-/** Requests per second. */
-async function rate(agent, port, requests) {
-  let begun = 0
-  const lane = async () => {
-    while (begun++ < requests) await ask(agent, port)
-  }
-  const start = process.hrtime.bigint()
-  await Promise.all(Array.from({ length: AT_A_TIME }, lane))
-  return (requests * 1e9) / Number(process.hrtime.bigint() - start)
+/** Makes the requests each time that the parent asks for it, and says how many per second it made. */
+function serveAsClient(name, port) {
+  const agent = agents[name]()
+  process.on('message', async (requests) => {
+    let begun = 0
+    const lane = async () => {
+      while (begun++ < requests) await ask(agent, port)
+    }
+    const start = process.hrtime.bigint()
+    await Promise.all(Array.from({ length: AT_A_TIME }, lane))
+    process.send((requests * 1e9) / Number(process.hrtime.bigint() - start))
+  })
+}
+
+async function rate(client, requests) {
+  client.send(requests)
+  const [perSecond] = await once(client, 'message')
+  return perSecond
 }
 
 function median(values) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 }
 
-async function measure(port) {
-  const node = new http.Agent({ keepAlive: true })
-  const tuned = new TunedAgent()
-  for (const agent of [node, tuned, node, tuned]) await rate(agent, port, REQUESTS / 2)
+async function measure(node, tuned) {
+  for (const client of [node, tuned, node, tuned]) await rate(client, REQUESTS)
   const rates = { node: [], tuned: [], ratio: [] }
   for (let turn = 0; turn < TURNS; turn++) {
-    // Who goes second may be helped or hindered by that.
-    const order = turn % 2 === 0 ? [node, tuned] : [tuned, node]
-    const [first, second] = [
-      await rate(order[0], port, REQUESTS),
-      await rate(order[1], port, REQUESTS),
-    ]
-    const [ofNode, ofTuned] = order[0] === node ? [first, second] : [second, first]
-    rates.node.push(ofNode)
-    rates.tuned.push(ofTuned)
-    rates.ratio.push(ofTuned / ofNode)
+    // To go second may help or hinder.
+    const results = new Map()
+    for (const client of turn % 2 === 0 ? [node, tuned] : [tuned, node]) {
+      results.set(client, await rate(client, REQUESTS))
+    }
+    rates.node.push(results.get(node))
+    rates.tuned.push(results.get(tuned))
+    rates.ratio.push(results.get(tuned) / results.get(node))
   }
-  node.destroy()
-  tuned.destroy()
   console.log(`${process.version}, ${TURNS} turns of ${REQUESTS} requests, ${AT_A_TIME} at a time`)
-  console.log(`http.Agent                 ${median(rates.node).toFixed(0).padStart(8)} requests/s`)
-  console.log(`TunedAgent                 ${median(rates.tuned).toFixed(0).padStart(8)} requests/s`)
-  console.log(`TunedAgent / http.Agent    ${median(rates.ratio).toFixed(3).padStart(8)}`)
+  console.log(`http.Agent              ${median(rates.node).toFixed(0).padStart(8)} requests/s`)
+  console.log(`TunedAgent              ${median(rates.tuned).toFixed(0).padStart(8)} requests/s`)
+  console.log(`TunedAgent / http.Agent ${median(rates.ratio).toFixed(3).padStart(8)}`)
 }
 
 async function main() {
   const server = fork(__filename, ['serve'])
+  const [port] = await once(server, 'message')
+  const clients = Object.keys(agents).map((name) => fork(__filename, ['client', name, port]))
   try {
-    const [port] = await once(server, 'message')
-    await measure(port)
+    await measure(...clients)
   } finally {
-    server.kill()
+    for (const child of [server, ...clients]) child.kill()
   }
 }
 
-if (process.argv[2] === 'serve') serve()
+const [role, name, port] = process.argv.slice(2)
+process.on('disconnect', () => process.exit())
+if (role === 'serve') serve()
+else if (role === 'client') serveAsClient(name, port)
 else void main()

@@ -72,6 +72,11 @@ export const warningCodes = {
     wayOut:
       'Call `close()`, or declare it with `using`; or hand it over by `connect()` or `listenOn()`.',
   },
+  SOCKET_TUNER_NOT_TUNED: {
+    meaning:
+      '`socket-tuner/register` could not do to a socket what its configuration says: that part of it is as Node makes it.',
+    wayOut: 'SOCKET_TUNER_DEBUG=1 tells of each socket; correct the configuration.',
+  },
   SOCKET_TUNER_PREFORK_SHARED: {
     meaning:
       'SO_REUSEPORT does not balance connections on this platform: the workers of `prefork()` share one listening socket, as node:cluster does it.',

@@ -34,6 +34,11 @@ export function setServerPolicy(server: net.Server, options: PolicyOptions): Ser
   return policy
 }
 
+/** Whether a mode was set for a server's connections, by whoever it was. */
+export function hasServerPolicy(server: net.Server): boolean {
+  return policies.has(server)
+}
+
 export class ServerPolicy {
   readonly #counters = noCloses()
   readonly #lingering = new LingeringGroup()

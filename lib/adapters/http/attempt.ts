@@ -30,19 +30,23 @@ export class Attempt {
   readonly #request: http.ClientRequest
   /** Of the connection, before this request: more means that an answer has begun. */
   readonly #bytesRead: number
-  #written: Written[] = []
+  #written: Written[] | undefined
   #size = 0
   /** Told nothing yet of their write that failed: it may be made again. */
-  #failed: { readonly callback: WriteCallback; readonly error: Error }[] = []
+  #failed: { readonly callback: WriteCallback; readonly error: Error }[] | undefined
   #state: 'open' | 'taken back' | 'over' = 'open'
 
-  constructor(request: http.ClientRequest, socket: net.Socket) {
+  constructor(request: http.ClientRequest, bytesRead: number) {
     this.#request = request
-    this.#bytesRead = socket.bytesRead
+    this.#bytesRead = bytesRead
   }
 
   /** Takes note of a write; returns the callback to give to the socket. */
-  wrote({ data, encoding, callback }: Output): WriteCallback | null | undefined {
+  wrote(
+    data: Output['data'],
+    encoding: Output['encoding'],
+    callback: Output['callback'],
+  ): Output['callback'] {
     if (this.#state !== 'open') return callback
     this.#size += data.length
     if (this.#size > KEPT) {
@@ -52,13 +56,15 @@ export class Attempt {
     // The caller may use its buffer again once it has been written.
     const copy = typeof data === 'string' ? data : Buffer.from(data)
     const written: Written = { data: copy, encoding, callback }
-    this.#written.push(written)
+    // An array that begins empty would take room for many.
+    if (this.#written === undefined) this.#written = [written]
+    else this.#written.push(written)
     return (error) => {
       if (this.#state === 'taken back') return
       const { callback: own } = written
       if (typeof own !== 'function') return
       if (error instanceof Error && this.#state === 'open') {
-        this.#failed.push({ callback: own, error })
+        ;(this.#failed ??= []).push({ callback: own, error })
         return
       }
       written.callback = undefined
@@ -70,8 +76,10 @@ export class Attempt {
   end(): void {
     if (this.#state !== 'open') return
     this.#state = 'over'
-    this.#written = []
-    for (const { callback, error } of this.#failed.splice(0)) callback(error)
+    this.#written = undefined
+    const failed = this.#failed
+    this.#failed = undefined
+    if (failed !== undefined) for (const { callback, error } of failed) callback(error)
   }
 
   /**
@@ -98,7 +106,7 @@ export class Attempt {
     request.socket = null
     request.parser = null
     request.reusedSocket = false
-    request.outputData = [...this.#written, ...request.outputData]
+    request.outputData = [...(this.#written ?? []), ...request.outputData]
     request.outputSize += this.#size
     if (request.timeoutCb !== null) {
       request.timeoutCb = null

@@ -75,7 +75,7 @@ export function watch(
     const { attempt } = connection
     if (attempt === undefined || typeof encoding === 'function')
       return write.call(socket, data, encoding, callback)
-    return write.call(socket, data, encoding, attempt.wrote({ data, encoding, callback }))
+    return write.call(socket, data, encoding, attempt.wrote(data, encoding, callback))
   }
 
   // At once: what a request writes between this and the 'error' would be lost.

@@ -29,6 +29,8 @@ export interface AgentCounters {
  */
 const FRESH_MS = 1
 
+type FreeListener = (this: http.Agent, socket: Duplex, options: unknown) => void
+
 /** The longest that a timer runs, ms. */
 const MAX_DELAY_MS = 2 ** 31 - 1
 
@@ -49,6 +51,8 @@ export class Pool {
   #timer: NodeJS.Timeout | undefined
   /** When it ends, by `performance.now()`. */
   #timerEnds = Infinity
+  #lastHeader: string | undefined
+  #lastLimitMs = Infinity
   /** The request that the agent is about to look for a connection for. */
   #expecting: http.ClientRequest | undefined
 
@@ -58,9 +62,17 @@ export class Pool {
     // Where no connection is used twice there is none to fail for that.
     this.#retries = retry && (this.#parts.keepAlive || Number.isFinite(agent.maxSockets))
     this.#marginMs = marginMs
-    // Before the agent's own, which gives the connection to the next request that waits.
-    agent.prependListener('free', (socket: Duplex) => {
+    this.#listen(agent)
+  }
+
+  /** Hears of a free connection before the agent, which gives it to the next request that waits. */
+  #listen(agent: http.Agent): void {
+    const listeners = agent.listeners('free') as FreeListener[]
+    // In place of the agent's own: with a second listener, each event would cost twice as much.
+    agent.removeAllListeners('free')
+    agent.on('free', (socket: Duplex, options: unknown) => {
       this.#freed(socket)
+      for (const own of listeners) own.call(agent, socket, options)
     })
   }
 
@@ -122,12 +134,20 @@ export class Pool {
     const connection = connectionOf(socket)
     if (connection === undefined) return true
     const request = busy(socket)._httpMessage as http.ClientRequest
-    const header = partsOf(request).res?.headers['keep-alive']
-    const limitMs = idleLimit(header?.toString(), this.#marginMs)
+    const limitMs = this.#limitBy(partsOf(request).res?.headers['keep-alive']?.toString())
     if (limitMs <= 0) return false
     connection.expiresAt = connection.freeSince + limitMs
     if (connection.expiresAt < this.#timerEnds) this.#closeIdleAt(connection.expiresAt)
     return true
+  }
+
+  /** A server says the same each time. */
+  #limitBy(header: string | undefined): number {
+    if (header !== this.#lastHeader) {
+      this.#lastHeader = header
+      this.#lastLimitMs = idleLimit(header, this.#marginMs)
+    }
+    return this.#lastLimitMs
   }
 
   /** The agent is destroyed, and its connections are about to be. */
@@ -170,11 +190,11 @@ export class Pool {
   }
 
   #use(connection: Connection, request: http.ClientRequest): void {
-    const { socket } = connection
+    const { bytesRead } = connection.socket
     // A connection may be idle that was never used: its first request was destroyed too early.
-    if (request.destroyed || socket.bytesRead === 0) return
+    if (request.destroyed || bytesRead === 0) return
     this.counters.reused++
-    if (this.#isRetried(request)) connection.attempt = new Attempt(request, socket)
+    if (this.#isRetried(request)) connection.attempt = new Attempt(request, bytesRead)
   }
 
   #isRetried(request: http.ClientRequest): boolean {

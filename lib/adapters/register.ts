@@ -1,0 +1,82 @@
+/**
+ * `node --require socket-tuner/register app.js`, or `--import`: tunes the client and server sockets of
+ * a process, as SOCKET_TUNER or socket-tuner.json says, without touching its code. Worker threads
+ * load it too. A configuration with an error in it ends the process before the program begins; what
+ * goes wrong later leaves the socket in question as Node makes it.
+ */
+import { subscribe } from 'node:diagnostics_channel'
+import { syncBuiltinESMExports } from 'node:module'
+import type * as net from 'node:net'
+import type * as tls from 'node:tls'
+import { Clients } from './register/clients'
+import { ConfigurationError, readConfiguration, type Configuration } from './register/config'
+import { FILE, findConfiguration, UnreadableFile, VARIABLE } from './register/find'
+import { Log, write } from './register/log'
+import { Servers } from './register/servers'
+
+/** In the process, so that a second copy of this package does nothing. */
+const INSTALLED = Symbol.for('socket-tuner/register')
+
+const log = new Log(process.env.SOCKET_TUNER_DEBUG)
+
+/** Ends the process (in a worker, the thread) where the configuration has an error. */
+function configuration(): Configuration | undefined {
+  try {
+    const found = findConfiguration()
+    if (found !== undefined) return readConfiguration(found)
+    log.line(`nothing is tuned: there is neither ${VARIABLE} nor ${FILE}`)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof ConfigurationError || error instanceof UnreadableFile)) throw error
+    write(`socket-tuner/register: ${error.message}\n`)
+    process.exit(1)
+  }
+}
+
+function install({ clients, servers, absent }: Configuration): void {
+  for (const text of absent) log.trouble(text, `${text}; it is left out`)
+  const tunedClients = clients === undefined ? undefined : new Clients(clients, log)
+  const tunedServers = servers === undefined ? undefined : new Servers(servers, log)
+  tunedClients?.install()
+  tunedServers?.install()
+  if (tunedClients !== undefined && clients?.policy !== undefined) followTls(tunedClients)
+  if (!log.debug) return
+  if (servers !== undefined) tellAccepted()
+  process.on('exit', () => {
+    if (tunedClients !== undefined) log.line(tunedClients.summary)
+    for (const line of tunedServers?.summary ?? []) log.line(line)
+  })
+}
+
+/** tls.connect({ socket }), as agents for proxies call it, connects nothing. */
+function followTls(clients: Clients): void {
+  // The module itself, of which an import gives a copy.
+  const exported = process.getBuiltinModule('node:tls') as {
+    connect: (...args: unknown[]) => tls.TLSSocket
+  }
+  const own = exported.connect
+  exported.connect = function connect(...args) {
+    const socket = own.apply(this, args)
+    clients.laidOver(socket)
+    return socket
+  }
+  syncBuiltinESMExports()
+}
+
+function tellAccepted(): void {
+  subscribe('net.server.socket', (message) => {
+    const { socket } = message as { socket: net.Socket }
+    const { remoteAddress, remotePort, localAddress, localPort } = socket
+    if (localAddress === undefined) return
+    log.line(
+      `accepted ${String(remoteAddress)} port ${String(remotePort)} at ${localAddress} port ${String(localPort)}`,
+    )
+  })
+}
+
+const marked = process as unknown as Record<symbol, true | undefined>
+if (marked[INSTALLED] === undefined) {
+  marked[INSTALLED] = true
+  const found = configuration()
+  if (found !== undefined) install(found)
+}

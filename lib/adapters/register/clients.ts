@@ -1,0 +1,171 @@
+/**
+ * Every client socket of the process. net.Socket.prototype.connect is what all of them come through:
+ * net.connect(), http, https, tls, http2, undici and with it fetch. The diagnostics channel
+ * `net.client.socket` tells of all of them in the newer releases only.
+ */
+import * as net from 'node:net'
+import { attachPolicy, detachPolicy, policyOf, type ClosePolicy } from '../../close/policy'
+import { policyOptions } from '../../close/options'
+import { endpoint, type IpFamily } from '../../connect/address'
+import type { Attempt } from '../../connect/attempt'
+import { applySettings } from '../../options/tune'
+import { transportHandleOf, type Handle } from '../../target'
+import { CloseCounts, closesText } from './closes'
+import type { ClientsConfiguration } from './config'
+import { causeOf, reportText, settingsText, type Log } from './log'
+import { plansOf, type FamilyPlan, type FamilyPlans } from './plans'
+import { isTaken, isTcp, takeOver } from './take-over'
+
+/** What is known of one socket. */
+interface Known {
+  /** Undefined where there is no close mode. */
+  readonly policy: ClosePolicy | undefined
+  attempt: Attempt | undefined
+  /** The socket turned out not to be one that is meant. */
+  leftAlone: boolean
+}
+
+type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket
+type OnAttempt = (this: net.Socket, address: string, port: number, family: IpFamily) => void
+
+export class Clients {
+  readonly #configuration: ClientsConfiguration
+  readonly #plans: FamilyPlans
+  readonly #log: Log
+  readonly #known = new WeakMap<net.Socket, Known>()
+  readonly #onAttempt: OnAttempt
+  readonly #counts = { tuned: 0, leftAlone: 0, notTuned: 0 }
+  readonly #closes = new CloseCounts()
+
+  constructor(configuration: ClientsConfiguration, log: Log) {
+    this.#configuration = configuration
+    this.#log = log
+    this.#plans = plansOf(configuration, log)
+    const attempt = this.#attempt.bind(this)
+    this.#onAttempt = function onAttempt(address, port, family) {
+      attempt(this, address, port, family)
+    }
+  }
+
+  /** Tunes every socket that is connected from now on. */
+  install(): void {
+    const before = this.#before.bind(this)
+    const after = this.#after.bind(this)
+    const prototype = net.Socket.prototype as unknown as { connect: Connect }
+    const own = prototype.connect
+    prototype.connect = function connect(...args) {
+      const known = before(this)
+      const result = own.apply(this, args)
+      if (known !== undefined) after(this, known)
+      return result
+    }
+  }
+
+  /** TLS was laid over a connection: it is what the program closes from now on. */
+  laidOver(socket: net.Socket): void {
+    const policy = policyOf(socket)
+    if (policy === undefined || policy.socket === socket) return
+    if (this.#known.get(policy.socket)?.policy === policy) attachPolicy({ ...policy, socket })
+  }
+
+  get summary(): string {
+    const { tuned, leftAlone, notTuned } = this.#counts
+    const sockets = `${String(tuned)} attempts tuned, ${String(leftAlone)} left alone, ${String(notTuned)} not tuned`
+    const { policy } = this.#configuration
+    return `clients: ${sockets}${policy === undefined ? '' : `; ${closesText(this.#closes)}`}`
+  }
+
+  /** Undefined for a socket that was made from a descriptor: it is its maker's. */
+  #before(socket: net.Socket): Known | undefined {
+    if ((transportHandleOf(socket)?.fd ?? -1) >= 0) return undefined
+    // It may be connected for the second time.
+    socket.off('connectionAttempt', this.#onAttempt)
+    socket.on('connectionAttempt', this.#onAttempt)
+    let known = this.#known.get(socket)
+    if (known === undefined) {
+      known = { policy: this.#policyFor(socket), attempt: undefined, leftAlone: false }
+      this.#known.set(socket, known)
+    }
+    known.leftAlone = false
+    return known
+  }
+
+  /** Node has made a handle by now, and most often connects in a later tick. */
+  #after(socket: net.Socket, { policy, leftAlone }: Known): void {
+    if (policy === undefined || leftAlone || socket.destroyed) return
+    // What the program has set by itself stays.
+    if (isTcp(transportHandleOf(socket)) && policyOf(socket) === undefined) attachPolicy(policy)
+  }
+
+  #policyFor(socket: net.Socket): ClosePolicy | undefined {
+    const { policy, sources } = this.#configuration
+    // A pool must hear of each close who keeps TIME_WAIT.
+    const options = policy ?? (sources.length > 1 ? policyOptions('fin') : undefined)
+    if (options === undefined) return undefined
+    const closed: ClosePolicy['closed'] = (outcome) => {
+      this.#closes.add(outcome, options.mode)
+      const keeps = outcome.timeWait === 'here' || outcome.timeWait === 'unknown'
+      this.#known.get(socket)?.attempt?.lease?.release(keeps)
+    }
+    return { ...options, socket, armed: false, closed }
+  }
+
+  /** Right before connect(2), for each address that is tried. Never throws: Node would not connect. */
+  #attempt(socket: net.Socket, address: string, port: number, family: IpFamily): void {
+    const to = endpoint(address, port)
+    try {
+      const handle = transportHandleOf(socket)
+      const known = this.#known.get(socket)
+      if (handle === undefined || known === undefined) return
+      if (isTaken(handle)) this.#leave(socket, known, `${to}: the program tunes it by itself`)
+      else if (!this.#configuration.match.has(address, port, family))
+        this.#leave(socket, known, `${to}: not in clients.match`)
+      else this.#begin(socket, handle, known, to, this.#plans[family])
+    } catch (error) {
+      this.#failed(to, error)
+    }
+  }
+
+  #leave(socket: net.Socket, known: Known, why: string): void {
+    if (!known.leftAlone) this.#counts.leftAlone++
+    known.leftAlone = true
+    if (known.policy !== undefined && policyOf(socket) === known.policy) detachPolicy(socket)
+    this.#log.line(`client ${why}`)
+  }
+
+  #begin(socket: net.Socket, handle: Handle, known: Known, to: string, plan: FamilyPlan): void {
+    // An address before this one was not meant.
+    if (known.leftAlone && known.policy !== undefined && policyOf(socket) === undefined)
+      attachPolicy(known.policy)
+    known.leftAlone = false
+    known.attempt?.lease?.release(false)
+    known.attempt = undefined
+    if (plan.isEmpty) {
+      this.#done(to, settingsText({}))
+    } else if ((handle.fd ?? -1) >= 0) {
+      // Node has bound it, as the program asked: it is too late for another source.
+      const report = applySettings(socket, plan.tuning.settings)
+      this.#done(to, `${reportText(report)}; bound by the program`)
+    } else {
+      known.attempt = takeOver(handle, plan, (failure) => {
+        if (failure === undefined) this.#done(to, settingsText(plan.wanted))
+        else this.#failed(to, failure)
+      })
+    }
+  }
+
+  #done(to: string, options: string): void {
+    this.#counts.tuned++
+    if (!this.#log.debug) return
+    const { policy } = this.#configuration
+    this.#log.line(
+      `client ${to}: ${options}${policy === undefined ? '' : `; closes: ${policy.mode}`}`,
+    )
+  }
+
+  #failed(to: string, error: unknown): void {
+    this.#counts.notTuned++
+    const { message } = error as Error
+    this.#log.trouble(causeOf(error), `client ${to} is left as Node makes it: ${message}`)
+  }
+}

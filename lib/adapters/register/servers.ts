@@ -1,0 +1,163 @@
+/** Every server of the process: they all come through net.Server.prototype.listen. */
+import * as net from 'node:net'
+import { native } from '../../binding'
+import type { PolicyOptions } from '../../close/policy'
+import { hasServerPolicy, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
+import { endpoint } from '../../connect/address'
+import { tuneServer, type ServerTuning } from '../../listen/tune-server'
+import { listenBacklogLimit } from '../../observe/namespace-facts'
+import { setOption } from '../../options/access'
+import type { Settings } from '../../options/option'
+import { handleOf, type Handle } from '../../target'
+import { admissible, type FamilySettings } from './admissible'
+import { closesText } from './closes'
+import type { ServersConfiguration } from './config'
+import { causeOf, reportText, type Log } from './log'
+
+/** What was done to one server. */
+interface Known {
+  policy?: ServerPolicy
+  settings?: ServerTuning
+}
+
+type Listen = (this: net.Server, ...args: unknown[]) => net.Server
+
+export class Servers {
+  readonly #configuration: ServersConfiguration
+  readonly #settings: FamilySettings
+  readonly #log: Log
+  readonly #known = new WeakMap<net.Server, Known>()
+  readonly #onListening: (this: net.Server) => void
+  #tuned = 0
+  /** For the summary, with debug only: they hold their servers. */
+  readonly #policies = new Map<string, ServerPolicy>()
+
+  constructor(configuration: ServersConfiguration, log: Log) {
+    this.#configuration = configuration
+    this.#log = log
+    this.#settings = admissible('servers.settings', configuration.settings, log)
+    const tune = this.#tune.bind(this)
+    this.#onListening = function onListening() {
+      tune(this)
+    }
+  }
+
+  /** Tunes every server that is told to listen from now on. */
+  install(): void {
+    const told = this.#told.bind(this)
+    const prototype = net.Server.prototype as unknown as { listen: Listen }
+    const own = prototype.listen
+    prototype.listen = function listen(...args) {
+      const result = own.apply(this, args)
+      if (!isGiven(args[0])) told(this)
+      return result
+    }
+  }
+
+  get summary(): string[] {
+    const closes = [...this.#policies].map(
+      ([at, { counters }]) => `server ${at}: ${closesText(counters)}`,
+    )
+    return [...closes, `servers: ${String(this.#tuned)} tuned`]
+  }
+
+  #told(server: net.Server): void {
+    // It may have been told before, in vain.
+    server.off('listening', this.#onListening)
+    if (handleOf(server) === undefined) server.prependOnceListener('listening', this.#onListening)
+    else this.#tune(server)
+  }
+
+  /** It listens now. Never throws: the program knows nothing of this. */
+  #tune(server: net.Server): void {
+    const address = server.address()
+    // A unix-domain socket is left alone.
+    if (address === null || typeof address === 'string') return
+    const family = net.isIP(address.address) === 6 ? 6 : 4
+    const at = endpoint(address.address, address.port)
+    const { backlog, match, policy } = this.#configuration
+    if (!match.has(address.address, address.port, family)) {
+      this.#log.line(`server ${at}: not in servers.match`)
+      return
+    }
+    this.#tuned++
+    const known = this.#known.get(server) ?? {}
+    this.#known.set(server, known)
+    const done = [
+      this.#try(at, () => this.#setOptions(server, known, this.#settings[family])),
+      backlog === undefined ? '' : this.#try(at, () => setBacklog(server, backlog)),
+      policy === undefined
+        ? ''
+        : this.#try(at, () => this.#setCloseMode(server, known, at, policy)),
+    ]
+    this.#log.line(`server ${at}: ${done.filter((part) => part !== '').join('; ')}`)
+  }
+
+  #try(at: string, action: () => string): string {
+    try {
+      return action()
+    } catch (error) {
+      const { message } = error as Error
+      this.#log.trouble(causeOf(error), `server ${at}: ${message}`)
+      return ''
+    }
+  }
+
+  #setOptions(server: net.Server, known: Known, settings: Settings): string {
+    known.settings?.stop()
+    if (isShared(server) && Object.keys(settings).length > 0)
+      return 'its options are those of the primary process'
+    known.settings = tuneServer(server, settings)
+    return reportText(known.settings.report ?? {})
+  }
+
+  #setCloseMode(server: net.Server, known: Known, at: string, policy: PolicyOptions): string {
+    // The program has chosen one by itself.
+    if (known.policy === undefined && hasServerPolicy(server)) return 'closes: as the program says'
+    if (known.policy === undefined) {
+      known.policy = setServerPolicy(server, policy)
+      if (this.#log.debug) this.#policies.set(at, known.policy)
+    }
+    if (policy.mode === 'deliver') takeBackFromCluster(server, known.policy)
+    return `closes: ${policy.mode}`
+  }
+}
+
+/** A descriptor or a handle that a server is given is its maker's. */
+function isGiven(first: unknown): boolean {
+  if (typeof first !== 'object' || first === null) return false
+  const { fd, _handle, handle } = first as { fd?: unknown; _handle?: unknown; handle?: unknown }
+  return typeof fd === 'number' || Boolean(_handle) || Boolean(handle)
+}
+
+function setBacklog(server: net.Server, backlog: number): string {
+  if (isShared(server)) return ''
+  const result = native.listenFd(handleOf(server)?.fd ?? -1, backlog)
+  if (result < 0) return `backlog ${String(backlog)} refused (errno ${String(-result)})`
+  const limit = listenBacklogLimit() ?? backlog
+  const cut = limit < backlog ? ` cut to ${String(limit)} by net.core.somaxconn` : ''
+  return `backlog ${String(backlog)}${cut}`
+}
+
+/** The listening socket of a cluster worker is held by the primary process. */
+function isShared(server: net.Server): boolean {
+  return handleOf(server)?.fd === undefined
+}
+
+/**
+ * In the primary process cluster listens by a net.Server, whose handle it takes away once it listens:
+ * the workers close what is accepted there. They decide connection by connection, so nothing must be
+ * handed down.
+ */
+function takeBackFromCluster(server: net.Server, policy: ServerPolicy): void {
+  const handle = handleOf(server)
+  process.nextTick(() => {
+    if (handleOf(server) === handle || !isOpen(handle)) return
+    policy.stop()
+    setOption(handle.fd, 'TCP_LINGER2', 0)
+  })
+}
+
+function isOpen(handle: Handle | undefined): handle is Handle & { fd: number } {
+  return (handle?.fd ?? -1) >= 0
+}

@@ -1,0 +1,86 @@
+import * as net from 'node:net'
+import { getOption } from '../../lib'
+import { linesOf, Registered, timeWaits, type Ended } from './registered'
+
+/** 12 bytes of each segment are timestamps. */
+const SEGMENT = 1000 - 12
+
+/** The segment that a server lets its client send. */
+async function askServer(port: number): Promise<number> {
+  const socket = net.connect(port, '127.0.0.1')
+  let segment = 0
+  let answer = ''
+  socket.setEncoding('latin1').on('data', (text: string) => (answer += text))
+  socket.on('connect', () => {
+    segment = getOption(socket, 'TCP_MAXSEG')
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  })
+  await new Promise((resolve, reject) => {
+    socket.on('close', resolve)
+    socket.on('error', reject)
+  })
+  expect(answer).toMatch(/^HTTP\/1\.1 200 OK[^]*answer/)
+  return segment
+}
+
+describe('a server under register', () => {
+  const REQUESTS = 10
+
+  async function askAll(program: Registered): Promise<{ ended: Ended; port: number }> {
+    const port = await program.port()
+    for (let request = 0; request < REQUESTS; request++)
+      expect(await askServer(port)).toBeLessThanOrEqual(SEGMENT)
+    return { ended: await program.stop(), port }
+  }
+
+  const tuned = { servers: { settings: { TCP_MAXSEG: 1000 }, closeMode: 'deliver', backlog: 100 } }
+
+  it.each([
+    ['in a process', 'process'],
+    ['in a worker thread', 'thread'],
+    ['in a cluster worker', 'cluster'],
+    ['that listens again', 'again'],
+  ])('is tuned, and keeps no TIME_WAIT (%s)', async (_, how) => {
+    const program = new Registered('register-server-program.js', [how], { configuration: tuned })
+    const { ended, port } = await askAll(program)
+    expect(ended).toMatchObject({ status: 0, stderr: '' })
+    expect(await timeWaits({ localPort: port })).toBe(0)
+  })
+
+  it('keeps one for each connection that it closes without a close mode', async () => {
+    const configuration = { servers: { settings: { TCP_MAXSEG: 1000 } } }
+    const program = new Registered('register-server-program.js', ['process'], { configuration })
+    const { ended, port } = await askAll(program)
+    expect(ended).toMatchObject({ status: 0, stderr: '' })
+    expect(await timeWaits({ localPort: port })).toBe(REQUESTS)
+  })
+
+  it('is as Node makes it where it is none of those that match', async () => {
+    const servers = { ...tuned.servers, match: { ports: [1] } }
+    const configuration = { servers }
+    const program = new Registered('register-server-program.js', ['process'], { configuration })
+    const port = await program.port()
+    expect(await askServer(port)).toBeGreaterThan(SEGMENT)
+    await program.stop()
+    expect(await timeWaits({ localPort: port })).toBe(1)
+  })
+
+  it('says with SOCKET_TUNER_DEBUG what was done to each socket, and a summary', async () => {
+    const settings = { ...tuned.servers.settings, SO_REUSEPORT: true }
+    const configuration = { servers: { ...tuned.servers, settings } }
+    const options = { configuration, debug: true }
+    const program = new Registered('register-server-program.js', ['process'], options)
+    const { ended, port } = await askAll(program)
+    const lines = linesOf(ended.stderr)
+    expect(lines[0]).toBe(
+      `server [::]:${String(port)}: TCP_MAXSEG 1000, ` +
+        'SO_REUSEPORT too late (SO_REUSEPORT must be set before bind(): the socket is listening); ' +
+        'backlog 100; closes: deliver',
+    )
+    expect(lines.filter((line) => line.startsWith('accepted'))).toHaveLength(REQUESTS)
+    expect(lines.slice(-2)).toEqual([
+      `server [::]:${String(port)}: closes: 10 deliver; 0 not as asked; 0 bytes discarded`,
+      'servers: 1 tuned',
+    ])
+  })
+})
