@@ -71,8 +71,12 @@ export class Namespace {
   }
 
   /** Starts a program of test/lab/programs inside and waits until it says that it is ready. */
-  async start(name: string, config: object = {}): Promise<{ program: Program; ready: unknown }> {
-    const program = new Program(name, config, this.prefix())
+  async start(
+    name: string,
+    config: object = {},
+    node?: string,
+  ): Promise<{ program: Program; ready: unknown }> {
+    const program = new Program(name, config, this.prefix(), node)
     this.#running.push(program)
     return { program, ready: await program.ready() }
   }
@@ -84,8 +88,8 @@ export class Namespace {
   }
 
   /** Runs a program that has one task, `run`, to its end and returns what came of it. */
-  async perform(name: string, config: object): Promise<unknown> {
-    const { program } = await this.start(name, config)
+  async perform(name: string, config: object, node?: string): Promise<unknown> {
+    const { program } = await this.start(name, config, node)
     const result = await program.ask('run')
     await program.stop()
     return result

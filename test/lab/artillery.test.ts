@@ -15,6 +15,7 @@ import { promisify } from 'node:util'
 import { makeCertificate } from '../helpers/certificate'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
+import { INSTALL_DEADLINE_MS, installNode } from '../helpers/node-release'
 import type { Program } from '../helpers/program'
 import { until } from '../helpers/until'
 
@@ -23,7 +24,6 @@ const ROOT = path.join(__dirname, '..', '..')
 const EXAMPLE = path.join(ROOT, 'examples', 'artillery')
 /** Kept from run to run, and not in the repository. */
 const FOLDER = path.join(ROOT, '.cache', 'artillery')
-const INSTALL_DEADLINE_MS = 280_000
 
 const execute = promisify(execFile)
 
@@ -45,7 +45,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
   let scratch: string
 
   beforeAll(async () => {
-    node = await installNode()
+    node = await installNode('24')
     await installArtillery()
     scratch = mkdtempSync(path.join(tmpdir(), 'socket-tuner-artillery-'))
   }, INSTALL_DEADLINE_MS)
@@ -169,11 +169,6 @@ function afterAllClosed(server: Program): Promise<Seen> {
 }
 
 /** The path of a release of Node that Artillery runs on. */
-async function installNode(): Promise<string> {
-  const { stdout } = await execute('bash', [path.join('.ci', 'node'), '24'], { cwd: ROOT })
-  return stdout.trim()
-}
-
 /** Artillery, and beside it this package and the one that has the name it looks for. */
 async function installArtillery(): Promise<void> {
   const stamp = path.join(FOLDER, 'installed')
