@@ -15,4 +15,5 @@ module.exports = {
   coverageProvider: 'v8',
   collectCoverageFrom: ['lib/**/*.ts'],
   testTimeout: 30_000,
+  globals: { DEADLINE_MS: 25_000 },
 }

@@ -1,8 +1,8 @@
 /** Programs under socket-tuner/register, in processes of their own. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import * as path from 'node:path'
-import { countStates, type End } from '../helpers/tcp-table'
+import { countNewStates } from '../helpers/new-connections'
+import type { End } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
 import { closeLater } from '../sockets'
 
@@ -93,11 +93,9 @@ export function linesOf(stderr: string): string[] {
 
 /** How many connections kept TIME_WAIT at one end, when all are over. */
 export async function timeWaits(end: End): Promise<number> {
-  const table = (): string =>
-    readFileSync('/proc/net/tcp', 'utf8') + readFileSync('/proc/net/tcp6', 'utf8')
   const { TIME_WAIT = 0 } = await until(
     'all connections are over',
-    () => countStates(table(), end),
+    () => countNewStates(end),
     (states) => Object.keys(states).every((state) => state === 'TIME_WAIT'),
   )
   return TIME_WAIT

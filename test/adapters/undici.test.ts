@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import * as http from 'node:http'
 import * as http2 from 'node:http2'
 import * as net from 'node:net'
@@ -12,7 +11,7 @@ import { native } from '../../lib/binding'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { makeCertificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
-import { countStates } from '../helpers/tcp-table'
+import { countNewStates } from '../helpers/new-connections'
 import { until } from '../helpers/until'
 import { boundSocket, closeLater, listen, succeed } from '../sockets'
 import { describeReleases, watched, type Undici, type UndiciClient } from './undici-releases'
@@ -101,7 +100,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
 
   it('leaves no TIME_WAIT where undici closes, and with closeMode fin it does', async () => {
     const port = await serve()
-    const states = () => countStates(readFileSync('/proc/net/tcp', 'utf8'), { remotePort: port })
+    const states = () => countNewStates({ remotePort: port })
     const url = `http://127.0.0.1:${String(port)}/`
     await ask(url, { connect: tunedConnector() })
     await until('the connection is over', states, (counts) => Object.keys(counts).length === 0)
