@@ -72,6 +72,8 @@ export type {
   SocketAddress,
   TransmitTime,
 } from './options/values'
+export type { PortTrouble } from './ports/alarm'
+export { portBudget, type PortBudget, type PortBudgetOptions } from './ports/budget'
 export {
   timeWaitCensus,
   type Census,
@@ -80,7 +82,11 @@ export {
   type CensusOptions,
 } from './ports/census'
 export type { SocketFilter } from './ports/filter'
+export type { Destination } from './ports/place'
+export type { TimeWaitReuse } from './ports/reuse'
 export { timeWaitCount } from './ports/time-wait-count'
+export { watchPorts, type PortReport, type PortWatch } from './ports/watch'
+export type { PortAlarm, WatchPortsOptions } from './ports/watch-options'
 export type { DescriptorOwner, Target } from './target'
 export {
   configure,

@@ -72,6 +72,12 @@ export const warningCodes = {
     wayOut:
       'Call `close()`, or declare it with `using`; or hand it over by `connect()` or `listenOn()`.',
   },
+  SOCKET_TUNER_PORTS_LOW: {
+    meaning:
+      '`watchPorts()` sees the ports towards a destination run short: too many are taken, or they will not last, or connect() has become slow in the search for one.',
+    wayOut:
+      "Keep connections open and use them again; or close with mode 'deliver'; or take more source addresses (`SourcePool`) or a wider net.ipv4.ip_local_port_range. docs/ports.md has them in order.",
+  },
   SOCKET_TUNER_NOT_TUNED: {
     meaning:
       '`socket-tuner/register` could not do to a socket what its configuration says: that part of it is as Node makes it.',

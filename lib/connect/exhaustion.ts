@@ -1,8 +1,9 @@
 /** The error for a connect() that found no port, said in full. */
-import { native } from '../binding'
+import { constants as os } from 'node:os'
 import { SocketOptionError } from '../errors'
 import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../observe/namespace-facts'
 import { endpoint, type IpFamily } from './address'
+import { sourceFor } from './source-for'
 
 /** A connect() that failed with EADDRNOTAVAIL. */
 export interface Refused {
@@ -86,16 +87,9 @@ function remedies({ poolSize, confined }: Refused): string[] {
   ]
 }
 
-/** Whether the kernel finds a source for the destination: it does so for UDP in the same way. */
+/** Whether the kernel finds a source for the destination, as far as it can be told. */
 function hasSourceFor({ family, address, localAddress }: Refused): boolean {
   if (localAddress !== undefined) return true
-  const { AF_INET, AF_INET6, SOCK_DGRAM } = native.constants
-  const domain = family === 6 ? AF_INET6 : AF_INET
-  if (domain === undefined || SOCK_DGRAM === undefined) return true
-  const fd = native.openSocket(domain, SOCK_DGRAM, 0)
-  if (fd < 0) return true
-  // The discard port; connect(2) of a datagram socket sends nothing.
-  const result = native.connectFd(fd, address, 9)
-  native.closeFd(fd)
-  return result >= 0
+  const source = sourceFor(family, address)
+  return typeof source === 'string' || source === -os.errno.EMFILE || source === -os.errno.ENFILE
 }

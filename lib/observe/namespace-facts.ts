@@ -13,6 +13,29 @@ export function timeWaitReuse(): number | undefined {
   return numbersIn('tcp_tw_reuse')[0]
 }
 
+/** net.ipv4.tcp_tw_reuse_delay, ms (Linux 6.14); undefined before: 1,000 there. */
+export function timeWaitReuseDelay(): number | undefined {
+  return numbersIn('tcp_tw_reuse_delay')[0]
+}
+
+/** net.ipv4.tcp_timestamps: 0 off, 1 and 2 on (RFC 7323; ip-sysctl.rst of the kernel). */
+export function timestampsSetting(): number | undefined {
+  return numbersIn('tcp_timestamps')[0]
+}
+
+/**
+ * net.ipv4.ip_local_reserved_ports: ports of the range that neither connect(2) nor bind(2) to port 0
+ * takes by itself.
+ */
+export function reservedPorts(): PortRange[] {
+  const text = contentOf('/proc/sys/net/ipv4/ip_local_reserved_ports').trim()
+  if (text === '') return []
+  return text.split(',').map((part) => {
+    const [min = 0, max = min] = part.split('-').map(Number)
+    return { min, max }
+  })
+}
+
 /** net.core.somaxconn: the most connections that may wait to be accepted, whatever listen(2) is told. */
 export function listenBacklogLimit(): number | undefined {
   return numbersIn('somaxconn', 'core')[0]

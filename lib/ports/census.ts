@@ -1,21 +1,18 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { getSystemErrorName } from 'node:util'
-import { native } from '../binding'
 import { checkPort, familyOf } from '../connect/address'
-import {
-  ArgumentTypeError,
-  ArgumentValueError,
-  SocketOptionError,
-  checkBoolean,
-  checkOptions,
-} from '../errors'
+import { ArgumentTypeError, ArgumentValueError, checkBoolean, checkOptions } from '../errors'
 import { tcpStates, type TcpState } from '../observe/tcp-info'
-import { LITTLE } from '../options/codec'
-import { addressText } from './address'
+import {
+  BOTH_FAMILIES,
+  dumpSockets,
+  socketFields,
+  type SocketField,
+  type SocketRecords,
+} from './dump'
 import { bytecodeOf, type SocketFilter } from './filter'
 
 /** What sockets are put together by. */
-export type CensusField = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'state'
+export type CensusField = SocketField
 
 export interface CensusOptions extends SocketFilter {
   /** Default `['TIME_WAIT']`. */
@@ -49,23 +46,6 @@ export interface Census {
   readonly interrupted: boolean
 }
 
-const BOTH_FAMILIES = 3
-
-const FAMILY = 1
-const bits: Readonly<Record<CensusField, number>> = {
-  state: 2,
-  localPort: 4,
-  remotePort: 8,
-  localAddress: 16 + FAMILY,
-  remoteAddress: 32 + FAMILY,
-}
-
-const fields = Object.keys(bits) as CensusField[]
-
-/** struct SocketGroup of native/sock_diag_dump.h. */
-const RECORD_BYTES = 52
-const NO_TIMER = 0xffff_ffff
-const AF_INET6 = 10
 /** So many are read between two turns of the event loop: about a millisecond's work. */
 const AT_A_STRETCH = 1_000
 
@@ -86,110 +66,83 @@ export async function timeWaitCensus(options: CensusOptions = {}): Promise<Censu
   const states = checkStates(options.states)
   const groupBy = checkFields(options.groupBy)
   const filter = bytecodeOf(checkFilter(options))
-  const mask = groupBy.reduce((sum, field) => sum | bits[field], 0)
-  const { total, records, interrupted } = await dump(states, mask, filter)
-  return { total, groups: await read(new Uint8Array(records), groupBy, timers), interrupted }
-}
-
-interface Dumped {
-  readonly total: number
-  readonly records: ArrayBuffer
-  readonly interrupted: boolean
-}
-
-function dump(states: number, mask: number, filter: Uint8Array): Promise<Dumped> {
-  return new Promise((resolve, reject) => {
-    const begun = native.dumpSockets(
-      BOTH_FAMILIES,
-      states,
-      mask,
-      filter,
-      (total, records, interrupted) => {
-        if (records === undefined) reject(failure(total))
-        else resolve({ total, records, interrupted: interrupted === true })
-      },
-    )
-    if (begun < 0) reject(failure(begun))
-  })
+  const dump = await dumpSockets({ families: BOTH_FAMILIES, states, groupBy, filter })
+  const groups = await read(dump.records, groupBy, timers)
+  return { total: dump.total, groups, interrupted: dump.interrupted }
 }
 
 async function read(
-  records: Uint8Array,
+  records: SocketRecords,
   groupBy: readonly CensusField[],
   timers: boolean,
 ): Promise<CensusGroup[]> {
-  const view = new DataView(records.buffer)
   const groups: CensusGroup[] = []
-  for (let offset = 0; offset < records.length; offset += RECORD_BYTES) {
-    groups.push(groupAt(records, view, offset, groupBy, timers))
+  for (let index = 0; index < records.length; index++) {
+    groups.push(groupAt(records, index, groupBy, timers))
     if (groups.length % AT_A_STRETCH === 0) await nextTurn()
   }
   return groups
 }
 
 function groupAt(
-  records: Uint8Array,
-  view: DataView,
-  offset: number,
+  records: SocketRecords,
+  index: number,
   groupBy: readonly CensusField[],
   timers: boolean,
 ): CensusGroup {
   const group: { -readonly [K in keyof CensusGroup]: CensusGroup[K] } = {
-    count: view.getUint32(offset, LITTLE),
+    count: records.count(index),
   }
-  const bytes = view.getUint8(offset + 16) === AF_INET6 ? 16 : 4
   for (const field of groupBy) {
     switch (field) {
       case 'localPort':
-        group.localPort = view.getUint16(offset + 12, LITTLE)
+        group.localPort = records.localPort(index)
         break
       case 'remotePort':
-        group.remotePort = view.getUint16(offset + 14, LITTLE)
+        group.remotePort = records.remotePort(index)
         break
       case 'state':
-        group.state = tcpStates[view.getUint8(offset + 17)] ?? 'CLOSE'
+        group.state = tcpStates[records.stateNumber(index)] ?? 'CLOSE'
         break
       case 'localAddress':
-        group.localAddress = addressText(records.subarray(offset + 20, offset + 20 + bytes))
+        group.localAddress = records.localAddress(index)
         break
       case 'remoteAddress':
-        group.remoteAddress = addressText(records.subarray(offset + 36, offset + 36 + bytes))
+        group.remoteAddress = records.remoteAddress(index)
         break
     }
   }
-  const first = view.getUint32(offset + 4, LITTLE)
-  if (timers && first !== NO_TIMER) {
+  const first = timers ? records.firstTimerMs(index) : undefined
+  if (first !== undefined) {
     group.firstTimerMs = first
-    group.lastTimerMs = view.getUint32(offset + 8, LITTLE)
+    group.lastTimerMs = records.lastTimerMs(index)
   }
   return group
 }
 
-/** A bit for each state. */
-function checkStates(states: unknown = ['TIME_WAIT']): number {
+function checkStates(states: unknown = ['TIME_WAIT']): TcpState[] {
   if (!Array.isArray(states))
     throw new ArgumentTypeError('options.states', 'an array of TCP states', states)
   if (states.length === 0)
     throw new ArgumentValueError('options.states', 'must have at least one state', states)
-  return (states as readonly unknown[]).reduce<number>((sum, state, index) => {
-    const number = tcpStates.indexOf(state as TcpState)
-    if (number > 0) return sum | (1 << number)
+  return (states as readonly unknown[]).map((state, index) => {
+    if (tcpStates.indexOf(state as TcpState) > 0) return state as TcpState
     throw new ArgumentValueError(
       `options.states[${String(index)}]`,
       `must be one of: ${tcpStates.slice(1).join(', ')}`,
       state,
     )
-  }, 0)
+  })
 }
 
 function checkFields(groupBy: unknown = ['remoteAddress', 'remotePort']): CensusField[] {
   if (!Array.isArray(groupBy))
     throw new ArgumentTypeError('options.groupBy', 'an array of names of fields', groupBy)
   return (groupBy as readonly unknown[]).map((field, index) => {
-    if (fields.includes(field as CensusField)) return field as CensusField
+    if (socketFields.includes(field as CensusField)) return field as CensusField
     throw new ArgumentValueError(
       `options.groupBy[${String(index)}]`,
-      `must be one of: ${fields.join(', ')}`,
+      `must be one of: ${socketFields.join(', ')}`,
       field,
     )
   })
@@ -202,16 +155,4 @@ function checkFilter(options: CensusOptions): SocketFilter {
   if (localPort !== undefined) checkPort('options.localPort', localPort)
   if (remotePort !== undefined) checkPort('options.remotePort', remotePort)
   return { localAddress, localPort, remoteAddress, remotePort }
-}
-
-function failure(errno: number): SocketOptionError {
-  const code = getSystemErrorName(errno)
-  if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOPROTOOPT') {
-    return new SocketOptionError(`Sockets cannot be counted on ${process.platform}`, {
-      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
-      errno,
-    })
-  }
-  const why = code === 'EOVERFLOW' ? ': more groups than can be told; filter, or group by less' : ''
-  return new SocketOptionError(`sock_diag: ${code}${why}`, { code, errno, syscall: 'sock_diag' })
 }

@@ -1,6 +1,7 @@
 /** Filters of inet_diag (sock_diag(7), linux/inet_diag.h): the kernel passes over what they do not match. */
 import { isIP } from 'node:net'
-import { addressBytes } from './address'
+import type { PortRange } from '../options/values'
+import { addressBytes } from '../observe/address-text'
 
 export interface SocketFilter {
   /** An IPv4 address matches what an IPv6 socket has as ::ffff:a.b.c.d too. */
@@ -8,8 +9,12 @@ export interface SocketFilter {
   readonly localPort?: number | undefined
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
+  /** Local ports from `min` to `max`. */
+  readonly localPortRange?: PortRange | undefined
 }
 
+const SOURCE_PORT_FROM = 2
+const SOURCE_PORT_TO = 3
 const SOURCE_CONDITION = 7
 const DESTINATION_CONDITION = 8
 const AF_UNSPEC = 0
@@ -26,8 +31,10 @@ const CONDITION_BYTES = 8
  * the next one; one that is not jumps past the end, which means no. Empty when everything matches.
  */
 export function bytecodeOf(filter: SocketFilter): Uint8Array {
-  const { localAddress, localPort, remoteAddress, remotePort } = filter
+  const { localAddress, localPort, remoteAddress, remotePort, localPortRange } = filter
   const conditions = [
+    portCondition(SOURCE_PORT_FROM, localPortRange?.min),
+    portCondition(SOURCE_PORT_TO, localPortRange?.max),
     condition(SOURCE_CONDITION, localAddress, localPort),
     condition(DESTINATION_CONDITION, remoteAddress, remotePort),
   ].filter((bytes) => bytes !== undefined)
@@ -54,6 +61,15 @@ function condition(
   result.writeUInt8(8 * bytes.length, OPERATION_BYTES + 1)
   writeI32(result, port ?? ANY_PORT, OPERATION_BYTES + 4)
   bytes.copy(result, OPERATION_BYTES + CONDITION_BYTES)
+  return result
+}
+
+/** The port stands where a second operation has its jump. */
+function portCondition(code: number, port: number | undefined): Buffer | undefined {
+  if (port === undefined) return undefined
+  const result = Buffer.alloc(2 * OPERATION_BYTES)
+  result.writeUInt8(code, 0)
+  writeU16(result, port, OPERATION_BYTES + 2)
   return result
 }
 

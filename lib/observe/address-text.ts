@@ -36,8 +36,7 @@ function wordsOf(text: string): number[] {
 /** `bytes` are 4 or 16; shortened as RFC 5952 says, IPv4-mapped as ::ffff:a.b.c.d. */
 export function addressText(bytes: Uint8Array): string {
   if (bytes.length !== IPV6_BYTES) return bytes.join('.')
-  if (MAPPED.equals(bytes.subarray(0, MAPPED.length)))
-    return `::ffff:${bytes.subarray(MAPPED.length).join('.')}`
+  if (isMapped(bytes)) return `::ffff:${bytes.subarray(MAPPED.length).join('.')}`
   const words: number[] = []
   for (let index = 0; index < IPV6_BYTES; index += 2) {
     words.push(((bytes[index] ?? 0) << 8) | (bytes[index + 1] ?? 0))
@@ -57,4 +56,15 @@ function longestZeros(words: readonly number[]): { start: number; length: number
     else if (index + 1 - start > best.length) best = { start, length: index + 1 - start }
   })
   return best
+}
+
+/** One text for one address: IPv6 as {@link addressText} has it, and IPv4-mapped as the IPv4 that it is. */
+export function plainAddress(address: string): string {
+  if (isIPv4(address)) return address
+  const bytes = addressBytes(address)
+  return addressText(isMapped(bytes) ? bytes.subarray(MAPPED.length) : bytes)
+}
+
+function isMapped(bytes: Uint8Array): boolean {
+  return MAPPED.equals(bytes.subarray(0, MAPPED.length))
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { addressBytes, addressText } from '../../lib/ports/address'
+import { addressBytes, addressText } from '../../lib/observe/address-text'
 
 describe('an address as bytes', () => {
   it.each([

@@ -1,0 +1,69 @@
+/** Whether a destination runs short of ports, and what is said of it. */
+import { endpoint } from '../connect/address'
+import { announce } from '../warnings'
+import type { PortReport } from './watch'
+import type { CheckedWatch } from './watch-options'
+
+/**
+ * What is wrong: `used`, more of the ports are taken than was to be; `exhaustion`, they will not last
+ * as long as they were to; `slow-connect`, connect() of this process has become slow.
+ */
+export type PortTrouble = 'used' | 'exhaustion' | 'slow-connect'
+
+/** So many times what connect() cost at its best, and no less than this, is slow: µs. */
+const SLOW = 5
+const SLOW_MICROSECONDS = 150
+/** Fewer calls tell nothing. */
+const ENOUGH_CALLS = 10
+
+/** Of one destination. */
+export class Alarm {
+  readonly #warnAt: CheckedWatch['warnAt']
+  #best = Infinity
+  #before: readonly PortTrouble[] = []
+
+  constructor(warnAt: CheckedWatch['warnAt']) {
+    this.#warnAt = warnAt
+  }
+
+  /** Tells of what was not there the last time. */
+  judge(report: Omit<PortReport, 'troubles'>): PortTrouble[] {
+    const troubles = this.#troublesOf(report)
+    for (const trouble of troubles) {
+      if (this.#before.includes(trouble)) continue
+      const to = endpoint(report.remoteAddress, report.remotePort)
+      announce('SOCKET_TUNER_PORTS_LOW', `${trouble} ${to}`, say[trouble](report, to))
+    }
+    this.#before = troubles
+    return troubles
+  }
+
+  #troublesOf(report: Omit<PortReport, 'troubles'>): PortTrouble[] {
+    const { ports, available, secondsUntilExhaustion, connects, connectMicroseconds } = report
+    const { used, seconds } = this.#warnAt
+    const troubles: PortTrouble[] = []
+    if (ports - available >= used * ports) troubles.push('used')
+    if (secondsUntilExhaustion !== undefined && secondsUntilExhaustion <= seconds)
+      troubles.push('exhaustion')
+    if (connectMicroseconds !== undefined && connects >= ENOUGH_CALLS) {
+      this.#best = Math.min(this.#best, connectMicroseconds)
+      if (connectMicroseconds >= Math.max(SLOW * this.#best, SLOW_MICROSECONDS))
+        troubles.push('slow-connect')
+    }
+    return troubles
+  }
+}
+
+const say: Readonly<
+  Record<PortTrouble, (report: Omit<PortReport, 'troubles'>, to: string) => string>
+> = {
+  used: ({ ports, available, timeWait, localAddress, untilSlow }, to) =>
+    `${String(ports - available)} of ${String(ports)} ports from ${localAddress} to ${to} are taken, ` +
+    `${String(timeWait)} of them in TIME_WAIT; ${String(untilSlow)} connections until connect() gets slow`,
+  exhaustion: ({ secondsUntilExhaustion = 0, rate, sustainableRate, localAddress }, to) =>
+    `The ports from ${localAddress} to ${to} are used up in ${String(Math.round(secondsUntilExhaustion))} s ` +
+    `at ${rate.toFixed(0)} connections/s; ${sustainableRate.toFixed(0)}/s can go on`,
+  'slow-connect': ({ connectMicroseconds = 0, available }, to) =>
+    `connect() to ${to} takes ${connectMicroseconds.toFixed(0)} µs on the event loop: the kernel searches ` +
+    `for ports, ${String(available)} are left`,
+}

@@ -1,0 +1,143 @@
+/** Sockets as the kernel dumps them, put together by native/sock_diag_dump.h. Off the event loop. */
+import { getSystemErrorName } from 'node:util'
+import { native } from '../binding'
+import { SocketOptionError } from '../errors'
+import { tcpStates, type TcpState } from '../observe/tcp-info'
+import { LITTLE } from '../options/codec'
+import { addressText } from '../observe/address-text'
+
+/** What sockets are put together by. */
+export type SocketField = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'state'
+
+const FAMILY = 1
+const bits: Readonly<Record<SocketField, number>> = {
+  state: 2,
+  localPort: 4,
+  remotePort: 8,
+  localAddress: 16 + FAMILY,
+  remoteAddress: 32 + FAMILY,
+}
+
+export const socketFields = Object.keys(bits) as SocketField[]
+
+const IPV4 = 1
+const IPV6 = 2
+
+/** Sockets of both families. An IPv6 socket may have an IPv4 peer, so there is no IPv4 alone. */
+export const BOTH_FAMILIES = IPV4 | IPV6
+export const IPV6_ONLY = IPV6
+
+/** What to dump, checked. */
+export interface DumpRequest {
+  /** BOTH_FAMILIES or IPV6_ONLY. */
+  readonly families: number
+  readonly states: readonly TcpState[]
+  readonly groupBy: readonly SocketField[]
+  /** Bytecode of inet_diag; may be empty. */
+  readonly filter: Uint8Array
+}
+
+export interface Dump {
+  readonly total: number
+  readonly records: SocketRecords
+  readonly interrupted: boolean
+}
+
+/**
+ * @throws (as a rejection) ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name
+ *   when the kernel refuses
+ */
+export function dumpSockets({ families, states, groupBy, filter }: DumpRequest): Promise<Dump> {
+  const wanted = states.reduce((sum, state) => sum | (1 << tcpStates.indexOf(state)), 0)
+  const mask = groupBy.reduce((sum, field) => sum | bits[field], 0)
+  return new Promise((resolve, reject) => {
+    const begun = native.dumpSockets(
+      families,
+      wanted,
+      mask,
+      filter,
+      (total, records, interrupted) => {
+        if (records === undefined) reject(failure(total))
+        else
+          resolve({
+            total,
+            records: new SocketRecords(records),
+            interrupted: interrupted === true,
+          })
+      },
+    )
+    if (begun < 0) reject(failure(begun))
+  })
+}
+
+function failure(errno: number): SocketOptionError {
+  const code = getSystemErrorName(errno)
+  if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOPROTOOPT') {
+    return new SocketOptionError(`Sockets cannot be counted on ${process.platform}`, {
+      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+      errno,
+    })
+  }
+  const why = code === 'EOVERFLOW' ? ': more groups than can be told; filter, or group by less' : ''
+  return new SocketOptionError(`sock_diag: ${code}${why}`, { code, errno, syscall: 'sock_diag' })
+}
+
+/** struct SocketGroup of native/sock_diag_dump.h. */
+const RECORD_BYTES = 52
+const NO_TIMER = 0xffff_ffff
+const AF_INET6 = 10
+
+/** One record for each group, read in place: none of these calls but those for text allocates. */
+export class SocketRecords {
+  readonly length: number
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+
+  constructor(records: ArrayBuffer) {
+    this.length = records.byteLength / RECORD_BYTES
+    this.#bytes = new Uint8Array(records)
+    this.#view = new DataView(records)
+  }
+
+  count(index: number): number {
+    return this.#view.getUint32(index * RECORD_BYTES, LITTLE)
+  }
+
+  /** Until the first timer in the group ends, ms; undefined where none runs. */
+  firstTimerMs(index: number): number | undefined {
+    const first = this.#view.getUint32(index * RECORD_BYTES + 4, LITTLE)
+    return first === NO_TIMER ? undefined : first
+  }
+
+  /** Until the last one does. */
+  lastTimerMs(index: number): number {
+    return this.#view.getUint32(index * RECORD_BYTES + 8, LITTLE)
+  }
+
+  localPort(index: number): number {
+    return this.#view.getUint16(index * RECORD_BYTES + 12, LITTLE)
+  }
+
+  remotePort(index: number): number {
+    return this.#view.getUint16(index * RECORD_BYTES + 14, LITTLE)
+  }
+
+  /** The number of the state: its place in `tcpStates`. */
+  stateNumber(index: number): number {
+    return this.#view.getUint8(index * RECORD_BYTES + 17)
+  }
+
+  localAddress(index: number): string {
+    return this.#address(index, 20)
+  }
+
+  remoteAddress(index: number): string {
+    return this.#address(index, 36)
+  }
+
+  #address(index: number, at: number): string {
+    const record = index * RECORD_BYTES
+    const length = this.#view.getUint8(record + 16) === AF_INET6 ? 16 : 4
+    return addressText(this.#bytes.subarray(record + at, record + at + length))
+  }
+}

@@ -1,0 +1,126 @@
+/** The ports of a range towards one destination, port by port. */
+import { tcpStates, type TcpState } from '../observe/tcp-info'
+import type { PortRange } from '../options/values'
+import { sizeOf } from '../observe/namespace-facts'
+import type { SocketRecords } from './dump'
+
+const FREE = 0
+/** Neither a socket's state: connect(2) passes over the port. */
+const CLOSED_OFF = 255
+const TIME_WAIT = tcpStates.indexOf('TIME_WAIT')
+
+/** What became of a range's ports between two looks at it. */
+export interface Changes {
+  /** Ports that were taken. */
+  readonly taken: number
+  /** How many more are in use, TIME_WAIT left out: below 0, fewer. */
+  readonly moreLive: number
+}
+
+export class PortMap {
+  readonly range: PortRange
+  readonly #states: Uint8Array
+  /** Until TIME_WAIT ends, ms. */
+  readonly #remaining: Uint32Array
+
+  constructor(range: PortRange) {
+    this.range = range
+    this.#states = new Uint8Array(sizeOf(range))
+    this.#remaining = new Uint32Array(sizeOf(range))
+  }
+
+  /** Enters sockets that were grouped by local port and state, all of them in the range. */
+  enter(records: SocketRecords): void {
+    for (let index = 0; index < records.length; index++) {
+      const state = records.stateNumber(index)
+      const at = records.localPort(index) - this.range.min
+      if (at < 0 || at >= this.#states.length) continue
+      this.set(at, state, state === TIME_WAIT ? (records.firstTimerMs(index) ?? 0) : 0)
+    }
+  }
+
+  /** @param at counted from the start of the range */
+  set(at: number, state: number, remainingMs: number): void {
+    this.#states[at] = state
+    this.#remaining[at] = remainingMs
+  }
+
+  /** Takes ports out of the range: returns how many of them were free. */
+  closeOff({ min, max }: PortRange): number {
+    let closed = 0
+    const last = Math.min(max, this.range.max)
+    for (let port = Math.max(min, this.range.min); port <= last; port++) {
+      if (this.#states[port - this.range.min] !== FREE) continue
+      this.#states[port - this.range.min] = CLOSED_OFF
+      closed++
+    }
+    return closed
+  }
+
+  byState(): Partial<Record<TcpState, number>> {
+    const counts: Partial<Record<TcpState, number>> = {}
+    for (const number of this.#states) {
+      const state = tcpStates[number]
+      if (state !== undefined) counts[state] = (counts[state] ?? 0) + 1
+    }
+    return counts
+  }
+
+  /** Free ports of both parities, that of the range's lower end first. */
+  free(): readonly [first: number, second: number] {
+    const free: [number, number] = [0, 0]
+    this.#states.forEach((state, at) => {
+      if (state === FREE) free[(at & 1) as 0 | 1]++
+    })
+    return free
+  }
+
+  /** The same of ports whose TIME_WAIT ends in `ms` or sooner. */
+  endingWithin(ms: number): readonly [first: number, second: number] {
+    const ending: [number, number] = [0, 0]
+    this.#states.forEach((state, at) => {
+      if (state === TIME_WAIT && (this.#remaining[at] ?? 0) <= ms) ending[(at & 1) as 0 | 1]++
+    })
+    return ending
+  }
+
+  /** For each second to come, counted from `earlierMs` from now, the ports whose TIME_WAIT ends in it. */
+  endings(seconds: number, earlierMs: number): Uint32Array {
+    const endings = new Uint32Array(seconds)
+    this.#states.forEach((state, at) => {
+      if (state !== TIME_WAIT) return
+      const second = Math.floor(((this.#remaining[at] ?? 0) - earlierMs) / 1000)
+      if (second >= 0 && second < seconds) endings[second] = (endings[second] ?? 0) + 1
+    })
+    return endings
+  }
+
+  /** @param earlier the same range, `elapsedMs` before */
+  changesSince(earlier: PortMap, elapsedMs: number): Changes {
+    let taken = 0
+    let moreLive = 0
+    this.#states.forEach((state, at) => {
+      const before = earlier.#states[at] ?? FREE
+      const isLive = isInUse(state) && state !== TIME_WAIT
+      const wasLive = isInUse(before) && before !== TIME_WAIT
+      moreLive += Number(isLive) - Number(wasLive)
+      if (!isInUse(state)) return
+      if (!isInUse(before) || (before === TIME_WAIT && isLive)) taken++
+      else if (before === TIME_WAIT && this.#startedAnew(earlier, at, elapsedMs)) taken++
+    })
+    return { taken, moreLive }
+  }
+
+  /** In TIME_WAIT then and now: whether it is that of another connection. */
+  #startedAnew(earlier: PortMap, at: number, elapsedMs: number): boolean {
+    const expected = (earlier.#remaining[at] ?? 0) - elapsedMs
+    return (this.#remaining[at] ?? 0) > expected + TIMER_SLACK_MS
+  }
+}
+
+/** Timers are told in ms and looked at one after the other. */
+const TIMER_SLACK_MS = 500
+
+function isInUse(state: number): boolean {
+  return state !== FREE && state !== CLOSED_OFF
+}
