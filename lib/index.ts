@@ -3,6 +3,7 @@ export type { CloseModeOptions } from './close/options'
 export type { CloseMode, CloseReport, TimeWait } from './close/report'
 export { setCloseMode } from './close/set-close-mode'
 export type { CloseCounters } from './close/server-policy'
+export { closeTotals, type CloseTotals } from './close/tally'
 export { connect, type ConnectOptions } from './connect/connect'
 export {
   RawSocket,

@@ -17,6 +17,7 @@ import type { LingeringGroup } from './lingering-group'
 import { bytesNotInKernel } from './pending'
 import type { CloseMode, CloseOutcome } from './report'
 import { closeWithReset } from './reset'
+import { countClose } from './tally'
 import { awaitsTickets, isTls } from './tls'
 
 /** What of a policy the caller chooses. */
@@ -134,6 +135,7 @@ function beforeClose(carrier: Internals, policy: ClosePolicy): void {
   restoreFinal(internalsOf(socket))
   const done: Done = (outcome) => {
     policy.armed = false
+    countClose(outcome, policy.mode)
     const { discardedBytes, mode, wasOver = false } = outcome
     const byDestroy = policy.awaited === undefined && mode !== 'reset' && !wasOver
     if (byDestroy && discardedBytes > 0) tellDiscarded(outcome)

@@ -7,21 +7,15 @@ import { handleOf, isStreamSocket, type Handle } from '../target'
 import { hasLinger2, setForgotten } from './linger2'
 import { LingeringGroup } from './lingering-group'
 import { attachPolicy, policyOf, type PolicyOptions } from './policy'
-import type { CloseMode, CloseOutcome } from './report'
+import type { CloseOutcome } from './report'
+import { CloseTally, type CloseTotals } from './tally'
 
 /** What the closes of a server's connections came to, since the mode was set. */
-export interface CloseCounters {
-  /** Closes by the mode that was used. */
-  closes: Record<CloseMode, number>
-  /** Closes in another mode than the one that was set. */
-  fallbacks: number
-  /** Bytes that closes here threw away; not what a peer's reset did. See {@link CloseReport.discardedBytes}. */
-  discardedBytes: number
-  unreadBytes: number
+export interface CloseCounters extends CloseTotals {
   /** Connections that linger now: see mode `lingering`. */
-  lingering: number
+  readonly lingering: number
   /** Connections whose lingering was ended since too many others came. */
-  evicted: number
+  readonly evicted: number
 }
 
 const policies = new WeakMap<net.Server, ServerPolicy>()
@@ -40,7 +34,7 @@ export function hasServerPolicy(server: net.Server): boolean {
 }
 
 export class ServerPolicy {
-  readonly #counters = noCloses()
+  readonly #closes = new CloseTally()
   readonly #lingering = new LingeringGroup()
   readonly #server: net.Server
   readonly #options: PolicyOptions
@@ -60,9 +54,8 @@ export class ServerPolicy {
 
   /** As they are at this moment. */
   get counters(): CloseCounters {
-    const { closes, ...rest } = this.#counters
     const { size: lingering, evicted } = this.#lingering
-    return { ...rest, closes: { ...closes }, lingering, evicted }
+    return { ...this.#closes.totals, lingering, evicted }
   }
 
   /** Lets connections accepted from now on close as Node does. */
@@ -111,24 +104,12 @@ export class ServerPolicy {
   }
 
   readonly #closed = (outcome: CloseOutcome): void => {
-    const { mode, discardedBytes, unreadBytes, wasOver = false } = outcome
-    const counters = this.#counters
-    counters.closes[mode]++
-    if (mode !== this.#options.mode) counters.fallbacks++
-    if (!wasOver) counters.discardedBytes += discardedBytes
-    counters.unreadBytes += unreadBytes
+    this.#closes.add(outcome, this.#options.mode)
   }
 }
 
 export function noCloses(): CloseCounters {
-  return {
-    closes: { fin: 0, deliver: 0, lingering: 0, reset: 0 },
-    fallbacks: 0,
-    discardedBytes: 0,
-    unreadBytes: 0,
-    lingering: 0,
-    evicted: 0,
-  }
+  return { ...new CloseTally().totals, lingering: 0, evicted: 0 }
 }
 
 /** net.Server says on each socket that it accepted that it did. */

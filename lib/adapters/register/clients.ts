@@ -6,11 +6,12 @@
 import * as net from 'node:net'
 import { attachPolicy, detachPolicy, policyOf, type ClosePolicy } from '../../close/policy'
 import { policyOptions } from '../../close/options'
+import { CloseTally } from '../../close/tally'
 import { endpoint, type IpFamily } from '../../connect/address'
 import type { Attempt } from '../../connect/attempt'
 import { applySettings } from '../../options/tune'
 import { transportHandleOf, type Handle } from '../../target'
-import { CloseCounts, closesText } from './closes'
+import { closesText } from './closes'
 import type { ClientsConfiguration } from './config'
 import { causeOf, reportText, settingsText, type Log } from './log'
 import { plansOf, type FamilyPlan, type FamilyPlans } from './plans'
@@ -35,7 +36,7 @@ export class Clients {
   readonly #known = new WeakMap<net.Socket, Known>()
   readonly #onAttempt: OnAttempt
   readonly #counts = { tuned: 0, leftAlone: 0, notTuned: 0 }
-  readonly #closes = new CloseCounts()
+  readonly #closes = new CloseTally()
 
   constructor(configuration: ClientsConfiguration, log: Log) {
     this.#configuration = configuration
@@ -72,7 +73,7 @@ export class Clients {
     const { tuned, leftAlone, notTuned } = this.#counts
     const sockets = `${String(tuned)} attempts tuned, ${String(leftAlone)} left alone, ${String(notTuned)} not tuned`
     const { policy } = this.#configuration
-    return `clients: ${sockets}${policy === undefined ? '' : `; ${closesText(this.#closes)}`}`
+    return `clients: ${sockets}${policy === undefined ? '' : `; ${closesText(this.#closes.totals)}`}`
   }
 
   /** Undefined for a socket that was made from a descriptor: it is its maker's. */

@@ -1,0 +1,152 @@
+import type { PortBudget, PortReport } from '../../lib'
+import { labDescribe } from '../helpers/lab'
+import { useNamespace } from '../helpers/namespace'
+import type { Program } from '../helpers/program'
+import { until } from '../helpers/until'
+
+interface Filled {
+  made: number
+  error?: { code: string }
+}
+
+interface Steady {
+  made: number
+  over: number
+  code: string
+  reports: PortReport[]
+}
+
+const host = '127.0.0.1'
+
+labDescribe('a port budget', ['root', 'ip'], () => {
+  const namespace = useNamespace({
+    'net.ipv4.ip_local_port_range': '40000 40999',
+    'net.ipv4.ip_local_reserved_ports': '40100-40119,40500',
+  })
+  let program: Program
+  let port: number
+
+  beforeAll(async () => {
+    program = (await namespace().start('budget')).program
+    port = (await namespace().serve('sink-server', { firstPort: 40_007 })).port
+  })
+
+  const budget = async (options: object = {}): Promise<PortBudget> =>
+    (await program.ask('budget', {
+      remoteAddress: host,
+      remotePort: port,
+      ...options,
+    })) as PortBudget
+
+  async function fill(client: object): Promise<Filled> {
+    const config = { way: 'net.connect', ports: [port], ...client }
+    return (await namespace().perform('port-client', config)) as Filled
+  }
+
+  it('leaves out reserved ports and listeners', async () => {
+    const all = 1000 - 21 - 1
+    expect(await budget()).toMatchObject({
+      localAddress: host,
+      range: { min: 40_000, max: 40_999 },
+      ports: all,
+      reserved: 21,
+      listening: 1,
+      used: 0,
+      free: all,
+      available: all,
+      untilSlow: 500 - 11,
+      timeWaitReuse: { setting: 0, applies: false },
+      heldSeconds: 60,
+      sustainableRate: all / 60,
+    })
+  })
+
+  it('says how many connections can be made, to the last one', async () => {
+    expect(await fill({ count: 300 })).toMatchObject({ made: 300 })
+    const before = await budget()
+    expect(before).toMatchObject({ used: 300, timeWait: 300, byState: { TIME_WAIT: 300 } })
+    // A source that it is not about.
+    expect(await budget({ localAddress: '127.0.0.2' })).toMatchObject({ used: 0 })
+    // net.connect() from a port range of its own cannot be had: connect() takes it.
+    const portRange = { min: 40_900, max: 40_999 }
+    const few = await budget({ portRange })
+    expect(few.ports).toBe(100)
+    const options = { portRange }
+    const inFew = await fill({ way: 'connect', count: 200, options })
+    expect(inFew).toMatchObject({ made: few.available, error: { code: 'EADDRNOTAVAIL' } })
+    const { available } = await budget()
+    const rest = await fill({ count: 1000, atATime: 1 })
+    expect(rest).toMatchObject({ made: available, error: { code: 'EADDRNOTAVAIL' } })
+    expect(await budget()).toMatchObject({ available: 0, secondsUntilExhaustion: 0, untilSlow: 0 })
+  })
+
+  it.each([
+    ['tcp_tw_reuse=1', '1', true],
+    ['tcp_tw_reuse=2 on loopback', '2', true],
+    ['tcp_tw_reuse=0', '0', false],
+  ])('tells what can be taken out of TIME_WAIT with %s', async (_, setting, applies) => {
+    namespace().sysctl('net.ipv4.tcp_tw_reuse', setting)
+    const { timeWait } = await budget()
+    expect(timeWait).toBe(978)
+    if (!applies) {
+      expect(await budget()).toMatchObject({ reusable: 0, timeWaitReuse: { applies } })
+      return
+    }
+    const ripe = await until('the delay is over', budget, ({ reusable }) => reusable === timeWait)
+    expect(ripe).toMatchObject({
+      available: timeWait,
+      timeWaitReuse: { applies, delayMs: 1000 },
+      heldSeconds: 1,
+    })
+    expect(await fill({ count: 200 })).toMatchObject({ made: 200 })
+    namespace().sysctl('net.ipv4.tcp_timestamps', '0')
+    expect(await budget()).toMatchObject({ reusable: 0, timeWaitReuse: { applies: false } })
+    namespace().sysctl('net.ipv4.tcp_timestamps', '1')
+  })
+})
+
+labDescribe('watchPorts() at a steady 50 connections/s with 2,000 ports', ['root', 'ip'], () => {
+  const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '40000 41999' })
+
+  it('says when they are used up, and warns while connect() is still quick', async () => {
+    const { port } = await namespace().serve('sink-server')
+    const config = { port, perSecond: 50, intervalMs: 500 }
+    const { made, over, code, reports } = (await namespace().perform(
+      'steady-client',
+      config,
+    )) as Steady
+    expect(code).toBe('EADDRNOTAVAIL')
+    expect(made).toBeGreaterThanOrEqual(2000)
+    const late = reports.filter(({ used, ports }) => used >= 0.2 * ports)
+    expect(late.length).toBeGreaterThan(20)
+    const wrong = late
+      .map(({ time, used, secondsUntilExhaustion: said = Infinity }) => {
+        const were = (over - time) / 1000
+        return { used, said, were, error: Math.abs(said - were) }
+      })
+      // Nearer than a look it cannot be told.
+      .filter(({ error, were }) => error > Math.max(0.15 * were, 0.5))
+    expect(wrong).toEqual([])
+    const warned = reports.find(({ troubles }) => troubles.includes('used'))
+    expect(warned?.untilSlow).toBeGreaterThan(0)
+    const sooner = reports.find(({ troubles }) => troubles.includes('exhaustion'))
+    expect(sooner?.untilSlow).toBeGreaterThan(0)
+  })
+})
+
+labDescribe('watchPorts() while half of 28,232 ports goes', ['root', 'ip'], () => {
+  const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '32768 60999' })
+
+  it('warns of the ports first, and then sees that connect() has become slow', async () => {
+    const { port } = await namespace().serve('sink-server')
+    const config = { port, perSecond: 1000, intervalMs: 250, stopAfterMs: 30_000 }
+    const { reports } = (await namespace().perform('steady-client', config)) as Steady
+    const first = (trouble: string) =>
+      reports.findIndex(({ troubles }) => troubles.some((each) => each === trouble))
+    expect(first('used')).toBeGreaterThan(0)
+    expect(first('slow-connect')).toBeGreaterThan(first('used'))
+    expect(first('slow-connect')).toBeGreaterThan(first('exhaustion'))
+    // From there on each connect() searches the half that is full.
+    expect(reports[first('slow-connect')]?.untilSlow).toBeLessThan(1000)
+  })
+})

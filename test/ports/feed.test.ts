@@ -1,0 +1,59 @@
+import { Feed } from '../../lib/ports/feed'
+
+describe('Feed', () => {
+  it('gives each batch to every loop, one by one', async () => {
+    const feed = new Feed<number>()
+    const readers = [feed.read(), feed.read()]
+    const waiting = readers[0]?.next()
+    feed.give([1, 2])
+    expect(await waiting).toEqual({ done: false, value: 1 })
+    expect(await readers[0]?.next()).toEqual({ done: false, value: 2 })
+    expect(await readers[1]?.next()).toEqual({ done: false, value: 1 })
+  })
+
+  it('gives a slow loop the newest batch', async () => {
+    const feed = new Feed<number>()
+    const reader = feed.read()
+    for (const batch of [[1, 2], [3, 4], [5]]) feed.give(batch)
+    expect(await reader.next()).toEqual({ done: false, value: 5 })
+  })
+
+  it('serves calls that did not wait for each other', async () => {
+    const feed = new Feed<number>()
+    const reader = feed.read()
+    const three = [reader.next(), reader.next(), reader.next()]
+    feed.give([1, 2])
+    feed.give([3])
+    const values = (await Promise.all(three)).map(({ value }) => value)
+    expect(values).toEqual([1, 2, 3])
+  })
+
+  it('ends those that wait, and those that come later', async () => {
+    const feed = new Feed<number>()
+    const reader = feed.read()
+    const waiting = reader.next()
+    feed.end(undefined)
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    expect(await feed.read().next()).toEqual({ done: true, value: undefined })
+  })
+
+  it('throws its error once in each loop', async () => {
+    const feed = new Feed<number>()
+    const reader = feed.read()
+    const waiting = reader.next()
+    feed.end(new Error('gone'))
+    await expect(waiting).rejects.toThrow('gone')
+    expect(await reader.next()).toEqual({ done: true, value: undefined })
+    await expect(feed.read().next()).rejects.toThrow('gone')
+  })
+
+  it('gives nothing to a loop that was left', async () => {
+    const feed = new Feed<number>()
+    const reader = feed.read()
+    const waiting = reader.next()
+    expect(await reader.return?.()).toEqual({ done: true, value: undefined })
+    expect(await waiting).toEqual({ done: true, value: undefined })
+    feed.give([1])
+    expect(await reader.next()).toEqual({ done: true, value: undefined })
+  })
+})

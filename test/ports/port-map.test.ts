@@ -1,0 +1,57 @@
+import { tcpStates } from '../../lib/observe/tcp-info'
+import { PortMap } from '../../lib/ports/port-map'
+
+const range = { min: 1001, max: 1010 }
+const ESTABLISHED = tcpStates.indexOf('ESTABLISHED')
+const TIME_WAIT = tcpStates.indexOf('TIME_WAIT')
+
+type Entry = readonly [at: number, state: number, remainingMs?: number]
+
+function mapOf(...entries: Entry[]): PortMap {
+  const map = new PortMap(range)
+  for (const [at, state, remainingMs = 0] of entries) map.set(at, state, remainingMs)
+  return map
+}
+
+describe('PortMap', () => {
+  it('counts free ports by parity, that of the lower end first', () => {
+    expect(mapOf().free()).toEqual([5, 5])
+    expect(mapOf([0, ESTABLISHED], [2, TIME_WAIT], [9, ESTABLISHED]).free()).toEqual([3, 4])
+  })
+
+  it('closes off what is free and inside of the range only', () => {
+    const map = mapOf([3, ESTABLISHED])
+    expect(map.closeOff({ min: 900, max: 1004 })).toBe(3)
+    expect(map.closeOff({ min: 1010, max: 2000 })).toBe(1)
+    expect(map.closeOff({ min: 1010, max: 1010 })).toBe(0)
+    expect(map.byState()).toEqual({ ESTABLISHED: 1 })
+    expect(map.free()).toEqual([3, 2])
+  })
+
+  it('tells which TIME_WAIT ends soon, and in which second', () => {
+    const map = mapOf(
+      [0, TIME_WAIT, 500],
+      [1, TIME_WAIT, 1000],
+      [2, TIME_WAIT, 59_999],
+      [3, ESTABLISHED],
+    )
+    expect(map.endingWithin(1000)).toEqual([1, 1])
+    const endings = map.endings(60, 0)
+    expect([endings[0], endings[1], endings[59]]).toEqual([1, 1, 1])
+    // With tcp_tw_reuse each comes back 59 s earlier; the first two have already.
+    expect([...map.endings(1, 59_000)]).toEqual([1])
+  })
+
+  it.each<[string, Entry[], Entry[], number, number]>([
+    ['nothing', [], [], 0, 0],
+    ['a new connection', [], [[0, ESTABLISHED]], 1, 1],
+    ['one that came and went', [], [[0, TIME_WAIT, 59_000]], 1, 0],
+    ['one that went', [[0, ESTABLISHED]], [[0, TIME_WAIT, 59_000]], 0, -1],
+    ['one that is there still', [[0, TIME_WAIT, 9_000]], [[0, TIME_WAIT, 8_000]], 0, 0],
+    ['a port taken out of TIME_WAIT', [[0, TIME_WAIT, 9_000]], [[0, ESTABLISHED]], 1, 1],
+    ['the same, and closed again', [[0, TIME_WAIT, 9_000]], [[0, TIME_WAIT, 59_500]], 1, 0],
+    ['one whose TIME_WAIT ended', [[0, TIME_WAIT, 900]], [], 0, 0],
+  ])('sees what was taken in a second: %s', (_, before, after, taken, moreLive) => {
+    expect(mapOf(...after).changesSince(mapOf(...before), 1000)).toEqual({ taken, moreLive })
+  })
+})

@@ -1,0 +1,9 @@
+'use strict'
+
+/** Ends by itself, though it watches its ports. */
+const { watchPorts } = require('../../dist')
+
+const watch = watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })
+void watch[Symbol.asyncIterator]()
+  .next()
+  .then(() => console.log('looked'))
