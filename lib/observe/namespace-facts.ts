@@ -36,6 +36,17 @@ export function reservedPorts(): PortRange[] {
   })
 }
 
+/**
+ * Whether a connect() by TCP Fast Open may be an ordinary one: net.ipv4.tcp_fastopen lacks the client's
+ * bit, or the kernel turns it off for a time when it suspects a firewall
+ * (net.ipv4.tcp_fastopen_blackhole_timeout_sec, 0 for never).
+ */
+export function fastOpenMayBeOff(): boolean {
+  const [setting = 0] = numbersIn('tcp_fastopen')
+  const [timeout = 0] = numbersIn('tcp_fastopen_blackhole_timeout_sec')
+  return (setting & FAST_OPEN_CLIENT) === 0 || timeout > 0
+}
+
 /** net.core.somaxconn: the most connections that may wait to be accepted, whatever listen(2) is told. */
 export function listenBacklogLimit(): number | undefined {
   return numbersIn('somaxconn', 'core')[0]
@@ -46,6 +57,8 @@ export function timeWaitTotal(): number | undefined {
   const found = /^TCP: .* tw (\d+)/m.exec(contentOf('/proc/net/sockstat'))?.[1]
   return found === undefined ? undefined : Number(found)
 }
+
+const FAST_OPEN_CLIENT = 1
 
 /** How many ports a range has. */
 export function sizeOf({ min, max }: PortRange): number {

@@ -1,12 +1,12 @@
 /** Whether a destination runs short of ports, and what is said of it. */
 import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
-import type { PortReport } from './watch'
+import type { PortReport } from './destination-watch'
 import type { CheckedWatch } from './watch-options'
 
 /**
  * What is wrong: `used`, more of the ports are taken than was to be; `exhaustion`, they will not last
- * as long as they were to; `slow-connect`, connect() of this process has become slow.
+ * as long as they were to; `slow-connect`, connect() has become slow.
  */
 export type PortTrouble = 'used' | 'exhaustion' | 'slow-connect'
 
@@ -39,19 +39,30 @@ export class Alarm {
   }
 
   #troublesOf(report: Omit<PortReport, 'troubles'>): PortTrouble[] {
-    const { ports, available, secondsUntilExhaustion, connects, connectMicroseconds } = report
+    const { ports, available, secondsUntilExhaustion } = report
     const { used, seconds } = this.#warnAt
     const troubles: PortTrouble[] = []
     if (ports - available >= used * ports) troubles.push('used')
     if (secondsUntilExhaustion !== undefined && secondsUntilExhaustion <= seconds)
       troubles.push('exhaustion')
-    if (connectMicroseconds !== undefined && connects >= ENOUGH_CALLS) {
-      this.#best = Math.min(this.#best, connectMicroseconds)
-      if (connectMicroseconds >= Math.max(SLOW * this.#best, SLOW_MICROSECONDS))
-        troubles.push('slow-connect')
-    }
+    if (this.#isSlow(costOf(report))) troubles.push('slow-connect')
     return troubles
   }
+
+  #isSlow(microseconds: number | undefined): boolean {
+    if (microseconds === undefined) return false
+    this.#best = Math.min(this.#best, microseconds)
+    return microseconds >= Math.max(SLOW * this.#best, SLOW_MICROSECONDS)
+  }
+}
+
+/** What the program pays itself counts more than what a probe does. */
+function costOf({
+  connects,
+  connectMicroseconds,
+  probeMicroseconds,
+}: Omit<PortReport, 'troubles'>): number | undefined {
+  return connects >= ENOUGH_CALLS ? connectMicroseconds : probeMicroseconds
 }
 
 const say: Readonly<
@@ -63,7 +74,7 @@ const say: Readonly<
   exhaustion: ({ secondsUntilExhaustion = 0, rate, sustainableRate, localAddress }, to) =>
     `The ports from ${localAddress} to ${to} are used up in ${String(Math.round(secondsUntilExhaustion))} s ` +
     `at ${rate.toFixed(0)} connections/s; ${sustainableRate.toFixed(0)}/s can go on`,
-  'slow-connect': ({ connectMicroseconds = 0, available }, to) =>
-    `connect() to ${to} takes ${connectMicroseconds.toFixed(0)} µs on the event loop: the kernel searches ` +
-    `for ports, ${String(available)} are left`,
+  'slow-connect': (report, to) =>
+    `connect() to ${to} takes ${(costOf(report) ?? 0).toFixed(0)} µs on the event loop: the kernel searches ` +
+    `for ports, ${String(report.available)} are left`,
 }

@@ -28,6 +28,8 @@ export interface Place {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
+  /** The caller named it; else it is what the kernel takes. */
+  readonly hasOwnSource: boolean
   readonly asked: PortRange | undefined
 }
 
@@ -64,6 +66,7 @@ export function checkDestination(argument: string, destination: Destination): Pl
       localAddress === undefined
         ? plainAddress(sourceOf(family, family === 4 ? remote : remoteAddress))
         : checkSource(`${argument}.localAddress`, localAddress, family),
+    hasOwnSource: localAddress !== undefined,
     asked: portRange === undefined ? undefined : { min: portRange.min, max: portRange.max },
   }
 }

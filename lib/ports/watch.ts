@@ -1,24 +1,8 @@
 import { channel } from 'node:diagnostics_channel'
 import { ConnectMeter } from '../observe/connect-cost'
-import { Alarm, type PortTrouble } from './alarm'
-import { budgetOf, recentRates, type PortBudget } from './budget'
+import { DestinationWatch, type PortReport } from './destination-watch'
 import { Feed } from './feed'
-import type { Place } from './place'
-import { RateLearner } from './rates'
-import { takeSnapshot } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
-
-/** A destination at one look. `rate` is that of the last 10 s. */
-export interface PortReport extends PortBudget {
-  /** When it was, ms since the epoch. */
-  readonly time: number
-  /** Calls of connect() to the destination in this thread since the look before. */
-  readonly connects: number
-  /** What half of them took no longer than on the event loop, and the slowest: µs; undefined without any. */
-  readonly connectMicroseconds: number | undefined
-  readonly slowestConnectMicroseconds: number | undefined
-  readonly troubles: readonly PortTrouble[]
-}
 
 /** A running watch: `for await` gives a report for each destination at each look. */
 export interface PortWatch extends AsyncIterable<PortReport>, Disposable {
@@ -59,7 +43,7 @@ export function watchPorts(options: WatchPortsOptions): PortWatch {
 
 class Watch implements PortWatch {
   readonly #options: CheckedWatch
-  readonly #watched: readonly Watched[]
+  readonly #watched: readonly DestinationWatch[]
   readonly #meter = new ConnectMeter()
   readonly #feed = new Feed<PortReport>()
   readonly #costs: number[] = []
@@ -72,7 +56,9 @@ class Watch implements PortWatch {
 
   constructor(options: CheckedWatch) {
     this.#options = options
-    this.#watched = options.places.map((place) => new Watched(place, options, this.#meter))
+    this.#watched = options.places.map(
+      (place) => new DestinationWatch(place, options.warnAt, this.#meter),
+    )
     const { signal } = options
     if (signal?.aborted === true) this.stop()
     else {
@@ -139,36 +125,5 @@ class Watch implements PortWatch {
       },
       Math.max(0, begun + pace - now),
     ).unref()
-  }
-}
-
-/** One destination. */
-class Watched {
-  readonly #place: Place
-  readonly #meter: ConnectMeter
-  readonly #learner = new RateLearner()
-  readonly #alarm: Alarm
-
-  constructor(place: Place, { warnAt }: CheckedWatch, meter: ConnectMeter) {
-    this.#place = place
-    this.#meter = meter
-    this.#alarm = new Alarm(warnAt)
-    // From here on its calls are counted.
-    meter.take(place.remoteAddress, place.remotePort)
-  }
-
-  async look(): Promise<PortReport> {
-    const snapshot = await takeSnapshot(this.#place)
-    const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
-    const { remoteAddress, remotePort } = this.#place
-    const { calls, median, slowest } = this.#meter.take(remoteAddress, remotePort)
-    const report = {
-      ...budgetOf(snapshot, rates),
-      time: Date.now(),
-      connects: calls,
-      connectMicroseconds: median,
-      slowestConnectMicroseconds: calls === 0 ? undefined : slowest,
-    }
-    return { ...report, troubles: this.#alarm.judge(report) }
   }
 }

@@ -43,6 +43,10 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     return (await namespace().perform('port-client', config)) as Filled
   }
 
+  /** When all connections have come to TIME_WAIT. */
+  const settled = () =>
+    until('all are in TIME_WAIT', budget, ({ used, timeWait }) => used === timeWait)
+
   it('leaves out reserved ports and listeners', async () => {
     const all = 1000 - 21 - 1
     expect(await budget()).toMatchObject({
@@ -61,9 +65,23 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     })
   })
 
+  it('measures what connect() costs without a segment', async () => {
+    const sent = async () => {
+      const text = await namespace().run('cat', '/proc/net/snmp')
+      return text.split('\n').filter((line) => line.startsWith('Tcp:'))
+    }
+    const before = await sent()
+    const destinations = [{ remoteAddress: host, remotePort: port }]
+    const options = { destinations, intervalMs: 10, count: 5 }
+    const reports = (await program.ask('watch', options)) as PortReport[]
+    expect(reports).toHaveLength(5)
+    for (const { probeMicroseconds } of reports) expect(probeMicroseconds).toBeGreaterThan(0)
+    expect(await sent()).toEqual(before)
+  })
+
   it('says how many connections can be made, to the last one', async () => {
     expect(await fill({ count: 300 })).toMatchObject({ made: 300 })
-    const before = await budget()
+    const before = await settled()
     expect(before).toMatchObject({ used: 300, timeWait: 300, byState: { TIME_WAIT: 300 } })
     // A source that it is not about.
     expect(await budget({ localAddress: '127.0.0.2' })).toMatchObject({ used: 0 })
@@ -86,13 +104,13 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     ['tcp_tw_reuse=0', '0', false],
   ])('tells what can be taken out of TIME_WAIT with %s', async (_, setting, applies) => {
     namespace().sysctl('net.ipv4.tcp_tw_reuse', setting)
-    const { timeWait } = await budget()
+    const { timeWait } = await settled()
     expect(timeWait).toBe(978)
     if (!applies) {
       expect(await budget()).toMatchObject({ reusable: 0, timeWaitReuse: { applies } })
       return
     }
-    const ripe = await until('the delay is over', budget, ({ reusable }) => reusable === timeWait)
+    const ripe = await until('the delay is over', settled, ({ reusable }) => reusable === timeWait)
     expect(ripe).toMatchObject({
       available: timeWait,
       timeWaitReuse: { applies, delayMs: 1000 },

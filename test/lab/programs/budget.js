@@ -1,7 +1,15 @@
 'use strict'
 
-/** Answers each question with a budget of its namespace. */
-const { portBudget } = require('../../../dist')
+/** Answers each question with a budget of its namespace, or with the first reports of a watch. */
+const { portBudget, watchPorts } = require('../../../dist')
 const { ready } = require('./parent')
 
-ready({}, { budget: (options) => portBudget(options) })
+async function watch({ count, ...options }) {
+  const reports = []
+  for await (const report of watchPorts(options)) {
+    reports.push(report)
+    if (reports.length === count) return reports
+  }
+}
+
+ready({}, { budget: (options) => portBudget(options), watch })
