@@ -14,6 +14,10 @@ export {
 } from './connect/raw-socket'
 export { SourcePool, type SourceUsage } from './connect/source-pool'
 export type { TuningOptions } from './connect/tuning'
+export { diagnose, type DiagnoseOptions, type Diagnosis } from './doctor/diagnose'
+export type { Facts } from './doctor/facts'
+export type { Finding, Severity, SysctlSetting } from './doctor/rule'
+export type { DiagnosisTarget } from './doctor/target'
 export {
   ArgumentRangeError,
   ArgumentTypeError,

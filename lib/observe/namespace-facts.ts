@@ -70,7 +70,8 @@ function numbersIn(sysctl: string, group = 'ipv4'): number[] {
   return text === '' ? [] : text.split(/\s+/).map(Number)
 }
 
-function contentOf(file: string): string {
+/** A file of /proc; empty where there is none. */
+export function contentOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {

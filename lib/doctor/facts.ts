@@ -1,0 +1,105 @@
+/** Everything that the rules go by, of one network namespace at one moment: a plain object for JSON. */
+import { contentOf, systemPortRange } from '../observe/namespace-facts'
+import type { PortRange } from '../options/values'
+import {
+  readDestinations,
+  readTimeWaitByPort,
+  type Destination,
+  type TimeWaitAtPort,
+} from './facts/connections'
+import {
+  definedOf,
+  parseCounters,
+  parseSocketCounts,
+  type Counters,
+  type SocketCounts,
+} from './facts/counters'
+import { readListeners, type Listener } from './facts/listeners'
+import {
+  containerKind,
+  kernelRelease,
+  parseKernelVersion,
+  parseReadOnly,
+  readOpenFiles,
+  type KernelVersion,
+  type OpenFiles,
+} from './facts/place'
+import {
+  readPersisted,
+  readReservedPorts,
+  readSysctls,
+  type PersistedSysctl,
+  type Sysctls,
+} from './facts/sysctls'
+import type { ResolvedTarget } from './target'
+
+/** A fact that is not known is not there; it is never 0 in place of that. */
+export interface Facts {
+  /** `process.platform`. */
+  readonly platform: string
+  readonly kernelRelease: string
+  readonly kernel?: KernelVersion
+  /** `docker`, `podman`, `kubernetes`, or what systemd calls it. */
+  readonly container?: string
+  /** This is not the network namespace that the host began with. */
+  readonly ownNamespace?: boolean
+  readonly procSysReadOnly?: boolean
+  /** Of this process. */
+  readonly openFiles?: OpenFiles
+  readonly sysctls?: Sysctls
+  /** net.ipv4.ip_local_port_range. */
+  readonly portRange?: PortRange
+  /** net.ipv4.ip_local_reserved_ports. */
+  readonly reservedPorts?: readonly PortRange[]
+  /** Lines of sysctl.d(5) about settings that are looked at here. */
+  readonly persisted?: readonly PersistedSysctl[]
+  readonly sockets?: SocketCounts
+  /** TcpExt counters of this namespace. */
+  readonly counters?: Counters
+  readonly listeners?: readonly Listener[]
+  /** The local ports with the most TIME_WAIT entries. */
+  readonly timeWaitByPort?: readonly TimeWaitAtPort[]
+  /** The destinations with the most connections; that of the target is always among them. */
+  readonly destinations?: readonly Destination[]
+  readonly target?: ResolvedTarget
+}
+
+/** Reads all facts; connections are counted off the event loop. */
+export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
+  const filters = target?.addresses.map((remoteAddress) => ({
+    remoteAddress,
+    remotePort: target.port,
+  }))
+  const [listeners, timeWaitByPort, destinations] = await Promise.all([
+    readListeners(),
+    readTimeWaitByPort(),
+    readDestinations(filters),
+  ])
+  const sysctls = readSysctls()
+  return {
+    platform: process.platform,
+    kernelRelease: kernelRelease(),
+    ...definedOf({
+      kernel: process.platform === 'linux' ? parseKernelVersion(kernelRelease()) : undefined,
+      container: containerKind(),
+      ownNamespace: isOwnNamespace(sysctls),
+      procSysReadOnly: parseReadOnly(contentOf('/proc/self/mounts')),
+      openFiles: readOpenFiles(),
+      sysctls,
+      portRange: systemPortRange(),
+      reservedPorts: readReservedPorts(),
+      persisted: sysctls === undefined ? undefined : readPersisted(),
+      sockets: parseSocketCounts(contentOf('/proc/net/sockstat'), contentOf('/proc/net/sockstat6')),
+      counters: parseCounters(contentOf('/proc/net/netstat')),
+      listeners,
+      timeWaitByPort,
+      destinations,
+      target,
+    }),
+  }
+}
+
+/** tcp_max_orphans holds for the whole host, and only its first namespace shows it. */
+function isOwnNamespace(sysctls: Sysctls | undefined): boolean | undefined {
+  return sysctls === undefined ? undefined : sysctls['net.ipv4.tcp_max_orphans'] === undefined
+}

@@ -1,0 +1,102 @@
+/** Which ports connections and TIME_WAIT entries take, counted by the kernel's own table. */
+import { SocketOptionError } from '../../errors'
+import { tcpStates, type TcpState } from '../../observe/tcp-info'
+import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
+import type { SocketFilter } from '../../ports/filter'
+
+/** One source address and one destination: each connection between them needs a port of its own. */
+export interface Destination {
+  readonly localAddress: string
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** Connections in any state, TIME_WAIT among them. */
+  readonly inUse: number
+  readonly timeWait: number
+}
+
+export interface TimeWaitAtPort {
+  readonly localPort: number
+  readonly count: number
+}
+
+/** How many are told: those with the most. */
+const TOLD = 10
+/** Remote ports that are looked at more closely. */
+const PORTS_LOOKED_AT = 5
+/** A host name may have many addresses. */
+const ADDRESSES_LOOKED_AT = 8
+
+const connected = tcpStates.filter(
+  (state) => state !== undefined && state !== 'LISTEN' && state !== 'CLOSE',
+)
+
+const MAPPED = '::ffff:'
+
+/** TIME_WAIT entries by local port: a server's are all at its own. Undefined where they cannot be counted. */
+export async function readTimeWaitByPort(): Promise<TimeWaitAtPort[] | undefined> {
+  const groups = await count(['TIME_WAIT'], ['localPort'], {})
+  return groups?.slice(0, TOLD).map(({ localPort = 0, count }) => ({ localPort, count }))
+}
+
+/**
+ * The destinations with the most connections, of this namespace's clients, and those asked for. Counted
+ * by remote port first: a server's connections are each from another port, so that they are few in each
+ * group, however many clients there are.
+ */
+export async function readDestinations(
+  target: readonly SocketFilter[] = [],
+): Promise<Destination[] | undefined> {
+  const byPort = await count(connected, ['remotePort'], {})
+  if (byPort === undefined) return undefined
+  const busiest = byPort.slice(0, PORTS_LOOKED_AT).map(({ remotePort }) => ({ remotePort }))
+  const looked = await Promise.all(busiest.map(destinationsOf))
+  const asked = await Promise.all(target.slice(0, ADDRESSES_LOOKED_AT).map(destinationsOf))
+  const most = looked.flat().toSorted((a, b) => b.inUse - a.inUse)
+  const all = [...asked.flat(), ...most.slice(0, TOLD)]
+  const distinct = new Map(all.map((destination) => [keyOf(destination), destination]))
+  return [...distinct.values()].toSorted((a, b) => b.inUse - a.inUse)
+}
+
+async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
+  const fields = ['localAddress', 'remoteAddress', 'remotePort', 'state'] as const
+  const groups = await count(connected, fields, filter)
+  const found = new Map<string, Destination>()
+  for (const group of groups ?? []) {
+    const ends = {
+      localAddress: plain(group.localAddress),
+      remoteAddress: plain(group.remoteAddress),
+      remotePort: group.remotePort ?? 0,
+    }
+    const before = found.get(keyOf(ends))
+    const waiting = group.state === 'TIME_WAIT' ? group.count : 0
+    found.set(keyOf(ends), {
+      ...ends,
+      inUse: (before?.inUse ?? 0) + group.count,
+      timeWait: (before?.timeWait ?? 0) + waiting,
+    })
+  }
+  return [...found.values()]
+}
+
+async function count(
+  states: readonly TcpState[],
+  groupBy: readonly CensusField[],
+  filter: SocketFilter,
+): Promise<readonly CensusGroup[] | undefined> {
+  try {
+    return (await timeWaitCensus({ states, groupBy, ...filter })).groups
+  } catch (error) {
+    // Not on this platform, or kept from it by a sandbox.
+    if (error instanceof SocketOptionError) return undefined
+    throw error
+  }
+}
+
+/** An IPv6 socket's connection over IPv4 takes the same ports as one of an IPv4 socket. */
+function plain(address = ''): string {
+  return address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address
+}
+
+function keyOf(ends: Pick<Destination, 'localAddress' | 'remoteAddress' | 'remotePort'>): string {
+  return `${ends.localAddress} ${ends.remoteAddress} ${String(ends.remotePort)}`
+}

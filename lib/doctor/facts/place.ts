@@ -1,0 +1,80 @@
+/** Where this process runs: kernel, container, and what it may change and open there. */
+import { existsSync, readdirSync } from 'node:fs'
+import { release } from 'node:os'
+import { contentOf } from '../../observe/namespace-facts'
+
+export interface KernelVersion {
+  readonly major: number
+  readonly minor: number
+}
+
+/** `6.18.44-generic` is 6.18. */
+export function parseKernelVersion(text: string): KernelVersion | undefined {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? []
+  if (major === undefined || minor === undefined) return undefined
+  return { major: Number(major), minor: Number(minor) }
+}
+
+export function kernelRelease(): string {
+  return release()
+}
+
+/** What runs this container, as far as it leaves a mark; undefined where none is seen. */
+export function containerKind(): string | undefined {
+  if (process.env.KUBERNETES_SERVICE_HOST !== undefined) return 'kubernetes'
+  if (existsSync('/.dockerenv')) return 'docker'
+  if (existsSync('/run/.containerenv')) return 'podman'
+  const named = contentOf('/run/systemd/container').trim()
+  return named === '' ? undefined : named
+}
+
+const SYSCTL_FOLDER = '/proc/sys/net'
+
+/**
+ * Whether the mount that /proc/sys/net is on is read-only, as it is in most containers: the last one
+ * of /proc/self/mounts that is on the way to it (proc_pid_mounts(5)).
+ */
+export function parseReadOnly(mounts: string): boolean | undefined {
+  let readOnly: boolean | undefined
+  let longest = 0
+  for (const line of mounts.split('\n')) {
+    const [, point = '', , options = ''] = line.split(' ')
+    const within = SYSCTL_FOLDER === point || SYSCTL_FOLDER.startsWith(`${point}/`)
+    if (!within || point === '/' || point.length < longest) continue
+    longest = point.length
+    readOnly = options.split(',').includes('ro')
+  }
+  return readOnly
+}
+
+/** RLIMIT_NOFILE of this process, and how many descriptors it has. */
+export interface OpenFiles {
+  readonly soft: number | 'unlimited'
+  readonly hard: number | 'unlimited'
+  readonly open?: number
+}
+
+/** /proc/self/limits, proc_pid_limits(5). */
+export function parseOpenFileLimits(limits: string): OpenFiles | undefined {
+  const [, soft, hard] = /^Max open files\s+(\w+)\s+(\w+)/m.exec(limits) ?? []
+  if (soft === undefined || hard === undefined) return undefined
+  return { soft: limitOf(soft), hard: limitOf(hard) }
+}
+
+function limitOf(text: string): number | 'unlimited' {
+  return text === 'unlimited' ? text : Number(text)
+}
+
+export function readOpenFiles(): OpenFiles | undefined {
+  const limits = parseOpenFileLimits(contentOf('/proc/self/limits'))
+  return limits === undefined ? undefined : { ...limits, ...countDescriptors() }
+}
+
+function countDescriptors(): { open?: number } {
+  try {
+    // One of them is that of the folder itself.
+    return { open: readdirSync('/proc/self/fd').length - 1 }
+  } catch {
+    return {}
+  }
+}

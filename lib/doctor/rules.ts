@@ -1,0 +1,16 @@
+import type { Rule } from './rule'
+import { listenRules } from './rules/listen'
+import { portRules } from './rules/ports'
+import { systemRules } from './rules/system'
+import { timeWaitRules } from './rules/time-wait'
+
+/**
+ * Every rule of the doctor. docs/doctor.md is generated from this table, and a test asks for facts on
+ * which each rule fires and for facts on which it does not.
+ */
+export const rules: readonly Rule[] = [
+  ...portRules,
+  ...timeWaitRules,
+  ...listenRules,
+  ...systemRules,
+]

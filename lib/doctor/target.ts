@@ -1,0 +1,53 @@
+/** The destination that a diagnosis is for. */
+import { lookup } from 'node:dns/promises'
+import { BlockList, isIP } from 'node:net'
+import { ArgumentTypeError, ArgumentValueError, checkOptions, checkWhole } from '../errors'
+
+/** A host name or an IP address, and a port from 1 to 65535. */
+export interface DiagnosisTarget {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ResolvedTarget extends DiagnosisTarget {
+  readonly addresses: readonly string[]
+  /** All of its addresses are loopback ones, as net.ipv4.tcp_tw_reuse=2 means it. */
+  readonly loopback: boolean
+}
+
+const MAX_PORT = 65535
+
+/**
+ * @param argument what messages call it
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
+ */
+export function checkTarget(target: DiagnosisTarget, argument = 'options.target'): DiagnosisTarget {
+  checkOptions(argument, target)
+  const { host, port } = target as { host: unknown; port: unknown }
+  if (typeof host !== 'string') {
+    throw new ArgumentTypeError(`${argument}.host`, 'of type string', host)
+  }
+  if (host === '') throw new ArgumentValueError(`${argument}.host`, 'must not be empty', host)
+  checkWhole(`${argument}.port`, port, 1, MAX_PORT)
+  return { host, port }
+}
+
+/** @throws (as a rejection) what dns.lookup() gives, as ENOTFOUND */
+export async function resolveTarget(target: DiagnosisTarget): Promise<ResolvedTarget> {
+  const { host } = target
+  const found = isIP(host) === 0 ? await lookup(host, { all: true }) : [{ address: host }]
+  const addresses = found.map(({ address }) => address)
+  return { ...target, addresses, loopback: addresses.every(isLoopback) }
+}
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/**
+ * 127.0.0.0/8, also mapped into IPv6, and ::1. Another address of this host is none, though its traffic
+ * stays on the host too (tcp_twsk_unique() of net/ipv4/tcp_ipv4.c).
+ */
+export function isLoopback(address: string): boolean {
+  return loopback.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+}
