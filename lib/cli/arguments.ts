@@ -1,11 +1,14 @@
 /** What the command line says, checked. */
+import { isIPv6 } from 'node:net'
 import { parseArgs } from 'node:util'
-import { ArgumentTypeError, checkWhole } from '../errors'
+import { checkTarget, type DiagnosisTarget } from '../doctor/target'
+import { ArgumentTypeError, ArgumentValueError, checkWhole } from '../errors'
 
 export type Command =
   | { readonly name: 'help' | 'version' }
   | { readonly name: 'options'; readonly option: string | undefined; readonly json: boolean }
   | ({ readonly name: 'demo' } & DemoArguments)
+  | ({ readonly name: 'doctor' } & DoctorArguments)
 
 export interface DemoArguments {
   readonly json: boolean
@@ -15,6 +18,13 @@ export interface DemoArguments {
   readonly seconds: number
   /** Not in a network namespace, though it could be had. */
   readonly loopback: boolean
+}
+
+export interface DoctorArguments {
+  readonly json: boolean
+  readonly target: DiagnosisTarget | undefined
+  /** Print a file for /etc/sysctl.d in place of the findings. */
+  readonly printSysctl: boolean
 }
 
 /** What makes the program exit with code 2: it was called wrongly. */
@@ -39,6 +49,8 @@ const flags = {
   connections: { type: 'string' },
   seconds: { type: 'string' },
   loopback: { type: 'boolean' },
+  target: { type: 'string' },
+  'print-sysctl': { type: 'boolean' },
 } as const
 
 type Flag = keyof typeof flags
@@ -46,6 +58,7 @@ type Flag = keyof typeof flags
 const flagsOf = new Map<string, readonly Flag[]>([
   ['demo', ['json', 'connections', 'seconds', 'loopback']],
   ['options', ['json']],
+  ['doctor', ['json', 'target', 'print-sysctl']],
 ])
 
 export const usage = `Usage: socket-tuner <command>
@@ -60,6 +73,12 @@ export const usage = `Usage: socket-tuner <command>
 
   options [NAME]       Lists the socket options, or tells all about one.
     --json             print as JSON
+
+  doctor               Tells what is wrong, or could be better, with ports, TIME_WAIT and queues of
+                       this network namespace, and what to set. Changes nothing.
+    --target HOST:PORT for connections to there; an IPv6 address in brackets: [::1]:80
+    --print-sysctl     print a file for /etc/sysctl.d with the settings
+    --json             print facts and findings as JSON
 
   -h, --help           print this
   -v, --version        print the version
@@ -83,12 +102,38 @@ export function parseCommand(args: readonly string[]): Command {
     return { name, option: rest[0], json }
   }
   refuseRest(name, rest, 0)
+  if (name === 'doctor') return { name, json, ...doctorArguments(values) }
   return {
     name: 'demo',
     json,
     connections: whole('--connections', values.connections, 10, MAX_CONNECTIONS),
     seconds: whole('--seconds', values.seconds, 1, MAX_SECONDS) ?? DEFAULT_SECONDS,
     loopback: values.loopback === true,
+  }
+}
+
+function doctorArguments(
+  values: ReturnType<typeof parse>['values'],
+): Omit<DoctorArguments, 'json'> {
+  const printSysctl = values['print-sysctl'] === true
+  if (printSysctl && values.json === true) {
+    throw new UsageError('--print-sysctl and --json exclude each other', 'ERR_INVALID_ARG_VALUE')
+  }
+  const { target } = values
+  return { printSysctl, target: target === undefined ? undefined : targetOf(target) }
+}
+
+/** `host:port`, `1.2.3.4:80` or `[::1]:80`. */
+function targetOf(text: string): DiagnosisTarget {
+  const [, inBrackets, name, port = ''] = /^(?:\[([^\]]*)\]|([^:[\]\s]+)):(\d+)$/.exec(text) ?? []
+  try {
+    if (inBrackets !== undefined && isIPv6(inBrackets)) {
+      return checkTarget({ host: inBrackets, port: Number(port) }, '--target')
+    }
+    if (name !== undefined) return checkTarget({ host: name, port: Number(port) }, '--target')
+    throw new ArgumentValueError('--target', 'must be host:port or [address]:port', text)
+  } catch (error) {
+    throw asUsageError(error)
   }
 }
 

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError, parseCommand, usage, type Command } from './arguments'
 import { runDemo } from './demo/command'
+import { runDoctor } from './doctor-command'
 import { printOptions } from './options-command'
 
 function version(): string {
@@ -24,6 +25,9 @@ async function run(command: Command): Promise<number> {
       return 0
     case 'demo':
       return runDemo(command)
+    case 'doctor':
+      await runDoctor(command)
+      return 0
   }
 }
 
