@@ -23,6 +23,21 @@ describe('socket-tuner', () => {
     [['demo', '--seconds', '0'], 'ERR_OUT_OF_RANGE'],
     [['demo', '--seconds', '16'], 'ERR_OUT_OF_RANGE'],
     [['demo', '--seconds', '0x5'], 'ERR_INVALID_ARG_TYPE'],
+    [['doctor', 'localhost:80'], 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'],
+    [['doctor', '--seconds', '5'], 'ERR_PARSE_ARGS_UNKNOWN_OPTION'],
+    [['doctor', '--json', '--print-sysctl'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target'], 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'],
+    [['doctor', '--target', ''], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', 'localhost'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', ':80'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', 'localhost:http'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', 'http://localhost:80'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', '::1:80'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', '[::1]'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', '[localhost]:80'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--target', 'localhost:0'], 'ERR_OUT_OF_RANGE'],
+    [['doctor', '--target', '[::1]:65536'], 'ERR_OUT_OF_RANGE'],
+    [['demo', '--target', 'localhost:80'], 'ERR_PARSE_ARGS_UNKNOWN_OPTION'],
     [['options', '--seconds', '5'], 'ERR_PARSE_ARGS_UNKNOWN_OPTION'],
     [['options', 'TCP_NODELAY', 'SO_LINGER'], 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'],
     [['options', 'TCP_NO_SUCH'], 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
@@ -39,6 +54,7 @@ describe('socket-tuner', () => {
     expect(stdout).toMatch(/^Usage: socket-tuner <command>/)
     expect(stdout).toContain('demo')
     expect(stdout).toContain('options [NAME]')
+    expect(stdout).toContain('doctor')
   })
 
   it('prints help for a command too', async () => {

@@ -40,7 +40,7 @@ export function parseReadOnly(mounts: string): boolean | undefined {
   for (const line of mounts.split('\n')) {
     const [, point = '', , options = ''] = line.split(' ')
     const within = SYSCTL_FOLDER === point || SYSCTL_FOLDER.startsWith(`${point}/`)
-    if (!within || point === '/' || point.length < longest) continue
+    if (!within || point === '' || point.length < longest) continue
     longest = point.length
     readOnly = options.split(',').includes('ro')
   }

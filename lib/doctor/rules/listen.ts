@@ -1,10 +1,9 @@
 /** Rules on listening sockets: their queues, and what becomes of connections that find them full. */
 import { endpoint } from '../../connect/address'
 import type { Facts } from '../facts'
-import { setting, shown, type Rule } from '../rule'
+import { setting, shown, type Found, type Rule } from '../rule'
 
 const SOMAXCONN = 'net.core.somaxconn'
-const SYN_BACKLOG = 'net.ipv4.tcp_max_syn_backlog'
 const SYNCOOKIES = 'net.ipv4.tcp_syncookies'
 const ABORT = 'net.ipv4.tcp_abort_on_overflow'
 const MIGRATE = 'net.ipv4.tcp_migrate_req'
@@ -12,7 +11,7 @@ const MIGRATE = 'net.ipv4.tcp_migrate_req'
 /** Since Linux 5.4; 128 before. */
 const DEFAULT_SOMAXCONN = 4_096
 const BACKLOG_REMEDY =
-  "Give listen() a longer backlog (Node's is 511): `listen(server, { backlog })`. Accept faster: an event loop that is busy accepts nothing; `prefork()` has one for each worker."
+  "Give listen() a longer backlog (Node's is 511): `listen(server, { backlog })`. net.core.somaxconn must be as long. Accept faster: an event loop that is busy accepts nothing; `prefork()` has one for each worker."
 
 export const listenRules: readonly Rule[] = [
   {
@@ -23,13 +22,10 @@ export const listenRules: readonly Rule[] = [
     why: 'listen(2) cuts every backlog to it without a word. A burst of connections longer than that is dropped and comes again a second later.',
     risk: 'Memory for connections that wait; a program must listen anew to have a longer queue.',
     source: 'listen(2); Documentation/networking/ip-sysctl.rst somaxconn',
-    find: ({ sysctls = {} }) => {
-      const limit = sysctls[SOMAXCONN]
-      if (limit === undefined || limit >= DEFAULT_SOMAXCONN) return undefined
-      return {
-        what: `${SOMAXCONN} is ${shown(limit)}.`,
-        set: [setting(SOMAXCONN, DEFAULT_SOMAXCONN)],
-      }
+    find: (facts) => {
+      const { set } = longerQueues(facts)
+      if (set === undefined) return undefined
+      return { what: `${SOMAXCONN} is ${shown(facts.sysctls?.[SOMAXCONN] ?? 0)}.`, set }
     },
   },
   {
@@ -44,10 +40,9 @@ export const listenRules: readonly Rule[] = [
     find: (facts) => {
       const { ListenOverflows: overflows = 0, ListenDrops: drops = 0 } = facts.counters ?? {}
       if (overflows === 0) return undefined
-      const raised = Math.max(DEFAULT_SOMAXCONN, 2 * (facts.sysctls?.[SOMAXCONN] ?? 0))
       return {
         what: `${shown(overflows)} overflows, ${shown(drops)} drops in all, since this network namespace was made.${waitingNow(facts)}`,
-        set: [setting(SOMAXCONN, raised)],
+        ...longerQueues(facts),
       }
     },
   },
@@ -59,14 +54,13 @@ export const listenRules: readonly Rule[] = [
     why: 'Further SYNs are answered with cookies, which keep TCP options only where timestamps carry them, or are dropped. It is a SYN flood, or a backlog too short for clients that are far away.',
     remedy: BACKLOG_REMEDY,
     risk: 'Memory for handshakes that a flood leaves open.',
-    source: 'tcp(7) tcp_max_syn_backlog; net/ipv4/tcp_input.c tcp_conn_request()',
-    find: ({ counters = {}, sysctls = {} }) => {
-      const { TCPReqQFullDoCookies: cookies = 0, TCPReqQFullDrop: drops = 0 } = counters
+    source: 'listen(2); net/ipv4/tcp_input.c tcp_conn_request()',
+    find: (facts) => {
+      const { TCPReqQFullDoCookies: cookies = 0, TCPReqQFullDrop: drops = 0 } = facts.counters ?? {}
       if (cookies + drops === 0) return undefined
-      const raised = Math.max(DEFAULT_SOMAXCONN, 2 * (sysctls[SYN_BACKLOG] ?? 0))
       return {
         what: `${shown(cookies)} times cookies were sent, ${shown(drops)} times a SYN was dropped.`,
-        set: [setting(SYN_BACKLOG, raised), setting(SOMAXCONN, raised)],
+        ...longerQueues(facts),
       }
     },
   },
@@ -113,6 +107,13 @@ export const listenRules: readonly Rule[] = [
     },
   },
 ]
+
+/** Where net.core.somaxconn is less than what it is by default. */
+function longerQueues({ sysctls = {} }: Facts): Pick<Found, 'set'> {
+  const limit = sysctls[SOMAXCONN]
+  if (limit === undefined || limit >= DEFAULT_SOMAXCONN) return {}
+  return { set: [setting(SOMAXCONN, DEFAULT_SOMAXCONN)] }
+}
 
 function waitingNow({ listeners = [] }: Facts): string {
   const [most] = listeners.toSorted((a, b) => b.waiting - a.waiting)

@@ -21,6 +21,16 @@ const MANY = 1_000
 
 export const timeWaitRules: readonly Rule[] = [
   {
+    code: 'timestamps-off',
+    severity: 'warning',
+    title: 'TCP timestamps are off',
+    when: 'net.ipv4.tcp_timestamps is 0.',
+    why: 'Without them there is no PAWS: a delayed segment of an old connection is accepted by the next one on the same ports. Ports in TIME_WAIT are not used again, and close mode `deliver` is `fin`, since both are safe with timestamps only.',
+    risk: '12 bytes in each segment.',
+    source: 'RFC 7323 section 5; tcp(7) tcp_timestamps',
+    find: (facts) => equal(facts, TIMESTAMPS, 0, [setting(TIMESTAMPS, 1)]),
+  },
+  {
     code: 'tw-reuse-off',
     severity: 'advice',
     title: 'Ports in TIME_WAIT are not used again',
@@ -144,16 +154,6 @@ export const timeWaitRules: readonly Rule[] = [
     risk: 'With 1, a peer that has forgotten the connection and connects anew from the same port to the same port waits for the 60 s to end.',
     source: 'RFC 1337; net/ipv4/tcp_minisocks.c tcp_timewait_state_process()',
     find: (facts) => equal(facts, RFC1337, 0, [setting(RFC1337, 1)]),
-  },
-  {
-    code: 'timestamps-off',
-    severity: 'warning',
-    title: 'TCP timestamps are off',
-    when: 'net.ipv4.tcp_timestamps is 0.',
-    why: 'Without them there is no PAWS: a delayed segment of an old connection is accepted by the next one on the same ports. Ports in TIME_WAIT are not used again, and close mode `deliver` is `fin`, since both are safe with timestamps only.',
-    risk: '12 bytes in each segment.',
-    source: 'RFC 7323 section 5; tcp(7) tcp_timestamps',
-    find: (facts) => equal(facts, TIMESTAMPS, 0, [setting(TIMESTAMPS, 1)]),
   },
   {
     code: 'time-wait-on-server-port',

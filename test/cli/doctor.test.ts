@@ -1,0 +1,71 @@
+import type { Diagnosis, Finding } from '../../lib'
+import { rules } from '../../lib/doctor/rules'
+import { run } from './run-cli'
+
+async function diagnosis(...args: string[]): Promise<Diagnosis> {
+  const { code, stdout, stderr } = await run('doctor', '--json', ...args)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  return JSON.parse(stdout) as Diagnosis
+}
+
+const words = (text: string): string => text.replace(/\s+/g, ' ')
+
+/** What `at` gives, unless two runs differ since the machine is busy with other things. */
+function lasting(before: Diagnosis, after: Diagnosis): Finding[] {
+  const still = after.findings.map((finding) => JSON.stringify(finding))
+  return before.findings.filter((finding) => still.includes(JSON.stringify(finding)))
+}
+
+describe('socket-tuner doctor', () => {
+  it('prints facts and findings as JSON', async () => {
+    const { facts, findings } = await diagnosis()
+    expect(facts.platform).toBe(process.platform)
+    const codes = rules.map(({ code }) => code)
+    for (const { code } of findings) expect(codes).toContain(code)
+  })
+
+  it('prints all of each finding, at most 100 columns wide where it can be wrapped', async () => {
+    const before = await diagnosis()
+    const { code, stdout, stderr } = await run('doctor')
+    const after = await diagnosis()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const text = words(stdout)
+    for (const finding of lasting(before, after)) {
+      const { title, what, why, set = [], remedy = '', risk = '', source, severity } = finding
+      expect(text).toContain(`${severity.toUpperCase()} ${title} (${finding.code})`)
+      for (const part of [what, why, remedy, risk, source]) expect(text).toContain(words(part))
+      for (const { runtime, persistent } of set) {
+        expect(text).toContain(runtime)
+        expect(text).toContain(persistent)
+      }
+    }
+    const long = stdout.split('\n').filter((line) => line.length > 100)
+    expect(long.filter((line) => line.trim().includes('  '))).toEqual([])
+  })
+
+  it('judges its target, also an IPv6 address in brackets', async () => {
+    const target = { host: '::1', port: 80, addresses: ['::1'], loopback: true }
+    expect((await diagnosis('--target', '[::1]:80')).facts.target).toEqual(target)
+    const { stdout } = await run('doctor', '--target', '192.0.2.1:443')
+    expect(words(stdout)).toContain('for connections to 192.0.2.1 port 443 (not loopback)')
+  })
+
+  it('prints a file for sysctl.d: each setting once, all else in comments', async () => {
+    const before = await diagnosis()
+    const { code, stdout, stderr } = await run('doctor', '--print-sysctl')
+    const after = await diagnosis()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const lines = stdout.split('\n').filter((line) => line !== '' && !line.startsWith('# '))
+    for (const line of lines) expect(line).toMatch(/^net\.[\w.]+ = [\w ,-]+$/)
+    const names = lines.map((line) => line.split(' = ')[0])
+    expect(new Set(names).size).toBe(names.length)
+    const asked = lasting(before, after).flatMap(({ set = [] }) => set.map(({ sysctl }) => sysctl))
+    expect(names).toEqual(expect.arrayContaining(asked))
+  })
+
+  it('fails on a host that is not known', async () => {
+    const ended = await run('doctor', '--target', 'no-such-host.invalid:80')
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/^socket-tuner: getaddrinfo E\w+ no-such-host\.invalid\n$/)
+  })
+})

@@ -1,0 +1,112 @@
+import { promises as dns } from 'node:dns'
+import * as net from 'node:net'
+import { diagnose, type DiagnoseOptions, type Facts } from '../../lib'
+import { findingsOf } from '../../lib/doctor/diagnose'
+import { rules } from '../../lib/doctor/rules'
+import { coded } from '../helpers/coded'
+import { connectedPair, listen, listeningSocket, loopback } from '../sockets'
+
+const linux = process.platform === 'linux' ? describe : describe.skip
+
+describe('diagnose()', () => {
+  it('gives plain facts, and what the rules say of them', async () => {
+    const { facts, findings } = await diagnose()
+    expect(JSON.parse(JSON.stringify(facts))).toEqual(facts)
+    expect(findings).toEqual(findingsOf(facts))
+    const codes = rules.map(({ code }) => code)
+    for (const { code } of findings) expect(codes).toContain(code)
+    expect(facts.platform).toBe(process.platform)
+  })
+
+  it.each<[string, string, boolean]>([
+    ['an IPv4 address', '127.0.0.2', true],
+    ['an IPv6 address', '::1', true],
+    ['an address elsewhere', '192.0.2.1', false],
+  ])('judges whether %s is loopback', async (_, host, expected) => {
+    const { facts } = await diagnose({ target: { host, port: 80 } })
+    expect(facts.target).toEqual({ host, port: 80, addresses: [host], loopback: expected })
+  })
+
+  it.each<[string, string[], boolean]>([
+    ['all addresses are', ['127.0.0.1', '::1'], true],
+    ['one of them is not', ['127.0.0.1', '192.0.2.1'], false],
+  ])('takes a name for loopback where %s', async (_, addresses, expected) => {
+    const found = addresses.map((address) => ({ address, family: net.isIP(address) }))
+    const lookup = jest
+      .spyOn(dns, 'lookup')
+      .mockImplementation((() => Promise.resolve(found)) as unknown as typeof dns.lookup)
+    try {
+      const { facts } = await diagnose({ target: { host: 'a.example', port: 80 } })
+      expect(facts.target).toMatchObject({ addresses, loopback: expected })
+    } finally {
+      lookup.mockRestore()
+    }
+  })
+
+  it('rejects a host that is not known, as Node does', async () => {
+    const target = { host: 'no-such-host.invalid', port: 80 }
+    await expect(diagnose({ target })).rejects.toMatchObject({
+      code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) as string,
+      syscall: 'getaddrinfo',
+      hostname: 'no-such-host.invalid',
+    })
+  })
+
+  it.each<[string, unknown, string]>([
+    ['null', null, 'ERR_INVALID_ARG_TYPE'],
+    ['a string', 'localhost:80', 'ERR_INVALID_ARG_TYPE'],
+    ['a target that is a string', { target: 'localhost:80' }, 'ERR_INVALID_ARG_TYPE'],
+    ['a target of null', { target: null }, 'ERR_INVALID_ARG_TYPE'],
+    ['no host', { target: { port: 80 } }, 'ERR_INVALID_ARG_TYPE'],
+    ['an empty host', { target: { host: '', port: 80 } }, 'ERR_INVALID_ARG_VALUE'],
+    ['no port', { target: { host: 'localhost' } }, 'ERR_INVALID_ARG_TYPE'],
+    ['port 0', { target: { host: 'localhost', port: 0 } }, 'ERR_OUT_OF_RANGE'],
+    ['port 65536', { target: { host: 'localhost', port: 65_536 } }, 'ERR_OUT_OF_RANGE'],
+    ['a port as text', { target: { host: 'localhost', port: '80' } }, 'ERR_INVALID_ARG_TYPE'],
+  ])('rejects %s', async (_, options, code) => {
+    await expect(diagnose(options as DiagnoseOptions)).rejects.toThrow(coded(code))
+  })
+})
+
+linux('diagnose() on Linux, without privilege', () => {
+  async function factsNow(options?: DiagnoseOptions): Promise<Facts> {
+    return (await diagnose(options)).facts
+  }
+
+  it('knows the settings, counters and limits', async () => {
+    const facts = await factsNow()
+    expect(facts.sysctls).toMatchObject({
+      'net.ipv4.tcp_fin_timeout': expect.any(Number) as number,
+      'net.ipv4.tcp_timestamps': expect.any(Number) as number,
+      'net.ipv4.tcp_tw_reuse': expect.any(Number) as number,
+    })
+    expect(facts.portRange?.max).toBeGreaterThan(0)
+    expect(facts.reservedPorts).toEqual(expect.any(Array))
+    expect(facts.counters?.TCPTimeWaitOverflow).toEqual(expect.any(Number))
+    expect(facts.sockets?.timeWait).toEqual(expect.any(Number))
+    expect(facts.openFiles?.open).toBeGreaterThan(2)
+    expect(facts.kernel?.major).toBeGreaterThan(2)
+  })
+
+  it('knows listening sockets of both families, and how many connections wait', async () => {
+    const server = net.createServer()
+    const port = await listen(server, '::1')
+    listeningSocket()
+    const listeners = (await factsNow()).listeners ?? []
+    expect(listeners).toContainEqual({ address: '::1', port, sockets: 1, waiting: 0 })
+    expect(listeners.some(({ address }) => address === '127.0.0.1')).toBe(true)
+  })
+
+  it('knows the connections to its target, however few', async () => {
+    const { client } = await connectedPair()
+    const { remotePort = 0 } = client
+    const { destinations } = await factsNow({ target: { host: loopback[4], port: remotePort } })
+    expect(destinations).toContainEqual({
+      localAddress: '127.0.0.1',
+      remoteAddress: '127.0.0.1',
+      remotePort,
+      inUse: 1,
+      timeWait: 0,
+    })
+  })
+})

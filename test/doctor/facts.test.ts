@@ -1,0 +1,173 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseCounters, parseSocketCounts } from '../../lib/doctor/facts/counters'
+import { parseListeners } from '../../lib/doctor/facts/listeners'
+import {
+  parseKernelVersion,
+  parseOpenFileLimits,
+  parseReadOnly,
+} from '../../lib/doctor/facts/place'
+import { parsePersisted, parsePortList, readPersisted } from '../../lib/doctor/facts/sysctls'
+import { isLoopback } from '../../lib/doctor/target'
+
+describe('facts of /proc', () => {
+  it('are counters by name, whatever others the kernel has', () => {
+    const text = [
+      'TcpExt: SyncookiesSent Unheard TW ListenOverflows',
+      'TcpExt: 1 2 3 4',
+      'IpExt: InNoRoutes TW',
+      'IpExt: 5 6',
+      '',
+    ].join('\n')
+    expect(parseCounters(text)).toEqual({ SyncookiesSent: 1, TW: 3, ListenOverflows: 4 })
+  })
+
+  it.each(['', 'IpExt: InNoRoutes\nIpExt: 5\n', 'TcpExt: TW\n'])(
+    'have no counters where the text has none: %j',
+    (text) => {
+      expect(parseCounters(text)).toBeUndefined()
+    },
+  )
+
+  it('are counts of sockets, of both families', () => {
+    const sockstat = 'sockets: used 14\nTCP: inuse 7 orphan 1 tw 20 alloc 9 mem 300\nUDP: inuse 0\n'
+    expect(parseSocketCounts(sockstat, 'TCP6: inuse 4\nUDP6: inuse 1\n')).toEqual({
+      inUse: 7,
+      inUse6: 4,
+      orphans: 1,
+      timeWait: 20,
+      allocated: 9,
+      memoryPages: 300,
+    })
+    expect(parseSocketCounts('TCP: inuse 7\n', '')).toEqual({ inUse: 7 })
+    expect(parseSocketCounts('', '')).toBeUndefined()
+  })
+
+  const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+  const itLittle = little ? it : it.skip
+
+  itLittle('are listening sockets, in groups where several have one port', () => {
+    const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when'
+    const at = (local: string, remote: string, state: string, queue: string) =>
+      `   0: ${local} ${remote} ${state} 00000000:${queue} 00:00000000 00000000     0`
+    const zero6 = '00000000000000000000000000000000'
+    const lines = [
+      head,
+      at('0100007F:1F90', '00000000:0000', '0A', '00000003'),
+      at('0100007F:1F90', '00000000:0000', '0A', '0000000A'),
+      at('0100007F:1F90', '0100007F:9C40', '01', '000000FF'),
+      head,
+      at(`${zero6}:0050`, `${zero6}:0000`, '0A', '00000000'),
+      at('0000000000000000FFFF00000100007F:0051', `${zero6}:0000`, '0A', '00000000'),
+    ]
+    expect(parseListeners(lines)).toEqual([
+      { address: '::', port: 80, sockets: 1, waiting: 0 },
+      { address: '::ffff:127.0.0.1', port: 81, sockets: 1, waiting: 0 },
+      { address: '127.0.0.1', port: 8080, sockets: 2, waiting: 13 },
+    ])
+  })
+
+  it.each<[string, unknown]>([
+    ['Max open files            1024                 4096                 files', [1024, 4096]],
+    [
+      'Max open files            1024                 unlimited            files',
+      [1024, 'unlimited'],
+    ],
+    ['Max processes             100                  100                  processes', undefined],
+    ['', undefined],
+  ])('are the limits of open files: %j', (line, expected) => {
+    const limits = parseOpenFileLimits(`Limit   Soft   Hard   Units\n${line}\n`)
+    expect(limits && [limits.soft, limits.hard]).toEqual(expected)
+  })
+
+  it.each<[string, boolean | undefined]>([
+    ['proc /proc proc rw,nosuid 0 0', false],
+    ['proc /proc proc ro,nosuid 0 0', true],
+    ['proc /proc proc rw 0 0\nproc /proc/sys proc ro,relatime 0 0', true],
+    ['proc /proc/sys proc ro 0 0\nproc /proc proc rw 0 0', true],
+    ['proc /proc/sys proc ro 0 0\nproc /proc/sys/net proc rw 0 0', false],
+    ['proc /proc/sys proc ro 0 0\nproc /proc/sys proc rw 0 0', false],
+    ['proc /proc/sysrq-trigger proc ro 0 0\nproc /proc proc rw 0 0', false],
+    ['/dev/vda / ext4 ro 0 0', undefined],
+    ['', undefined],
+  ])('are whether /proc/sys is read-only: %j', (mounts, expected) => {
+    expect(parseReadOnly(mounts)).toBe(expected)
+  })
+
+  it.each<[string, unknown]>([
+    ['6.18.44-fc-v782', { major: 6, minor: 18 }],
+    ['5.4.0-150-generic', { major: 5, minor: 4 }],
+    ['7.0-rc1', { major: 7, minor: 0 }],
+    ['unknown', undefined],
+  ])('are the version of the kernel: %s', (text, expected) => {
+    expect(parseKernelVersion(text)).toEqual(expected)
+  })
+
+  it.each<[string, unknown]>([
+    ['\n', []],
+    ['8080\n', [{ min: 8080, max: 8080 }]],
+    [
+      '1-2,8080,9148-9150\n',
+      [
+        { min: 1, max: 2 },
+        { min: 8080, max: 8080 },
+        { min: 9148, max: 9150 },
+      ],
+    ],
+  ])('are reserved ports: %j', (text, expected) => {
+    expect(parsePortList(text)).toEqual(expected)
+  })
+})
+
+describe('facts of sysctl.d', () => {
+  it('are the lines about settings that rules look at', () => {
+    const text = [
+      '# net.ipv4.tcp_tw_recycle = 1',
+      '; a comment',
+      'net.ipv4.tcp_tw_reuse=1',
+      ' -net/ipv4/tcp_tw_recycle = 1 ',
+      'net.ipv4.ip_local_port_range = 1024 65535',
+      'vm.swappiness = 1',
+      'no setting',
+    ].join('\n')
+    expect(parsePersisted('a.conf', text)).toEqual([
+      { file: 'a.conf', sysctl: 'net.ipv4.tcp_tw_reuse', value: '1' },
+      { file: 'a.conf', sysctl: 'net.ipv4.tcp_tw_recycle', value: '1' },
+      { file: 'a.conf', sysctl: 'net.ipv4.ip_local_port_range', value: '1024 65535' },
+    ])
+  })
+
+  it('come from .conf files in all folders, and from none that is not there', () => {
+    const root = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
+    try {
+      const folder = join(root, 'sysctl.d')
+      mkdirSync(folder)
+      writeFileSync(join(folder, '20.conf'), 'net.core.somaxconn = 2\n')
+      writeFileSync(join(folder, '10.conf'), 'net.core.somaxconn = 1\n')
+      writeFileSync(join(folder, 'README'), 'net.core.somaxconn = 9\n')
+      writeFileSync(join(root, 'sysctl.conf'), 'net.core.somaxconn = 3\n')
+      const found = readPersisted(join(root, 'sysctl.conf'), [folder, join(root, 'none')])
+      expect(found.map(({ value }) => value)).toEqual(['1', '2', '3'])
+      expect(readPersisted(join(root, 'none'), [])).toEqual([])
+    } finally {
+      rmSync(root, { recursive: true })
+    }
+  })
+})
+
+describe('a loopback address', () => {
+  it.each<[string, boolean]>([
+    ['127.0.0.1', true],
+    ['127.255.255.254', true],
+    ['::1', true],
+    ['::ffff:127.0.0.1', true],
+    ['128.0.0.1', false],
+    ['10.0.0.1', false],
+    ['::2', false],
+    ['::ffff:10.0.0.1', false],
+    ['fe80::1', false],
+  ])('%s: %s', (address, expected) => {
+    expect(isLoopback(address)).toBe(expected)
+  })
+})

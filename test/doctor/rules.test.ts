@@ -1,0 +1,164 @@
+import { findingsOf } from '../../lib/doctor/diagnose'
+import { severities } from '../../lib/doctor/rule'
+import { rules } from '../../lib/doctor/rules'
+import { warningCodes } from '../../lib/warnings'
+import type { Facts } from '../../lib'
+import { cases, healthy, sysctls, to, unknown } from './cases'
+
+function codesOn(facts: Facts): string[] {
+  return findingsOf(facts).map(({ code }) => code)
+}
+
+function settings(facts: Facts, code: string): [string, string][] {
+  const { set = [] } = findingsOf(facts).find((finding) => finding.code === code) ?? {}
+  return set.map(({ sysctl, value }) => [sysctl, value])
+}
+
+describe('the table of rules', () => {
+  it('has a case for each rule, and no other', () => {
+    expect(Object.keys(cases).toSorted()).toEqual(rules.map(({ code }) => code).toSorted())
+  })
+
+  it('has no code twice, and each in kebab-case', () => {
+    const codes = rules.map(({ code }) => code)
+    expect(new Set(codes).size).toBe(codes.length)
+    expect(codes.filter((code) => !/^[a-z\d]+(-[a-z\d]+)+$/.test(code))).toEqual([])
+    expect(codes.filter((code) => code in warningCodes)).toEqual([])
+  })
+
+  it.each(rules.map((rule) => [rule.code, rule] as const))(
+    '%s says what it is, when, why, and by what source',
+    (_, { title, when, why, source, severity }) => {
+      expect(severities).toContain(severity)
+      expect(title).not.toMatch(/[.\n]$/)
+      for (const text of [when, why]) expect(text).toMatch(/^[^\n]+\.$/)
+      expect(source).not.toBe('')
+    },
+  )
+
+  it.each(rules.map(({ code }) => code))('%s fires on facts that show it', (code) => {
+    const { fires } = cases[code] ?? { fires: [] }
+    expect(fires).not.toEqual([])
+    for (const facts of fires) expect(codesOn(facts)).toContain(code)
+  })
+
+  it.each(rules.map(({ code }) => code))('%s does not fire on facts close to it', (code) => {
+    const { quiet } = cases[code] ?? { quiet: [] }
+    expect(quiet).not.toEqual([])
+    for (const facts of quiet) expect(codesOn(facts)).not.toContain(code)
+  })
+
+  it('says nothing of a host that is well set up', () => {
+    expect(findingsOf(healthy)).toEqual([])
+  })
+
+  it('takes nothing for granted where facts are not there', () => {
+    expect(codesOn(unknown)).toEqual(['no-kernel-facts'])
+    for (const fact of Object.keys(healthy) as (keyof Facts)[]) {
+      if (fact === 'platform' || fact === 'kernelRelease') continue
+      const less = Object.fromEntries(Object.entries(healthy).filter(([key]) => key !== fact))
+      const expected = fact === 'sysctls' ? ['no-kernel-facts'] : []
+      expect(codesOn(less as unknown as Facts)).toEqual(expected)
+    }
+  })
+
+  it('does not change the facts', () => {
+    for (const facts of Object.values(cases).flatMap(({ fires }) => fires)) {
+      const before = structuredClone(facts)
+      findingsOf(facts)
+      expect(facts).toEqual(before)
+    }
+  })
+})
+
+describe('findings', () => {
+  it('come with the most severe first', () => {
+    const facts = {
+      ...sysctls({ tcp_rfc1337: 0, tcp_tw_reuse: 0, somaxconn: 128, tcp_timestamps: 0 }),
+      destinations: [to('192.0.2.9', 55_000, 100)],
+    }
+    const found = findingsOf(facts).map(({ severity }) => severities.indexOf(severity))
+    expect(found).toEqual(found.toSorted((a, b) => a - b))
+    expect(codesOn(facts)).toEqual([
+      'destination-nearly-full',
+      'timestamps-off',
+      'tw-reuse-off',
+      'somaxconn-low',
+      'rfc1337-off',
+    ])
+  })
+
+  it('give each setting as a command and as a line of a file', () => {
+    const [finding] = findingsOf({ ...healthy, portRange: { min: 32_768, max: 60_999 } })
+    expect(finding?.set).toEqual([
+      {
+        sysctl: 'net.ipv4.ip_local_port_range',
+        value: '10240 65535',
+        runtime: 'sysctl -w net.ipv4.ip_local_port_range="10240 65535"',
+        persistent: 'net.ipv4.ip_local_port_range = 10240 65535',
+      },
+    ])
+  })
+
+  it('advise no setting that is in force already', () => {
+    for (const facts of Object.values(cases).flatMap(({ fires }) => fires)) {
+      for (const { sysctl, value } of findingsOf(facts).flatMap(({ set = [] }) => set)) {
+        const now = (facts.sysctls as Record<string, number> | undefined)?.[sysctl]
+        expect(String(now)).not.toBe(value)
+      }
+    }
+  })
+
+  it('advise a range that is not found wanting', () => {
+    const ranges = [
+      [32_768, 60_999],
+      [1_025, 65_535],
+      [40_000, 40_000],
+      [1_024, 65_534],
+      [9_999, 50_001],
+    ] as const
+    for (const [min, max] of ranges) {
+      const finding = findingsOf({ ...healthy, portRange: { min, max } }).find(
+        ({ set = [] }) => set[0]?.sysctl === 'net.ipv4.ip_local_port_range',
+      )
+      const [low = 0, high = 0] = finding?.set?.[0]?.value.split(' ').map(Number) ?? []
+      expect(low).toBeGreaterThan(0)
+      expect(high).toBeLessThanOrEqual(65_535)
+      expect(codesOn({ ...healthy, portRange: { min: low, max: high } })).toEqual([])
+    }
+  })
+
+  it('reserve the ports of services within a wider range, and keep what is reserved', () => {
+    const facts: Facts = {
+      ...healthy,
+      portRange: { min: 32_768, max: 60_999 },
+      reservedPorts: [
+        { min: 8_080, max: 8_080 },
+        { min: 50_000, max: 50_010 },
+      ],
+      listeners: [80, 11_211, 27_017, 40_000, 50_005].map((port) => ({
+        address: '::',
+        port,
+        sockets: 1,
+        waiting: 0,
+      })),
+    }
+    const reserved = ['net.ipv4.ip_local_reserved_ports', '8080,11211,27017,40000,50000-50010']
+    expect(settings(facts, 'port-range-default')[1]).toEqual(reserved)
+    expect(settings(facts, 'listener-in-range')).toEqual([reserved])
+  })
+
+  it('name the destination, and count what is taken', () => {
+    const destinations = [to('2001:db8::1', 50_000, 20_000), to('127.0.0.1', 55_000, 54_000)]
+    const [finding] = findingsOf({ ...healthy, destinations })
+    expect(finding).toMatchObject({ code: 'destination-slow-half' })
+    expect(finding?.what).toContain('From 192.0.2.1 to [2001:db8::1]:443: 30,000 of 55,296 ports')
+  })
+
+  it('are plain objects for JSON', () => {
+    for (const facts of Object.values(cases).flatMap(({ fires }) => fires)) {
+      const findings = findingsOf(facts)
+      expect(JSON.parse(JSON.stringify(findings))).toEqual(findings)
+    }
+  })
+})
