@@ -1,12 +1,15 @@
 'use strict'
 
 /**
- * Writes docs/options.md from the option catalogue and docs/warnings.md from the tables of codes.
+ * Writes docs/options.md from the option catalogue, docs/warnings.md from the tables of codes and
+ * docs/doctor.md from the doctor's table of rules.
  * With --check it writes nothing and fails when a file is not what it would write.
  */
 const { readFileSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { describeOption, optionNames } = require('../dist')
+const { severities } = require('../dist/doctor/rule')
+const { rules } = require('../dist/doctor/rules')
 const { errorCodes } = require('../dist/errors')
 const { warningCodes } = require('../dist/warnings')
 
@@ -146,12 +149,67 @@ function warningsPage() {
   ].join('\n')
 }
 
+const severityMeaning = {
+  critical: 'Connections fail, or soon will.',
+  warning: 'Data or service is in danger, or something does not do what it was set for.',
+  advice: 'Something is better set otherwise.',
+  info: 'Good to know; for most hosts nothing has to be done.',
+}
+
+function ruleSection({ code, title, when, why, sets, remedy, risk, source }) {
+  return [
+    `### ${code}`,
+    '',
+    `${title}.`,
+    '',
+    `- Found when: ${when}`,
+    `- Why it matters: ${why}`,
+    ...(sets === undefined ? [] : [`- What to set: ${sets.join(', ')}`]),
+    ...(remedy === undefined ? [] : [`- What to do: ${remedy}`]),
+    ...(risk === undefined ? [] : [`- Risk: ${risk}`]),
+    `- Source: ${source}`,
+    '',
+  ]
+}
+
+function doctorPage() {
+  const lines = [
+    '# The doctor',
+    '',
+    NOTE,
+    '',
+    '```sh',
+    'npx socket-tuner doctor                       # what is wrong, or could be better, and what to set',
+    'npx socket-tuner doctor --target HOST:PORT    # for connections to there; [::1]:80 for IPv6',
+    'npx socket-tuner doctor --print-sysctl        # a file for /etc/sysctl.d',
+    'npx socket-tuner doctor --json                # facts and findings for programs',
+    '```',
+    '',
+    'It reads what the kernel tells of this network namespace and changes nothing; no privilege is needed.',
+    'A finding says what was found, why it matters, the command that sets it now and the line that keeps it,',
+    'what that risks, and its source. `diagnose()` gives the same to a program as `{ facts, findings }`: a fact',
+    'that is not known is not there, and a rule that lacks a fact says nothing. Codes are stable. Counters are',
+    'those since the network namespace was made. The exit code is 0 whatever was found.',
+    '',
+    `There are ${rules.length} rules.`,
+    '',
+  ]
+  for (const severity of severities) {
+    lines.push(`## ${severity}`, '', severityMeaning[severity], '')
+    for (const rule of rules.filter((one) => one.severity === severity)) {
+      lines.push(...ruleSection(rule))
+    }
+  }
+  return lines.join('\n')
+}
+
 function main() {
   const check = process.argv.includes('--check')
   let drifted = false
   for (const [name, text] of [
     ['options.md', optionsPage()],
     ['warnings.md', warningsPage()],
+    ['doctor.md', doctorPage()],
   ]) {
     const file = join(__dirname, '..', 'docs', name)
     if (!check) {

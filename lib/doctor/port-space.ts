@@ -16,7 +16,8 @@ export const DEFAULT_PORTS = 28_232
 /** Leaves the ports below to services, and has ends of different parity. */
 const WIDE: PortRange = { min: 10_240, max: 65_535 }
 
-const RESERVED = 'net.ipv4.ip_local_reserved_ports'
+export const RANGE = 'net.ipv4.ip_local_port_range'
+export const RESERVED = 'net.ipv4.ip_local_reserved_ports'
 
 export function includes(ranges: readonly PortRange[], port: number): boolean {
   return ranges.some(({ min, max }) => port >= min && port <= max)
@@ -83,7 +84,7 @@ export function advisedRange({ min, max }: PortRange): PortRange {
 }
 
 export function rangeSetting(range: PortRange): SysctlSetting {
-  return setting('net.ipv4.ip_local_port_range', `${String(range.min)} ${String(range.max)}`)
+  return setting(RANGE, `${String(range.min)} ${String(range.max)}`)
 }
 
 /** Keeps what is reserved, and adds the ports of listening sockets within the range that is advised. */

@@ -45,6 +45,8 @@ export interface Found {
 export interface Rule extends Omit<Finding, 'what' | 'set'> {
   /** The condition in words, for the documentation. */
   readonly when: string
+  /** The settings that it may ask for. */
+  readonly sets?: readonly string[]
   readonly find: (facts: Facts) => Found | undefined
 }
 

@@ -78,6 +78,7 @@ function range(min: number, max: number, other: Partial<Facts> = {}): Facts {
   return but({ portRange: { min, max }, ...other })
 }
 
+const service = [{ address: '::', port: 27_017, sockets: 1, waiting: 0 }]
 const twoListeners = [{ address: '::', port: 80, sockets: 2, waiting: 0 }]
 const remote = { host: 'a.example', port: 443, addresses: ['192.0.2.9'], loopback: false }
 const local = { host: '::1', port: 80, addresses: ['::1'], loopback: true }
@@ -122,15 +123,15 @@ export const cases: Record<string, { fires: Facts[]; quiet: Facts[] }> = {
     ],
   },
   'destination-slow-half': {
-    fires: [taken(500), taken(899), taken(700, 100, 2)],
+    fires: [taken(500), taken(899), { ...taken(700, 100, 2), listeners: service }],
     quiet: [taken(499), taken(900), taken(800, 301, 1), taken(800, 301, 2, '::1')],
   },
   'port-range-narrow': {
-    fires: [range(40_000, 40_999), range(32_768, 60_998)],
+    fires: [range(40_000, 40_999), range(32_768, 60_998, { listeners: service })],
     quiet: [range(32_768, 60_999)],
   },
   'port-range-default': {
-    fires: [range(32_768, 60_999), range(15_536, 65_534)],
+    fires: [range(32_768, 60_999, { listeners: service }), range(15_536, 65_534)],
     quiet: [range(32_768, 60_998), range(15_536, 65_535)],
   },
   'port-range-parity': {
@@ -138,10 +139,10 @@ export const cases: Record<string, { fires: Facts[]; quiet: Facts[] }> = {
     quiet: [range(1_024, 65_535)],
   },
   'listener-in-range': {
-    fires: [but({ listeners: [{ address: '::', port: 27_017, sockets: 1, waiting: 0 }] })],
+    fires: [but({ listeners: service })],
     quiet: [
       but({
-        listeners: [{ address: '::', port: 27_017, sockets: 1, waiting: 0 }],
+        listeners: service,
         reservedPorts: [{ min: 27_000, max: 28_000 }],
       }),
     ],
@@ -240,11 +241,17 @@ export const cases: Record<string, { fires: Facts[]; quiet: Facts[] }> = {
     quiet: [sysctls({ somaxconn: 65_535 })],
   },
   'listen-overflows': {
-    fires: [counters({ ListenOverflows: 1, ListenDrops: 1 })],
+    fires: [
+      counters({ ListenOverflows: 1, ListenDrops: 1 }),
+      sysctls({ somaxconn: 128 }, { counters: { ListenOverflows: 1 } }),
+    ],
     quiet: [counters({ ListenDrops: 1 })],
   },
   'syn-queue-full': {
-    fires: [counters({ TCPReqQFullDoCookies: 1 }), counters({ TCPReqQFullDrop: 1 })],
+    fires: [
+      counters({ TCPReqQFullDoCookies: 1 }),
+      sysctls({ somaxconn: 128 }, { counters: { TCPReqQFullDrop: 1 } }),
+    ],
     quiet: [counters({ ListenDrops: 1 })],
   },
   'syncookies-off': {

@@ -48,6 +48,15 @@ describe('the table of rules', () => {
     for (const facts of quiet) expect(codesOn(facts)).not.toContain(code)
   })
 
+  it.each(rules.map(({ code, sets = [] }) => [code, sets] as const))(
+    '%s asks for the settings that it is documented to ask for',
+    (code, sets) => {
+      const { fires } = cases[code] ?? { fires: [] }
+      const asked = fires.flatMap((facts) => settings(facts, code).map(([sysctl]) => sysctl))
+      expect([...new Set(asked)].toSorted()).toEqual(sets.toSorted())
+    },
+  )
+
   it('says nothing of a host that is well set up', () => {
     expect(findingsOf(healthy)).toEqual([])
   })

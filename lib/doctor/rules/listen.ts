@@ -20,6 +20,7 @@ export const listenRules: readonly Rule[] = [
     title: 'Listening sockets have short accept queues',
     when: 'net.core.somaxconn is below 4,096, the default since Linux 5.4.',
     why: 'listen(2) cuts every backlog to it without a word. A burst of connections longer than that is dropped and comes again a second later.',
+    sets: [SOMAXCONN],
     risk: 'Memory for connections that wait; a program must listen anew to have a longer queue.',
     source: 'listen(2); Documentation/networking/ip-sysctl.rst somaxconn',
     find: (facts) => {
@@ -34,6 +35,7 @@ export const listenRules: readonly Rule[] = [
     title: 'Connections were dropped since an accept queue was full',
     when: 'TcpExtListenOverflows is above 0.',
     why: 'The client believes that it is connected, or sends its SYN again a second later and again: the server sees nothing of it, the clients a slow server.',
+    sets: [SOMAXCONN],
     remedy: BACKLOG_REMEDY,
     risk: 'A longer queue turns lost connections into late answers; where clients give up earlier, it helps nobody.',
     source: 'listen(2); net/ipv4/tcp_ipv4.c tcp_v4_syn_recv_sock()',
@@ -52,6 +54,7 @@ export const listenRules: readonly Rule[] = [
     title: 'More handshakes were under way than a listening socket may have',
     when: 'TcpExtTCPReqQFullDoCookies or TcpExtTCPReqQFullDrop is above 0.',
     why: 'Further SYNs are answered with cookies, which keep TCP options only where timestamps carry them, or are dropped. It is a SYN flood, or a backlog too short for clients that are far away.',
+    sets: [SOMAXCONN],
     remedy: BACKLOG_REMEDY,
     risk: 'Memory for handshakes that a flood leaves open.',
     source: 'listen(2); net/ipv4/tcp_input.c tcp_conn_request()',
@@ -70,6 +73,7 @@ export const listenRules: readonly Rule[] = [
     title: 'A SYN flood keeps clients out',
     when: 'net.ipv4.tcp_syncookies is 0.',
     why: 'Where the queue of handshakes is full, SYNs are dropped. With cookies the server goes on to answer and keeps no state for who never answers.',
+    sets: [SYNCOOKIES],
     risk: 'None while no queue is full.',
     source: 'tcp(7) tcp_syncookies; RFC 4987 section 3.6',
     find: ({ sysctls = {} }) =>
@@ -83,6 +87,7 @@ export const listenRules: readonly Rule[] = [
     title: 'Clients are reset when an accept queue is full',
     when: 'net.ipv4.tcp_abort_on_overflow is 1.',
     why: 'A short burst becomes errors at the clients (ECONNRESET), where by default they try again and get in a second later.',
+    sets: [ABORT],
     risk: 'A service that stays overloaded answers late where it refused before.',
     source: 'tcp(7) tcp_abort_on_overflow',
     find: ({ sysctls = {} }) =>
@@ -94,6 +99,7 @@ export const listenRules: readonly Rule[] = [
     title: 'Closing one of several SO_REUSEPORT listeners loses connections',
     when: 'Several sockets listen on one address and port and net.ipv4.tcp_migrate_req is 0.',
     why: 'Connections that wait in the queue of a listening socket are reset when it is closed, as when a worker restarts. With 1 they go on to another socket of the group.',
+    sets: [MIGRATE],
     remedy: 'Or keep the listening sockets open beyond their workers, as `prefork()` does.',
     risk: 'Sockets of the group with different options: a connection may end up at one that it was not agreed with.',
     source: 'Documentation/networking/ip-sysctl.rst tcp_migrate_req',

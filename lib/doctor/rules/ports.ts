@@ -5,6 +5,8 @@ import type { PortRange } from '../../options/values'
 import type { Facts } from '../facts'
 import {
   DEFAULT_PORTS,
+  RANGE,
+  RESERVED,
   TIME_WAIT_S,
   advisedRange,
   fullest,
@@ -15,6 +17,8 @@ import {
   reservedInside,
 } from '../port-space'
 import { setting, shown, type Found, type Rule, type SysctlSetting } from '../rule'
+
+const STEP_WIDTH = 'net.ipv4.ip_local_port_step_width'
 
 const NEARLY_FULL = 0.9
 const HALF = 0.5
@@ -30,6 +34,7 @@ export const portRules: readonly Rule[] = [
     title: 'The ports to a destination are nearly all taken',
     when: '90 % or more of the ephemeral ports from one source address to one destination are taken; those in TIME_WAIT are not counted where tcp_tw_reuse lets them be used again.',
     why: 'When the last one is taken, connect() fails with EADDRNOTAVAIL. Before that each connect() searches for a free port on the event loop, thirty times as long as at first.',
+    sets: [RANGE, RESERVED],
     remedy: REMEDY,
     risk: 'A wider range may take ports that services want which are not started yet: reserve those.',
     source: 'ip(7) ip_local_port_range; net/ipv4/inet_hashtables.c __inet_hash_connect()',
@@ -41,6 +46,7 @@ export const portRules: readonly Rule[] = [
     title: 'Half of the ports to a destination are taken: connect() becomes slow',
     when: 'Half or more of these ports are taken, and less than 90 %.',
     why: 'The kernel gives out the ports of one parity first, each at once. When these are taken, every connect() looks through all of them before it tries the other half: 500 to 1,000 µs in place of 17 µs, with no error.',
+    sets: [RANGE, RESERVED],
     remedy: `${REMEDY} On Linux 6.8 and later connect() of this library, or IP_LOCAL_PORT_RANGE set to the whole range, takes all ports at the same speed.`,
     risk: 'A wider range may take ports that services want which are not started yet: reserve those.',
     source: 'net/ipv4/inet_hashtables.c __inet_hash_connect()',
@@ -52,6 +58,7 @@ export const portRules: readonly Rule[] = [
     title: 'The ephemeral port range is narrower than Linux makes it',
     when: 'net.ipv4.ip_local_port_range has fewer than 28,232 ports.',
     why: 'The range is the ceiling of connections from one source address to one destination, TIME_WAIT included.',
+    sets: [RANGE, RESERVED],
     remedy: REMEDY,
     risk: 'Ports below 32768 may be wanted by services that are not started yet: reserve those.',
     source: 'ip(7) ip_local_port_range',
@@ -63,6 +70,7 @@ export const portRules: readonly Rule[] = [
     title: 'The ephemeral port range can be widened',
     when: 'net.ipv4.ip_local_port_range has 28,232 ports, the default, or more, and fewer than 50,000.',
     why: 'The range is the ceiling of connections from one source address to one destination, TIME_WAIT included. For most programs the default is enough.',
+    sets: [RANGE, RESERVED],
     remedy: REMEDY,
     risk: 'Ports below 32768 may be wanted by services that are not started yet: reserve those.',
     source: 'ip(7) ip_local_port_range',
@@ -74,6 +82,7 @@ export const portRules: readonly Rule[] = [
     title: 'Both ends of the ephemeral port range are even, or both odd',
     when: 'The ends of net.ipv4.ip_local_port_range have the same parity.',
     why: 'connect() goes through the ports of one parity and then of the other, in steps of two over an even number of ports. With ends of the same parity one port is left over: to some destinations the first port of the range cannot be had. The kernel logs a warning when such a range is set.',
+    sets: [RANGE],
     source:
       'Documentation/networking/ip-sysctl.rst ip_local_port_range; net/ipv4/inet_hashtables.c',
     find: ({ portRange }) => {
@@ -90,6 +99,7 @@ export const portRules: readonly Rule[] = [
     title: 'A service listens on a port of the ephemeral range',
     when: 'A listening socket has a port of the range that is not reserved.',
     why: 'While the service is stopped, an outgoing connection may be given its port: then it cannot start (EADDRINUSE) until that connection has ended and, where it closed first, its TIME_WAIT too. While it runs, the port is lost to outgoing connections.',
+    sets: [RESERVED],
     risk: 'None; a reserved port is still there for who asks for it by number. Leave out what was given its port by the kernel.',
     source: 'Documentation/networking/ip-sysctl.rst ip_local_reserved_ports',
     find: (facts) => {
@@ -126,15 +136,16 @@ export const portRules: readonly Rule[] = [
     title: 'The port behind a block of reserved ports is given out more often than others',
     when: 'net.ipv4.ip_local_port_step_width is there and 0, and 8 or more neighbouring ports of the range are reserved.',
     why: 'connect() begins its search anywhere and goes on port by port: each search that begins within the block ends behind it. Firewalls and NAT that do not like a port to come again soon then drop connections.',
+    sets: [STEP_WIDTH],
     risk: 'With nearly all ports in use each search is slower.',
     source: 'Documentation/networking/ip-sysctl.rst ip_local_port_step_width',
     find: (facts) => {
-      if (facts.sysctls?.['net.ipv4.ip_local_port_step_width'] !== 0) return undefined
+      if (facts.sysctls?.[STEP_WIDTH] !== 0) return undefined
       const block = Math.max(0, ...reservedInside(facts).map(sizeOf))
       if (block < 8) return undefined
       return {
         what: `${shown(block)} neighbouring ports are reserved and net.ipv4.ip_local_port_step_width is 0.`,
-        set: [setting('net.ipv4.ip_local_port_step_width', 4 * block)],
+        set: [setting(STEP_WIDTH, 4 * block)],
       }
     },
   },

@@ -26,6 +26,7 @@ export const systemRules: readonly Rule[] = [
     title: 'Many closed sockets have not ended',
     when: 'The orphaned sockets of the host are a quarter of net.ipv4.tcp_max_orphans or more.',
     why: 'Sockets that their program has closed stay while their data or FIN is under way. From a quarter of the limit on the kernel resets those whose peer is silent, at the limit every further one: what was not delivered yet is lost.',
+    sets: [ORPHANS],
     remedy:
       'Find out which peers do not read: `timeWaitCensus({ states: ["FIN_WAIT1", "LAST_ACK", "CLOSING"] })`. TCP_USER_TIMEOUT ends such connections earlier.',
     risk: 'Up to 64 KB of kernel memory that cannot be swapped for each orphan.',
@@ -61,6 +62,7 @@ export const systemRules: readonly Rule[] = [
     title: 'The table of tracked connections is nearly full',
     when: 'net.netfilter.nf_conntrack_count is 80 % of nf_conntrack_max or more.',
     why: 'When it is full, the packets of new connections are dropped. A connection in TIME_WAIT stays in the table for nf_conntrack_tcp_timeout_time_wait, 120 s by default, which is longer than the kernel keeps its port.',
+    sets: [CONNTRACK],
     remedy:
       'Or do not track what needs no NAT: a `notrack` rule of nft in a chain of priority raw.',
     risk: '256 bytes of kernel memory and more for each entry. It can only be set in the first network namespace of the host.',

@@ -26,6 +26,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'TCP timestamps are off',
     when: 'net.ipv4.tcp_timestamps is 0.',
     why: 'Without them there is no PAWS: a delayed segment of an old connection is accepted by the next one on the same ports. Ports in TIME_WAIT are not used again, and close mode `deliver` is `fin`, since both are safe with timestamps only.',
+    sets: [TIMESTAMPS],
     risk: '12 bytes in each segment.',
     source: 'RFC 7323 section 5; tcp(7) tcp_timestamps',
     find: (facts) => equal(facts, TIMESTAMPS, 0, [setting(TIMESTAMPS, 1)]),
@@ -36,6 +37,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'Ports in TIME_WAIT are not used again',
     when: 'net.ipv4.tcp_tw_reuse is 0.',
     why: 'With it, connect() takes a port whose connection to the same destination has been in TIME_WAIT for a second, where both ends use timestamps: these keep the segments of the two apart. It is for outgoing connections only; a server gains nothing.',
+    sets: [REUSE],
     risk: REUSE_RISK,
     source: 'Documentation/networking/ip-sysctl.rst tcp_tw_reuse; RFC 6191',
     find: (facts) => equal(facts, REUSE, 0, [setting(REUSE, 1)]),
@@ -46,6 +48,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'Ports in TIME_WAIT are used again on loopback only',
     when: 'net.ipv4.tcp_tw_reuse is 2, the default, and the target is not a loopback address or none was named.',
     why: 'With 2 the kernel uses a port again only where one end is 127.0.0.0/8 or ::1; to every other destination, another address of this host included, it waits for 60 s. With 1 it does so for all destinations whose connection had timestamps.',
+    sets: [REUSE],
     risk: REUSE_RISK,
     source:
       'Documentation/networking/ip-sysctl.rst tcp_tw_reuse; net/ipv4/tcp_ipv4.c tcp_twsk_unique()',
@@ -58,6 +61,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'tcp_tw_reuse does nothing without TCP timestamps',
     when: 'net.ipv4.tcp_tw_reuse is 1 or 2 and net.ipv4.tcp_timestamps is 0.',
     why: 'A port in TIME_WAIT is used again only where its connection had timestamps.',
+    sets: [TIMESTAMPS],
     source: 'net/ipv4/tcp_ipv4.c tcp_twsk_unique()',
     find: ({ sysctls = {} }) => {
       const reuse = sysctls[REUSE]
@@ -74,6 +78,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'Ports in TIME_WAIT are used again later than they could be',
     when: 'net.ipv4.tcp_tw_reuse is not 0 and net.ipv4.tcp_tw_reuse_delay is above 1,000 ms.',
     why: 'The ports of the range, divided by the delay, are the rate of connections that one destination can have for long.',
+    sets: [DELAY],
     risk: 'A peer whose timestamp clock ticks more rarely than once a second, which RFC 7323 does not allow, may refuse the connection.',
     source: 'Documentation/networking/ip-sysctl.rst tcp_tw_reuse_delay; RFC 7323 section 5.4',
     find: (facts) => delayed(facts, (delay) => delay > DEFAULT_DELAY_MS),
@@ -84,6 +89,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'Ports in TIME_WAIT may be used again before the timestamp of a peer has changed',
     when: 'net.ipv4.tcp_tw_reuse is not 0 and net.ipv4.tcp_tw_reuse_delay is below 1,000 ms.',
     why: 'PAWS tells old segments from new ones by the timestamp of the peer. Its clock may tick as rarely as once a second: within one tick the two cannot be told apart.',
+    sets: [DELAY],
     risk: 'Fewer connections per second to one destination.',
     source: 'Documentation/networking/ip-sysctl.rst tcp_tw_reuse_delay; RFC 7323 section 5.4',
     find: (facts) => delayed(facts, (delay) => delay < DEFAULT_DELAY_MS),
@@ -94,6 +100,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'tcp_tw_recycle is not to be used',
     when: 'net.ipv4.tcp_tw_recycle is there and not 0, or a file of sysctl.d sets it.',
     why: 'It dropped the SYNs of clients that share an address, as behind NAT. Linux has it no more since 4.12: there a line that sets it is an error and does nothing.',
+    sets: [RECYCLE],
     remedy:
       'Take the line out of the file. What helps in its place is net.ipv4.tcp_tw_reuse, for outgoing connections.',
     source: 'Linux commit 4396e46187ca (tcp: remove tcp_tw_recycle)',
@@ -105,6 +112,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'tcp_fin_timeout does not shorten TIME_WAIT',
     when: 'net.ipv4.tcp_fin_timeout is below 60 s, the default.',
     why: 'It is how long a closed socket waits in FIN_WAIT2 for the FIN of its peer. TIME_WAIT lasts 60 s whatever it is. Lowered, a FIN that comes later than that is answered by a RST.',
+    sets: [FIN_TIMEOUT],
     risk: 'Closed sockets whose peer never sends its FIN stay for 60 s.',
     source: 'tcp(7) tcp_fin_timeout; net/ipv4/tcp_minisocks.c tcp_time_wait()',
     find: ({ sysctls = {} }) => {
@@ -122,6 +130,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'There is room for fewer TIME_WAIT entries than one destination has ports',
     when: 'net.ipv4.tcp_max_tw_buckets is below the ports of one destination, or 90 % of it are in use.',
     why: 'Beyond the limit a connection that is closed gets no TIME_WAIT: a delayed segment of it can enter the next connection on the same ports. It does not free ports earlier in any orderly way: entries that are there stay for their 60 s.',
+    sets: [BUCKETS],
     risk: '256 bytes of kernel memory for each entry.',
     source: 'tcp(7) tcp_max_tw_buckets; net/ipv4/inet_timewait_sock.c inet_twsk_alloc()',
     find: bucketsLow,
@@ -132,6 +141,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'Connections were closed without the TIME_WAIT that they should have had',
     when: 'TcpExtTCPTimeWaitOverflow is above 0.',
     why: 'A delayed segment of such a connection can enter the next one on the same ports, and a peer whose last FIN was not acknowledged is answered by a RST.',
+    sets: [BUCKETS],
     risk: '256 bytes of kernel memory for each entry.',
     source: 'net/ipv4/tcp_minisocks.c tcp_time_wait()',
     find: (facts) => {
@@ -151,6 +161,7 @@ export const timeWaitRules: readonly Rule[] = [
     title: 'A RST ends TIME_WAIT at once',
     when: 'net.ipv4.tcp_rfc1337 is 0, the default.',
     why: "A RST with the right sequence number removes the entry, and with it the protection against delayed segments of the old connection. Where timestamps are in use PAWS protects too. The kernel's text on the setting reads the other way round; its code, and measurement, say this.",
+    sets: [RFC1337],
     risk: 'With 1, a peer that has forgotten the connection and connects anew from the same port to the same port waits for the 60 s to end.',
     source: 'RFC 1337; net/ipv4/tcp_minisocks.c tcp_timewait_state_process()',
     find: (facts) => equal(facts, RFC1337, 0, [setting(RFC1337, 1)]),
