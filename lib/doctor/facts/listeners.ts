@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { LITTLE } from '../../options/codec'
-import { addressText } from '../../ports/address'
+import { addressText } from '../../observe/address-text'
 
 export interface Listener {
   readonly address: string
