@@ -20,6 +20,7 @@ export interface EarlyAnswer extends Pick<
 > {
   /** The status code, 200 to 599: 413, 401, 400, … */
   status: number
+  /** Content-Length, Transfer-Encoding and Connection are left out: they follow from the rest. */
   headers?: http.OutgoingHttpHeaders | undefined
   /** The whole body of the answer; its length is told in Content-Length. */
   body?: string | Uint8Array | undefined
@@ -40,6 +41,8 @@ export interface EarlyAnswerReport {
 
 /** RFC 9113 section 7. */
 const NO_ERROR = 0
+/** RFC 9112 sections 6 and 9.6. */
+const framing = ['content-length', 'transfer-encoding', 'connection']
 
 type Request = http.IncomingMessage | http2.Http2ServerRequest
 type Response = http.ServerResponse | http2.Http2ServerResponse
@@ -57,7 +60,7 @@ type Response = http.ServerResponse | http2.Http2ServerResponse
  * Resolves when the connection is over. Returns at once otherwise; nothing has to be awaited.
  *
  * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_HTTP_HEADERS_SENT
- *   when the answer has begun already
+ *   when the answer has begun already; as Node for a header that cannot be sent. Nothing is changed then
  */
 export function answerEarly(
   request: Request,
@@ -74,15 +77,17 @@ export function answerEarly(
   if (response.headersSent) {
     throw new SocketOptionError('The answer has begun already', { code: 'ERR_HTTP_HEADERS_SENT' })
   }
-  const all = { ...headers, 'content-length': bytes.length }
+  const all = { ...withoutFraming(headers), 'content-length': bytes.length }
   if (isHttp2(response)) return endStream(response, status, all, bytes)
   const { socket } = request as http.IncomingMessage
   if (request.complete) {
     response.writeHead(status, all).end(bytes)
     return Promise.resolve({ end: 'kept', unreadBytes: 0 })
   }
+  // It throws for a header that cannot be sent.
+  response.writeHead(status, { ...all, connection: 'close' })
   const over = lingering(socket, policy)
-  response.writeHead(status, { ...all, connection: 'close' }).end(bytes)
+  response.end(bytes)
   return over
 }
 
@@ -122,6 +127,11 @@ function endStream(
       stream.close(NO_ERROR)
     })
   })
+}
+
+function withoutFraming(headers: http.OutgoingHttpHeaders): http.OutgoingHttpHeaders {
+  const wanted = Object.entries(headers).filter(([name]) => !framing.includes(name.toLowerCase()))
+  return Object.fromEntries(wanted)
 }
 
 function bytesOf(body: unknown): Uint8Array {

@@ -5,13 +5,21 @@ import { constants as os } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import { endpoint, type IpFamily } from '../connect/address'
 import { RawSocket } from '../connect/raw-socket'
-import { SocketOptionError, checkWhole } from '../errors'
+import { ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
 import { listenBacklogLimit } from '../observe/namespace-facts'
 import type { Settings } from '../options/option'
 import { hazard } from '../warnings'
 
 const DEFAULT_BACKLOG = 511
 const MAX_BACKLOG = 2 ** 31 - 1
+
+/** What server.listen() takes and nothing here does: left out silently, another socket would be opened. */
+const foreign: Readonly<Record<string, string>> = {
+  fd: 'is for server.listen() only',
+  path: 'is for server.listen() only',
+  reusePort: 'must be left out: it is SO_REUSEPORT here',
+  signal: 'is for server.listen() only',
+}
 
 /** What is to be listened on. */
 export interface Place {
@@ -25,13 +33,16 @@ export interface BindPlan {
   readonly settings: Settings
 }
 
-/** A bound socket; for no host on all addresses, of IPv4 only where there is no IPv6, as Node does. */
+/**
+ * A bound socket; for no host or an empty one on all addresses, of IPv4 only where there is no IPv6, as
+ * Node does.
+ */
 export async function bind(
   host: string | undefined,
   port: number,
   plan: BindPlan,
 ): Promise<RawSocket> {
-  if (host !== undefined) return bindTo(await placeOf(host), port, plan)
+  if (host !== undefined && host !== '') return bindTo(await placeOf(host), port, plan)
   try {
     return bindTo({ family: 6, address: '::' }, port, plan)
   } catch (error) {
@@ -50,6 +61,15 @@ export function bindTo({ family, address }: Place, port: number, plan: BindPlan)
   } catch (error) {
     raw.close()
     throw asNode(error as SocketOptionError, address, port)
+  }
+}
+
+/** @throws ERR_INVALID_ARG_VALUE for an option of server.listen() that would be left out silently */
+export function checkNotForeign(options: object): void {
+  for (const [name, value] of Object.entries(options)) {
+    const reason = Object.hasOwn(foreign, name) ? foreign[name] : undefined
+    if (reason !== undefined && value !== undefined && value !== false)
+      throw new ArgumentValueError(`options.${name}`, reason, value)
   }
 }
 

@@ -8,7 +8,7 @@ import { ArgumentTypeError, SocketOptionError, checkBoolean, checkOptions } from
 import type { Settings } from '../options/option'
 import { prepareSettings, requirePresent } from '../options/tune'
 import { isServer } from '../target'
-import { bind, checkBacklog } from './bound'
+import { bind, checkBacklog, checkNotForeign } from './bound'
 
 export interface ListenOptions extends CloseModeOptions {
   /** 0 or undefined for one that the kernel chooses. */
@@ -58,6 +58,7 @@ export async function listen(
     )
   }
   checkOptions('options', options)
+  checkNotForeign(options)
   const { host, ipv6Only = false, mptcp = false, settings = {}, closeMode } = options
   const port = checkPort('options.port', options.port)
   if (host !== undefined && typeof (host as unknown) !== 'string')

@@ -9,6 +9,7 @@ import {
   type EarlyAnswer,
   type EarlyAnswerReport,
 } from '../../lib'
+import { policyOf } from '../../lib/close/policy'
 import { closeLater, destroyLater, failureOf, loopback } from '../sockets'
 
 const host = loopback[4]
@@ -164,6 +165,38 @@ describe('answerEarly()', () => {
     })
     expect(await (await fetch(`http://${host}:${String(port)}/`)).text()).toBe('plain')
     expect(errors).toMatchObject([{ code }])
+  })
+
+  it('takes the headers that frame the answer from the answer itself', async () => {
+    const { port } = await early({
+      status: 413,
+      headers: { 'Content-Length': 3, Connection: 'keep-alive', 'transfer-encoding': 'chunked' },
+      body: 'too much',
+    })
+    const request = http.request({ host, port, method: 'PUT', headers: { 'content-length': 1 } })
+    request.flushHeaders()
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    const { date, ...headers } = response.headers
+    expect(date).toBeDefined()
+    expect(headers).toEqual({ connection: 'close', 'content-length': '8' })
+    expect(await once(response.setEncoding('utf8'), 'data')).toEqual(['too much'])
+    request.destroy()
+  })
+
+  it('changes nothing for a header that cannot be sent', async () => {
+    const errors: Error[] = []
+    const { port } = await serve((request, response) => {
+      const answer = { status: 413, headers: { 'no header': 'x' } }
+      errors.push(failureOf(() => answerEarly(request, response, answer)))
+      expect(policyOf(request.socket)).toBeUndefined()
+      response.end('as ever')
+    })
+    const request = http.request({ host, port, method: 'PUT', headers: { 'content-length': 1 } })
+    request.flushHeaders()
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect(errors).toMatchObject([{ code: 'ERR_INVALID_HTTP_TOKEN' }])
+    expect(await once(response.setEncoding('utf8'), 'data')).toEqual(['as ever'])
+    request.destroy()
   })
 
   it('refuses what is no request, no response, not its response, or answered already', async () => {

@@ -74,6 +74,12 @@ describe('listen()', () => {
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })
   })
 
+  it('takes an empty host for none, as Node does', async () => {
+    const { port } = await listen(serverOf(net.createServer()), { host: '' })
+    await connected(port)
+    await connected(port, '::1')
+  })
+
   it('takes a host name', async () => {
     const { address } = await listen(serverOf(net.createServer()), { host: 'localhost' })
     expect([loopback[4], loopback[6]]).toContain(address)
@@ -179,6 +185,12 @@ describe('listen() that is refused', () => {
     ['a backlog of 0', { backlog: 0 }, 'ERR_OUT_OF_RANGE'],
     ['a backlog of NaN', { backlog: NaN }, 'ERR_OUT_OF_RANGE'],
     ['ipv6Only that is no boolean', { ipv6Only: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['the path of a unix-domain socket', { path: '/tmp/socket' }, 'ERR_INVALID_ARG_VALUE'],
+    [
+      "reusePort, which is Node's name of SO_REUSEPORT",
+      { reusePort: true },
+      'ERR_INVALID_ARG_VALUE',
+    ],
     ['an unknown close mode', { closeMode: 'soon' }, 'ERR_INVALID_ARG_VALUE'],
     ['an unknown setting', { settings: { NOTHING: 1 } }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
     [

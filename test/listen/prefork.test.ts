@@ -305,6 +305,7 @@ describe('prefork() with what it cannot do', () => {
     ['workers as text', { workers: '2' }, 'ERR_INVALID_ARG_TYPE'],
     ['an unknown steering', { steering: 'random' }, 'ERR_INVALID_ARG_VALUE'],
     ['a port beyond all', { port: 65_536 }, 'ERR_OUT_OF_RANGE'],
+    ['the path of a unix-domain socket', { path: '/tmp/socket' }, 'ERR_INVALID_ARG_VALUE'],
     ['a host that is no text', { host: 1 }, 'ERR_INVALID_ARG_TYPE'],
     ['no backlog', { backlog: Number.NaN }, 'ERR_OUT_OF_RANGE'],
     ['no serve', { serve: undefined }, 'ERR_INVALID_ARG_TYPE'],

@@ -9,7 +9,7 @@ import {
 } from '../../errors'
 import type { Settings } from '../../options/option'
 import { prepareSettings, requirePresent } from '../../options/tune'
-import { checkBacklog } from '../bound'
+import { checkBacklog, checkNotForeign } from '../bound'
 import type { PreforkWorker } from './worker'
 
 /**
@@ -84,6 +84,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1
 /** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; as prepareSettings() */
 export function checkPreforkOptions(options: PreforkOptions): PreforkPlan {
   checkOptions('options', options)
+  checkNotForeign(options)
   const { host, settings = {}, steering = 'hash', exec, args, serve } = options
   const workers = whole('workers', options.workers, availableParallelism(), 1, MAX_WORKERS)
   const port = checkPort('options.port', options.port)
