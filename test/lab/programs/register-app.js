@@ -1,11 +1,9 @@
 'use strict'
 
 /** An application of Express or Fastify as anybody writes one: it knows nothing of socket-tuner. */
-const { createRequire } = require('node:module')
 const { config, count, ready, warnings } = require('./parent')
 
-const { framework, frameworks } = config
-const load = createRequire(frameworks)
+const { framework } = config
 const body = Buffer.alloc(1000, 'b')
 const seen = { connections: 0, requests: 0, closed: 0, errors: {}, warnings }
 
@@ -20,7 +18,7 @@ function watch(server) {
 }
 
 function express() {
-  const app = load('express')()
+  const app = require('express')()
   app.get('/', (request, response) => {
     seen.requests++
     response.send(body)
@@ -29,7 +27,7 @@ function express() {
 }
 
 async function fastify() {
-  const app = load('fastify')()
+  const app = require('fastify')()
   app.get('/', async () => {
     seen.requests++
     return body

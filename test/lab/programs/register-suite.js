@@ -9,12 +9,10 @@ const { once } = require('node:events')
 const http = require('node:http')
 const { createRequire } = require('node:module')
 const net = require('node:net')
-const path = require('node:path')
+const express = require('express')
+const fastify = require('fastify')
 
-const load = createRequire(path.join(process.argv[2], 'package.json'))
-const express = load('express')
-const fastify = load('fastify')
-const request = load('supertest')
+const request = createRequire(process.argv[2])('supertest')
 
 function expressApp() {
   const app = express()
