@@ -25,7 +25,9 @@ const MAX_SECONDS = 32_767
  * Idle: the first probe is sent after TCP_KEEPIDLE, then one each TCP_KEEPINTVL, and at the last one
  * TCP_USER_TIMEOUT has passed; in all TCP_KEEPIDLE + TCP_KEEPINTVL x TCP_KEEPCNT = `seconds`. In flight:
  * `seconds` after the first transmission that was not acknowledged, however often it was repeated.
- * Linux; macOS has no TCP_USER_TIMEOUT.
+ * Linux; macOS has no TCP_USER_TIMEOUT. TCP_RTO_MAX_MS would change nothing: the timer of the next
+ * retransmission is cut to what is left of TCP_USER_TIMEOUT (tcp_clamp_rto_to_user_timeout() in
+ * net/ipv4/tcp_timer.c).
  *
  * @param seconds a whole number from 2 to 32,767
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
