@@ -2,9 +2,8 @@
  * What a pool knows of its source addresses, destination by destination: connections that are open,
  * those that left TIME_WAIT behind, and where the kernel said that no port was free.
  */
+import { TIME_WAIT_S } from '../observe/namespace-facts'
 
-/** TIME_WAIT lasts 60 s on Linux; the kernel has no setting for it (RFC 9293 section 3.4.2 says 2 MSL). */
-const TIME_WAIT_S = 60
 /** How long an address that had no port free is passed over while another has one. */
 const FULL_FOR_MS = 250
 

@@ -1,14 +1,11 @@
 /** How many ephemeral ports a destination has, and what settings would give it more. */
 import { sizeOf } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
+import { reuseBetween } from '../ports/reuse'
 import type { Facts } from './facts'
 import type { Destination } from './facts/connections'
 import type { Listener } from './facts/listeners'
 import { setting, type SysctlSetting } from './rule'
-import { isLoopback } from './target'
-
-/** Seconds that an entry stays in TIME_WAIT: TCP_TIMEWAIT_LEN of net/tcp.h, no setting changes it. */
-export const TIME_WAIT_S = 60
 
 /** 32768 to 60999, as Linux sets it where nothing else does. */
 export const DEFAULT_PORTS = 28_232
@@ -56,10 +53,12 @@ export function portsPerDestination(facts: Facts): number | undefined {
 
 /** Whether the kernel takes ports out of TIME_WAIT for this destination (tcp_tw_reuse). */
 export function isReused({ sysctls = {} }: Facts, destination: Destination): boolean {
-  if (sysctls['net.ipv4.tcp_timestamps'] === 0) return false
-  const reuse = sysctls['net.ipv4.tcp_tw_reuse']
-  const local = isLoopback(destination.remoteAddress) || isLoopback(destination.localAddress)
-  return reuse === 1 || (reuse === 2 && local)
+  const facts = {
+    setting: sysctls['net.ipv4.tcp_tw_reuse'],
+    delayMs: sysctls['net.ipv4.tcp_tw_reuse_delay'],
+    timestamps: sysctls['net.ipv4.tcp_timestamps'],
+  }
+  return reuseBetween(facts, destination.localAddress, destination.remoteAddress).applies
 }
 
 /** The destination with the most of its ports taken, those not counted that would be used again. */

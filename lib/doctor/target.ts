@@ -1,7 +1,8 @@
 /** The destination that a diagnosis is for. */
 import { lookup } from 'node:dns/promises'
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
 import { ArgumentTypeError, ArgumentValueError, checkOptions, checkWhole } from '../errors'
+import { isLoopback } from '../observe/address-text'
 
 /** A host name or an IP address, and a port from 1 to 65535. */
 export interface DiagnosisTarget {
@@ -38,16 +39,4 @@ export async function resolveTarget(target: DiagnosisTarget): Promise<ResolvedTa
   const found = isIP(host) === 0 ? await lookup(host, { all: true }) : [{ address: host }]
   const addresses = found.map(({ address }) => address)
   return { ...target, addresses, loopback: addresses.every(isLoopback) }
-}
-
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-loopback.addAddress('::1', 'ipv6')
-
-/**
- * 127.0.0.0/8, also mapped into IPv6, and ::1. Another address of this host is none, though its traffic
- * stays on the host too (tcp_twsk_unique() of net/ipv4/tcp_ipv4.c).
- */
-export function isLoopback(address: string): boolean {
-  return loopback.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 }

@@ -1,5 +1,5 @@
 /** IP addresses as bytes in network order, and as text. */
-import { isIPv4 } from 'node:net'
+import { BlockList, isIP, isIPv4 } from 'node:net'
 
 const IPV6_BYTES = 16
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex')
@@ -67,4 +67,16 @@ export function plainAddress(address: string): string {
 
 function isMapped(bytes: Uint8Array): boolean {
   return MAPPED.equals(bytes.subarray(0, MAPPED.length))
+}
+
+const loopback = new BlockList()
+loopback.addSubnet('127.0.0.0', 8, 'ipv4')
+loopback.addAddress('::1', 'ipv6')
+
+/**
+ * 127.0.0.0/8, also mapped into IPv6, and ::1. Another address of this host is none, though its traffic
+ * stays on the host too (tcp_twsk_unique() of net/ipv4/tcp_ipv4.c).
+ */
+export function isLoopback(address: string): boolean {
+  return loopback.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 }

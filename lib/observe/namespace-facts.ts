@@ -2,6 +2,9 @@
 import { readFileSync } from 'node:fs'
 import type { PortRange } from '../options/values'
 
+/** Seconds that an entry stays in TIME_WAIT: TCP_TIMEWAIT_LEN of net/tcp.h, which no setting changes. */
+export const TIME_WAIT_S = 60
+
 /** net.ipv4.ip_local_port_range, for IPv6 too (ip(7)); undefined where there is no /proc. */
 export function systemPortRange(): PortRange | undefined {
   const [min, max] = numbersIn('ip_local_port_range')

@@ -1,9 +1,13 @@
 /** net.ipv4.tcp_tw_reuse: when connect(2) takes a port out of TIME_WAIT (tcp_twsk_unique() of the kernel). */
-import { isIPv4 } from 'node:net'
-import { timeWaitReuse, timeWaitReuseDelay, timestampsSetting } from '../observe/namespace-facts'
+import { isLoopback } from '../observe/address-text'
+import {
+  TIME_WAIT_S,
+  timeWaitReuse,
+  timeWaitReuseDelay,
+  timestampsSetting,
+} from '../observe/namespace-facts'
 
-/** How long an entry stays, ms: TCP_TIMEWAIT_LEN, which no setting changes. */
-export const TIME_WAIT_MS = 60_000
+export const TIME_WAIT_MS = 1000 * TIME_WAIT_S
 /** Before net.ipv4.tcp_tw_reuse_delay there was this. */
 const REUSE_DELAY_MS = 1_000
 
@@ -48,10 +52,4 @@ export function reuseBetween(
 /** How long a port is gone after a close that leaves TIME_WAIT, ms. */
 export function heldMs({ applies, delayMs }: TimeWaitReuse): number {
   return applies ? Math.min(delayMs, TIME_WAIT_MS) : TIME_WAIT_MS
-}
-
-/** 127.0.0.0/8, also as IPv4-mapped, and ::1. */
-export function isLoopback(address: string): boolean {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
-  return isIPv4(plain) ? plain.startsWith('127.') : plain === '::1'
 }

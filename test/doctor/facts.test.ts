@@ -9,7 +9,7 @@ import {
   parseReadOnly,
 } from '../../lib/doctor/facts/place'
 import { parsePersisted, parsePortList, readPersisted } from '../../lib/doctor/facts/sysctls'
-import { isLoopback } from '../../lib/doctor/target'
+import { isLoopback } from '../../lib/observe/address-text'
 
 describe('facts of /proc', () => {
   it('are counters by name, whatever others the kernel has', () => {

@@ -1,4 +1,4 @@
-import { heldMs, isLoopback, reuseBetween } from '../../lib/ports/reuse'
+import { heldMs, reuseBetween } from '../../lib/ports/reuse'
 
 const facts = { setting: 1, delayMs: 500, timestamps: 1 }
 
@@ -23,17 +23,4 @@ describe('reuseBetween()', () => {
     expect(heldMs(reuse)).toBe(1000)
     expect(heldMs({ ...reuse, applies: false })).toBe(60_000)
   })
-})
-
-it.each([
-  ['127.0.0.1', true],
-  ['127.255.1.2', true],
-  ['::1', true],
-  ['::ffff:127.0.0.1', true],
-  ['::FFFF:127.0.0.1', true],
-  ['128.0.0.1', false],
-  ['::ffff:10.0.0.1', false],
-  ['::', false],
-])('isLoopback(%s) is %s', (address, expected) => {
-  expect(isLoopback(address)).toBe(expected)
 })

@@ -1,13 +1,12 @@
 /** Rules on ephemeral ports: how many there are, and who takes them. */
 import { endpoint } from '../../connect/address'
-import { sizeOf } from '../../observe/namespace-facts'
+import { sizeOf, TIME_WAIT_S } from '../../observe/namespace-facts'
 import type { PortRange } from '../../options/values'
 import type { Facts } from '../facts'
 import {
   DEFAULT_PORTS,
   RANGE,
   RESERVED,
-  TIME_WAIT_S,
   advisedRange,
   fullest,
   listenersInside,
