@@ -9,6 +9,7 @@ export type Command =
   | { readonly name: 'options'; readonly option: string | undefined; readonly json: boolean }
   | ({ readonly name: 'demo' } & DemoArguments)
   | ({ readonly name: 'doctor' } & DoctorArguments)
+  | ({ readonly name: 'top' } & TopArguments)
 
 export interface DemoArguments {
   readonly json: boolean
@@ -27,6 +28,15 @@ export interface DoctorArguments {
   readonly printSysctl: boolean
 }
 
+export interface TopArguments {
+  readonly json: boolean
+  /** One look, then the end. */
+  readonly once: boolean
+  /** From one look to the next, s. */
+  readonly seconds: number
+  readonly targets: readonly DiagnosisTarget[]
+}
+
 /** What makes the program exit with code 2: it was called wrongly. */
 export class UsageError extends Error {
   readonly code: string
@@ -41,6 +51,9 @@ export const MAX_CONNECTIONS = 100_000
 /** Four modes of this length, and what comes between them, stay below 90 s. */
 export const MAX_SECONDS = 15
 const DEFAULT_SECONDS = 12
+const MAX_INTERVAL_S = 3_600
+const INTERVAL_S = 2
+const MAX_TARGETS = 10
 
 const flags = {
   help: { type: 'boolean', short: 'h' },
@@ -49,7 +62,9 @@ const flags = {
   connections: { type: 'string' },
   seconds: { type: 'string' },
   loopback: { type: 'boolean' },
-  target: { type: 'string' },
+  target: { type: 'string', multiple: true },
+  interval: { type: 'string' },
+  once: { type: 'boolean' },
   'print-sysctl': { type: 'boolean' },
 } as const
 
@@ -59,6 +74,7 @@ const flagsOf = new Map<string, readonly Flag[]>([
   ['demo', ['json', 'connections', 'seconds', 'loopback']],
   ['options', ['json']],
   ['doctor', ['json', 'target', 'print-sysctl']],
+  ['top', ['json', 'target', 'interval', 'once']],
 ])
 
 export const usage = `Usage: socket-tuner <command>
@@ -79,6 +95,13 @@ export const usage = `Usage: socket-tuner <command>
     --target HOST:PORT for connections to there; an IPv6 address in brackets: [::1]:80
     --print-sysctl     print a file for /etc/sysctl.d with the settings
     --json             print facts and findings as JSON
+
+  top                  Shows TIME_WAIT and ports by destination as they go, when they are used up, and
+                       what connect() costs. Ends with q.
+    --target HOST:PORT show this destination too, up to ${String(MAX_TARGETS)} of them
+    --interval N       seconds from one look to the next, 1 to ${String(MAX_INTERVAL_S)}; default ${String(INTERVAL_S)}
+    --once             print one look and end
+    --json             print each look as a line of JSON
 
   -h, --help           print this
   -v, --version        print the version
@@ -103,6 +126,7 @@ export function parseCommand(args: readonly string[]): Command {
   }
   refuseRest(name, rest, 0)
   if (name === 'doctor') return { name, json, ...doctorArguments(values) }
+  if (name === 'top') return { name, json, ...topArguments(values) }
   return {
     name: 'demo',
     json,
@@ -119,8 +143,27 @@ function doctorArguments(
   if (printSysctl && values.json === true) {
     throw new UsageError('--print-sysctl and --json exclude each other', 'ERR_INVALID_ARG_VALUE')
   }
-  const { target } = values
-  return { printSysctl, target: target === undefined ? undefined : targetOf(target) }
+  const [target] = targetsOf(values.target, 1)
+  return { printSysctl, target }
+}
+
+function topArguments({
+  once = false,
+  interval,
+  target,
+}: ReturnType<typeof parse>['values']): Omit<TopArguments, 'json'> {
+  const seconds = whole('--interval', interval, 1, MAX_INTERVAL_S) ?? INTERVAL_S
+  return { once, seconds, targets: targetsOf(target, MAX_TARGETS) }
+}
+
+function targetsOf(texts: readonly string[] = [], most: number): DiagnosisTarget[] {
+  if (texts.length > most) {
+    throw new UsageError(
+      `--target can be given ${most === 1 ? 'once' : `${String(most)} times`}`,
+      'ERR_INVALID_ARG_VALUE',
+    )
+  }
+  return texts.map(targetOf)
 }
 
 /** `host:port`, `1.2.3.4:80` or `[::1]:80`. */

@@ -6,6 +6,7 @@ import { UsageError, parseCommand, usage, type Command } from './arguments'
 import { runDemo } from './demo/command'
 import { runDoctor } from './doctor-command'
 import { printOptions } from './options-command'
+import { runTop } from './top/command'
 
 function version(): string {
   const file = join(__dirname, '..', '..', 'package.json')
@@ -27,6 +28,9 @@ async function run(command: Command): Promise<number> {
       return runDemo(command)
     case 'doctor':
       await runDoctor(command)
+      return 0
+    case 'top':
+      await runTop(command)
       return 0
   }
 }

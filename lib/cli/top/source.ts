@@ -1,0 +1,93 @@
+/** What `top` shows: the busiest destinations of this network namespace, and those asked for. */
+import { endpoint } from '../../connect/address'
+import {
+  readDestinations,
+  readTimeWaitByPort,
+  type TimeWaitAtPort,
+} from '../../doctor/facts/connections'
+import { resolveTarget, type DiagnosisTarget } from '../../doctor/target'
+import { DestinationWatch, type PortReport } from '../../ports/destination-watch'
+import { checkDestination, type Destination } from '../../ports/place'
+import { timeWaitCount } from '../../ports/time-wait-count'
+
+export interface View {
+  /** ms since the epoch */
+  readonly time: number
+  /** Sockets in TIME_WAIT in all. */
+  readonly timeWait: number
+  /** Local ports that many of them share: a server's, which closed first. They take no client's ports. */
+  readonly servers: readonly TimeWaitAtPort[]
+  readonly rows: readonly Row[]
+}
+
+export interface Row {
+  readonly report: PortReport
+  /** Share of the ports that could not be taken, 0 to 1, look by look: the last one is the newest. */
+  readonly history: readonly number[]
+}
+
+/** New destinations are looked for once in so many looks. */
+const DISCOVER_EVERY = 3
+const MOST_ROWS = 10
+const HISTORY = 60
+/** A client's port is in TIME_WAIT towards a few destinations at most. */
+const SERVERS_SHARE = 20
+const WARN_AT = { used: 0.4, seconds: 60 }
+
+interface Shown {
+  readonly watch: DestinationWatch
+  /** Asked for: it stays, whatever its connections. */
+  readonly fixed: boolean
+  readonly history: number[]
+}
+
+export class TopSource {
+  readonly #shown = new Map<string, Shown>()
+  #servers: readonly TimeWaitAtPort[] = []
+  #looks = 0
+
+  /** @throws (as a rejection) what dns.lookup() gives; what watchPorts() does */
+  async add(targets: readonly DiagnosisTarget[]): Promise<void> {
+    for (const target of targets) {
+      const { addresses, port } = await resolveTarget(target)
+      for (const remoteAddress of addresses) this.#show({ remoteAddress, remotePort: port }, true)
+    }
+  }
+
+  /** @throws (as a rejection) ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot be counted */
+  async look(): Promise<View> {
+    const timeWait = timeWaitCount()
+    if (this.#looks++ % DISCOVER_EVERY === 0) await this.#discover()
+    const rows: Row[] = []
+    for (const [key, { watch, fixed, history }] of this.#shown) {
+      const report = await watch.look()
+      if (!fixed && report.used < 2) {
+        this.#shown.delete(key)
+        continue
+      }
+      history.push(report.ports === 0 ? 1 : 1 - report.available / report.ports)
+      if (history.length > HISTORY) history.shift()
+      rows.push({ report, history: [...history] })
+    }
+    rows.sort((a, b) => b.report.used - a.report.used)
+    return { time: Date.now(), timeWait, servers: this.#servers, rows: rows.slice(0, MOST_ROWS) }
+  }
+
+  /** A destination with a single connection is most often a server's client. */
+  async #discover(): Promise<void> {
+    const byPort = (await readTimeWaitByPort()) ?? []
+    this.#servers = byPort.filter(({ count }) => count >= SERVERS_SHARE)
+    const found = (await readDestinations()) ?? []
+    for (const { localAddress, remoteAddress, remotePort, inUse } of found) {
+      if (inUse > 1 && this.#shown.size < 2 * MOST_ROWS)
+        this.#show({ localAddress, remoteAddress, remotePort }, false)
+    }
+  }
+
+  #show(destination: Destination, fixed: boolean): void {
+    const place = checkDestination('destination', destination)
+    const key = `${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`
+    if (this.#shown.has(key)) return
+    this.#shown.set(key, { watch: new DestinationWatch(place, WARN_AT), fixed, history: [] })
+  }
+}

@@ -1,0 +1,134 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import * as net from 'node:net'
+import { join } from 'node:path'
+import { closeLater, destroyLater, listen } from '../sockets'
+import { Cli, run } from './run-cli'
+
+const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
+const TERMINAL = join(__dirname, 'terminal.py')
+
+interface Shown {
+  timeWait: number
+  destinations: { remoteAddress: string; remotePort: number; used: number; ports: number }[]
+}
+
+/** A server, and so many connections to it. */
+async function connections(count: number): Promise<number> {
+  const server = net.createServer((socket) => {
+    destroyLater(socket)
+  })
+  const port = await listen(server)
+  for (let i = 0; i < count; i++) {
+    const socket = net.connect(port, '127.0.0.1')
+    destroyLater(socket)
+    await once(socket, 'connect')
+  }
+  return port
+}
+
+/** The command in a terminal of its own, 100 columns wide. */
+class InTerminal {
+  readonly child: ChildProcess
+  text = ''
+  readonly ended: Promise<number | null>
+
+  constructor(...args: readonly string[]) {
+    const command = [TERMINAL, process.execPath, MAIN, 'top', ...args]
+    this.child = spawn('python3', command, {
+      env: { ...process.env, LC_ALL: 'C.UTF-8', TERM: 'xterm', NO_COLOR: '' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    closeLater(() => this.child.kill('SIGKILL'))
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.text += text))
+    this.ended = once(this.child, 'close').then(([code]) => code as number | null)
+  }
+
+  async shown(text: string | RegExp): Promise<void> {
+    const isThere = () =>
+      typeof text === 'string' ? this.text.includes(text) : text.test(this.text)
+    while (!isThere()) {
+      if (this.child.stdout === null) throw new Error('no output')
+      await once(this.child.stdout, 'data')
+    }
+  }
+}
+
+describe('socket-tuner top', () => {
+  it('prints one look with --once, of the destination that is asked for', async () => {
+    const port = await connections(3)
+    const target = `127.0.0.1:${String(port)}`
+    const { code, stdout, stderr } = await run('top', '--once', '--target', target)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^\d\d:\d\d:\d\d {2}[\d,]+ in TIME_WAIT/)
+    expect(stdout).toMatch(new RegExp(` ${target} +127.0.0.1 +3 +0 `))
+    expect(stdout).not.toContain('\u001b')
+  })
+
+  it('prints a line of JSON for each look with --json, until a signal', async () => {
+    const port = await connections(3)
+    const target = `127.0.0.1:${String(port)}`
+    const cli = new Cli('top', '--json', '--interval', '1', '--target', target)
+    const closed = cli.closed()
+    await cli.printed('}\n{')
+    cli.child.kill('SIGTERM')
+    const { code, stdout } = await closed
+    expect(code).toBe(0)
+    const [first, second] = stdout.split('\n').map((line) => (line === '' ? undefined : line))
+    for (const line of [first, second]) {
+      const { timeWait, destinations } = JSON.parse(line ?? '') as Shown
+      expect(Number.isInteger(timeWait)).toBe(true)
+      expect(destinations).toContainEqual(
+        expect.objectContaining({ remoteAddress: '127.0.0.1', remotePort: port, used: 3 }),
+      )
+    }
+  })
+
+  it('finds the busiest destinations by itself', async () => {
+    const port = await connections(40)
+    const { stdout } = await run('top', '--once', '--json')
+    const { destinations } = JSON.parse(stdout) as Shown
+    expect(destinations).toContainEqual(
+      expect.objectContaining({ remoteAddress: '127.0.0.1', remotePort: port, used: 40 }),
+    )
+  })
+
+  it.each([
+    ['q', 'q'],
+    ['Control-C', '\u0003'],
+  ])('has the screen for itself and gives it back: %s', async (_, key) => {
+    const terminal = new InTerminal('--interval', '3600')
+    await terminal.shown('q ends')
+    expect(terminal.text).toContain('\u001b[?1049h\u001b[?25l')
+    terminal.child.stdin?.write(key)
+    expect(await terminal.ended).toBe(0)
+    expect(terminal.text.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true)
+  })
+
+  it('draws anew when the terminal changes its size', async () => {
+    const port = await connections(3)
+    const terminal = new InTerminal('--interval', '3600', '--target', `127.0.0.1:${String(port)}`)
+    await terminal.shown(/connect {2}/)
+    terminal.text = ''
+    // The terminal's program makes it 30 columns wide.
+    terminal.child.kill('SIGUSR1')
+    await terminal.shown(/destination/)
+    expect(terminal.text).not.toContain('connect  ')
+    terminal.child.stdin?.write('q')
+    expect(await terminal.ended).toBe(0)
+  })
+
+  it.each([
+    [['--target', 'nonsense'], 2, '--target'],
+    [['--target', '127.0.0.1:0'], 2, '--target.port'],
+    [Array(11).fill(['--target', '127.0.0.1:1']).flat(), 2, '10 times'],
+    [['--interval', '0'], 2, '--interval'],
+    [['--interval', 'x'], 2, '--interval'],
+    [['--print-sysctl'], 2, 'has no option --print-sysctl'],
+    [['--once', '--target', 'no-such-host.invalid:80'], 1, 'no-such-host.invalid'],
+  ])('%j: exit code %d', async (args, expected, text) => {
+    const { code, stdout, stderr } = await run('top', ...(args as string[]))
+    expect({ code, stdout }).toEqual({ code: expected, stdout: '' })
+    expect(stderr).toContain(text)
+  })
+})
