@@ -11,6 +11,8 @@
             "native/addon.cc",
             "native/batch.cc",
             "native/constants.cc",
+            "native/group_table.cc",
+            "native/netlink.cc",
             "native/owner.cc",
             "native/queues.cc",
             "native/sock_diag.cc",

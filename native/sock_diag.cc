@@ -22,19 +22,43 @@ constexpr int kTries = 3;
 
 enum Families : int { kIpv4 = 1, kIpv6 = 2 };
 
+struct Filter {
+  std::unique_ptr<uint8_t[]> bytecode;
+  std::size_t length = 0;
+};
+
+// A copy, since a thread reads it: 0 or a positive errno.
+int ReadFilter(const Napi::CallbackInfo& info, std::size_t index, Filter* filter) {
+  Bytes bytes;
+  if (!ReadBytes(info, index, &bytes) || bytes.length > kMaxFilterBytes) return EINVAL;
+  filter->bytecode.reset(new (std::nothrow) uint8_t[bytes.length + 1]);
+  if (!filter->bytecode) return ENOMEM;
+  if (bytes.length > 0) std::memcpy(filter->bytecode.get(), bytes.data, bytes.length);
+  filter->length = bytes.length;
+  return 0;
+}
+
+// 0 when it is under way, or -errno.
+Napi::Value Start(const Napi::CallbackInfo& info, Napi::AsyncWorker* worker) {
+  if (worker == nullptr) return Failure(info, ENOMEM);
+  worker->Queue();
+  return Napi::Number::New(info.Env(), 0);
+}
+
 class DumpWorker : public Napi::AsyncWorker {
  public:
   DumpWorker(const Napi::Function& done, int families, uint32_t states, uint32_t group_by,
-             std::unique_ptr<uint8_t[]> filter, std::size_t filter_length)
+             Filter filter)
       : Napi::AsyncWorker(done, "socket-tuner sock_diag"),
         families_(families),
         states_(states),
         group_by_(group_by),
-        filter_(std::move(filter)),
-        filter_length_(filter_length) {}
+        filter_(std::move(filter)) {}
 
   void Execute() override {
     for (int tries = 0; tries < kTries; tries++) {
+      // The memory of the last one first.
+      dump_.reset();
       dump_.reset(new (std::nothrow) SocketDump(group_by_, kMaxGroups));
       error_ = dump_ ? Dump() : -ENOMEM;
       if (error_ < 0 || !dump_->interrupted()) break;
@@ -64,12 +88,13 @@ class DumpWorker : public Napi::AsyncWorker {
 
  private:
   int Dump() {
+    const SocketChoice choice = {states_, filter_.bytecode.get(), filter_.length};
     if (families_ & kIpv4) {
-      const int error = dump_->Run(AF_INET, states_, filter_.get(), filter_length_);
+      const int error = DumpSockets(AF_INET, choice, dump_.get());
       if (error < 0) return error;
     }
     if (families_ & kIpv6) {
-      const int error = dump_->Run(AF_INET6, states_, filter_.get(), filter_length_);
+      const int error = DumpSockets(AF_INET6, choice, dump_.get());
       // A kernel without IPv6 has no such sockets.
       if (error < 0 && !(error == -ENOENT && (families_ & kIpv4))) return error;
     }
@@ -79,8 +104,7 @@ class DumpWorker : public Napi::AsyncWorker {
   const int families_;
   const uint32_t states_;
   const uint32_t group_by_;
-  const std::unique_ptr<uint8_t[]> filter_;
-  const std::size_t filter_length_;
+  const Filter filter_;
   std::unique_ptr<SocketDump> dump_;
   int error_ = 0;
 };
@@ -90,26 +114,22 @@ class DumpWorker : public Napi::AsyncWorker {
 // dumpSockets(families, states, groupBy, filter, done): 0 when it is under way, or -errno. `families`
 // has 1 for IPv4 and 2 for IPv6. `done` is called later with (-errno), or with
 // (sockets, records, interrupted).
-Napi::Value DumpSockets(const Napi::CallbackInfo& info) {
+Napi::Value DumpSocketsOf(const Napi::CallbackInfo& info) {
 #ifdef __linux__
   int families = 0;
   int states = 0;
   int group_by = 0;
-  Bytes filter;
   if (!ReadInt(info, 0, &families) || families < kIpv4 || families > (kIpv4 | kIpv6) ||
-      !ReadInt(info, 1, &states) || !ReadInt(info, 2, &group_by) || !ReadBytes(info, 3, &filter) ||
-      filter.length > kMaxFilterBytes || info.Length() < 5 || !info[4].IsFunction()) {
+      !ReadInt(info, 1, &states) || !ReadInt(info, 2, &group_by) || info.Length() < 5 ||
+      !info[4].IsFunction()) {
     return BadArgument(info);
   }
-  std::unique_ptr<uint8_t[]> copy(new (std::nothrow) uint8_t[filter.length + 1]);
-  if (!copy) return Failure(info, ENOMEM);
-  if (filter.length > 0) std::memcpy(copy.get(), filter.data, filter.length);
-  auto* worker = new (std::nothrow)
-      DumpWorker(info[4].As<Napi::Function>(), families, static_cast<uint32_t>(states),
-                 static_cast<uint32_t>(group_by), std::move(copy), filter.length);
-  if (worker == nullptr) return Failure(info, ENOMEM);
-  worker->Queue();
-  return Napi::Number::New(info.Env(), 0);
+  Filter filter;
+  const int error = ReadFilter(info, 3, &filter);
+  if (error != 0) return Failure(info, error);
+  return Start(info, new (std::nothrow) DumpWorker(
+                         info[4].As<Napi::Function>(), families, static_cast<uint32_t>(states),
+                         static_cast<uint32_t>(group_by), std::move(filter)));
 #else
   return Failure(info, ENOPROTOOPT);
 #endif
@@ -118,7 +138,7 @@ Napi::Value DumpSockets(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void ExportSockDiag(Napi::Env env, Napi::Object exports) {
-  exports.Set("dumpSockets", Napi::Function::New<DumpSockets>(env, "dumpSockets"));
+  exports.Set("dumpSockets", Napi::Function::New<DumpSocketsOf>(env, "dumpSockets"));
 }
 
 }  // namespace socket_tuner

@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { checkPort, familyOf } from '../connect/address'
-import { ArgumentTypeError, ArgumentValueError, checkBoolean, checkOptions } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, checkBoolean } from '../errors'
 import { tcpStates, type TcpState } from '../observe/tcp-info'
 import {
   BOTH_FAMILIES,
@@ -9,7 +8,7 @@ import {
   type SocketField,
   type SocketRecords,
 } from './dump'
-import { bytecodeOf, type SocketFilter } from './filter'
+import { bytecodeOf, checkFilter, type SocketFilter } from './filter'
 
 /** What sockets are put together by. */
 export type CensusField = SocketField
@@ -60,12 +59,11 @@ const AT_A_STRETCH = 1_000
  *   ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name when the kernel refuses
  */
 export async function timeWaitCensus(options: CensusOptions = {}): Promise<Census> {
-  checkOptions('options', options)
+  const filter = bytecodeOf(checkFilter('options', options))
   const { timers = false } = options
   checkBoolean('options.timers', timers)
   const states = checkStates(options.states)
   const groupBy = checkFields(options.groupBy)
-  const filter = bytecodeOf(checkFilter(options))
   const dump = await dumpSockets({ families: BOTH_FAMILIES, states, groupBy, filter })
   const groups = await read(dump.records, groupBy, timers)
   return { total: dump.total, groups, interrupted: dump.interrupted }
@@ -146,13 +144,4 @@ function checkFields(groupBy: unknown = ['remoteAddress', 'remotePort']): Census
       field,
     )
   })
-}
-
-function checkFilter(options: CensusOptions): SocketFilter {
-  const { localAddress, localPort, remoteAddress, remotePort } = options
-  if (localAddress !== undefined) familyOf('options.localAddress', localAddress)
-  if (remoteAddress !== undefined) familyOf('options.remoteAddress', remoteAddress)
-  if (localPort !== undefined) checkPort('options.localPort', localPort)
-  if (remotePort !== undefined) checkPort('options.remotePort', remotePort)
-  return { localAddress, localPort, remoteAddress, remotePort }
 }

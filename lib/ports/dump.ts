@@ -1,10 +1,9 @@
-/** Sockets as the kernel dumps them, put together by native/sock_diag_dump.h. Off the event loop. */
-import { getSystemErrorName } from 'node:util'
+/** Sockets as the kernel dumps them, put together by native/group_table.h. Off the event loop. */
 import { native } from '../binding'
-import { SocketOptionError } from '../errors'
 import { tcpStates, type TcpState } from '../observe/tcp-info'
 import { LITTLE } from '../options/codec'
 import { addressText } from '../observe/address-text'
+import { sockDiagFailure } from './sock-diag-failure'
 
 /** What sockets are put together by. */
 export type SocketField = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'state'
@@ -70,19 +69,13 @@ export function dumpSockets({ families, states, groupBy, filter }: DumpRequest):
   })
 }
 
-function failure(errno: number): SocketOptionError {
-  const code = getSystemErrorName(errno)
-  if (code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOPROTOOPT') {
-    return new SocketOptionError(`Sockets cannot be counted on ${process.platform}`, {
-      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
-      errno,
-    })
-  }
-  const why = code === 'EOVERFLOW' ? ': more groups than can be told; filter, or group by less' : ''
-  return new SocketOptionError(`sock_diag: ${code}${why}`, { code, errno, syscall: 'sock_diag' })
+function failure(errno: number): Error {
+  return sockDiagFailure(errno, 'Sockets cannot be counted', {
+    EOVERFLOW: 'more groups than can be told; filter, or group by less',
+  })
 }
 
-/** struct SocketGroup of native/sock_diag_dump.h. */
+/** struct SocketGroup of native/group_table.h. */
 const RECORD_BYTES = 52
 const NO_TIMER = 0xffff_ffff
 const AF_INET6 = 10

@@ -1,5 +1,7 @@
 /** Filters of inet_diag (sock_diag(7), linux/inet_diag.h): the kernel passes over what they do not match. */
 import { isIP } from 'node:net'
+import { checkPort, familyOf } from '../connect/address'
+import { ArgumentValueError, checkObject, checkOptions, checkWhole } from '../errors'
 import type { PortRange } from '../options/values'
 import { addressBytes } from '../observe/address-text'
 
@@ -25,6 +27,32 @@ const ANY_PORT = -1
 /** struct inet_diag_bc_op and struct inet_diag_hostcond. */
 const OPERATION_BYTES = 4
 const CONDITION_BYTES = 8
+
+/**
+ * The fields of a filter that an object has, checked; whatever else it has is left out.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
+ */
+export function checkFilter(argument: string, filter: unknown): SocketFilter {
+  checkObject(argument, filter)
+  const { localAddress, localPort, remoteAddress, remotePort, localPortRange } =
+    filter as SocketFilter
+  if (localAddress !== undefined) familyOf(`${argument}.localAddress`, localAddress)
+  if (remoteAddress !== undefined) familyOf(`${argument}.remoteAddress`, remoteAddress)
+  if (localPort !== undefined) checkPort(`${argument}.localPort`, localPort)
+  if (remotePort !== undefined) checkPort(`${argument}.remotePort`, remotePort)
+  if (localPortRange !== undefined) checkRange(`${argument}.localPortRange`, localPortRange)
+  return { localAddress, localPort, remoteAddress, remotePort, localPortRange }
+}
+
+/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE */
+export function checkRange(argument: string, range: PortRange): void {
+  checkOptions(argument, range)
+  checkWhole(`${argument}.min`, range.min, 1, 65535)
+  checkWhole(`${argument}.max`, range.max, 1, 65535)
+  if (range.min > range.max)
+    throw new ArgumentValueError(argument, 'must not have its min above its max', range)
+}
 
 /**
  * The filter's bytecode: all of its conditions, one after the other. A condition that is met goes on to
@@ -57,7 +85,7 @@ function condition(
   const bytes = address === undefined ? Buffer.alloc(0) : addressBytes(address)
   const result = Buffer.alloc(OPERATION_BYTES + CONDITION_BYTES + bytes.length)
   result.writeUInt8(code, 0)
-  result.writeUInt8(familyOf(address), OPERATION_BYTES)
+  result.writeUInt8(addressFamily(address), OPERATION_BYTES)
   result.writeUInt8(8 * bytes.length, OPERATION_BYTES + 1)
   writeI32(result, port ?? ANY_PORT, OPERATION_BYTES + 4)
   bytes.copy(result, OPERATION_BYTES + CONDITION_BYTES)
@@ -73,7 +101,7 @@ function portCondition(code: number, port: number | undefined): Buffer | undefin
   return result
 }
 
-function familyOf(address: string | undefined): number {
+function addressFamily(address: string | undefined): number {
   if (address === undefined) return AF_UNSPEC
   return isIP(address) === 6 ? AF_INET6 : AF_INET
 }

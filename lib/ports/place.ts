@@ -4,10 +4,11 @@ import { getSystemErrorName } from 'node:util'
 import { familyOf, wrongFamily, type IpFamily } from '../connect/address'
 import { portChoiceHere } from '../connect/port-choice'
 import { sourceFor } from '../connect/source-for'
-import { ArgumentValueError, SocketOptionError, checkOptions, checkWhole } from '../errors'
+import { SocketOptionError, checkOptions, checkWhole } from '../errors'
 import { plainAddress } from '../observe/address-text'
 import { reservedPorts, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
+import { checkRange } from './filter'
 import { heldMs, reuseBetween, reuseFacts, type TimeWaitReuse } from './reuse'
 
 /** Where connections go to, and from where. */
@@ -76,14 +77,6 @@ function checkSource(argument: string, source: string, family: IpFamily): string
   const plain = plainAddress(source)
   if ((isIPv4(plain) ? 4 : 6) !== family) throw wrongFamily(argument, source, family)
   return plain
-}
-
-function checkRange(argument: string, range: PortRange): void {
-  checkOptions(argument, range)
-  checkWhole(`${argument}.min`, range.min, 1, 65535)
-  checkWhole(`${argument}.max`, range.max, 1, 65535)
-  if (range.min > range.max)
-    throw new ArgumentValueError(argument, 'must not have its min above its max', range)
 }
 
 function sourceOf(family: IpFamily, address: string): string {

@@ -1,0 +1,61 @@
+// Sockets put together by what they have in common.
+#ifndef SOCKET_TUNER_GROUP_TABLE_H_
+#define SOCKET_TUNER_GROUP_TABLE_H_
+
+#ifdef __linux__
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace socket_tuner {
+
+// Sockets that have something in common; fields that are not grouped by are 0. lib/ports/dump.ts
+// reads it, in the machine's byte order.
+struct SocketGroup {
+  uint32_t count;
+  // Until the next timer of a socket ends, ms: the least and the greatest; UINT32_MAX and 0 for none.
+  uint32_t least_timer_ms;
+  uint32_t greatest_timer_ms;
+  // What they have in common, from here to the end.
+  uint16_t local_port;
+  uint16_t remote_port;
+  uint8_t family;
+  uint8_t state;
+  uint8_t padding[2];
+  uint8_t local_address[16];
+  uint8_t remote_address[16];
+};
+static_assert(sizeof(SocketGroup) == 52, "lib/ports/dump.ts reads records of this size");
+
+// The groups, found by hashing. Memory that cannot be had is a refusal, not an exception.
+class GroupTable {
+ public:
+  explicit GroupTable(std::size_t limit) : limit_(limit) {}
+
+  // Adds a socket to its group; `like` has the fields in common. 0 or a negated errno.
+  int Add(const SocketGroup& like);
+
+  // Puts the greatest first.
+  void Sort();
+
+  const SocketGroup* groups() const { return groups_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  int Grow();
+  std::size_t SlotOf(const SocketGroup& group) const;
+
+  const std::size_t limit_;
+  std::unique_ptr<SocketGroup[]> groups_;
+  std::size_t size_ = 0;
+  std::size_t room_ = 0;
+  // For each slot the number of its group, counted from 1; a power of two, and twice the room.
+  std::unique_ptr<uint32_t[]> slots_;
+};
+
+}  // namespace socket_tuner
+
+#endif  // __linux__
+
+#endif  // SOCKET_TUNER_GROUP_TABLE_H_

@@ -1,0 +1,31 @@
+/** Programs in C, and those in C++ that try the parts of the addon which need no Node-API. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const root = join(__dirname, '..', '..')
+const parts = ['netlink', 'group_table', 'sock_diag_dump'].map((name) =>
+  join(root, 'native', `${name}.cc`),
+)
+const warnings = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
+
+/** Builds a program, given by its path within test/, for the tests of the suite that this is called in. */
+export function useNativeProgram(source: string): () => string {
+  let folder: string | undefined
+  const program = (): string => join(folder ?? '', 'program')
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
+    const file = join(root, 'test', source)
+    const line = source.endsWith('.c')
+      ? (['cc', ['-O2', ...warnings, file]] as const)
+      : (['c++', ['-std=c++17', ...warnings, '-pthread', file, ...parts]] as const)
+    const [compiler, options] = line
+    await promisify(execFile)(compiler, [...options, '-o', program()])
+  }, 120_000)
+  afterAll(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true })
+  })
+  return program
+}
