@@ -16,6 +16,7 @@
             "native/owner.cc",
             "native/queues.cc",
             "native/sock_diag.cc",
+            "native/sock_diag_destroy.cc",
             "native/sock_diag_dump.cc",
             "native/socket.cc",
             "native/sockopt.cc",

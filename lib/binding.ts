@@ -46,6 +46,11 @@ export interface Binding {
     filter: Uint8Array,
     done: (total: number, records?: ArrayBuffer, interrupted?: boolean) => void,
   ): number
+  /**
+   * Removes TIME_WAIT entries, off the event loop. 0 when it is under way; `done` is called later with
+   * the number that was removed, or the negated errno.
+   */
+  destroyTimeWait(filter: Uint8Array, done: (result: number) => void): number
   /** Bytes of received input thrown away. */
   discardInput(fd: number): number
   unreadBytes(fd: number): number
@@ -85,6 +90,7 @@ function withoutAddon(): Binding {
     ownFd: fail,
     disownFd: fail,
     dumpSockets: fail,
+    destroyTimeWait: fail,
     discardInput: fail,
     unreadBytes: fail,
     unacknowledgedBytes: fail,

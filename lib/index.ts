@@ -86,6 +86,7 @@ export {
   type CensusGroup,
   type CensusOptions,
 } from './ports/census'
+export { destroyTimeWait, type DelayedSegmentsAccepted } from './ports/destroy-time-wait'
 export type { SocketFilter } from './ports/filter'
 export type { Destination } from './ports/place'
 export type { TimeWaitReuse } from './ports/reuse'

@@ -1,6 +1,7 @@
 #include "sock_diag.h"
 
 #include "args.h"
+#include "sock_diag_destroy.h"
 #include "sock_diag_dump.h"
 
 #include <cstring>
@@ -109,6 +110,27 @@ class DumpWorker : public Napi::AsyncWorker {
   int error_ = 0;
 };
 
+class DestroyWorker : public Napi::AsyncWorker {
+ public:
+  DestroyWorker(const Napi::Function& done, Filter filter)
+      : Napi::AsyncWorker(done, "socket-tuner sock_diag destroy"), filter_(std::move(filter)) {}
+
+  void Execute() override {
+    error_ = MayDestroy();
+    if (error_ == 0) error_ = DestroyTimeWait(filter_.bytecode.get(), filter_.length, &removed_);
+  }
+
+  void OnOK() override {
+    const double result = error_ < 0 ? error_ : static_cast<double>(removed_);
+    Callback().Call({Napi::Number::New(Env(), result)});
+  }
+
+ private:
+  const Filter filter_;
+  std::size_t removed_ = 0;
+  int error_ = 0;
+};
+
 #endif
 
 // dumpSockets(families, states, groupBy, filter, done): 0 when it is under way, or -errno. `families`
@@ -135,10 +157,26 @@ Napi::Value DumpSocketsOf(const Napi::CallbackInfo& info) {
 #endif
 }
 
+// destroyTimeWait(filter, done): 0 when it is under way, or -errno. `done` is called later with the
+// number that was removed, or -errno.
+Napi::Value DestroyTimeWaits(const Napi::CallbackInfo& info) {
+#ifdef __linux__
+  if (info.Length() < 2 || !info[1].IsFunction()) return BadArgument(info);
+  Filter filter;
+  const int error = ReadFilter(info, 0, &filter);
+  if (error != 0) return Failure(info, error);
+  return Start(info, new (std::nothrow)
+                         DestroyWorker(info[1].As<Napi::Function>(), std::move(filter)));
+#else
+  return Failure(info, ENOPROTOOPT);
+#endif
+}
+
 }  // namespace
 
 void ExportSockDiag(Napi::Env env, Napi::Object exports) {
   exports.Set("dumpSockets", Napi::Function::New<DumpSocketsOf>(env, "dumpSockets"));
+  exports.Set("destroyTimeWait", Napi::Function::New<DestroyTimeWaits>(env, "destroyTimeWait"));
 }
 
 }  // namespace socket_tuner

@@ -1,5 +1,5 @@
 // inet_diag over netlink (sock_diag(7)): the TCP sockets of this network namespace, chosen by the
-// kernel, counted in groups. Linux; off the event loop.
+// kernel, counted in groups; and the removal of those in TIME_WAIT. Linux; off the event loop.
 #ifndef SOCKET_TUNER_SOCK_DIAG_H_
 #define SOCKET_TUNER_SOCK_DIAG_H_
 

@@ -15,6 +15,14 @@ export interface SocketFilter {
   readonly localPortRange?: PortRange | undefined
 }
 
+export const filterFields = [
+  'localAddress',
+  'localPort',
+  'remoteAddress',
+  'remotePort',
+  'localPortRange',
+] as const
+
 const SOURCE_PORT_FROM = 2
 const SOURCE_PORT_TO = 3
 const SOURCE_CONDITION = 7

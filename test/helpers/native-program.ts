@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const root = join(__dirname, '..', '..')
-const parts = ['netlink', 'group_table', 'sock_diag_dump'].map((name) =>
+const parts = ['netlink', 'group_table', 'sock_diag_dump', 'sock_diag_destroy'].map((name) =>
   join(root, 'native', `${name}.cc`),
 )
 const warnings = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']

@@ -1,0 +1,57 @@
+// The removal of TIME_WAIT behind sock_diag.cc, without Node-API.
+//
+// First they are dumped, so many at a time as memory is given, then those are removed: a dump that goes
+// on while entries vanish would lose its place in the kernel's table and pass over others.
+#ifndef SOCKET_TUNER_SOCK_DIAG_DESTROY_H_
+#define SOCKET_TUNER_SOCK_DIAG_DESTROY_H_
+
+#ifdef __linux__
+
+#include "sock_diag_dump.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <linux/inet_diag.h>
+
+namespace socket_tuner {
+
+// The entries in TIME_WAIT that a dump finds, as far as there is room for them.
+class TimeWaitList : public DumpAnswer {
+ public:
+  // 0 or -ENOMEM. Empties the list, and makes it one of AF_INET or AF_INET6.
+  int Reserve(int family, std::size_t room);
+
+  int family() const { return family_; }
+  const inet_diag_sockid* entries() const { return entries_.get(); }
+  std::size_t size() const { return size_; }
+  bool full() const { return size_ == room_; }
+
+ private:
+  int Add(const inet_diag_msg& socket) override;
+
+  int family_ = 0;
+  std::unique_ptr<inet_diag_sockid[]> entries_;
+  std::size_t size_ = 0;
+  std::size_t room_ = 0;
+};
+
+// What the kernel needs for it: 0; -EOPNOTSUPP where it cannot do it; -EPERM without CAP_NET_ADMIN in
+// the user namespace that owns this network namespace; or another negated errno.
+int MayDestroy();
+
+// Removes the entries of a list and adds their number to `removed`. One that is gone, or whose ports
+// another connection has taken since, is passed over: the kernel compares its cookie. 0 or a negated
+// errno.
+int DestroyEntries(const TimeWaitList& list, std::size_t* removed);
+
+// Removes all in TIME_WAIT that the filter (inet_diag bytecode, may be empty) matches, of both address
+// families. 0 or a negated errno.
+int DestroyTimeWait(const uint8_t* filter, std::size_t filter_length, std::size_t* removed);
+
+}  // namespace socket_tuner
+
+#endif  // __linux__
+
+#endif  // SOCKET_TUNER_SOCK_DIAG_DESTROY_H_

@@ -1,0 +1,61 @@
+/* Makes COUNT entries in TIME_WAIT, all at the client's end and of one destination, and says "ready".
+ * Much faster than a client of Node: they must be there and counted before the first of them ends. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SERVER_PORT = 9101, FIRST_PORT = 10000, PORTS_OF_AN_ADDRESS = 50000, BACKLOG = 4096 };
+
+static ssize_t check(ssize_t result, const char *what) {
+  if (result < 0) {
+    perror(what);
+    exit(1);
+  }
+  return result;
+}
+
+static struct sockaddr_in address(uint32_t host, uint16_t port) {
+  struct sockaddr_in result = {.sin_family = AF_INET, .sin_port = htons(port)};
+  result.sin_addr.s_addr = htonl(INADDR_LOOPBACK + host);
+  return result;
+}
+
+/* Closes after the client, so that the entry stays on the client's side. */
+static void serve(int listener, long count) {
+  for (long i = 0; i < count; i++) {
+    const int fd = (int)check(accept(listener, NULL, NULL), "accept");
+    char byte;
+    check(read(fd, &byte, 1), "read");
+    close(fd);
+  }
+}
+
+int main(int argc, char **argv) {
+  const long count = argc == 2 ? atol(argv[1]) : 0;
+  const int on = 1;
+  const struct sockaddr_in server = address(0, SERVER_PORT);
+  const int listener = (int)check(socket(AF_INET, SOCK_STREAM, 0), "socket");
+  check(bind(listener, (const struct sockaddr *)&server, sizeof(server)), "bind");
+  check(listen(listener, BACKLOG), "listen");
+  const pid_t child = (pid_t)check(fork(), "fork");
+  if (child == 0) {
+    serve(listener, count);
+    return 0;
+  }
+  for (long i = 0; i < count; i++) {
+    const struct sockaddr_in source = address((uint32_t)(1 + i / PORTS_OF_AN_ADDRESS),
+                                              (uint16_t)(FIRST_PORT + i % PORTS_OF_AN_ADDRESS));
+    const int fd = (int)check(socket(AF_INET, SOCK_STREAM, 0), "socket");
+    check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
+    check(bind(fd, (const struct sockaddr *)&source, sizeof(source)), "bind");
+    check(connect(fd, (const struct sockaddr *)&server, sizeof(server)), "connect");
+    close(fd);
+  }
+  check(waitpid(child, NULL, 0), "waitpid");
+  printf("ready\n");
+  return 0;
+}
