@@ -5,58 +5,87 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <new>
+#include <type_traits>
 #include <utility>
+
+#include <sys/random.h>
 
 namespace socket_tuner {
 namespace {
 
+constexpr std::size_t kFirstRoom = 1024;
 constexpr std::size_t kKeyOffset = offsetof(SocketGroup, local_port);
 constexpr std::size_t kKeyBytes = sizeof(SocketGroup) - kKeyOffset;
 static_assert(kKeyBytes % sizeof(uint64_t) == 0, "the key is hashed in words");
+static_assert(std::is_trivially_copyable_v<SocketGroup>, "groups are moved by realloc");
 
 const uint8_t* KeyOf(const SocketGroup& group) {
   return reinterpret_cast<const uint8_t*>(&group) + kKeyOffset;
 }
 
-// FNV-1a by words, then mixed, since the low bits choose the slot.
-uint64_t HashOf(const SocketGroup& group) {
-  uint64_t hash = 14695981039346656037ULL;
+// What is compared first, and where the rest is.
+struct Rank {
+  uint64_t first;
+  uint32_t group;
+};
+
+// Puts each where its rank says: along the cycles of the permutation, without memory for another table.
+void Arrange(SocketGroup* groups, Rank* ranks, std::size_t size) {
+  for (std::size_t start = 0; start < size; start++) {
+    if (ranks[start].group == start) continue;
+    const SocketGroup first = groups[start];
+    std::size_t to = start;
+    for (std::size_t from = ranks[to].group; from != start; from = ranks[to].group) {
+      groups[to] = groups[from];
+      ranks[to].group = static_cast<uint32_t>(to);
+      to = from;
+    }
+    groups[to] = first;
+    ranks[to].group = static_cast<uint32_t>(to);
+  }
+}
+
+bool IsAlike(const SocketGroup& a, const SocketGroup& b) {
+  return std::memcmp(KeyOf(a), KeyOf(b), kKeyBytes) == 0;
+}
+
+}  // namespace
+
+GroupTable::GroupTable(std::size_t limit) : limit_(limit) {
+  // Without it the table is only easier to attack.
+  if (getrandom(&seed_, sizeof(seed_), GRND_NONBLOCK) < 0) seed_ = 0;
+}
+
+uint64_t GroupTable::HashOf(const SocketGroup& group) const {
+  uint64_t hash = seed_;
   for (std::size_t offset = 0; offset < kKeyBytes; offset += sizeof(uint64_t)) {
     uint64_t word = 0;
     std::memcpy(&word, KeyOf(group) + offset, sizeof(word));
-    hash = (hash ^ word) * 1099511628211ULL;
-    hash ^= hash >> 29;
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+    // The low bits choose the slot, and a product's high bits are the mixed ones.
+    hash ^= hash >> 32;
   }
   return hash;
 }
 
-constexpr std::size_t kFirstRoom = 1024;
-
-}  // namespace
-
-std::size_t GroupTable::SlotOf(const SocketGroup& group) const {
-  const std::size_t mask = 2 * room_ - 1;
-  std::size_t slot = static_cast<std::size_t>(HashOf(group)) & mask;
-  while (slots_[slot] != 0 &&
-         std::memcmp(KeyOf(groups_[slots_[slot] - 1]), KeyOf(group), kKeyBytes) != 0) {
-    slot = (slot + 1) & mask;
-  }
-  return slot;
-}
-
+// Large memory is moved by its pages: nothing is copied, nor touched for the first time again.
 int GroupTable::Grow() {
   const std::size_t room = room_ == 0 ? kFirstRoom : 2 * room_;
-  std::unique_ptr<SocketGroup[]> groups(new (std::nothrow) SocketGroup[room]);
-  std::unique_ptr<uint32_t[]> slots(new (std::nothrow) uint32_t[2 * room]());
-  if (!groups || !slots) return -ENOMEM;
-  if (size_ > 0) std::memcpy(groups.get(), groups_.get(), size_ * sizeof(SocketGroup));
-  groups_ = std::move(groups);
+  Memory<Slot> slots(static_cast<Slot*>(std::calloc(2 * room, sizeof(Slot))));
+  if (!slots) return -ENOMEM;
+  void* const moved = std::realloc(groups_.get(), room * sizeof(SocketGroup));
+  if (moved == nullptr) return -ENOMEM;
+  groups_.release();
+  groups_.reset(static_cast<SocketGroup*>(moved));
+  const std::size_t mask = 2 * room - 1;
+  for (std::size_t i = 0; i < 2 * room_; i++) {
+    if (slots_[i].group == 0) continue;
+    std::size_t slot = slots_[i].hash & mask;
+    while (slots[slot].group != 0) slot = (slot + 1) & mask;
+    slots[slot] = slots_[i];
+  }
   slots_ = std::move(slots);
   room_ = room;
-  for (std::size_t i = 0; i < size_; i++) {
-    slots_[SlotOf(groups_[i])] = static_cast<uint32_t>(i + 1);
-  }
   return 0;
 }
 
@@ -65,26 +94,50 @@ int GroupTable::Add(const SocketGroup& like) {
     const int error = Grow();
     if (error < 0) return error;
   }
-  const std::size_t slot = SlotOf(like);
-  if (slots_[slot] == 0) {
-    if (size_ >= limit_) return -EOVERFLOW;
-    groups_[size_++] = like;
-    slots_[slot] = static_cast<uint32_t>(size_);
-    return 0;
+  const std::size_t mask = 2 * room_ - 1;
+  const uint32_t hash = static_cast<uint32_t>(HashOf(like));
+  std::size_t slot = hash & mask;
+  while (slots_[slot].group != 0) {
+    SocketGroup& group = groups_[slots_[slot].group - 1];
+    if (slots_[slot].hash == hash && IsAlike(group, like)) {
+      group.count += like.count;
+      group.least_timer_ms = std::min(group.least_timer_ms, like.least_timer_ms);
+      group.greatest_timer_ms = std::max(group.greatest_timer_ms, like.greatest_timer_ms);
+      return 0;
+    }
+    slot = (slot + 1) & mask;
   }
-  SocketGroup& group = groups_[slots_[slot] - 1];
-  group.count += like.count;
-  if (like.least_timer_ms < group.least_timer_ms) group.least_timer_ms = like.least_timer_ms;
-  if (like.greatest_timer_ms > group.greatest_timer_ms) {
-    group.greatest_timer_ms = like.greatest_timer_ms;
-  }
+  if (size_ >= limit_) return -EOVERFLOW;
+  groups_[size_++] = like;
+  slots_[slot] = {static_cast<uint32_t>(size_), hash};
   return 0;
 }
 
-void GroupTable::Sort() {
-  std::sort(groups_.get(), groups_.get() + size_, [](const SocketGroup& a, const SocketGroup& b) {
-    return a.count != b.count ? a.count > b.count : std::memcmp(KeyOf(a), KeyOf(b), kKeyBytes) < 0;
+int GroupTable::Sort() {
+  slots_.reset();
+  if (size_ == 0) return 0;
+  const Memory<Rank> ranks(static_cast<Rank*>(std::malloc(size_ * sizeof(Rank))));
+  if (!ranks) return -ENOMEM;
+  for (std::size_t i = 0; i < size_; i++) {
+    const SocketGroup& group = groups_[i];
+    const uint64_t rarity = UINT32_MAX - group.count;
+    const uint32_t ports = static_cast<uint32_t>(group.local_port) << 16 | group.remote_port;
+    ranks[i] = {rarity << 32 | ports, static_cast<uint32_t>(i)};
+  }
+  const SocketGroup* const groups = groups_.get();
+  std::sort(ranks.get(), ranks.get() + size_, [groups](const Rank& a, const Rank& b) {
+    if (a.first != b.first) return a.first < b.first;
+    return std::memcmp(KeyOf(groups[a.group]), KeyOf(groups[b.group]), kKeyBytes) < 0;
   });
+  Arrange(groups_.get(), ranks.get(), size_);
+  return 0;
+}
+
+Memory<SocketGroup> GroupTable::Release() {
+  slots_.reset();
+  size_ = 0;
+  room_ = 0;
+  return std::move(groups_);
 }
 
 }  // namespace socket_tuner

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 
 namespace socket_tuner {
@@ -28,30 +29,46 @@ struct SocketGroup {
 };
 static_assert(sizeof(SocketGroup) == 52, "lib/ports/dump.ts reads records of this size");
 
+struct FreeMemory {
+  void operator()(void* memory) const { std::free(memory); }
+};
+template <typename T>
+using Memory = std::unique_ptr<T[], FreeMemory>;
+
 // The groups, found by hashing. Memory that cannot be had is a refusal, not an exception.
 class GroupTable {
  public:
-  explicit GroupTable(std::size_t limit) : limit_(limit) {}
+  explicit GroupTable(std::size_t limit);
 
   // Adds a socket to its group; `like` has the fields in common. 0 or a negated errno.
   int Add(const SocketGroup& like);
 
-  // Puts the greatest first.
-  void Sort();
+  // Puts the greatest first, and those of one size in the order of their fields. Nothing can be added
+  // any more. 0 or a negated errno.
+  int Sort();
 
-  const SocketGroup* groups() const { return groups_.get(); }
+  // Gives the groups away: there are none any more.
+  Memory<SocketGroup> Release();
+
   std::size_t size() const { return size_; }
 
  private:
+  // An empty one has no group; the others, the number of theirs, counted from 1.
+  struct Slot {
+    uint32_t group;
+    uint32_t hash;
+  };
   int Grow();
-  std::size_t SlotOf(const SocketGroup& group) const;
+  uint64_t HashOf(const SocketGroup& group) const;
 
   const std::size_t limit_;
-  std::unique_ptr<SocketGroup[]> groups_;
+  // So that nobody can choose ports which all fall into one slot.
+  uint64_t seed_ = 0;
+  Memory<SocketGroup> groups_;
   std::size_t size_ = 0;
   std::size_t room_ = 0;
-  // For each slot the number of its group, counted from 1; a power of two, and twice the room.
-  std::unique_ptr<uint32_t[]> slots_;
+  // A power of two, and twice the room.
+  Memory<Slot> slots_;
 };
 
 }  // namespace socket_tuner

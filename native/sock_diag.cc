@@ -4,6 +4,7 @@
 #include "sock_diag_destroy.h"
 #include "sock_diag_dump.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -46,6 +47,31 @@ Napi::Value Start(const Napi::CallbackInfo& info, Napi::AsyncWorker* worker) {
   return Napi::Number::New(info.Env(), 0);
 }
 
+void FreeRecords(napi_env, void* memory, void*) { std::free(memory); }
+
+// The groups as an ArrayBuffer, not copied where the embedder allows that: ten megabytes would hold the
+// event loop. 0 or a negated errno.
+int RecordsOf(napi_env env, GroupTable* table, napi_value* records) {
+  const std::size_t bytes = table->size() * sizeof(SocketGroup);
+  Memory<SocketGroup> groups = table->Release();
+  if (bytes > 0) {
+    const napi_status status = napi_create_external_arraybuffer(env, groups.get(), bytes,
+                                                                FreeRecords, nullptr, records);
+    if (status == napi_ok) {
+      groups.release();
+      return 0;
+    }
+    if (status != napi_no_external_buffers_allowed) return -ENOMEM;
+  }
+  void* memory = nullptr;
+  if (napi_create_arraybuffer(env, bytes, &memory, records) != napi_ok ||
+      (bytes > 0 && memory == nullptr)) {
+    return -ENOMEM;
+  }
+  if (bytes > 0) std::memcpy(memory, groups.get(), bytes);
+  return 0;
+}
+
 class DumpWorker : public Napi::AsyncWorker {
  public:
   DumpWorker(const Napi::Function& done, int families, uint32_t states, uint32_t group_by,
@@ -64,7 +90,7 @@ class DumpWorker : public Napi::AsyncWorker {
       error_ = dump_ ? Dump() : -ENOMEM;
       if (error_ < 0 || !dump_->interrupted()) break;
     }
-    if (error_ == 0) dump_->Sort();
+    if (error_ == 0) error_ = dump_->Sort();
   }
 
   void OnOK() override {
@@ -73,16 +99,12 @@ class DumpWorker : public Napi::AsyncWorker {
       Callback().Call({Napi::Number::New(env, error_)});
       return;
     }
-    const GroupTable& table = dump_->table();
-    const std::size_t bytes = table.size() * sizeof(SocketGroup);
-    void* memory = nullptr;
-    napi_value records;
-    if (napi_create_arraybuffer(env, bytes, &memory, &records) != napi_ok ||
-        (bytes > 0 && memory == nullptr)) {
-      Callback().Call({Napi::Number::New(env, -ENOMEM)});
+    napi_value records = nullptr;
+    const int error = RecordsOf(env, &dump_->table(), &records);
+    if (error < 0) {
+      Callback().Call({Napi::Number::New(env, error)});
       return;
     }
-    if (bytes > 0) std::memcpy(memory, table.groups(), bytes);
     Callback().Call({Napi::Number::New(env, static_cast<double>(dump_->total())), records,
                      Napi::Boolean::New(env, dump_->interrupted())});
   }

@@ -91,7 +91,7 @@ int SocketDump::Add(const inet_diag_msg& socket) {
   return error;
 }
 
-void SocketDump::Sort() { table_.Sort(); }
+int SocketDump::Sort() { return table_.Sort(); }
 
 }  // namespace socket_tuner
 

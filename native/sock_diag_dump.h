@@ -56,10 +56,10 @@ class SocketDump : public DumpAnswer {
   SocketDump(uint32_t group_by, std::size_t max_groups)
       : group_by_(group_by), table_(max_groups) {}
 
-  // Once the dump is complete: nothing can be added any more.
-  void Sort();
+  // Once the dump is complete: nothing can be added any more. 0 or a negated errno.
+  int Sort();
 
-  const GroupTable& table() const { return table_; }
+  GroupTable& table() { return table_; }
   std::size_t total() const { return total_; }
 
  private:

@@ -45,8 +45,9 @@ export interface Census {
   readonly interrupted: boolean
 }
 
-/** So many are read between two turns of the event loop: about a millisecond's work. */
-const AT_A_STRETCH = 1_000
+/** For so long records are read before the event loop has its turn, looked at once in so many. */
+const AT_A_STRETCH_MS = 1
+const LOOK_EVERY = 64
 
 /**
  * Counts the TCP sockets of this network namespace in groups, those in TIME_WAIT unless others are asked
@@ -75,9 +76,12 @@ async function read(
   timers: boolean,
 ): Promise<CensusGroup[]> {
   const groups: CensusGroup[] = []
+  let end = performance.now() + AT_A_STRETCH_MS
   for (let index = 0; index < records.length; index++) {
     groups.push(groupAt(records, index, groupBy, timers))
-    if (groups.length % AT_A_STRETCH === 0) await nextTurn()
+    if (groups.length % LOOK_EVERY !== 0 || performance.now() < end) continue
+    await nextTurn()
+    end = performance.now() + AT_A_STRETCH_MS
   }
   return groups
 }

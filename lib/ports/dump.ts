@@ -79,16 +79,19 @@ function failure(errno: number): Error {
 const RECORD_BYTES = 52
 const NO_TIMER = 0xffff_ffff
 const AF_INET6 = 10
+/** Addresses whose text is remembered: groups have few, or each its own. */
+const KNOWN_ADDRESSES = 1_024
 
 /** One record for each group, read in place: none of these calls but those for text allocates. */
 export class SocketRecords {
   readonly length: number
-  readonly #bytes: Uint8Array
+  readonly #bytes: Buffer
   readonly #view: DataView
+  readonly #known = new Map<number | string, string>()
 
   constructor(records: ArrayBuffer) {
     this.length = records.byteLength / RECORD_BYTES
-    this.#bytes = new Uint8Array(records)
+    this.#bytes = Buffer.from(records)
     this.#view = new DataView(records)
   }
 
@@ -130,7 +133,14 @@ export class SocketRecords {
 
   #address(index: number, at: number): string {
     const record = index * RECORD_BYTES
-    const length = this.#view.getUint8(record + 16) === AF_INET6 ? 16 : 4
-    return addressText(this.#bytes.subarray(record + at, record + at + length))
+    const isSix = this.#view.getUint8(record + 16) === AF_INET6
+    const from = record + at
+    const to = from + (isSix ? 16 : 4)
+    const key = isSix ? this.#bytes.toString('latin1', from, to) : this.#view.getUint32(from)
+    const known = this.#known.get(key)
+    if (known !== undefined) return known
+    const text = addressText(this.#bytes.subarray(from, to))
+    if (this.#known.size < KNOWN_ADDRESSES) this.#known.set(key, text)
+    return text
   }
 }
