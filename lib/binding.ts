@@ -37,14 +37,20 @@ export interface Binding {
   disownFd(owner: object): number
   /**
    * Counts TCP sockets in groups, off the event loop: see native/sock_diag.cc. 0 when it is under way;
-   * `done` is called later with the number of sockets and the records, or with the negated errno.
+   * `done` is called later with the number of sockets, the records and the processor time that it
+   * took, µs, or with the negated errno.
    */
   dumpSockets(
     families: number,
     states: number,
     groupBy: number,
     filter: Uint8Array,
-    done: (total: number, records?: ArrayBuffer, interrupted?: boolean) => void,
+    done: (
+      total: number,
+      records?: ArrayBuffer,
+      interrupted?: boolean,
+      microseconds?: number,
+    ) => void,
   ): number
   /**
    * Removes TIME_WAIT entries, off the event loop. 0 when it is under way; `done` is called later with

@@ -31,6 +31,7 @@ export class DestinationWatch {
   readonly #meter: ConnectMeter | undefined
   readonly #learner = new RateLearner()
   readonly #alarm: Alarm
+  #processorMs = 0
 
   /** @param meter counts what this thread does itself */
   constructor(place: Place, warnAt: CheckedWatch['warnAt'], meter?: ConnectMeter) {
@@ -41,9 +42,15 @@ export class DestinationWatch {
     meter?.take(place.remoteAddress, place.remotePort)
   }
 
+  /** Processor time that the last look took, ms. */
+  get processorMs(): number {
+    return this.#processorMs
+  }
+
   async look(): Promise<PortReport> {
     const { place } = this
     const snapshot = await takeSnapshot(place)
+    const begun = performance.now()
     const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
     const { family, remoteAddress, remotePort } = place
     const own = this.#meter?.take(remoteAddress, remotePort)
@@ -57,6 +64,8 @@ export class DestinationWatch {
       slowestConnectMicroseconds: calls === 0 ? undefined : own?.slowest,
       probeMicroseconds: probeConnect(family, remoteAddress, remotePort, source)?.microseconds,
     }
-    return { ...report, troubles: this.#alarm.judge(report) }
+    const troubles = this.#alarm.judge(report)
+    this.#processorMs = snapshot.processorMs + performance.now() - begun
+    return { ...report, troubles }
   }
 }

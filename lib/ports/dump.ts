@@ -40,6 +40,8 @@ export interface Dump {
   readonly total: number
   readonly records: SocketRecords
   readonly interrupted: boolean
+  /** Processor time that it took, in a thread of the pool, ms. */
+  readonly processorMs: number
 }
 
 /**
@@ -55,13 +57,14 @@ export function dumpSockets({ families, states, groupBy, filter }: DumpRequest):
       wanted,
       mask,
       filter,
-      (total, records, interrupted) => {
+      (total, records, interrupted, microseconds = 0) => {
         if (records === undefined) reject(failure(total))
         else
           resolve({
             total,
             records: new SocketRecords(records),
             interrupted: interrupted === true,
+            processorMs: microseconds / 1000,
           })
       },
     )

@@ -14,6 +14,8 @@ export interface Snapshot {
   readonly listening: number
   /** Monotonic, ms. */
   readonly at: number
+  /** Processor time that it took, in threads of the pool, ms. */
+  readonly processorMs: number
 }
 
 /** All that a connection may be in. */
@@ -49,5 +51,6 @@ export async function takeSnapshot(place: Place): Promise<Snapshot> {
     const port = listeners.records.localPort(index)
     listening += ports.closeOff({ min: port, max: port })
   }
-  return { place, rules, ports, reserved, listening, at: performance.now() }
+  const processorMs = listeners.processorMs + sockets.processorMs
+  return { place, rules, ports, reserved, listening, at: performance.now(), processorMs }
 }

@@ -14,8 +14,6 @@ export interface PortWatch extends AsyncIterable<PortReport>, Disposable {
 
 /** A look may take this share of a core. */
 const MOST_OF_A_CORE = 0.01
-/** What a look costs is the least of so many, since the others were held up. */
-const COSTS_KEPT = 5
 /** A look fails for want of these and the next one may not. */
 const passing: readonly unknown[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EINTR']
 
@@ -46,7 +44,6 @@ class Watch implements PortWatch {
   readonly #watched: readonly DestinationWatch[]
   readonly #meter = new ConnectMeter()
   readonly #feed = new Feed<PortReport>()
-  readonly #costs: number[] = []
   readonly #onAbort = (): void => {
     this.stop()
   }
@@ -116,9 +113,8 @@ class Watch implements PortWatch {
 
   #schedule(begun: number): void {
     const now = performance.now()
-    this.#costs.push(now - begun)
-    if (this.#costs.length > COSTS_KEPT) this.#costs.shift()
-    const pace = Math.max(this.#options.intervalMs, Math.min(...this.#costs) / MOST_OF_A_CORE)
+    const cost = this.#watched.reduce((sum, { processorMs }) => sum + processorMs, 0)
+    const pace = Math.max(this.#options.intervalMs, cost / MOST_OF_A_CORE)
     this.#timer = setTimeout(
       () => {
         void this.#look()

@@ -20,6 +20,7 @@ function look(seconds: number, live: number, waiting: number, ports = range): Sn
     reserved: 0,
     listening: 0,
     at: 1000 * seconds,
+    processorMs: 0,
   }
 }
 
