@@ -14,6 +14,8 @@ export interface PortWatch extends AsyncIterable<PortReport>, Disposable {
 
 /** A look may take this share of a core. */
 const MOST_OF_A_CORE = 0.01
+/** What a look costs is the least of so many: the others were held up. */
+const COSTS_KEPT = 5
 /** A look fails for want of these and the next one may not. */
 const passing: readonly unknown[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EINTR']
 
@@ -47,6 +49,7 @@ class Watch implements PortWatch {
   readonly #onAbort = (): void => {
     this.stop()
   }
+  readonly #costs: number[] = []
   #latest: readonly PortReport[] = []
   #timer: NodeJS.Timeout | undefined
   #stopped = false
@@ -113,8 +116,9 @@ class Watch implements PortWatch {
 
   #schedule(begun: number): void {
     const now = performance.now()
-    const cost = this.#watched.reduce((sum, { processorMs }) => sum + processorMs, 0)
-    const pace = Math.max(this.#options.intervalMs, cost / MOST_OF_A_CORE)
+    this.#costs.push(this.#watched.reduce((sum, { processorMs }) => sum + processorMs, 0))
+    if (this.#costs.length > COSTS_KEPT) this.#costs.shift()
+    const pace = Math.max(this.#options.intervalMs, Math.min(...this.#costs) / MOST_OF_A_CORE)
     this.#timer = setTimeout(
       () => {
         void this.#look()
