@@ -1,0 +1,42 @@
+'use strict'
+
+/** Ports towards one destination: how many are left, and how many connections in TIME_WAIT take. */
+const net = require('node:net')
+const { once } = require('node:events')
+const { portBudget, timeWaitCensus, watchPorts } = require('socket-tuner')
+
+const host = '127.0.0.1'
+const CONNECTIONS = 50
+
+async function main() {
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    socket.resume().on('end', () => socket.end())
+  })
+  await once(server.listen(0, host), 'listening')
+  const { port } = server.address()
+  const destination = { remoteAddress: host, remotePort: port }
+
+  const before = await portBudget(destination)
+  console.log(`${before.available} of ${before.ports} ports to ${host}:${port} can be taken`)
+  const watch = watchPorts({ destinations: [destination], intervalMs: 50 })
+
+  for (let i = 0; i < CONNECTIONS; i++) {
+    const socket = net.connect(port, host)
+    await once(socket, 'connect')
+    socket.resume().end()
+    await once(socket, 'close')
+  }
+
+  // The client closed first, with a FIN: each connection left TIME_WAIT here.
+  let report
+  for await (report of watch) if (report.timeWait === CONNECTIONS) break
+  watch.stop()
+  console.log(`${report.timeWait} in TIME_WAIT, ${report.rate.toFixed(0)} connections/s`)
+  console.log(`connect() took ${report.probeMicroseconds?.toFixed(0)} µs`)
+  const { total } = await timeWaitCensus(destination)
+  console.log(`the census counts ${total} towards the destination`)
+  server.close()
+  if (total !== CONNECTIONS || report.used !== CONNECTIONS) process.exitCode = 1
+}
+
+void main()
