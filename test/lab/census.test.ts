@@ -1,125 +1,166 @@
 import type { Census, CensusOptions, TcpState } from '../../lib'
 import { labDescribe } from '../helpers/lab'
-import { useNamespace, type Namespace } from '../helpers/namespace'
+import { useNamespace } from '../helpers/namespace'
+import { useNativeProgram } from '../helpers/native-program'
 import type { Program } from '../helpers/program'
-
-interface Filled {
-  made: number
-}
+import { SocketList } from '../helpers/socket-list'
 
 const everyField = ['localAddress', 'localPort', 'remoteAddress', 'remotePort'] as const
-const SOURCES = Array.from({ length: 8 }, (_, index) => `127.0.0.${String(index + 2)}`)
+const MAPPED = '[::ffff:127.0.0.1]'
 
-/** The sockets that ss(8) shows, one line each: local and remote endpoint. */
-async function ofSs(namespace: Namespace, ...filter: string[]): Promise<string[]> {
-  const text = await namespace.run('ss', '-H', '-tan', ...filter)
-  return (
-    text
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/).slice(-2).join(' '))
-      // All addresses of both families, and no peer.
-      .map((line) => line.replaceAll(/\*:(?=[\d*])/g, '[::]:').replace(/:\*$/, ':0'))
-      .filter((line) => line !== '')
-      .toSorted()
-  )
+/** The states that last, as ss(8) calls them; the one that ends first, first. */
+const states: Partial<Record<TcpState, string>> = {
+  TIME_WAIT: 'time-wait',
+  ESTABLISHED: 'established',
+  SYN_SENT: 'syn-sent',
+  SYN_RECV: 'syn-recv',
+  FIN_WAIT1: 'fin-wait-1',
+  FIN_WAIT2: 'fin-wait-2',
+  CLOSE_WAIT: 'close-wait',
+  LAST_ACK: 'last-ack',
+  LISTEN: 'listening',
 }
 
-/** The same of a census that is grouped by every field. */
-function ofCensus({ groups }: Census): string[] {
-  return groups
-    .flatMap(({ count, localAddress, localPort, remoteAddress, remotePort }) =>
-      Array<string>(count).fill(
-        `${inBrackets(localAddress)}:${String(localPort)} ${inBrackets(remoteAddress)}:${String(remotePort)}`,
-      ),
-    )
-    .toSorted()
-}
-
-function inBrackets(address = ''): string {
-  return address.includes(':') ? `[${address}]` : address
-}
-
-labDescribe('a census of TIME_WAIT', ['root', 'ip', 'ipv6'], () => {
-  const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '32768 60999' })
+labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
+  // Nothing of what is held ends by itself meanwhile.
+  const namespace = useNamespace({
+    'net.ipv4.ip_local_port_range': '32768 60999',
+    'net.ipv4.tcp_syn_retries': '10',
+    'net.ipv4.tcp_synack_retries': '10',
+    'net.ipv4.tcp_syn_linear_timeouts': '0',
+  })
+  const filler = useNativeProgram('lab/programs/fill-time-wait.c')
   let program: Program
-  let ports: number[]
 
   beforeAll(async () => {
     program = (await namespace().start('census')).program
-    const { ready } = await namespace().start('sink-server', { host: '::', ports: 2 })
-    ports = (ready as { ports: number[] }).ports
   })
 
   const take = async (options: CensusOptions): Promise<Census> =>
     (await program.ask('census', options)) as Census
 
-  async function fill(client: object): Promise<number> {
-    const config = { way: 'connect', ports: ports.slice(0, 1), ...client }
-    return ((await namespace().perform('port-client', config)) as Filled).made
+  const ofCensus = async (options: CensusOptions): Promise<SocketList> =>
+    SocketList.ofCensus(await take({ ...options, groupBy: everyField }))
+
+  const ofSs = async (...filter: string[]): Promise<SocketList> =>
+    SocketList.ofSs(await namespace().run('ss', '-Htan', ...filter))
+
+  async function expectEqual(options: CensusOptions, filter: string[]): Promise<number> {
+    const shown = await ofSs(...filter)
+    const counted = await ofCensus(options)
+    expect(counted.sockets).toEqual(shown.sockets)
+    return counted.sockets.length
   }
 
-  async function expectEqual(options: CensusOptions, ...filter: string[]): Promise<number> {
-    const census = await take({ ...options, groupBy: everyField })
-    const shown = await ofSs(namespace(), ...filter)
-    expect(ofCensus(census)).toEqual(shown)
-    expect(census).toMatchObject({ total: shown.length, interrupted: false })
-    return census.total
-  }
+  const timeWait = ['state', 'time-wait']
 
-  it('equals ss with no entry, and with one', async () => {
-    expect(await expectEqual({}, 'state', 'time-wait')).toBe(0)
+  it('equals ss with no entry', async () => {
+    expect(await expectEqual({}, timeWait)).toBe(0)
     expect(await take({})).toEqual({ total: 0, groups: [], interrupted: false })
-    expect(await fill({ count: 1, atATime: 1 })).toBe(1)
-    expect(await expectEqual({}, 'state', 'time-wait')).toBe(1)
-    expect(await program.ask('count')).toBe(1)
   })
 
-  it.each<[string, TcpState[], string[]]>([
-    ['connections', ['ESTABLISHED'], ['state', 'established']],
-    ['listening sockets', ['LISTEN'], ['state', 'listening']],
-  ])('equals ss for %s of both families', async (_, states, filter) => {
-    const { program: client } = await namespace().start('port-client', {
-      way: 'connect',
-      ports,
-      count: 10,
-      atATime: 2,
-      hold: true,
-    })
-    const six = await namespace().start('port-client', {
-      way: 'connect',
-      host: '::1',
-      ports,
-      count: 10,
-      atATime: 2,
-      hold: true,
-    })
-    await client.ask('run')
-    await six.program.ask('run')
-    expect(await expectEqual({ states }, ...filter)).toBeGreaterThan(0)
-    const [first = 0] = ports
-    const own = { states, localPort: first }
-    await expectEqual(own, ...filter, 'sport', '=', `:${String(first)}`)
-    await expectEqual({ states, remoteAddress: '::1' }, ...filter, 'dst', '[::1]')
-    await client.stop()
-    await six.program.stop()
+  it.each([1, 28_232])('equals ss with %i in TIME_WAIT', async (count) => {
+    await namespace().run(filler(), String(count))
+    expect(await expectEqual({}, timeWait)).toBe(count)
+    expect(await program.ask('count')).toBe(count)
+    expect(await program.ask('destroy', {})).toBe(count)
   })
 
-  it('equals ss with all ports of eight addresses in use', async () => {
-    const made = await fill({ sources: SOURCES, count: 200_000 })
-    expect(made).toBe(200_000)
-    const before = (await program.ask('count')) as number
-    const census = await take({ groupBy: ['localAddress', 'remoteAddress', 'remotePort'] })
-    const after = (await program.ask('count')) as number
-    // Where the machine is slow the first entries end while they are counted.
-    expect(census.total).toBeLessThanOrEqual(before)
-    expect(census.total).toBeGreaterThanOrEqual(after)
-    const pool = census.groups.filter(({ localAddress = '' }) => SOURCES.includes(localAddress))
-    expect(pool).toHaveLength(SOURCES.length)
-    for (const { remoteAddress, remotePort } of pool) {
-      expect({ remoteAddress, remotePort }).toEqual({
-        remoteAddress: '127.0.0.1',
-        remotePort: ports[0],
-      })
+  describe('of every state that lasts', () => {
+    const each = 3
+    let ports: number[]
+    let holder: Program
+
+    beforeAll(async () => {
+      const { program: started, ready } = await namespace().start('socket-states', { each })
+      holder = started
+      ports = (ready as { ports: number[] }).ports
+    })
+
+    afterAll(() => holder.stop())
+
+    it.each(Object.entries(states) as [TcpState, string][])(
+      'equals ss: %s',
+      async (state, name) => {
+        const all = await expectEqual({ states: [state] }, ['state', name])
+        // At one end, of three kinds of addresses; listening ones, of two.
+        expect(all).toBeGreaterThanOrEqual(state === 'LISTEN' ? ports.length : 3 * each)
+      },
+    )
+
+    it.each(Object.entries(states) as [TcpState, string][])(
+      'equals ss with filters: %s',
+      async (state, name) => {
+        const only = ['state', name]
+        const [four = 0, six = 0, mapped = 0] = ports
+        const own = { states: [state] }
+        for (const port of [four, six, mapped, 1]) {
+          await expectEqual({ ...own, localPort: port }, [
+            ...only,
+            'sport',
+            '=',
+            `:${String(port)}`,
+          ])
+          await expectEqual({ ...own, remotePort: port }, [
+            ...only,
+            'dport',
+            '=',
+            `:${String(port)}`,
+          ])
+        }
+        await expectEqual({ ...own, remoteAddress: '::1' }, [...only, 'dst', '[::1]'])
+        await expectEqual({ ...own, localAddress: '::1' }, [...only, 'src', '[::1]'])
+        await expectEqual({ ...own, remoteAddress: MAPPED.slice(1, -1) }, [...only, 'dst', MAPPED])
+        // The mapped ones too.
+        await expectEqual({ ...own, remoteAddress: '127.0.0.1' }, [...only, 'dst', '127.0.0.1'])
+        await expectEqual({ ...own, localAddress: '::1', localPort: six, remoteAddress: '::1' }, [
+          ...only,
+          ...['src', '[::1]', 'dst', '[::1]', 'sport', '=', `:${String(six)}`],
+        ])
+      },
+    )
+
+    it('equals ss for all of them at once, by state', async () => {
+      const wanted = Object.keys(states) as TcpState[]
+      const { groups, total } = await take({ states: wanted, groupBy: ['state'] })
+      const counts = await Promise.all(
+        Object.entries(states).map(async ([state, name]) => ({
+          state,
+          count: (await ofSs('state', name)).sockets.length,
+        })),
+      )
+      const byName = (a: { state?: string }, b: { state?: string }): number =>
+        (a.state ?? '') < (b.state ?? '') ? -1 : 1
+      expect(groups.toSorted(byName)).toEqual(counts.toSorted(byName))
+      expect(total).toBe(counts.reduce((sum, { count }) => sum + count, 0))
+    })
+  })
+
+  it('is within what two runs of ss differ by, while entries come', async () => {
+    const { ready } = await namespace().start('sink-server', { ports: 2 })
+    const { ports } = ready as { ports: number[] }
+    const config = { way: 'connect', ports, count: 40_000, stopAfterMs: 60_000 }
+    const { program: client } = await namespace().start('port-client', config)
+    const run = client.ask('run')
+    for (let look = 0; look < 5; look++) {
+      const before = await ofSs(...timeWait)
+      const counted = await ofCensus({})
+      const after = await ofSs(...timeWait)
+      expect(counted.outside(before, after)).toBeLessThanOrEqual(before.differences(after))
     }
+    await client.stop()
+    await expect(run).rejects.toThrow('SIGKILL')
+  })
+
+  it('equals ss with 200,000 in TIME_WAIT, but for those that end meanwhile', async () => {
+    await program.ask('destroy', {})
+    await namespace().run(filler(), '200000')
+    const before = await ofSs(...timeWait)
+    const counted = await ofCensus({})
+    const after = await ofSs(...timeWait)
+    expect(counted.outside(before, after)).toBe(0)
+    expect(before.sockets.length).toBeGreaterThanOrEqual(counted.sockets.length)
+    const { total, groups } = await take({})
+    expect(groups).toEqual([{ count: total, remoteAddress: '127.0.0.1', remotePort: 9101 }])
   })
 })

@@ -1,0 +1,55 @@
+import type { Census } from '../../lib'
+
+/** TCP sockets by their two ends, as text, from ss(8) or from a census. */
+export class SocketList {
+  /** In order. */
+  readonly sockets: readonly string[]
+
+  private constructor(sockets: string[]) {
+    this.sockets = sockets.toSorted()
+  }
+
+  /** @param text of `ss -Htan`: the last two columns are the ends */
+  static ofSs(text: string): SocketList {
+    const lines = text.split('\n').filter((line) => line.trim() !== '')
+    return new SocketList(
+      lines
+        .map((line) => line.trim().split(/\s+/).slice(-2).join(' '))
+        // All addresses of both families, and no peer.
+        .map((line) => line.replaceAll(/\*:(?=[\d*])/g, '[::]:').replace(/:\*$/, ':0')),
+    )
+  }
+
+  /** @param census grouped by both addresses and both ports */
+  static ofCensus({ groups }: Census): SocketList {
+    return new SocketList(
+      groups.flatMap(({ count, localAddress, localPort, remoteAddress, remotePort }) =>
+        Array<string>(count).fill(
+          `${inBrackets(localAddress)}:${String(localPort)} ${inBrackets(remoteAddress)}:${String(remotePort)}`,
+        ),
+      ),
+    )
+  }
+
+  /** How many sockets are in one list and not in the other. */
+  differences(other: SocketList): number {
+    return without(this, other) + without(other, this)
+  }
+
+  /** How many this one lacks that both have, and has that neither has. */
+  outside(one: SocketList, other: SocketList): number {
+    const shared = new Set(other.sockets)
+    const both = new SocketList(one.sockets.filter((socket) => shared.has(socket)))
+    const either = new SocketList([...one.sockets, ...other.sockets])
+    return without(both, this) + without(this, either)
+  }
+}
+
+function without(list: SocketList, other: SocketList): number {
+  const others = new Set(other.sockets)
+  return list.sockets.filter((socket) => !others.has(socket)).length
+}
+
+function inBrackets(address = ''): string {
+  return address.includes(':') ? `[${address}]` : address
+}
