@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { ArgumentTypeError, ArgumentValueError, checkBoolean } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, checkBoolean, checkWhole } from '../errors'
 import { tcpStates, type TcpState } from '../observe/tcp-info'
 import {
   BOTH_FAMILIES,
@@ -18,6 +18,11 @@ export interface CensusOptions extends SocketFilter {
   states?: readonly TcpState[] | undefined
   /** Sockets that have all of these in common are one group. Default remote address and port. */
   groupBy?: readonly CensusField[] | undefined
+  /**
+   * Tell no more than so many groups, the greatest; above 0. Default all. Each group is an object: with
+   * 100,000 of them it is the garbage collector that holds the event loop, for longer than 5 ms.
+   */
+  limit?: number | undefined
   /** Tell when the timers of each group end: for TIME_WAIT, when its ports come back. Default false. */
   timers?: boolean | undefined
 }
@@ -39,12 +44,16 @@ export interface CensusGroup {
 export interface Census {
   /** Sockets that were counted. */
   readonly total: number
+  /** How many groups there are, also of those beyond the limit. */
+  readonly groupCount: number
   /** The greatest first. */
   readonly groups: readonly CensusGroup[]
   /** The kernel's table changed under the count, three times in a row: some may be missing or double. */
   readonly interrupted: boolean
 }
 
+/** The most that are counted: native/sock_diag.cc. */
+const MAX_GROUPS = 1_048_576
 /** For so long records are read before the event loop has its turn, looked at once in so many. */
 const AT_A_STRETCH_MS = 1
 const LOOK_EVERY = 64
@@ -61,23 +70,26 @@ const LOOK_EVERY = 64
  */
 export async function timeWaitCensus(options: CensusOptions = {}): Promise<Census> {
   const filter = bytecodeOf(checkFilter('options', options))
-  const { timers = false } = options
+  const { timers = false, limit = MAX_GROUPS } = options
   checkBoolean('options.timers', timers)
+  checkWhole('options.limit', limit, 1, MAX_GROUPS)
   const states = checkStates(options.states)
   const groupBy = checkFields(options.groupBy)
   const dump = await dumpSockets({ families: BOTH_FAMILIES, states, groupBy, filter })
-  const groups = await read(dump.records, groupBy, timers)
-  return { total: dump.total, groups, interrupted: dump.interrupted }
+  const { total, records, interrupted } = dump
+  const groups = await read(records, Math.min(records.length, limit), groupBy, timers)
+  return { total, groupCount: records.length, groups, interrupted }
 }
 
 async function read(
   records: SocketRecords,
+  count: number,
   groupBy: readonly CensusField[],
   timers: boolean,
 ): Promise<CensusGroup[]> {
   const groups: CensusGroup[] = []
   let end = performance.now() + AT_A_STRETCH_MS
-  for (let index = 0; index < records.length; index++) {
+  for (let index = 0; index < count; index++) {
     groups.push(groupAt(records, index, groupBy, timers))
     if (groups.length % LOOK_EVERY !== 0 || performance.now() < end) continue
     await nextTurn()

@@ -56,7 +56,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
 
   it('equals ss with no entry', async () => {
     expect(await expectEqual({}, timeWait)).toBe(0)
-    expect(await take({})).toEqual({ total: 0, groups: [], interrupted: false })
+    expect(await take({})).toEqual({ total: 0, groupCount: 0, groups: [], interrupted: false })
   })
 
   it.each([1, 28_232])('equals ss with %i in TIME_WAIT', async (count) => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
+import { constants } from 'node:os'
 import { timeWaitCensus, timeWaitCount, type CensusOptions } from '../../lib'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
@@ -27,6 +28,7 @@ describe('timeWaitCensus()', () => {
     const states = ['ESTABLISHED'] as const
     expect(await timeWaitCensus({ states, remotePort: port })).toEqual({
       total: 3,
+      groupCount: 2,
       groups: [
         { count: 2, remoteAddress: '127.0.0.1', remotePort: port },
         { count: 1, remoteAddress: '::1', remotePort: port },
@@ -37,6 +39,7 @@ describe('timeWaitCensus()', () => {
       await timeWaitCensus({ states, localPort: port, groupBy: ['localAddress', 'state'] }),
     ).toEqual({
       total: 3,
+      groupCount: 2,
       groups: [
         { count: 2, localAddress: '::ffff:127.0.0.1', state: 'ESTABLISHED' },
         { count: 1, localAddress: '::1', state: 'ESTABLISHED' },
@@ -50,6 +53,7 @@ describe('timeWaitCensus()', () => {
     ['an IPv4 address, also where it is mapped', () => ({ localAddress: '127.0.0.1' }), 4],
     ['a mapped address', () => ({ localAddress: '::ffff:127.0.0.1' }), 2],
     ['both addresses', () => ({ localAddress: '::1', remoteAddress: '::1' }), 2],
+    ['a range of ports', (port) => ({ localPortRange: { min: port, max: port } }), 3],
     ['an address that is not there', () => ({ remoteAddress: '192.0.2.1' }), 0],
     ['a port that is not there', (port) => ({ localPort: port, remotePort: port }), 0],
   ])('filters by %s', async (_, filterOf, expected) => {
@@ -97,6 +101,36 @@ describe('timeWaitCensus()', () => {
     expect(timeWaitCount()).toBeGreaterThanOrEqual(1)
   })
 
+  it('tells of the greatest groups only, and how many there are, with a limit', async () => {
+    const port = await connections(loopback[6], loopback[4], loopback[4])
+    const states = ['ESTABLISHED'] as const
+    expect(await timeWaitCensus({ states, remotePort: port, limit: 1 })).toMatchObject({
+      total: 3,
+      groupCount: 2,
+      groups: [{ count: 2, remoteAddress: '127.0.0.1' }],
+    })
+  })
+
+  it('puts groups of one size in the order of their fields', async () => {
+    const port = await connections(...Array<string>(200).fill(loopback[4]))
+    const census = await timeWaitCensus({
+      states: ['ESTABLISHED'],
+      remotePort: port,
+      groupBy: ['localPort'],
+    })
+    const ports = census.groups.map(({ localPort = 0 }) => localPort)
+    expect(new Set(ports).size).toBe(200)
+    expect(ports).toEqual(ports.toSorted((a, b) => a - b))
+  })
+
+  it('is unsupported where the kernel has no inet_diag', async () => {
+    jest.spyOn(native, 'dumpSockets').mockImplementationOnce((...args) => {
+      args[4](-constants.errno.ENOENT)
+      return 0
+    })
+    await expect(timeWaitCensus()).rejects.toThrow(coded('ERR_SOCKET_TUNER_UNSUPPORTED'))
+  })
+
   it('can be asked many times at once', async () => {
     const port = await connections(loopback[4])
     const all = await Promise.all(
@@ -119,6 +153,14 @@ describe('timeWaitCensus()', () => {
     ['an address that is a number', { localAddress: 7 }, 'ERR_INVALID_ARG_TYPE'],
     ['a port out of range', { remotePort: 65_536 }, 'ERR_OUT_OF_RANGE'],
     ['a fraction of a port', { localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    [
+      'a range of ports from above',
+      { localPortRange: { min: 2, max: 1 } },
+      'ERR_INVALID_ARG_VALUE',
+    ],
+    ['a range that is a number', { localPortRange: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['a limit of none', { limit: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['a limit that is text', { limit: '1' }, 'ERR_INVALID_ARG_TYPE'],
     ['timers that are no boolean', { timers: 1 }, 'ERR_INVALID_ARG_TYPE'],
   ])('refuses %s', async (_, options, code) => {
     await expect(timeWaitCensus(options as CensusOptions)).rejects.toThrow(coded(code))
