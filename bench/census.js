@@ -1,0 +1,184 @@
+'use strict'
+
+/**
+ * A census of 200,000 entries in TIME_WAIT beside a minimal program in C that dumps and counts the same,
+ * and beside ss(8), in turns within one run: the medians of the turns' ratios. And for how long a census
+ * holds the event loop, beside a control of the same length without one, and what memory it takes. In a
+ * network namespace of its own, so Linux and root only.
+ */
+const { execFileSync, spawnSync } = require('node:child_process')
+const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const { destroyTimeWait, timeWaitCensus } = require('../dist')
+
+const ENTRIES = Number(process.env.BENCH_ENTRIES ?? 200_000)
+const TURNS = Number(process.env.BENCH_TURNS ?? 9)
+const FRESH_MS = 25_000
+const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`
+const everyField = ['localAddress', 'localPort', 'remoteAddress', 'remotePort']
+const groupings = {
+  'by destination': { groupBy: ['remoteAddress', 'remotePort'] },
+  'by all fields, 1,000': { groupBy: everyField, limit: 1_000 },
+  'by all fields': { groupBy: everyField },
+}
+const sources = {
+  fill: join(__dirname, '..', 'test', 'lab', 'programs', 'fill-time-wait.c'),
+  count: join(__dirname, 'census.c'),
+}
+
+function compile(folder) {
+  for (const [name, source] of Object.entries(sources)) {
+    execFileSync('cc', ['-O2', '-Wall', '-o', join(folder, name), source], { stdio: 'inherit' })
+  }
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+
+/** Time that the main thread has had a processor, in ms (proc_pid_schedstat(5)). */
+const onProcessor = () => Number(readFileSync(SCHEDSTAT, 'latin1').split(' ')[0]) / 1e6
+
+/**
+ * The longest time, in ms, that the event loop did nothing else while `work` went on: by the clock, and by
+ * the processor, which leaves out when others had it.
+ */
+async function longestHold(work) {
+  let done = false
+  const longest = { clock: 0, processor: 0 }
+  let last = { clock: performance.now(), processor: onProcessor() }
+  const turn = () => {
+    const now = { clock: performance.now(), processor: onProcessor() }
+    for (const by of Object.keys(longest)) longest[by] = Math.max(longest[by], now[by] - last[by])
+    last = now
+    if (!done) setImmediate(turn)
+  }
+  setImmediate(turn)
+  await work()
+  done = true
+  turn()
+  return longest
+}
+
+/** TIME_WAIT lasts 60 s, and nothing that is counted may end meanwhile. */
+class Entries {
+  #program
+  #since = -Infinity
+
+  constructor(folder) {
+    this.#program = join(folder, 'fill')
+  }
+
+  async renew() {
+    if (performance.now() - this.#since < FRESH_MS) return
+    await destroyTimeWait({}, { iAcceptDelayedSegments: true })
+    this.#since = performance.now()
+    execFileSync(this.#program, [String(ENTRIES)])
+  }
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function timed(work) {
+  const start = performance.now()
+  const result = await work()
+  return { result, ms: performance.now() - start }
+}
+
+async function measure(folder, entries) {
+  const columns = Object.keys(groupings).flatMap((name) => [name, `${name}, watched`])
+  const seen = Object.fromEntries(['C', 'ss', 'hold without', ...columns].map((name) => [name, []]))
+  const check = (count) => {
+    if (count !== ENTRIES)
+      throw new Error(`${count} of ${ENTRIES} entries: is the machine too slow?`)
+  }
+  for (let turn = 0; turn < TURNS; turn++) {
+    await entries.renew()
+    const [count, ns] = JSON.parse(execFileSync(join(folder, 'count'), { encoding: 'utf8' }))
+    check(count)
+    seen.C.push(ns / 1e6)
+    for (const [name, options] of Object.entries(groupings)) {
+      const { result, ms } = await timed(() => timeWaitCensus(options))
+      check(result.total)
+      seen[name].push(ms)
+    }
+    const ss = await timed(() =>
+      spawnSync('ss', ['-Htan', 'state', 'time-wait'], { stdio: ['ignore', 'ignore', 'inherit'] }),
+    )
+    seen.ss.push(ss.ms)
+    for (const [name, options] of Object.entries(groupings)) {
+      seen[`${name}, watched`].push(await longestHold(() => timeWaitCensus(options)))
+    }
+    seen['hold without'].push(await longestHold(() => pause(median(seen['by all fields']))))
+  }
+  return seen
+}
+
+/** Bytes above what was there before, at the most, of a process that takes one census. */
+function memoryOf(name) {
+  const text = execFileSync(process.execPath, [__filename, 'memory', name], { encoding: 'utf8' })
+  return Number(text)
+}
+
+async function takeOne(name) {
+  await timeWaitCensus({ remotePort: 1 })
+  const before = process.memoryUsage.rss()
+  await timeWaitCensus(groupings[name])
+  console.log(process.resourceUsage().maxRSS * 1024 - before)
+}
+
+function print(seen, memory) {
+  const ms = (name) => `${median(seen[name]).toFixed(1).padStart(7)} ms`
+  const ratio = (name, base) =>
+    median(seen[name].map((value, turn) => value / seen[base][turn])).toFixed(2)
+  const hold = (name) => {
+    const middle = (by) => median(seen[name].map((longest) => longest[by])).toFixed(1)
+    return `${middle('clock')} ms at a stretch, ${middle('processor')} of it on a processor`
+  }
+  console.log(`${process.version}, ${TURNS} turns, ${ENTRIES} entries in TIME_WAIT`)
+  console.log(`${'C, counting only'.padEnd(28)} ${ms('C')}`)
+  console.log(`${'ss -Htan'.padEnd(28)} ${ms('ss')}  ${ratio('ss', 'C')} x C`)
+  for (const name of Object.keys(groupings)) {
+    console.log(
+      `${`census ${name}`.padEnd(28)} ${ms(name)}  ${ratio(name, 'C')} x C  ${ratio(name, 'ss')} x ss`,
+    )
+    console.log(`  event loop held for ${hold(`${name}, watched`)}`)
+    console.log(`  extra memory ${(memory[name] / 2 ** 20).toFixed(0)} MiB`)
+  }
+  console.log(`event loop held without a census for ${hold('hold without')}`)
+}
+
+async function inNamespace(folder) {
+  execFileSync('ip', ['link', 'set', 'lo', 'up'])
+  for (const [name, value] of [
+    ['tcp_tw_reuse', '0'],
+    ['tcp_max_tw_buckets', '262144'],
+    // Or a late retransmission would end some entries.
+    ['tcp_rfc1337', '1'],
+  ]) {
+    writeFileSync(`/proc/sys/net/ipv4/${name}`, value)
+  }
+  const entries = new Entries(folder)
+  const seen = await measure(folder, entries)
+  await entries.renew()
+  print(seen, Object.fromEntries(Object.keys(groupings).map((name) => [name, memoryOf(name)])))
+}
+
+function main() {
+  if (process.platform !== 'linux' || process.getuid() !== 0) {
+    console.log('census: needs Linux and root, for a network namespace of its own')
+    return
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'socket-tuner-bench-'))
+  try {
+    compile(folder)
+    const inside = [process.execPath, __filename, 'inside', folder]
+    execFileSync('unshare', ['--net', ...inside], { stdio: 'inherit' })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+const [, , role, detail] = process.argv
+if (role === 'inside') void inNamespace(detail)
+else if (role === 'memory') void takeOne(detail)
+else main()
