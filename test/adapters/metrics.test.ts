@@ -1,10 +1,12 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import * as promClient from 'prom-client'
 import { closeSocket, closeTotals, timeWaitCount, watchPorts } from '../../lib'
 import { registerMetrics } from '../../lib/adapters/metrics'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
+import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf, listen } from '../sockets'
 
 type Labels = Record<string, string | number>
@@ -69,8 +71,13 @@ describe('registerMetrics()', () => {
     registerMetrics(promClient, { registry, maxDestinations: 1000 })
     const port = await echoPort()
     for (let i = 0; i < 3; i++) await closeSocket(await connected(port), { mode: 'fin' })
-    const told = await values('socket_tuner_time_wait_sockets')
-    expect(told).toContainEqual({ labels: { destination: `127.0.0.1:${String(port)}` }, value: 3 })
+    const sample = { labels: { destination: `127.0.0.1:${String(port)}` }, value: 3 }
+    // The last one is not over until its peer has closed.
+    const told = await until(
+      'three are in TIME_WAIT',
+      () => values('socket_tuner_time_wait_sockets'),
+      (samples) => samples.some((each) => isDeepStrictEqual(each, sample)),
+    )
     expect(told.filter(({ labels }) => labels.destination === 'other')).toHaveLength(1)
     expect(told.length).toBeLessThanOrEqual(1001)
   })

@@ -108,8 +108,8 @@ async function timeWait({ maxDestinations }: CheckedMetrics): Promise<Sample[]> 
 
 /** A destination of one entry may be a server's client: it is not worth a label. */
 async function timeWaitByDestination(maxDestinations: number): Promise<Sample[]> {
-  const { total: all, groups } = await timeWaitCensus()
-  const greatest = groups.slice(0, maxDestinations).filter(({ count }) => count > 1)
+  const { total: all, groups } = await timeWaitCensus({ limit: maxDestinations })
+  const greatest = groups.filter(({ count }) => count > 1)
   const told = greatest.map(({ count, remoteAddress = '', remotePort = 0 }) => ({
     labels: { destination: endpoint(remoteAddress, remotePort) },
     value: count,
