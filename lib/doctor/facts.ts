@@ -70,11 +70,9 @@ export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
     remoteAddress,
     remotePort: target.port,
   }))
-  const [listeners, timeWaitByPort, destinations] = await Promise.all([
-    readListeners(),
-    readTimeWaitByPort(),
-    readDestinations(filters),
-  ])
+  const listeners = await readListeners()
+  const timeWaitByPort = await readTimeWaitByPort()
+  const destinations = await readDestinations(filters)
   const sysctls = readSysctls()
   return {
     platform: process.platform,

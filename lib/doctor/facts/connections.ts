@@ -1,4 +1,5 @@
 /** Which ports connections and TIME_WAIT entries take, counted by the kernel's own table. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SocketOptionError } from '../../errors'
 import { tcpStates, type TcpState } from '../../observe/tcp-info'
 import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
@@ -23,6 +24,8 @@ export interface TimeWaitAtPort {
 const TOLD = 10
 /** Remote ports that are looked at more closely. */
 const PORTS_LOOKED_AT = 5
+/** Groups that are gone through between two turns of the event loop. */
+const AT_A_STRETCH = 1_000
 /** A host name may have many addresses. */
 const ADDRESSES_LOOKED_AT = 8
 
@@ -49,19 +52,24 @@ export async function readDestinations(
   const byPort = await count(connected, ['remotePort'], {})
   if (byPort === undefined) return undefined
   const busiest = byPort.slice(0, PORTS_LOOKED_AT).map(({ remotePort }) => ({ remotePort }))
-  const looked = await Promise.all(busiest.map(destinationsOf))
-  const asked = await Promise.all(target.slice(0, ADDRESSES_LOOKED_AT).map(destinationsOf))
-  const most = looked.flat().toSorted((a, b) => b.inUse - a.inUse)
-  const all = [...asked.flat(), ...most.slice(0, TOLD)]
-  const distinct = new Map(all.map((destination) => [keyOf(destination), destination]))
-  return [...distinct.values()].toSorted((a, b) => b.inUse - a.inUse)
+  // One after the other: a count takes a thread of the pool, which the program needs too.
+  const looked: Destination[] = []
+  for (const filter of busiest) looked.push(...(await destinationsOf(filter)))
+  const asked: Destination[] = []
+  for (const filter of target.slice(0, ADDRESSES_LOOKED_AT)) {
+    asked.push(...(await destinationsOf(filter)))
+  }
+  const all = [...asked, ...most(looked)]
+  return [...new Map(all.map((destination) => [keyOf(destination), destination])).values()]
 }
 
+/** Those with the most connections. */
 async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
   const fields = ['localAddress', 'remoteAddress', 'remotePort', 'state'] as const
   const groups = await count(connected, fields, filter)
   const found = new Map<string, Destination>()
-  for (const group of groups ?? []) {
+  for (const [index, group] of (groups ?? []).entries()) {
+    if (index % AT_A_STRETCH === AT_A_STRETCH - 1) await nextTurn()
     const ends = {
       localAddress: plain(group.localAddress),
       remoteAddress: plain(group.remoteAddress),
@@ -75,7 +83,11 @@ async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
       timeWait: (before?.timeWait ?? 0) + waiting,
     })
   }
-  return [...found.values()]
+  return most([...found.values()])
+}
+
+function most(destinations: readonly Destination[]): Destination[] {
+  return destinations.toSorted((a, b) => b.inUse - a.inUse).slice(0, TOLD)
 }
 
 async function count(
