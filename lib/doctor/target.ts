@@ -33,10 +33,16 @@ export function checkTarget(target: DiagnosisTarget, argument = 'options.target'
   return { host, port }
 }
 
+/** Where Linux connects to when it is given no address. */
+const reached = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+])
+
 /** @throws (as a rejection) what dns.lookup() gives, as ENOTFOUND */
 export async function resolveTarget(target: DiagnosisTarget): Promise<ResolvedTarget> {
   const { host } = target
   const found = isIP(host) === 0 ? await lookup(host, { all: true }) : [{ address: host }]
-  const addresses = found.map(({ address }) => address)
+  const addresses = found.map(({ address }) => reached.get(address) ?? address)
   return { ...target, addresses, loopback: addresses.every(isLoopback) }
 }

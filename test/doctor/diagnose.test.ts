@@ -27,6 +27,14 @@ describe('diagnose()', () => {
     expect(facts.target).toEqual({ host, port: 80, addresses: [host], loopback: expected })
   })
 
+  it.each([
+    ['0.0.0.0', '127.0.0.1'],
+    ['::', '::1'],
+  ])('takes %s for what is connected to then, %s', async (host, address) => {
+    const { facts } = await diagnose({ target: { host, port: 80 } })
+    expect(facts.target).toEqual({ host, port: 80, addresses: [address], loopback: true })
+  })
+
   it.each<[string, string[], boolean]>([
     ['all addresses are', ['127.0.0.1', '::1'], true],
     ['one of them is not', ['127.0.0.1', '192.0.2.1'], false],

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseCounters, parseSocketCounts } from '../../lib/doctor/facts/counters'
-import { parseListeners } from '../../lib/doctor/facts/listeners'
+import { parseListeners, readListeners } from '../../lib/doctor/facts/listeners'
 import {
   parseKernelVersion,
   parseOpenFileLimits,
@@ -66,6 +66,25 @@ describe('facts of /proc', () => {
       { address: '::ffff:127.0.0.1', port: 81, sockets: 1, waiting: 0 },
       { address: '127.0.0.1', port: 8080, sockets: 2, waiting: 13 },
     ])
+  })
+
+  it('are no listening sockets where there are no tables', async () => {
+    expect(await readListeners(['/no/such/table', '/'])).toBeUndefined()
+  })
+
+  it('are listening sockets up to the first line of another state', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
+    try {
+      const table = join(folder, 'tcp')
+      const line = (port: number, state: string) =>
+        `   0: 00000000:${port.toString(16).toUpperCase()} 00000000:0000 ${state} 00000000:00000000 0\n`
+      const lines = Array.from({ length: 1_000 }, (_, index) => line(20_000 + index, '0A'))
+      writeFileSync(table, `  sl  local_address\n${lines.join('')}${line(9_999, '01')}garbage`)
+      const found = (await readListeners([table, '/no/such/table'])) ?? []
+      expect(found.map(({ port }) => port)).toEqual(lines.map((_, index) => 20_000 + index))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it.each<[string, unknown]>([

@@ -63,7 +63,6 @@ export async function readDestinations(
   return [...new Map(all.map((destination) => [keyOf(destination), destination])).values()]
 }
 
-/** Those with the most connections. */
 async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
   const fields = ['localAddress', 'remoteAddress', 'remotePort', 'state'] as const
   const groups = await count(connected, fields, filter)
@@ -86,6 +85,7 @@ async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
   return most([...found.values()])
 }
 
+/** Those with the most connections. */
 function most(destinations: readonly Destination[]): Destination[] {
   return destinations.toSorted((a, b) => b.inUse - a.inUse).slice(0, TOLD)
 }

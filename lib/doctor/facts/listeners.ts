@@ -1,6 +1,5 @@
 /** The listening TCP sockets of this network namespace. */
-import { createReadStream } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { open, type FileHandle } from 'node:fs/promises'
 import { LITTLE } from '../../options/codec'
 import { addressText } from '../../observe/address-text'
 
@@ -16,32 +15,46 @@ export interface Listener {
 /** TCP_LISTEN of net/tcp_states.h. */
 const LISTEN = '0A'
 const WORD_DIGITS = 8
+const CHUNK_BYTES = 16_384
 
 /**
  * Undefined where there is no /proc/net/tcp. Listening sockets come first in it, so that reading ends
  * with the last of them, whatever the number of connections behind them.
  */
-export async function readListeners(): Promise<Listener[] | undefined> {
-  const tables = await Promise.all([linesOf('/proc/net/tcp'), linesOf('/proc/net/tcp6')])
+export async function readListeners(
+  files: readonly string[] = ['/proc/net/tcp', '/proc/net/tcp6'],
+): Promise<Listener[] | undefined> {
+  const tables = await Promise.all(files.map(linesOf))
   if (tables.every((lines) => lines === undefined)) return undefined
   return parseListeners(tables.flatMap((lines) => lines ?? []))
 }
 
-async function linesOf(file: string): Promise<string[] | undefined> {
-  const stream = createReadStream(file, 'latin1')
-  const lines = createInterface({ input: stream })
-  const found: string[] = []
+async function linesOf(name: string): Promise<string[] | undefined> {
+  let file: FileHandle | undefined
   try {
-    for await (const line of lines) {
-      if (isHead(line)) continue
-      if (stateIn(line) !== LISTEN) break
-      found.push(line)
-    }
-    return found
+    file = await open(name)
+    return await listening(file)
   } catch {
     return undefined
   } finally {
-    stream.destroy()
+    await file?.close()
+  }
+}
+
+async function listening(file: FileHandle): Promise<string[]> {
+  const found: string[] = []
+  const buffer = Buffer.alloc(CHUNK_BYTES)
+  let rest = ''
+  for (;;) {
+    const { bytesRead } = await file.read({ buffer })
+    const lines = (rest + buffer.toString('latin1', 0, bytesRead)).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      if (isHead(line)) continue
+      if (stateIn(line) !== LISTEN) return found
+      found.push(line)
+    }
+    if (bytesRead === 0) return found
   }
 }
 
