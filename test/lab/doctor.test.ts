@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Diagnosis } from '../../lib'
 import { rules } from '../../lib/doctor/rules'
@@ -17,6 +17,10 @@ const hundred = { 'net.ipv4.ip_local_port_range': '40000 40099', 'net.ipv4.tcp_t
 const STEP_WIDTH = 'net.ipv4.ip_local_port_step_width'
 const reserved = { 'net.ipv4.ip_local_reserved_ports': '20000-20099' }
 const hasStepWidth = existsSync(`/proc/sys/${STEP_WIDTH.replaceAll('.', '/')}`)
+const conntrackMax = numberIn('/proc/sys/net/netfilter/nf_conntrack_max')
+/** More entries than this take long to make. */
+const MOST_TRACKED = 300_000
+const canFillConntrack = conntrackMax !== undefined && conntrackMax <= MOST_TRACKED
 /** Its entries at the server's end; so many make the doctor speak. */
 const MANY = 1_000
 
@@ -54,6 +58,24 @@ async function crowd(namespace: Namespace, counter: string, count: number): Prom
     async () => extendedCounter(await namespace.run('cat', '/proc/net/netstat'), counter),
     (counted) => counted > 0,
   )
+}
+
+function numberIn(file: string): number | undefined {
+  return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined
+}
+
+async function fillConntrack(namespace: Namespace): Promise<void> {
+  await outputRule(namespace, 'ct', 'state', 'new', 'accept')
+  namespace.sysctl('net.netfilter.nf_conntrack_udp_timeout', '300')
+  const count = Math.ceil((0.8 * (conntrackMax ?? 0)) / 500) * 500
+  await namespace.perform('datagrams', { count })
+}
+
+async function outputRule(namespace: Namespace, ...rule: string[]): Promise<void> {
+  const hook = '{ type filter hook output priority 0; }'
+  await namespace.run('nft', 'add', 'table', 'ip', 'lab')
+  await namespace.run('nft', 'add', 'chain', 'ip', 'lab', 'output', hook)
+  await namespace.run('nft', 'add', 'rule', 'ip', 'lab', 'output', ...rule)
 }
 
 const conditions: Record<string, Condition> = {
@@ -104,14 +126,11 @@ const conditions: Record<string, Condition> = {
     sysctls: { 'net.core.somaxconn': '4' },
     make: async (namespace) => {
       await namespace.serve('sink-server')
-      const output = '{ type filter hook output priority 0; }'
-      await namespace.run('nft', 'add', 'table', 'ip', 'lab')
-      await namespace.run('nft', 'add', 'chain', 'ip', 'lab', 'output', output)
-      const synAck = ['tcp', 'flags', '&', '(syn|ack)', '==', '(syn|ack)']
-      await namespace.run('nft', 'add', 'rule', 'ip', 'lab', 'output', ...synAck, 'drop')
+      await outputRule(namespace, 'tcp', 'flags', '&', '(syn|ack)', '==', '(syn|ack)', 'drop')
       await crowd(namespace, 'TCPReqQFullDoCookies', 20)
     },
   },
+  ...(canFillConntrack ? { 'conntrack-nearly-full': { make: fillConntrack } } : {}),
   'syncookies-off': only('tcp_syncookies', '0'),
   'abort-on-overflow': only('tcp_abort_on_overflow', '1'),
   'migrate-req-off': {
@@ -132,8 +151,10 @@ const conditions: Record<string, Condition> = {
 const beyond: Record<string, string> = {
   'orphans-many': 'tcp_max_orphans and the count of orphans belong to the whole host',
   'aborted-for-memory': 'tcp_mem and tcp_max_orphans belong to the whole host',
-  'conntrack-nearly-full': 'nf_conntrack_max can be set in the first namespace of the host only',
   'kernel-lacks-features': 'a namespace has the kernel of its host',
+  ...(canFillConntrack
+    ? {}
+    : { 'conntrack-nearly-full': "nf_conntrack_max is the host's, and too high to be reached" }),
   ...(hasStepWidth ? {} : { 'port-step-width': 'this kernel has no such sysctl' }),
 }
 
