@@ -154,7 +154,10 @@ const beyond: Record<string, string> = {
   'kernel-lacks-features': 'a namespace has the kernel of its host',
   ...(canFillConntrack
     ? {}
-    : { 'conntrack-nearly-full': "nf_conntrack_max is the host's, and too high to be reached" }),
+    : {
+        'conntrack-nearly-full':
+          'nf_conntrack_max is that of the host: not there, or too high to be reached',
+      }),
   ...(hasStepWidth ? {} : { 'port-step-width': 'this kernel has no such sysctl' }),
 }
 
