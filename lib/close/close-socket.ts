@@ -39,7 +39,7 @@ export async function closeSocket(
   }
   refuseSessionSocket(socket)
   checkObject('options', options)
-  const checked = policyOptions(options.mode ?? 'fin', options)
+  const checked = policyOptions(options.mode ?? 'fin', options, 'options.mode')
   const running = closing.get(socket)
   // A socket that is not destroyed after its close was connected again.
   if (running !== undefined && (socket.destroyed || !running.settled)) {

@@ -44,9 +44,16 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1
 /** As many descriptors as a process can have (fs.nr_open by default). */
 const MAX_LINGERING = 2 ** 20
 
-/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE */
-export function policyOptions(mode: unknown, options: CloseModeOptions = {}): PolicyOptions {
-  checkMode(mode)
+/**
+ * @param argument what messages call the mode
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
+ */
+export function policyOptions(
+  mode: unknown,
+  options: CloseModeOptions = {},
+  argument = 'options.closeMode',
+): PolicyOptions {
+  checkMode(argument, mode)
   checkObject('options', options)
   const {
     requireTimestamps = true,
@@ -66,7 +73,7 @@ export function policyOptions(mode: unknown, options: CloseModeOptions = {}): Po
   return { mode, requireTimestamps, closeNotify, ...limits }
 }
 
-function checkMode(mode: unknown): asserts mode is CloseMode {
+function checkMode(argument: string, mode: unknown): asserts mode is CloseMode {
   if (closeModes.includes(mode as CloseMode)) return
-  throw new ArgumentValueError('mode', `must be one of: '${closeModes.join("', '")}'`, mode)
+  throw new ArgumentValueError(argument, `must be one of: '${closeModes.join("', '")}'`, mode)
 }

@@ -30,7 +30,7 @@ import { setServerPolicy } from './server-policy'
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; what `setOption` throws
  */
 export function setCloseMode(target: Target, mode: CloseMode, options?: CloseModeOptions): void {
-  const checked = policyOptions(mode, options)
+  const checked = policyOptions(mode, options, 'mode')
   if (isServer(target)) {
     setServerPolicy(target, checked)
     return

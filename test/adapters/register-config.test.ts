@@ -119,7 +119,7 @@ describe('a value that is wrong', () => {
     [
       '{ "servers": { "closeMode": "nicely" } }',
       '1:29',
-      "servers.closeMode: The argument 'mode' must be one of",
+      "servers.closeMode: The argument 'closeMode' must be one of",
     ],
     ['{ "servers": { "timeoutMs": 5 } }', '1:16', 'servers.timeoutMs: goes with closeMode only'],
     [

@@ -1,7 +1,6 @@
 /** The configuration, checked value by value, so that an error can say which one it is. */
 import { closeModeOptionNames, policyOptions } from '../../close/options'
 import type { PolicyOptions } from '../../close/policy'
-import type { CloseMode } from '../../close/report'
 import { familyOf } from '../../connect/address'
 import { SourcePool } from '../../connect/source-pool'
 import { prepareTuning } from '../../connect/tuning'
@@ -149,7 +148,7 @@ class Reader {
       )
     }
     if (closeMode === undefined) return undefined
-    return this.#check(`${name}.closeMode`, () => policyOptions(closeMode as CloseMode, options))
+    return this.#check(`${name}.closeMode`, () => policyOptions(closeMode, options, 'closeMode'))
   }
 
   #match(name: string, values: Values): Match {
