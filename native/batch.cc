@@ -66,7 +66,7 @@ bool Valid(const Operation& op, size_t size) {
 
 // ENOPROTOOPT comes both for an option that this kernel lacks and for one of another protocol.
 // Only the latter is the caller's mistake.
-bool LevelFits(int fd, int level) {
+bool LevelFits(int fd, const Operation& op) {
 #if defined(SO_DOMAIN) && defined(SO_PROTOCOL)
   int domain = 0;
   int protocol = 0;
@@ -75,7 +75,7 @@ bool LevelFits(int fd, int level) {
     return false;
   }
   constexpr int kMptcp = 262;
-  switch (level) {
+  switch (op.slot[kLevel]) {
     case IPPROTO_TCP:
       return (domain == AF_INET || domain == AF_INET6) &&
              (protocol == IPPROTO_TCP || protocol == kMptcp);
@@ -87,7 +87,7 @@ bool LevelFits(int fd, int level) {
       return true;
   }
 #else
-  (void)fd, (void)level;
+  (void)fd, (void)op;
   return false;
 #endif
 }
@@ -174,8 +174,7 @@ int Run(int fd, std::vector<Operation>& operations, uint8_t* data) {
     if (op.Has(kSave)) Save(fd, op);
     if (!op.Has(kSet)) continue;
     op.slot[kStatus] = Apply(fd, op, data);
-    if (op.slot[kStatus] < 0 &&
-        !(Absent(op.slot[kStatus]) && LevelFits(fd, op.slot[kLevel]))) {
+    if (op.slot[kStatus] < 0 && !(Absent(op.slot[kStatus]) && LevelFits(fd, op))) {
       failed = i;
       break;
     }
