@@ -1,0 +1,68 @@
+// A libFuzzer harness for what takes in the kernel's answers (native/netlink.cc and those built on it):
+// datagrams that are cut off, malformed, or not the kernel's at all. .ci/fuzz-netlink builds and runs it.
+//
+// An input is one byte that says what to group by, then datagrams, each behind two bytes with its length.
+#include "../../native/sock_diag_destroy.h"
+#include "../../native/sock_diag_dump.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include <sys/socket.h>
+
+namespace {
+
+// Few, so that they are filled.
+constexpr std::size_t kMaxGroups = 16;
+constexpr std::size_t kMaxEntries = 16;
+constexpr uint32_t kSequence = 1;
+
+// Ends the run: what was claimed is not so.
+void Check(bool claim) {
+  if (!claim) std::abort();
+}
+
+// Gives an answer the datagrams of an input, until it is complete or refused.
+void Feed(socket_tuner::DumpAnswer* answer, const uint8_t* data, std::size_t size) {
+  int result = 0;
+  while (result == 0 && size >= 2) {
+    std::size_t length = data[0] + (static_cast<std::size_t>(data[1]) << 8);
+    data += 2, size -= 2;
+    length = std::min(length, size);
+    // Memory of just this length, so that a byte too far is found.
+    const std::vector<uint8_t> datagram(data, data + length);
+    result = answer->Take(datagram.data(), datagram.size(), kSequence);
+    Check(result <= 1);
+    data += length, size -= length;
+  }
+}
+
+void CheckDump(socket_tuner::SocketDump* dump) {
+  const std::size_t size = dump->table().size();
+  Check(size <= kMaxGroups);
+  Check(dump->Sort() == 0);
+  const auto groups = dump->table().Release();
+  std::size_t counted = 0;
+  for (std::size_t i = 0; i < size; i++) {
+    Check(groups[i].count > 0);
+    Check(i == 0 || groups[i].count <= groups[i - 1].count);
+    counted += groups[i].count;
+  }
+  Check(counted == dump->total());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  socket_tuner::SocketDump dump(data[0], kMaxGroups);
+  Feed(&dump, data + 1, size - 1);
+  CheckDump(&dump);
+  socket_tuner::TimeWaitList list;
+  Check(list.Reserve(AF_INET, kMaxEntries) == 0);
+  Feed(&list, data + 1, size - 1);
+  Check(list.size() <= kMaxEntries);
+  return 0;
+}
