@@ -44,7 +44,7 @@ export function setCloseMode(target: Target, mode: CloseMode, options?: CloseMod
     setSocketPolicy(target, checked)
     return
   }
-  setKernelPolicy(descriptorOf(target), checked)
+  setKernelPolicy(target, checked)
 }
 
 function setSocketPolicy(socket: net.Socket, options: PolicyOptions): void {
@@ -60,13 +60,16 @@ function setSocketPolicy(socket: net.Socket, options: PolicyOptions): void {
   detachPolicy(socket)
 }
 
-function setKernelPolicy(fd: number, { mode, requireTimestamps }: PolicyOptions): void {
+/** Asks for the descriptor before each call: a subscriber to a warning may have closed it. */
+function setKernelPolicy(target: Target, { mode, requireTimestamps }: PolicyOptions): void {
+  descriptorOf(target)
   if (mode === 'lingering') {
     throw new ArgumentValueError('mode', 'needs a net.Socket, not a descriptor, to be', mode)
   }
-  setOption(fd, 'SO_LINGER', { enabled: mode === 'reset', seconds: 0 })
+  setOption(target, 'SO_LINGER', { enabled: mode === 'reset', seconds: 0 })
   if (native.constants.TCP_LINGER2 === undefined && mode !== 'deliver') return
-  setOption(fd, 'TCP_LINGER2', mode === 'deliver' && !unprotected(fd, requireTimestamps) ? -1 : 0)
+  const forgotten = mode === 'deliver' && !unprotected(descriptorOf(target), requireTimestamps)
+  setOption(target, 'TCP_LINGER2', forgotten ? -1 : 0)
 }
 
 /** Whether the connection is one that must have its TIME_WAIT. */

@@ -139,9 +139,10 @@ class Tuning<S extends object> implements ServerTuning<S> {
   #apply(): Partial<TuneReport<S>> {
     const nothing = this.#all.operations.length + this.#all.missing.length === 0
     if (nothing) return (this.report = {})
-    const fd = descriptorOf(this.#server)
-    this.report = applySettings(fd, this.#onListener)
-    this.#older = this.#onListener.operations.length === 0 ? 0 : waiting(fd)
+    // Not to a descriptor: a subscriber to a warning may have closed the server.
+    this.report = applySettings(this.#server, this.#onListener)
+    const untouched = this.#onListener.operations.length === 0
+    this.#older = untouched ? 0 : waiting(descriptorOf(this.#server))
     if (this.#older > 0 || this.#concernsConnections()) {
       this.#server.prependListener('connection', this.#connection)
     }
@@ -152,7 +153,7 @@ class Tuning<S extends object> implements ServerTuning<S> {
     const settings = this.#older > 0 ? this.#onOlder : this.#onConnection
     if (this.#older > 0) this.#older--
     const fd = handleOf(socket)?.fd ?? -1
-    if (fd >= 0 && settings.operations.length > 0) this.#tune(fd, settings)
+    if (fd >= 0 && settings.operations.length > 0) this.#tune(socket, settings)
     holdKeepAlive(socket, this.#all.held)
     if (this.#older === 0 && !this.#concernsConnections()) {
       this.#server.off('connection', this.#connection)
@@ -163,9 +164,9 @@ class Tuning<S extends object> implements ServerTuning<S> {
     return this.#onConnection.operations.length > 0 || this.#all.held.length > 0
   }
 
-  #tune(fd: number, settings: PreparedSettings): void {
+  #tune(socket: net.Socket, settings: PreparedSettings): void {
     try {
-      applySettings(fd, settings)
+      applySettings(socket, settings)
       this.#tuned++
     } catch {
       // The peer may have reset the connection by now; the server's own handlers will hear of it.

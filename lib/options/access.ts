@@ -51,9 +51,13 @@ export function setOption<N extends WritableOption>(
  */
 export function getOption<N extends ReadableOption>(target: Target, name: N): OptionValue<N> {
   const option = readableOption(name)
-  const fd = descriptorOf(target)
+  let fd = descriptorOf(target)
   if (!isPresent(option)) throw absentOption(option)
-  if (option.row.readHazard !== undefined) warnRead(option)
+  if (option.row.readHazard !== undefined) {
+    warnRead(option)
+    // A subscriber to warnings may have closed the socket.
+    fd = descriptorOf(target)
+  }
   return read(option, fd) as OptionValue<N>
 }
 

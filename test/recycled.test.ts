@@ -1,0 +1,299 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import * as net from 'node:net'
+import { constants } from 'node:os'
+import {
+  RawSocket,
+  closeSocket,
+  configure,
+  getOption,
+  setCloseMode,
+  setOption,
+  tune,
+  tuneServer,
+} from '../lib'
+import { native } from '../lib/binding'
+import { snapshot } from './properties/cases'
+import {
+  closeLater,
+  connectedPair,
+  constant,
+  destroyLater,
+  failureOf,
+  listen,
+  loopback,
+  tcpSocket,
+} from './sockets'
+
+/** Another socket under the number `fd`, which is free now, and what the kernel says of it. */
+class Newcomer {
+  readonly #fd: number
+  readonly #before: string[]
+
+  constructor(fd: number) {
+    // The lowest free number is the one that is taken.
+    for (let taken = tcpSocket(); taken !== fd; taken = tcpSocket()) {
+      if (taken > fd + 1_000) throw new Error(`fd ${String(fd)} is not free`)
+    }
+    this.#fd = fd
+    this.#before = snapshot(fd)
+  }
+
+  expectUntouched(): void {
+    expect(snapshot(this.#fd)).toEqual(this.#before)
+    expect(native.localPort(this.#fd)).toBe(0)
+  }
+}
+
+/** Closes the socket, and opens a newcomer under its number; once, whenever it is called. */
+function recycling(raw: RawSocket): { now: () => void; newcomer: () => Newcomer } {
+  let newcomer: Newcomer | undefined
+  return {
+    now: () => {
+      if (newcomer !== undefined) return
+      const { fd } = raw
+      raw.close()
+      newcomer = new Newcomer(fd)
+    },
+    newcomer: () => {
+      if (newcomer === undefined) throw new Error('The number was not recycled')
+      return newcomer
+    },
+  }
+}
+
+/** Calls `react` when this library warns, during this test. */
+function onWarning(react: () => void): void {
+  subscribe('socket-tuner:warning', react)
+  closeLater(() => unsubscribe('socket-tuner:warning', react))
+}
+
+function rawSocket(): RawSocket {
+  const raw = RawSocket.open(4)
+  closeLater(() => {
+    raw.close()
+  })
+  return raw
+}
+
+/** One that listens, on loopback. */
+function rawListener(): RawSocket {
+  const raw = rawSocket().bind({ address: loopback[4] })
+  native.listenFd(raw.fd, 1)
+  return raw
+}
+
+const destroyed = { code: 'ERR_SOCKET_TUNER_DESTROYED' }
+
+describe('a socket whose number was taken by another', () => {
+  it.each<[string, (raw: RawSocket, recycle: () => void) => void]>([
+    [
+      'setOption, by a field of the value',
+      (raw, recycle) => {
+        const seconds = 0
+        const value = {
+          get enabled() {
+            recycle()
+            return true
+          },
+          seconds,
+        }
+        setOption(raw, 'SO_LINGER', value)
+      },
+    ],
+    [
+      'tune, by a setting',
+      (raw, recycle) => {
+        tune(raw, {
+          SO_KEEPALIVE: true,
+          get TCP_NODELAY() {
+            recycle()
+            return true
+          },
+        })
+      },
+    ],
+    [
+      'RawSocket.tune, by a setting',
+      (raw, recycle) => {
+        raw.tune({
+          get TCP_KEEPIDLE() {
+            recycle()
+            return 77
+          },
+        })
+      },
+    ],
+    [
+      'bind, by an option',
+      (raw, recycle) => {
+        raw.bind({
+          address: loopback[4],
+          get port() {
+            recycle()
+            return 0
+          },
+        })
+      },
+    ],
+    [
+      'connect, by an option',
+      (raw, recycle) => {
+        destroyLater(
+          raw.connect({
+            host: loopback[4],
+            port: 1,
+            get timeout() {
+              recycle()
+              return 1_000
+            },
+          }),
+        )
+      },
+    ],
+    [
+      'setCloseMode, by an option',
+      (raw, recycle) => {
+        setCloseMode(raw, 'reset', {
+          get timeoutMs() {
+            recycle()
+            return 1_000
+          },
+        })
+      },
+    ],
+  ])('is not touched when it is closed in the middle of %s', (_, call) => {
+    const raw = rawSocket()
+    const { now, newcomer } = recycling(raw)
+    expect(
+      failureOf(() => {
+        call(raw, now)
+      }),
+    ).toMatchObject(destroyed)
+    newcomer().expectUntouched()
+  })
+
+  it.each<[string, (raw: RawSocket) => void]>([
+    [
+      'setOption',
+      (raw) => {
+        setOption(raw, 'SO_LINGER', { enabled: true, seconds: 0 })
+      },
+    ],
+    ['tune', (raw) => tune(raw, { SO_LINGER: { enabled: true, seconds: 0 } })],
+    [
+      'setCloseMode',
+      (raw) => {
+        setCloseMode(raw, 'reset')
+      },
+    ],
+    ['getOption', (raw) => getOption(raw, 'SO_ERROR')],
+  ])('is not touched when a subscriber to the warning of %s closed it', (_, call) => {
+    configure({ hazards: 'ignore' })
+    const raw = rawListener()
+    const { now, newcomer } = recycling(raw)
+    onWarning(now)
+    expect(
+      failureOf(() => {
+        call(raw)
+      }),
+    ).toMatchObject(destroyed)
+    newcomer().expectUntouched()
+  })
+
+  it('is not touched when a subscriber to the warning of tuneServer closed the server', async () => {
+    configure({ hazards: 'ignore' })
+    const server = net.createServer()
+    await listen(server)
+    const { fd } = (server as unknown as { _handle: { fd: number } })._handle
+    const newcomers: Newcomer[] = []
+    onWarning(() => {
+      server.close()
+      newcomers.push(new Newcomer(fd))
+    })
+    const call = () => tuneServer(server, { SO_LINGER: { enabled: true, seconds: 0 } })
+    expect(failureOf(call)).toMatchObject({ code: 'ERR_SOCKET_TUNER_NO_HANDLE' })
+    expect(newcomers).toHaveLength(1)
+    for (const newcomer of newcomers) newcomer.expectUntouched()
+  })
+
+  it('is not touched when a subscriber closed a connection that tuneServer was about to tune', async () => {
+    configure({ hazards: 'ignore' })
+    const server = net.createServer()
+    const port = await listen(server)
+    const accepted = once(server, 'connection') as Promise<[net.Socket]>
+    // In the accept queue before the tuning, so that what it would have inherited comes too late.
+    native.connectFd(tcpSocket(), loopback[4], port)
+    const tuning = tuneServer(server, { SO_RCVBUF: 100_000 })
+    const newcomers: Newcomer[] = []
+    server.prependListener('connection', (socket: net.Socket) => {
+      const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
+      onWarning(() => {
+        socket.destroy()
+        newcomers.push(new Newcomer(fd))
+      })
+    })
+    const [socket] = await accepted
+    expect(socket.destroyed).toBe(true)
+    expect(tuning.counters).toMatchObject({ tuned: 0, notTuned: 1 })
+    expect(newcomers).toHaveLength(1)
+    for (const newcomer of newcomers) newcomer.expectUntouched()
+  })
+
+  it('keeps its pending error when a subscriber closed the one that it was to be read from', () => {
+    configure({ hazards: 'ignore' })
+    const raw = rawSocket()
+    const { fd } = raw
+    const { now } = recycling(raw)
+    onWarning(() => {
+      now()
+      // Nobody listens on port 1: the refusal is there at once.
+      native.connectFd(fd, loopback[4], 1)
+    })
+    expect(failureOf(() => getOption(raw, 'SO_ERROR'))).toMatchObject(destroyed)
+    const error = native.getInt(fd, constant('SOL_SOCKET'), constant('SO_ERROR'))
+    expect(error).toBe(constants.errno.ECONNREFUSED)
+  })
+
+  it.each(['fin', 'deliver', 'lingering', 'reset'] as const)(
+    'is not touched by the rest of a close in mode %s, or by a second one',
+    async (mode) => {
+      const { client, accepted } = await connectedPair()
+      const { fd } = (client as unknown as { _handle: { fd: number } })._handle
+      accepted.resume().on('end', () => accepted.end())
+      const closed = once(client, 'close')
+      const first = closeSocket(client, { mode, timeoutMs: 5_000 })
+      await closed
+      const newcomer = new Newcomer(fd)
+      await Promise.all([first, closeSocket(client, { mode: 'reset' })])
+      expect(
+        failureOf(() => {
+          setOption(client, 'TCP_NODELAY', true)
+        }),
+      ).toMatchObject(destroyed)
+      expect(
+        failureOf(() => {
+          setCloseMode(client, 'reset')
+        }),
+      ).toMatchObject(destroyed)
+      client.destroy().setKeepAlive(true, 5_000)
+      newcomer.expectUntouched()
+    },
+  )
+
+  it('is not touched by a keepalive that was held on the one before', async () => {
+    const port = await listen(net.createServer().on('connection', destroyLater))
+    const client = net.connect(port, loopback[4])
+    destroyLater(client)
+    await once(client, 'connect')
+    setOption(client, 'TCP_KEEPIDLE', 55)
+    const handle = (client as unknown as { _handle: net.Socket & { fd: number } })._handle
+    const { fd } = handle
+    client.destroy()
+    await once(client, 'close')
+    const newcomer = new Newcomer(fd)
+    handle.setKeepAlive(true, 9)
+    newcomer.expectUntouched()
+    expect(native.getInt(fd, constant('IPPROTO_TCP'), constant('TCP_KEEPIDLE'))).not.toBe(55)
+  })
+})
