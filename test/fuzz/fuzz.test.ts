@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+/** How many calls each program makes: a million under the sanitizers, see .ci/sanitize. */
+const CALLS = Number(process.env.FUZZ_CALLS ?? 20_000)
+const ROUNDS = Math.ceil(CALLS / 100)
+const DEADLINE_MS = 300_000
+
+interface Found {
+  seed?: number
+  faults: string[]
+  counts?: Record<string, number>
+}
+
+/** What a program of this folder prints; rejects with its seed and all it wrote when it crashes. */
+async function run(program: string, ...args: string[]): Promise<Found> {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--expose-gc', '--no-warnings', join(__dirname, program), ...args],
+    {
+      timeout: DEADLINE_MS,
+      // Under AddressSanitizer memory that is lost at the end is a failure.
+      env: { ...process.env, ASAN_OPTIONS: 'detect_leaks=1:max_malloc_fill_size=1048576' },
+    },
+  )
+  return JSON.parse(stdout) as Found
+}
+
+/** Prints the seed, which repeats the run: node --expose-gc test/fuzz/PROGRAM CALLS SEED */
+async function fuzz(program: string): Promise<Required<Found>> {
+  const found = (await run(program, String(CALLS))) as Required<Found>
+  process.stderr.write(`${program} ${String(CALLS)} ${String(found.seed)}\n`)
+  return found
+}
+
+describe('hostile arguments', () => {
+  it(
+    'make no native function crash, throw, run their code, or touch a socket not meant',
+    async () => {
+      const { faults, counts } = await fuzz('native-program.js')
+      expect(faults).toEqual([])
+      // Calls that get past the checks are among them.
+      expect(counts.succeeded).toBeGreaterThan(CALLS / 10)
+    },
+    DEADLINE_MS,
+  )
+
+  it(
+    'make every public function succeed or throw a code, and touch no socket not meant',
+    async () => {
+      const { faults, counts } = await fuzz('library-program.js')
+      expect(faults).toEqual([])
+      expect(counts.succeeded).toBeGreaterThan(CALLS / 10)
+      expect(counts.struck).toBeGreaterThan(CALLS / 100)
+    },
+    DEADLINE_MS,
+  )
+})
+
+describe('threads that race for descriptor numbers', () => {
+  it(
+    'never reach a socket through the object of another',
+    async () => {
+      expect((await run('race-program.js', String(ROUNDS))).faults).toEqual([])
+    },
+    DEADLINE_MS,
+  )
+})

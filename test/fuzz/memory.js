@@ -1,0 +1,66 @@
+'use strict'
+
+/**
+ * Memory to be read and filled by native functions: whole, cut out, shared, resizable, shrunk under its
+ * view, detached. It is poisoned, so that what was written and what was not can be told apart.
+ */
+const POISON = 0xee
+const GUARD = 32
+/** What AddressSanitizer fills new memory with, unless told otherwise. */
+const FRESH = 0xbe
+
+const sizes = [0, 1, 3, 4, 8, 16, 44, 88, 216, 600]
+const largeSizes = [4096, 32_768, 32_769, 70_000]
+
+function poisoned(buffer) {
+  new Uint8Array(buffer).fill(POISON)
+  return buffer
+}
+
+const shapes = [
+  (bytes) => new ArrayBuffer(bytes),
+  (bytes) => new SharedArrayBuffer(bytes),
+  (bytes) => new ArrayBuffer(bytes, { maxByteLength: bytes + 64 }),
+  (bytes) => new SharedArrayBuffer(bytes, { maxByteLength: bytes + 64 }),
+]
+
+/** Takes the memory away from under its view. */
+const thefts = [
+  (buffer) => structuredClone(buffer, { transfer: [buffer] }),
+  (buffer) => buffer.resizable && buffer.resize(0),
+  (buffer) => buffer.resizable && buffer.resize(GUARD + 1),
+  (buffer) => buffer.resizable && buffer.resize(buffer.maxByteLength),
+]
+
+/** A view of random length that lies between two guards. */
+function memory(random, View = Uint8Array) {
+  const size = random.pick(random.once(50) ? largeSizes : sizes)
+  const length = Math.floor(size / View.BYTES_PER_ELEMENT)
+  const buffer = poisoned(random.pick(shapes)(size + 2 * GUARD + View.BYTES_PER_ELEMENT))
+  const view = new View(buffer, GUARD, length)
+  const stolen = random.once(12) && buffer instanceof ArrayBuffer
+  if (stolen) random.pick(thefts)(buffer)
+  return { view, buffer, stolen }
+}
+
+/** What is wrong with memory whose first `written` bytes a native function says it has filled; or undefined. */
+function faultOf({ view, buffer, stolen }, written) {
+  if (stolen) return undefined
+  if (written > view.byteLength) return `says ${written} of ${view.byteLength} bytes`
+  const bytes = new Uint8Array(buffer)
+  const end = GUARD + view.byteLength
+  for (let at = 0; at < bytes.length; at++) {
+    if ((at < GUARD || at >= end) && bytes[at] !== POISON) return `wrote at ${at - GUARD}, outside`
+  }
+  let fresh = 0
+  for (let at = GUARD; at < end; at++) {
+    const byte = bytes[at]
+    fresh = byte === FRESH ? fresh + 1 : 0
+    if (fresh === 4) return `gave memory that nobody had written, at ${at - GUARD}`
+    if (at >= GUARD + written && byte !== POISON && byte !== 0)
+      return `wrote ${byte} at ${at - GUARD}, behind the ${written} bytes that it tells of`
+  }
+  return undefined
+}
+
+module.exports = { faultOf, memory }

@@ -1,0 +1,235 @@
+'use strict'
+
+/**
+ * Calls every native export with arguments of the right and of the wrong kind: each call must give a
+ * whole number and run no code of its arguments. See run.js.
+ */
+const { native } = require('../../dist/binding')
+const { hostile, state, strike } = require('./hostile-values')
+const { lookalike, noDescriptor } = require('./lookalikes')
+const { faultOf, memory } = require('./memory')
+const { Run, until } = require('./run')
+const { options } = require('./sentinels')
+const { underTampering } = require('./tampering')
+
+const run = new Run(process.argv.slice(2))
+const { random, sentinels, pool } = run
+let dumps = 0
+let calledBack = 0
+
+/** A descriptor of a victim, or something that would be a sentinel if it were cut, rounded or converted. */
+function descriptor() {
+  if (!random.once(4)) return pool.any()
+  return random.once(2) ? lookalike(random, random.pick(sentinels.fds)) : noDescriptor(random)
+}
+
+const levels = [0, 1, 6, 41, 17, 255, 262]
+const flags = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 15, 20, 21, 23, 32, 39, 64, 71, 127, -1]
+const addresses = [
+  '127.0.0.1',
+  '::1',
+  '0.0.0.0',
+  '::',
+  '::1%lo',
+  '1.2.3.4%lo',
+  '',
+  '127.1',
+  '::1%',
+  '\0',
+]
+
+const level = () => random.pick(levels)
+const word = () => (random.once(2) ? random.below(129) : random.below(2 ** 32) - 2 ** 31)
+/** No port that others may listen on. */
+const port = () => random.pick([0, 0, 1, 65_535, 65_536, -1, pool.port])
+
+let lent = []
+
+function bytes(View) {
+  const lending = memory(random, View)
+  lent.push(lending)
+  return lending.view
+}
+
+/** Operations for applyBatch, some of them such that it can carry them out. */
+function program() {
+  const view = bytes(Int32Array)
+  for (let at = 0; at + 11 <= view.length && at < 55; at += 11) {
+    const [optionLevel, number] = random.pick(options)
+    const length = random.below(24)
+    view.set(
+      [optionLevel, number, random.pick(flags), random.below(24), length, 24, random.below(40)],
+      at,
+    )
+    if (random.once(3)) view[at + random.below(11)] = word()
+  }
+  return view
+}
+
+function done(...results) {
+  calledBack++
+  const [total, records] = results
+  const fine =
+    results.length === 1
+      ? total < 0
+      : total >= 0 && records instanceof ArrayBuffer && records.byteLength % 52 === 0
+  if (!fine) run.fault(`dumpSockets called back with ${String(results)}`)
+}
+
+/** Without root's rights nothing is removed. */
+function refused(result, ...rest) {
+  calledBack++
+  if (!(result < 0) || rest.length > 0) run.fault(`destroyTimeWait called back with ${result}`)
+}
+
+function doneAndThrow(...results) {
+  done(...results)
+  throw new Error('thrown by a callback')
+}
+
+const fill = () => new Uint8Array(random.below(40)).fill(random.pick([0, 1, 2, 127, 255]))
+const option = [descriptor, level, word]
+
+/** What each export takes. */
+const parameters = {
+  getInt: option,
+  setInt: [...option, word],
+  getBytes: [...option, () => bytes(Uint8Array)],
+  setBytes: [...option, () => (random.once(2) ? fill() : bytes(Uint8Array))],
+  setProgram: [...option, () => (random.once(2) ? fill() : bytes(Uint8Array))],
+  applyBatch: [descriptor, program, () => bytes(Uint8Array), () => random.below(8)],
+  openSocket: [
+    () => random.below(46),
+    () => random.below(8),
+    () => random.pick([0, 0, 6, 17, 262]),
+  ],
+  closeFd: [descriptor],
+  duplicateFd: [descriptor],
+  bindFd: [descriptor, () => random.pick(addresses), port],
+  connectFd: [descriptor, () => random.pick(addresses), port],
+  listenFd: [descriptor, word],
+  shutdownWrite: [descriptor],
+  localPort: [descriptor],
+  localAddress: [descriptor, () => bytes(Uint8Array)],
+  ownFd: [descriptor, () => hostile(random)],
+  destroyTimeWait: [fill, () => refused],
+  disownFd: [() => hostile(random)],
+  dumpSockets: [
+    () => random.below(5),
+    word,
+    () => random.below(64),
+    fill,
+    () => (random.once(4) ? doneAndThrow : done),
+  ],
+  discardInput: [descriptor],
+  unreadBytes: [descriptor],
+  unacknowledgedBytes: [descriptor],
+  unsentBytes: [descriptor],
+  tcpInfo: [descriptor, () => bytes(Uint8Array)],
+}
+
+const names = Object.keys(native).filter((name) => name !== 'constants')
+const unknown = names.filter((name) => !Object.hasOwn(parameters, name))
+if (unknown.length > 0) throw new Error(`Say in ${__filename} what ${unknown.join()} takes`)
+
+/** Exports whose result is the number of bytes that they have written. */
+const filling = new Set(['getBytes', 'localAddress', 'tcpInfo'])
+/** Exports that write nothing to what they are given. */
+const reading = new Set(['setBytes', 'setProgram'])
+/** Their effect is in their result, which `new` loses. */
+const owning = new Set([
+  'openSocket',
+  'closeFd',
+  'duplicateFd',
+  'ownFd',
+  'disownFd',
+  'dumpSockets',
+  'destroyTimeWait',
+])
+
+function argumentsFor(name) {
+  const args = parameters[name].map((make) => make())
+  while (random.once(5)) {
+    const at = random.below(args.length + 1)
+    const isDescriptor = at === 0 && parameters[name][0] === descriptor
+    args[at] = isDescriptor ? descriptor() : hostile(random)
+  }
+  if (random.once(10)) args.length = random.below(args.length + 1)
+  return args
+}
+
+/** They cost as much as a hundred of the others, and call back. */
+const slow = new Set(['dumpSockets', 'destroyTimeWait'])
+const callbacks = new Set([done, doneAndThrow, refused])
+
+/** Keeps the pool true to what a call has done. */
+function follow(name, args, result) {
+  if (name === 'openSocket' || name === 'duplicateFd' || name === 'disownFd') pool.add(result)
+  if (slow.has(name) && callbacks.has(args[parameters[name].length - 1])) dumps++
+  if (name === 'closeFd' || name === 'ownFd') pool.drop(args[0])
+  // What is not taken back is closed when its owner is garbage.
+  if (name === 'ownFd' && random.once(2)) pool.add(native.disownFd(args[1]))
+}
+
+/** One call, also of another object's or by `new`, also while prototypes are tampered with. */
+function invoke(name, args) {
+  const self = random.once(50) ? hostile(random) : native
+  let act = () => Reflect.apply(native[name], self, args)
+  if (random.once(100) && !owning.has(name)) {
+    // What it has written is not told then.
+    lent = []
+    act = () => (Reflect.construct(native[name], args), 0)
+  }
+  return random.once(2_000) ? underTampering(strike, act) : act()
+}
+
+function call() {
+  lent = []
+  const name = nextName()
+  const args = argumentsFor(name)
+  const { touched } = state
+  let result
+  try {
+    result = invoke(name, args)
+  } catch (error) {
+    run.fault(`${name} threw ${String(error)}`)
+    return
+  }
+  if (state.touched !== touched) run.fault(`${name} ran code of its arguments`)
+  if (!Number.isInteger(result)) run.fault(`${name} gave ${String(result)}`)
+  if (result >= 0) follow(name, args, result)
+  checkMemory(name, args[parameters[name].length - 1], result)
+  run.count(name)
+  if (result >= 0) run.count('succeeded')
+}
+
+function checkMemory(name, filled, result) {
+  if (!filling.has(name) && !reading.has(name)) return
+  for (const memory of lent) {
+    const written = filling.has(name) && memory.view === filled ? Math.max(0, result) : 0
+    const wrong = faultOf(memory, written)
+    if (wrong !== undefined) run.fault(`${name} ${wrong}`)
+  }
+}
+
+function nextName() {
+  const name = random.pick(names)
+  return slow.has(name) && !random.once(20) ? nextName() : name
+}
+
+process.on('uncaughtException', (error) => {
+  // The callback of a dump may throw, or be no function that can be called.
+  if (!/thrown by a callback|hostile|Class constructor|revoked/.test(error.message)) throw error
+  run.count('uncaught')
+})
+
+async function main() {
+  await run.make(call, async () => {
+    const all = await until(() => calledBack === dumps)
+    if (!all) run.fault(`${dumps - calledBack} dumps never called back`)
+  })
+  native.closeFd(native.disownFd(globalThis))
+  await run.end()
+}
+
+void main()

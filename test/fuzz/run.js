@@ -1,0 +1,80 @@
+'use strict'
+
+/**
+ * The frame of a fuzz program, whose arguments are the number of calls and the seed: it gives up root's
+ * rights, opens sockets that may be harmed and sentinels that may not, and prints what was found as one
+ * line of JSON. No descriptor is passed to a call but those that were opened here.
+ */
+const { setTimeout: delay } = require('node:timers/promises')
+const { Random } = require('./random')
+const { Sentinels, openSockets } = require('./sentinels')
+const { Pool } = require('./victims')
+
+const MOST_FAULTS = 20
+const AT_A_STRETCH = 1_000
+const DEADLINE_MS = 20_000
+
+/** Turns of the event loop until the condition holds, or the deadline has passed; says which. */
+async function until(condition) {
+  const end = performance.now() + DEADLINE_MS
+  while (!condition()) {
+    if (performance.now() > end) return false
+    await delay(1)
+  }
+  return true
+}
+
+class Run {
+  faults = []
+  counts = {}
+  #calls
+  #socketsBefore
+
+  constructor([calls, seed = (Date.now() & 0x7fff_ffff) ^ process.pid]) {
+    this.#calls = Number(calls)
+    this.random = new Random(Number(seed))
+    process.stderr.write(`seed ${this.random.seed}\n`)
+    if (process.getuid() === 0) {
+      process.setgroups([])
+      process.setgid(65_534)
+      process.setuid(65_534)
+    }
+    this.#socketsBefore = openSockets()
+    this.sentinels = new Sentinels()
+    this.pool = new Pool(this.random)
+  }
+
+  fault(text) {
+    if (this.faults.length < MOST_FAULTS) this.faults.push(text)
+  }
+
+  count(what) {
+    this.counts[what] = (this.counts[what] ?? 0) + 1
+  }
+
+  /** Makes the calls; `between` is awaited now and then. */
+  async make(call, between) {
+    for (let made = 0; made < this.#calls; made += AT_A_STRETCH) {
+      for (let left = AT_A_STRETCH; left > 0; left--) call()
+      await between()
+      if (this.random.once(10)) this.faults.push(...this.sentinels.faults())
+    }
+    this.faults.push(...this.sentinels.faults())
+  }
+
+  /** Closes the victims: what was opened and has no owner any more is closed by then. */
+  async end() {
+    this.pool.closeAll()
+    const expected = this.#socketsBefore + this.sentinels.fds.length
+    const closed = await until(() => {
+      globalThis.gc()
+      return openSockets() === expected
+    })
+    if (!closed) this.fault(`${openSockets() - expected} sockets too many are open`)
+    if (this.pool.lost > 0) this.fault(`${this.pool.lost} victims were closed by something else`)
+    const { faults, counts } = this
+    console.log(JSON.stringify({ seed: this.random.seed, faults, counts }))
+  }
+}
+
+module.exports = { Run, until }
