@@ -82,7 +82,7 @@ double ThreadMicroseconds() {
 
 class DumpWorker : public Napi::AsyncWorker {
  public:
-  DumpWorker(const Napi::Function& done, int families, uint32_t states, uint32_t group_by,
+  DumpWorker(const Napi::Function& done, uint32_t states, int families, uint32_t group_by,
              Filter filter)
       : Napi::AsyncWorker(done, "socket-tuner sock_diag"),
         families_(families),
@@ -184,7 +184,7 @@ Napi::Value DumpSocketsOf(const Napi::CallbackInfo& info) {
   const int error = ReadFilter(info, 3, &filter);
   if (error != 0) return Failure(info, error);
   return Start(info, new (std::nothrow) DumpWorker(
-                         info[4].As<Napi::Function>(), families, static_cast<uint32_t>(states),
+                         info[4].As<Napi::Function>(), static_cast<uint32_t>(states), families,
                          static_cast<uint32_t>(group_by), std::move(filter)));
 #else
   return Failure(info, ENOPROTOOPT);

@@ -68,17 +68,17 @@ class Refusals : public Answer {
 };
 
 // Asks for the removal of `count` entries in one system call. `sequence` is the last one used before.
-int DestroyBatch(int netlink, int family, const inet_diag_sockid* entries, std::size_t count,
-                 uint32_t* sequence, std::size_t* removed) {
+int DestroyBatch(const Descriptor& netlink, int family, const inet_diag_sockid* entries,
+                 std::size_t count, uint32_t* sequence, std::size_t* removed) {
   Request requests[kRequestsAtATime];
   for (std::size_t i = 0; i < count; i++) {
     requests[i] = RequestFor(family, entries[i], ++*sequence, i + 1 == count);
   }
   const Part part = {requests, count * sizeof(Request)};
-  int error = SendToKernel(netlink, &part, 1);
+  int error = SendToKernel(netlink.get(), &part, 1);
   if (error < 0) return error;
   Refusals refusals;
-  error = Receive(netlink, *sequence, &refusals);
+  error = Receive(netlink.get(), *sequence, &refusals);
   if (error == 0) *removed += count - std::min(count, refusals.gone());
   return error;
 }
@@ -90,7 +90,7 @@ int IsSupported() {
   uint32_t sequence = 0;
   std::size_t removed = 0;
   const inet_diag_sockid nothing{};
-  return DestroyBatch(netlink.get(), AF_INET, &nothing, 1, &sequence, &removed);
+  return DestroyBatch(netlink, AF_INET, &nothing, 1, &sequence, &removed);
 }
 
 }  // namespace
@@ -129,8 +129,8 @@ int DestroyEntries(const TimeWaitList& list, std::size_t* removed) {
   uint32_t sequence = 0;
   for (std::size_t done = 0; done < list.size(); done += kRequestsAtATime) {
     const std::size_t count = std::min(kRequestsAtATime, list.size() - done);
-    const int error = DestroyBatch(netlink.get(), list.family(), list.entries() + done, count,
-                                   &sequence, removed);
+    const int error = DestroyBatch(netlink, list.family(), list.entries() + done, count, &sequence,
+                                   removed);
     if (error < 0) return error;
   }
   return 0;

@@ -1,0 +1,22 @@
+'use strict'
+
+/** A thread that uses the addon, loaded twice, and leaves descriptors and a census behind when it ends. */
+const vm = require('node:vm')
+const { parentPort } = require('node:worker_threads')
+const library = require('../../../dist')
+
+const raw = library.RawSocket.open(4, { TCP_NODELAY: true })
+library.tcpInfo(raw)
+
+// Once more, in a context of its own: with it goes what is owned there.
+const holder = { exports: {} }
+const path = require('node-gyp-build').path(`${__dirname}/../../..`)
+const context = vm.createContext({ process, holder, path })
+vm.runInContext('process.dlopen(holder, path)', context)
+const { constants, openSocket, ownFd } = holder.exports
+const fd = openSocket(constants.AF_INET, constants.SOCK_STREAM, 0)
+globalThis.owner = vm.runInContext('({})', context)
+if (ownFd(fd, globalThis.owner) !== 0) throw new Error('the descriptor was not taken')
+
+void library.timeWaitCensus()
+parentPort.postMessage('in use')

@@ -1,0 +1,122 @@
+'use strict'
+
+/**
+ * Does one thing very often and says, after each quarter, what the process holds then: resident memory,
+ * descriptors, and what keeps the event loop alive.
+ */
+const { once } = require('node:events')
+const { readdirSync } = require('node:fs')
+const net = require('node:net')
+const { join } = require('node:path')
+const { setTimeout: delay } = require('node:timers/promises')
+const v8 = require('node:v8')
+const vm = require('node:vm')
+const { Worker } = require('node:worker_threads')
+const library = require('../../../dist')
+const { config, ready } = require('./parent')
+
+v8.setFlagsFromString('--expose-gc')
+const collect = vm.runInNewContext('gc')
+
+const QUARTERS = 4
+const CONNECTIONS_AT_ONCE = 50
+const WORKERS_AT_ONCE = 4
+const modes = ['fin', 'deliver', 'lingering', 'reset']
+
+library.configure({ hazards: 'ignore' })
+
+/** Each makes so many calls. */
+const tasks = {
+  async options(calls) {
+    const { getOption, setOption, tune } = library
+    const raw = library.RawSocket.open(4)
+    for (let left = calls; left > 0; left -= 100) {
+      for (let pairs = 40; pairs > 0; pairs--) {
+        setOption(raw, 'TCP_KEEPIDLE', pairs)
+        getOption(raw, 'TCP_KEEPIDLE')
+      }
+      setOption(raw, 'SO_LINGER', { enabled: false, seconds: 0 })
+      setOption(raw, 'TCP_CONGESTION', 'reno')
+      setOption(raw, 'SO_MAX_PACING_RATE', 1_000_000n)
+      getOption(raw, 'TCP_CONGESTION')
+      getOption(raw, 'SO_LINGER')
+      // Five options, three times.
+      for (let times = 3; times > 0; times--) {
+        const on = times % 2 === 0
+        tune(raw, { TCP_NODELAY: on, SO_KEEPALIVE: on, IP_TOS: 8, TCP_KEEPCNT: 5, TCP_SYNCNT: 4 })
+      }
+    }
+    raw.close()
+  },
+
+  async sockets(calls) {
+    for (let left = calls; left > 0; left--) {
+      library.RawSocket.open(4).close()
+      if (left % 10_000 === 0) await delay(0)
+    }
+  },
+
+  async closes(calls) {
+    const server = net.createServer((socket) => socket.on('error', () => undefined).resume())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const close = async (_, index) => {
+      const socket = net.connect(server.address().port, '127.0.0.1')
+      await once(socket, 'connect')
+      socket.write('some bytes')
+      await library.closeSocket(socket, { mode: modes[index % modes.length] })
+    }
+    for (let left = calls; left > 0; left -= CONNECTIONS_AT_ONCE) {
+      await Promise.all(Array.from({ length: CONNECTIONS_AT_ONCE }, close))
+    }
+    server.close()
+    await once(server, 'close')
+  },
+
+  async census(calls) {
+    for (let left = calls; left > 0; left--) {
+      await library.timeWaitCensus({
+        states: ['ESTABLISHED', 'LISTEN', 'TIME_WAIT'],
+        groupBy: ['localAddress', 'localPort', 'remoteAddress', 'remotePort', 'state'],
+        timers: true,
+      })
+    }
+  },
+
+  async workers(calls) {
+    const end = () =>
+      new Promise((resolve, reject) => {
+        const worker = new Worker(join(__dirname, 'growth-worker.js'))
+        worker.once('error', reject).once('exit', resolve)
+        // Every other one is ended in the middle of what it does.
+        if (calls-- % 2 === 0) worker.once('message', () => worker.terminate())
+      })
+    for (let left = calls; left > 0; left -= WORKERS_AT_ONCE) {
+      await Promise.all(Array.from({ length: WORKERS_AT_ONCE }, end))
+    }
+  },
+}
+
+async function held() {
+  // What is closed in this turn of the loop is gone in one of the next.
+  for (let turns = 0; turns < 5; turns++) {
+    collect()
+    await delay(10)
+  }
+  return {
+    rss: process.memoryUsage.rss(),
+    descriptors: readdirSync('/proc/self/fd').length,
+    resources: process.getActiveResourcesInfo().length,
+  }
+}
+
+async function run({ task, calls }) {
+  const samples = []
+  for (let quarter = 0; quarter < QUARTERS; quarter++) {
+    await tasks[task](calls / QUARTERS)
+    samples.push(await held())
+  }
+  return samples
+}
+
+ready({}, { run: () => run(config) })
