@@ -1,7 +1,8 @@
 /** Suites that need more than a user's rights: skipped with the reason, or failed where CI is true. */
 import { spawnSync } from 'node:child_process'
 
-export type Need = 'root' | 'ip' | 'tc' | 'nft' | 'wrk' | 'taskset' | 'strace' | 'openssl' | 'ipv6'
+export type Need =
+  'root' | 'ip' | 'tc' | 'nft' | 'wrk' | 'taskset' | 'strace' | 'openssl' | 'ipv6' | 'cc' | 'tun'
 
 const needs: Record<Need, { what: string; met: () => boolean }> = {
   root: { what: 'root', met: () => process.getuid?.() === 0 },
@@ -13,6 +14,8 @@ const needs: Record<Need, { what: string; met: () => boolean }> = {
   strace: { what: 'strace', met: () => succeeds('strace', ['-o', '/dev/null', 'true']) },
   openssl: { what: 'openssl', met: () => has('openssl') },
   ipv6: { what: 'IPv6', met: () => succeeds('test', ['-e', '/proc/net/if_inet6']) },
+  cc: { what: 'a C compiler', met: () => has('cc') },
+  tun: { what: '/dev/net/tun', met: () => succeeds('test', ['-c', '/dev/net/tun']) },
 }
 
 const known = new Map<Need, boolean>()

@@ -1,0 +1,35 @@
+'use strict'
+
+/** Echoes what it reads, and says how often each byte came on each connection. */
+const net = require('node:net')
+const { config, ready } = require('./parent')
+
+const { host, port } = config
+const seen = []
+
+const server = net.createServer((socket) => {
+  const connection = { bytes: {}, ended: false, closed: false }
+  seen.push(connection)
+  socket.on('data', (chunk) => {
+    tally(connection.bytes, chunk)
+    if (!socket.write(chunk)) socket.pause()
+  })
+  socket.on('drain', () => socket.resume())
+  socket.on('end', () => (connection.ended = true))
+  socket.on('error', ({ code }) => (connection.error = code))
+  socket.on('close', () => (connection.closed = true))
+})
+
+/** Runs of the same byte are long. */
+function tally(counts, chunk) {
+  for (let at = 0; at < chunk.length;) {
+    const byte = chunk[at]
+    const run = chunk.subarray(at).findIndex((other) => other !== byte)
+    const length = run < 0 ? chunk.length - at : run
+    const letter = String.fromCharCode(byte)
+    counts[letter] = (counts[letter] ?? 0) + length
+    at += length
+  }
+}
+
+server.listen({ host, port }, () => ready({ port: server.address().port }, { seen: () => seen }))
