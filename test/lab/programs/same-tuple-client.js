@@ -38,12 +38,15 @@ async function open() {
   socket.on('close', () => (seen.closed = true))
 }
 
-/** The error of an attempt to open it; undefined when it is open. */
-const failureToOpen = () =>
-  open().then(
+/** How an attempt to open one ended, and how long it took. */
+async function tryToOpen() {
+  const begun = performance.now()
+  const code = await open().then(
     () => undefined,
-    ({ code }) => code,
+    (error) => error.code,
   )
+  return { code, ms: performance.now() - begun }
+}
 
 /** Has bytes echoed until the sequence numbers of the next connections lie among its own. */
 async function outrunClock() {
@@ -70,7 +73,7 @@ async function echo(bytes) {
 ready(
   {},
   {
-    open: failureToOpen,
+    open: tryToOpen,
     outrunClock,
     echo,
     close: (options) => closeSocket(socket, options),

@@ -1,7 +1,8 @@
 /*
- * Delayed segments, for test/lab/delayed-segment.test.ts.
+ * TCP segments seen and sent below the kernel's TCP, for the lab's tests.
  *
  *   segments plain INTERFACE          whole segments with whole checksums, as on a wire
+ *   segments trace INTERFACE          prints each segment: the time, its direction and its flags
  *   segments capture INTERFACE FILE   writes the TCP segments that go out, and every SYN, to FILE
  *   segments inject INTERFACE FILE ECHOED SEND RECEIVE
  *                                     sends those of earlier connections again whose SEQ and ACK both fit
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum {
@@ -69,6 +71,8 @@ struct segment {
   uint32_t length;
   int syn;
   int acks;
+  int fin;
+  int rst;
 };
 
 /* 0 when the frame is no TCP segment. */
@@ -85,7 +89,30 @@ static int parse(const uint8_t *frame, size_t size, struct segment *out) {
   out->length = ntohs(ip.tot_len) - (uint32_t)sizeof(ip) - 4u * tcp.doff;
   out->syn = tcp.syn;
   out->acks = tcp.ack;
+  out->fin = tcp.fin;
+  out->rst = tcp.rst;
   return 1;
+}
+
+static void trace(const char *name) {
+  static uint8_t frame[LONGEST_FRAME];
+  const int fd = packet_socket(name);
+  puts("tracing");
+  for (;;) {
+    fflush(stdout);
+    struct sockaddr_ll from;
+    struct timeval now;
+    socklen_t length = sizeof(from);
+    struct segment segment;
+    const ssize_t size = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &length);
+    if (size < 0) fail("recvfrom");
+    if (!parse(frame, (size_t)size, &segment)) continue;
+    if (ioctl(fd, SIOCGSTAMP, &now) != 0) fail("SIOCGSTAMP");
+    printf("%ld.%06ld %s%s%s%s%s%s\n", (long)now.tv_sec, (long)now.tv_usec,
+           from.sll_pkttype == PACKET_OUTGOING ? ">" : "<", segment.syn ? " SYN" : "",
+           segment.fin ? " FIN" : "", segment.rst ? " RST" : "", segment.acks ? " ACK" : "",
+           segment.length > 0 ? " data" : "");
+  }
 }
 
 /* A frame in the file: its size, then its bytes. */
@@ -196,13 +223,15 @@ int main(int count, char **arguments) {
     offload(arguments[2], ETHTOOL_STSO);
     offload(arguments[2], ETHTOOL_SGSO);
     offload(arguments[2], ETHTOOL_STXCSUM);
+  } else if (count == 3 && strcmp(arguments[1], "trace") == 0) {
+    trace(arguments[2]);
   } else if (count == 4 && strcmp(arguments[1], "capture") == 0) {
     capture(arguments[2], arguments[3]);
   } else if (count == 7 && strcmp(arguments[1], "inject") == 0) {
     inject(arguments[2], arguments[3], number(arguments[4]), number(arguments[5]),
            number(arguments[6]));
   } else {
-    fputs("segments plain|capture|inject INTERFACE [FILE [ECHOED SEND RECEIVE]]\n", stderr);
+    fputs("segments plain|trace|capture|inject INTERFACE [FILE [ECHOED SEND RECEIVE]]\n", stderr);
     return 2;
   }
   return 0;
