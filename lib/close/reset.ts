@@ -31,7 +31,7 @@ export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done):
 
 /** The same for a descriptor; `pending` bytes more had not come to the kernel. */
 export function armReset(fd: number, pending: number): ResetCost {
-  const { state, notTcp, timestamps, retransmits } = connectionState(fd)
+  const { state, notTcp, timestamps } = connectionState(fd)
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
   if (notTcp) {
     const fallback = 'not a TCP socket: there is no reset'
@@ -41,10 +41,9 @@ export function armReset(fd: number, pending: number): ResetCost {
   // Last of all, since the peer goes on acknowledging, and the kernel sending, until close().
   const unsent = native.unsentBytes(fd)
   const queued = native.unacknowledgedBytes(fd)
-  const { sendable, underWay } = withoutFin(state, unsent, queued)
-  // Where the kernel sends again and gets no answer, nothing has arrived.
-  const inFlightBytes = retransmits > 0 ? 0 : underWay
-  const discardedBytes = pending + sendable + underWay - inFlightBytes
+  // What is being sent again may have arrived: it is the answer that is missing.
+  const { sendable, underWay: inFlightBytes } = withoutFin(state, unsent, queued)
+  const discardedBytes = pending + sendable
   tell(discardedBytes, inFlightBytes, state === 'ESTABLISHED' && !timestamps)
   const timeWait = afterReset(state)
   return {

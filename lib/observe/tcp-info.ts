@@ -281,8 +281,6 @@ export interface ConnectionState {
   /** The platform does tell, and the socket is none. */
   readonly notTcp: boolean
   readonly timestamps: boolean
-  /** Times in a row that outstanding data was sent again without an answer. */
-  readonly retransmits: number
   /** Bytes received in order so far; undefined where the kernel does not tell (before Linux 4.1). */
   readonly bytesReceived: number | undefined
   /** Bytes that the peer acknowledged; undefined likewise. */
@@ -295,7 +293,6 @@ export function connectionState(fd: number): ConnectionState {
   return {
     state: tcpStates[u8(0) ?? 0],
     notTcp: length < 0 && native.constants.TCP_INFO !== undefined,
-    retransmits: u8(2) ?? 0,
     timestamps: ((u8(5) ?? 0) & 1) !== 0,
     bytesReceived: u64(128),
     bytesAcked: u64(120),

@@ -51,6 +51,15 @@ export class Peer {
     return (await this.#program.ask('writeAndClose', { bytes, options })) as SentReport
   }
 
+  /** Waits until what it wrote is sent again. */
+  async sendsAgain(): Promise<void> {
+    await until(
+      'a retransmission',
+      () => this.#program.ask('retransmits'),
+      (times) => Number(times) > 0,
+    )
+  }
+
   async seen(): Promise<PeerSeen> {
     return (await this.#program.ask('seen')) as PeerSeen
   }

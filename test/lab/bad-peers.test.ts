@@ -59,3 +59,23 @@ labDescribe('closeSocket', ['root', 'ip'], () => {
     })
   })
 })
+
+labDescribe(
+  "closeSocket 'reset' of a peer whose acknowledgements are lost",
+  ['root', 'ip', 'nft'],
+  () => {
+    const namespace = useNamespace()
+
+    it('leaves to chance what is being sent again: all of it has arrived', async () => {
+      const { client, server, port } = await connectPeers({ from: namespace(), to: namespace() })
+      const rules = `chain output { type filter hook output priority 0; tcp sport ${String(port)} drop; };`
+      await namespace().run('nft', `table inet no_answers { ${rules} }`)
+      await server.read()
+      await client.write(1000)
+      await server.sees('what was written', ({ bytes }) => bytes === 1000)
+      await client.sendsAgain()
+      const report = await client.close({ mode: 'reset' })
+      expect(report).toMatchObject({ mode: 'reset', discardedBytes: 0, inFlightBytes: 1000 })
+    })
+  },
+)

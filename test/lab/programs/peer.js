@@ -2,7 +2,7 @@
 
 /** One end of one connection, which does what the test says and reads only when told to. */
 const net = require('node:net')
-const { closeSocket } = require('../../../dist')
+const { closeSocket, tcpInfo } = require('../../../dist')
 const { config, ready, warnings } = require('./parent')
 
 const { host, port } = config
@@ -30,6 +30,8 @@ const questions = {
     socket.write(Buffer.alloc(bytes))
     return closeSocket(socket, options)
   },
+  /** How often what is not acknowledged was sent again. */
+  retransmits: () => tcpInfo(socket).retransmits,
   seen: () => seen,
 }
 
