@@ -3,6 +3,7 @@ import * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
 import type { LingeringGroup } from './lingering-group'
+import { pollUntil } from './poll'
 import type { ClosePolicy } from './policy'
 import type { CloseOutcome } from './report'
 import { armReset, type ResetCost } from './reset'
@@ -31,8 +32,6 @@ interface Until {
   /** Also ended when too many others came after it. */
   readonly group?: { readonly of: LingeringGroup; readonly limit: number }
 }
-
-const LONGEST_PAUSE_MS = 50
 
 /** What is thrown away need not be kept apart: all connections read into the same memory. */
 let sink: Buffer | undefined
@@ -82,7 +81,18 @@ export function takeOver(
     result.reset = armReset(copy, 0)
     rest.destroy()
   }
-  const stopAsking = condition === undefined ? undefined : ask(copy, condition, rest)
+  const stopAsking =
+    condition === undefined
+      ? undefined
+      : pollUntil(
+          () => rest.destroyed || condition(copy),
+          () => {
+            if (rest.destroyed) return
+            // What came together with the acknowledgement may not have been read: close() would send a RST.
+            result.unreadBytes += Math.max(0, native.discardInput(copy))
+            rest.destroy()
+          },
+        )
   rest.on('end', () => {
     result.peerFinished = true
   })
@@ -138,23 +148,5 @@ function discarding(fd: number, count: (bytes: number) => void): net.Socket | un
   } catch {
     native.closeFd(fd)
     return undefined
-  }
-}
-
-function ask(fd: number, condition: (fd: number) => boolean, rest: net.Socket): () => void {
-  let pause = 1
-  let timer: NodeJS.Timeout | undefined
-  const next = (): void => {
-    if (rest.destroyed) return
-    if (condition(fd)) {
-      rest.destroy()
-      return
-    }
-    timer = setTimeout(next, pause)
-    pause = Math.min(2 * pause, LONGEST_PAUSE_MS)
-  }
-  next()
-  return () => {
-    clearTimeout(timer)
   }
 }

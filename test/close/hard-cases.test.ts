@@ -128,6 +128,17 @@ describe('a server under a mode', () => {
   })
 })
 
+describe('deliver on TLS', () => {
+  it('ends by a FIN when session tickets come together with the acknowledgement', async () => {
+    for (let connection = 0; connection < 100; connection++) {
+      const { client, peerClosed, received } = await connected('tls')
+      await closeSocket(client, { mode: 'deliver', closeNotify: false })
+      await peerClosed
+      expect(received).toEqual({ bytes: 0, ended: true, error: undefined })
+    }
+  })
+})
+
 describe('closeSocket settles', () => {
   it("when setCloseMode('fin') comes in between", async () => {
     const { client, peer } = await connected()
