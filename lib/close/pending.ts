@@ -1,7 +1,8 @@
 /** What a socket still holds at the moment of its close. */
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { intFailure, native } from '../binding'
 import type { ConnectionState } from '../observe/tcp-info'
+import { LITTLE, viewOf } from '../options/codec'
 import { handleOf, transportHandleOf } from '../target'
 import { isTls } from './tls'
 
@@ -37,6 +38,24 @@ export function bytesLost(
 /** Whether the peer's kernel has everything that this one was given, the FIN included. */
 export function isAcknowledged(fd: number): boolean {
   return native.unacknowledgedBytes(fd) <= 0
+}
+
+// Where they stand in SO_MEMINFO (linux/sock_diag.h).
+const SK_MEMINFO_SNDBUF = 3
+const SK_MEMINFO_WMEM_QUEUED = 5
+const memory = new Uint8Array(36)
+const memoryWords = viewOf(memory)
+
+/** Whether the kernel would take a few bytes more now; true where it does not tell. */
+export function hasSendRoom(fd: number): boolean {
+  const { SOL_SOCKET, SO_MEMINFO, IPPROTO_TCP, TCP_NOTSENT_LOWAT } = native.constants
+  if (SOL_SOCKET === undefined || SO_MEMINFO === undefined) return true
+  if (native.getBytes(fd, SOL_SOCKET, SO_MEMINFO, memory) < memory.length) return true
+  const word = (index: number): number => memoryWords.getUint32(4 * index, LITTLE)
+  if (word(SK_MEMINFO_WMEM_QUEUED) >= word(SK_MEMINFO_SNDBUF)) return false
+  if (IPPROTO_TCP === undefined || TCP_NOTSENT_LOWAT === undefined) return true
+  const limit = native.getInt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT)
+  return intFailure(limit) !== 0 || limit <= 0 || native.unsentBytes(fd) < limit
 }
 
 /**

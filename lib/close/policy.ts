@@ -14,7 +14,8 @@ import { closeAndForget } from './deliver'
 import { closeWithFin } from './fin'
 import { closeLingering } from './lingering'
 import type { LingeringGroup } from './lingering-group'
-import { bytesNotInKernel } from './pending'
+import { bytesNotInKernel, hasSendRoom } from './pending'
+import { pollUntil } from './poll'
 import type { CloseMode, CloseOutcome } from './report'
 import { closeWithReset } from './reset'
 import { countClose } from './tally'
@@ -201,14 +202,23 @@ function withoutShutdown(socket: Internals & net.Socket, { mode, closeNotify }: 
       })
       return
     }
+    if (!notify) {
+      callback()
+      return
+    }
     // On TLS Node's own way writes close_notify in this tick and asks libuv for a shutdown(), which
     // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
-    // that and cancels it.
-    if (notify) {
+    // that and cancels it. A close_notify that had to wait for room would be cancelled with it.
+    const isReady = (): boolean => {
+      const fd = transportHandleOf(socket)?.fd ?? -1
+      return fd < 0 || hasSendRoom(fd)
+    }
+    pollUntil(isReady, () => {
+      if (socket.destroyed) return
       holdBack(socket)
       final.call(socket, ignore)
-    }
-    callback()
+      callback()
+    })
   }
 }
 

@@ -6,7 +6,7 @@ import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { duplexPair, pipeline } from './streams'
-import { closeSocket, getOption, setCloseMode, tuneServer } from '../../lib'
+import { closeSocket, getOption, setCloseMode, setOption, tuneServer } from '../../lib'
 import { until } from '../helpers/until'
 import { closeLater } from '../sockets'
 import { connected } from './pair'
@@ -129,6 +129,21 @@ describe('a server under a mode', () => {
 })
 
 describe('deliver on TLS', () => {
+  it('lets close_notify wait for room in the send queue', async () => {
+    // Some of these fill the queue with their last byte.
+    for (let bytes = 20_000; bytes < 60_000; bytes += 1_000) {
+      const { client, peer, peerClosed, received } = await connected('tls')
+      setOption(client, 'SO_SNDBUF', 4_608)
+      peer.pause()
+      client.write(Buffer.alloc(bytes))
+      const closing = closeSocket(client, { mode: 'deliver' })
+      peer.resume()
+      expect(await closing).toMatchObject({ mode: 'deliver', discardedBytes: 0 })
+      await peerClosed
+      expect(received).toEqual({ bytes, ended: true, error: undefined })
+    }
+  })
+
   it('ends by a FIN when session tickets come together with the acknowledgement', async () => {
     for (let connection = 0; connection < 100; connection++) {
       const { client, peerClosed, received } = await connected('tls')
