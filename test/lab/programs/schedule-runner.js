@@ -1,0 +1,188 @@
+'use strict'
+
+/**
+ * Plays schedules: one connection each, both ends in this process, any number at a time. See
+ * test/helpers/schedules.ts for what a schedule says.
+ */
+const net = require('node:net')
+const tls = require('node:tls')
+const { once } = require('node:events')
+const { setTimeout: pause } = require('node:timers/promises')
+const { closeSocket, connect, setCloseMode, setOption, tcpInfo, tune } = require('../../../dist')
+const { config, ready } = require('./parent')
+
+const { certificate, deadlineMs } = config
+
+/** What is written at each place of a stream: a period that no buffer is a multiple of. */
+const PERIOD = 65_521
+const pattern = Buffer.alloc(4 * PERIOD)
+for (let at = 0; at < pattern.length; at++) pattern[at] = ((at % PERIOD) * 167) >> 3
+
+/**
+ * A server for one connection: of one that was reset before it is accepted, the kernel does not tell any
+ * more which it was.
+ */
+async function serve({ listen: host, transport, closer, peer }) {
+  const isTls = transport === 'tls'
+  const options = { allowHalfOpen: true, pauseOnConnect: !isTls }
+  const server = isTls
+    ? tls.createServer({ ...certificate, ...options })
+    : net.createServer(options)
+  server.on('tlsClientError', () => undefined)
+  server.listen({ host, port: 0 })
+  await once(server, 'listening')
+  // Of a connection it would take back a window that was announced already.
+  if (closer === 'client' && peer.receiveBuffer > 0)
+    setOption(server, 'SO_RCVBUF', peer.receiveBuffer)
+  const accepted = once(server, isTls ? 'secureConnection' : 'connection').then(([socket]) => {
+    socket.on('error', () => undefined)
+    server.close()
+    return socket
+  })
+  return { port: server.address().port, accepted }
+}
+
+async function open(schedule) {
+  const { host, transport, closer, peer } = schedule
+  const { port, accepted } = await serve(schedule)
+  const to = { host, port, allowHalfOpen: true }
+  const isTls = transport === 'tls'
+  const settings =
+    closer === 'server' && peer.receiveBuffer > 0 ? { SO_RCVBUF: peer.receiveBuffer } : {}
+  const client = isTls
+    ? tls.connect({ ...to, ca: certificate.cert, servername: 'localhost' })
+    : connect({ ...to, settings })
+  client.pause()
+  client.on('error', () => undefined)
+  return { client, accepted, isConnected: once(client, isTls ? 'secureConnect' : 'connect') }
+}
+
+/** Counts what comes, and compares it with what was to come. */
+function watch(socket) {
+  const seen = { bytes: 0, isIntact: true, ended: false }
+  socket.on('data', (chunk) => {
+    for (let at = 0; at < chunk.length;) {
+      const start = (seen.bytes + at) % PERIOD
+      const end = Math.min(pattern.length, start + chunk.length - at)
+      if (chunk.compare(pattern, start, end, at, at + end - start) !== 0) seen.isIntact = false
+      at += end - start
+    }
+    seen.bytes += chunk.length
+  })
+  socket.on('end', () => (seen.ended = true))
+  socket.on('error', ({ code }) => (seen.error ??= code))
+  seen.isOver = new Promise((resolve) => {
+    socket.on('end', resolve)
+    socket.on('close', resolve)
+  })
+  return seen
+}
+
+/** Plays the steps of one end; returns how much it wrote. */
+async function play(socket, steps) {
+  let written = 0
+  for (const { write = 0, pauseMs = 0 } of steps) {
+    for (let left = write; left > 0;) {
+      const from = written % PERIOD
+      const length = Math.min(left, pattern.length - from)
+      socket.write(pattern.subarray(from, from + length))
+      written += length
+      left -= length
+    }
+    if (pauseMs > 0) await pause(pauseMs)
+  }
+  return written
+}
+
+async function until(condition) {
+  for (let ms = 1; !condition(); ms = Math.min(2 * ms, 20)) await pause(ms)
+}
+
+/** Everything that the peer sent is in the closing end's kernel, or was read where only that can be told. */
+function hasAll(socket, seen, { transport }, { bytes, ended }) {
+  if (socket.destroyed) return true
+  if (transport === 'tls') return seen.bytes === bytes && (!ended || seen.ended)
+  // A FIN counts as one.
+  return tcpInfo(socket).bytesReceived >= bytes + (ended ? 1 : 0)
+}
+
+async function run(schedule) {
+  const { closer: role, mode, how, options, closing, peer: other } = schedule
+  const { client, accepted, isConnected } = await open(schedule)
+  const isClient = role === 'client'
+  let closer = client
+  let peer
+  if (!schedule.early) await isConnected
+  if (!isClient) [closer, peer] = [await accepted, client]
+  else if (!schedule.early) peer = await accepted
+
+  const closed = new Promise((resolve) => closer.once('close', resolve))
+  const toCloser = watch(closer)
+  if (closing.reads) closer.resume()
+  else closer.pause()
+  if (closing.sendBuffer > 0 && !schedule.early) setOption(closer, 'SO_SNDBUF', closing.sendBuffer)
+
+  const peerPlay = (async () => {
+    peer ??= await accepted
+    peer.pause()
+    const seen = watch(peer)
+    // Of a RST that is lost nobody hears who says nothing.
+    if (mode === 'reset') tune(peer, { SO_KEEPALIVE: true, TCP_KEEPIDLE: 1, TCP_KEEPINTVL: 1 })
+    if (other.readsFirst) peer.resume()
+    const written = await play(peer, other.steps)
+    if (other.ends === 'first') peer.end()
+    return { seen, written }
+  })()
+
+  const written = await play(closer, closing.steps)
+  if (closing.halfCloses) {
+    closer.end()
+    if (closing.halfClosedMs > 0) await pause(closing.halfClosedMs)
+  }
+  const ended = other.ends === 'first'
+  if (schedule.waitsForPeer) {
+    const { written: bytes } = await peerPlay
+    await until(() => hasAll(closer, toCloser, schedule, { bytes, ended }))
+  } else if (ended) {
+    await peerPlay
+  }
+
+  let report
+  if (other.ends === 'together') peerPlay.then(() => peer.end())
+  if (how === 'closeSocket') {
+    report = closeSocket(closer, { mode, ...options })
+  } else {
+    setCloseMode(closer, mode, options)
+    closer.destroySoon()
+  }
+
+  const { seen, written: peerWrote } = await peerPlay
+  if (other.readsAfterMs > 0) await pause(other.readsAfterMs)
+  peer.resume()
+  await seen.isOver
+  if (!peer.destroyed) peer.end()
+  await Promise.all([closed, report])
+  const { bytes: received, isIntact, ended: sawEnd, error } = seen
+  peer.destroy()
+  const { error: ownError, ...told } = (await report) ?? {}
+  return {
+    written,
+    peerWrote,
+    received,
+    isIntact,
+    ended: sawEnd,
+    ...(error === undefined ? {} : { error }),
+    ...(report === undefined ? {} : { report: { ...told, error: ownError?.code } }),
+  }
+}
+
+/** A schedule that comes to no end is a finding too. */
+async function bounded(schedule) {
+  const stop = new AbortController()
+  const late = pause(deadlineMs, { hangs: true }, { signal: stop.signal }).catch(() => undefined)
+  const result = await Promise.race([run(schedule), late])
+  stop.abort()
+  return result
+}
+
+ready({}, { run: bounded })
