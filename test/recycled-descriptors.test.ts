@@ -1,0 +1,376 @@
+/**
+ * A descriptor number belongs to another socket as soon as the one that had it is closed. Here a newcomer
+ * takes the number at once, in every place where it can happen: nothing may ever touch it.
+ */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import { closeSync } from 'node:fs'
+import * as net from 'node:net'
+import {
+  RawSocket,
+  closeSocket,
+  getOption,
+  queueSizes,
+  setCloseMode,
+  setOption,
+  tcpInfo,
+  tune,
+  tuneServer,
+  type CloseMode,
+  type Target,
+} from '../lib'
+import { native } from '../lib/binding'
+import { handleOf, transportHandleOf, type Handle } from '../lib/target'
+import { connected, type Transport } from './close/pair'
+import { until } from './helpers/until'
+import { closeLater, connectedPair, failureOf, listen } from './sockets'
+
+const UNREAD = 5
+const watched = [
+  'SO_KEEPALIVE',
+  'SO_LINGER',
+  'SO_RCVBUF',
+  'SO_SNDBUF',
+  'TCP_CORK',
+  'TCP_KEEPIDLE',
+  'TCP_LINGER2',
+  'TCP_NODELAY',
+] as const
+
+/** A connected socket with input that nobody has read; its number is whichever is to be taken. */
+class Newcomer {
+  readonly #fd: number
+  readonly #peer: net.Socket
+  readonly #before: object
+  readonly #copies: number[] = []
+  #ended = false
+
+  private constructor(fd: number, peer: net.Socket) {
+    this.#fd = fd
+    this.#peer = peer
+    peer.on('end', () => (this.#ended = true)).on('error', () => (this.#ended = true))
+    peer.on('data', () => (this.#ended = true))
+    this.#before = this.#state()
+  }
+
+  static async arrives(): Promise<Newcomer> {
+    const { client, accepted } = await connectedPair()
+    // The server pauses its connections, so nothing reads this one.
+    const number = handleOf(accepted)?.fd ?? -1
+    client.write(Buffer.alloc(UNREAD))
+    await until(
+      'its input',
+      () => queueSizes(number).unread,
+      (bytes) => bytes === UNREAD,
+    )
+    return new Newcomer(number, client)
+  }
+
+  /** Takes a number that has just become free. */
+  take(number: number): void {
+    const extra: number[] = []
+    for (let copy = native.duplicateFd(this.#fd); copy !== number;) {
+      if (copy < 0 || copy > number) throw new Error(`${String(number)} is not free`)
+      extra.push(copy)
+      copy = native.duplicateFd(this.#fd)
+    }
+    for (const copy of extra) closeSync(copy)
+    this.#copies.push(number)
+  }
+
+  /** How often it took one. */
+  get taken(): number {
+    return this.#copies.length
+  }
+
+  /** Nothing has touched it, and it is still open under every number that it took. */
+  expectUntouched(): void {
+    expect(this.#state()).toEqual(this.#before)
+    expect(this.#ended).toBe(false)
+    expect(this.#peer.bytesRead).toBe(0)
+    for (const copy of this.#copies.splice(0)) {
+      expect(queueSizes(copy).unread).toBe(UNREAD)
+      closeSync(copy)
+    }
+  }
+
+  #state(): object {
+    const options = watched.map((name) => [name, getOption(this.#fd, name)])
+    return { options, queues: queueSizes(this.#fd), state: tcpInfo(this.#fd).state }
+  }
+}
+
+/** Lets the newcomer have a handle's number in the moment in which it is closed. */
+function recycleAtClose(socket: object, newcomer: Newcomer): void {
+  const handle = transportHandleOf(socket) as
+    (Handle & { close: (done?: () => void) => void }) | undefined
+  if (handle === undefined) throw new Error('no handle')
+  const close = handle.close.bind(handle)
+  handle.close = (done) => {
+    const { fd = -1 } = handle
+    close(done)
+    if (fd >= 0) newcomer.take(fd)
+  }
+}
+
+/** Calls `act` in the middle of a call that gives a warning. */
+function onWarning(act: () => void): void {
+  const listener = (): void => {
+    unsubscribe('socket-tuner:warning', listener)
+    act()
+  }
+  subscribe('socket-tuner:warning', listener)
+  closeLater(() => unsubscribe('socket-tuner:warning', listener))
+}
+
+beforeEach(() => {
+  jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+})
+
+afterEach(() => {
+  jest.restoreAllMocks()
+})
+
+/** Every function that takes a target. */
+const calls: readonly [name: string, call: (target: Target) => unknown][] = [
+  ['getOption', (target) => getOption(target, 'SO_ERROR')],
+  [
+    'setOption',
+    (target): void => {
+      setOption(target, 'SO_KEEPALIVE', true)
+    },
+  ],
+  ['tune', (target) => tune(target, { SO_KEEPALIVE: true, TCP_NODELAY: true, TCP_KEEPIDLE: 9 })],
+  ['tcpInfo', (target) => tcpInfo(target)],
+  ['queueSizes', (target) => queueSizes(target)],
+  [
+    'setCloseMode',
+    (target): void => {
+      setCloseMode(target, 'reset')
+    },
+  ],
+]
+
+describe('a target that was closed before, its number taken', () => {
+  it.each(calls)('%s of a net.Socket', async (_, call) => {
+    const newcomer = await Newcomer.arrives()
+    const { client } = await connectedPair()
+    recycleAtClose(client, newcomer)
+    client.destroy()
+    expect(newcomer.taken).toBe(1)
+    expect(failureOf(() => call(client)).code).toBe('ERR_SOCKET_TUNER_DESTROYED')
+    newcomer.expectUntouched()
+  })
+
+  it.each(calls)('%s of a RawSocket', async (_, call) => {
+    const newcomer = await Newcomer.arrives()
+    const raw = RawSocket.open(4)
+    const { fd } = raw
+    raw.close()
+    newcomer.take(fd)
+    expect(failureOf(() => call(raw)).code).toBe('ERR_SOCKET_TUNER_DESTROYED')
+    newcomer.expectUntouched()
+  })
+
+  it.each<[string, (raw: RawSocket) => unknown]>([
+    ['bind', (raw) => raw.bind()],
+    ['connect', (raw) => raw.connect({ port: 1, host: '127.0.0.1' })],
+    ['tune', (raw) => raw.tune({ SO_KEEPALIVE: true })],
+    ['getOption', (raw) => raw.getOption('SO_ERROR')],
+    ['localAddress', (raw) => raw.localAddress],
+  ])('RawSocket.%s', async (_, call) => {
+    const newcomer = await Newcomer.arrives()
+    const raw = RawSocket.open(4)
+    const { fd } = raw
+    raw.close()
+    newcomer.take(fd)
+    expect(failureOf(() => call(raw)).code).toBe('ERR_SOCKET_TUNER_DESTROYED')
+    raw.close()
+    raw[Symbol.dispose]()
+    await expect(raw.listenOn(net.createServer())).rejects.toMatchObject({
+      code: 'ERR_SOCKET_TUNER_DESTROYED',
+    })
+    newcomer.expectUntouched()
+  })
+
+  it('closeSocket', async () => {
+    const newcomer = await Newcomer.arrives()
+    const { client } = await connectedPair()
+    recycleAtClose(client, newcomer)
+    client.destroy()
+    for (const mode of modes) await closeSocket(client, { mode })
+    newcomer.expectUntouched()
+  })
+
+  it('a server that is closed, tuned before', async () => {
+    const newcomer = await Newcomer.arrives()
+    const server = net.createServer()
+    await listen(server)
+    const tuning = tuneServer(server, { SO_KEEPALIVE: true }, { closeMode: 'deliver' })
+    await tuning.applied
+    recycleAtClose(server, newcomer)
+    server.close()
+    expect(newcomer.taken).toBe(1)
+    tuning.stop()
+    setCloseMode(server, 'fin')
+    newcomer.expectUntouched()
+  })
+})
+
+describe('a target that a subscriber to warnings closes in the middle of a call, its number taken', () => {
+  it.each<[string, (target: Target) => unknown]>([
+    ['getOption', (target) => getOption(target, 'SO_ERROR')],
+    [
+      'setOption',
+      (target): void => {
+        setOption(target, 'SO_RCVBUF', 9_000)
+      },
+    ],
+    ['tune', (target) => tune(target, { SO_KEEPALIVE: true, SO_RCVBUF: 9_000 })],
+  ])('%s', async (_, call) => {
+    const newcomer = await Newcomer.arrives()
+    const { client } = await connectedPair()
+    recycleAtClose(client, newcomer)
+    onWarning(() => client.destroy())
+    expect(failureOf(() => call(client)).code).toBe('ERR_SOCKET_TUNER_DESTROYED')
+    expect(newcomer.taken).toBe(1)
+    newcomer.expectUntouched()
+  })
+
+  it('setCloseMode of a RawSocket', async () => {
+    const newcomer = await Newcomer.arrives()
+    const raw = RawSocket.open(4).bind({ address: '127.0.0.1' })
+    const { fd } = raw
+    native.listenFd(fd, 1)
+    onWarning(() => {
+      raw.close()
+      newcomer.take(fd)
+    })
+    const call = (): void => {
+      setCloseMode(raw, 'reset')
+    }
+    expect(failureOf(call).code).toBe('ERR_SOCKET_TUNER_DESTROYED')
+    newcomer.expectUntouched()
+  })
+
+  it('tuneServer', async () => {
+    const newcomer = await Newcomer.arrives()
+    const server = net.createServer()
+    await listen(server)
+    recycleAtClose(server, newcomer)
+    onWarning(() => server.close())
+    const linger = { SO_LINGER: { enabled: true, seconds: 0 } }
+    await expect(async () => tuneServer(server, linger).applied).rejects.toMatchObject({
+      code: 'ERR_SOCKET_TUNER_NO_HANDLE',
+    })
+    expect(newcomer.taken).toBe(1)
+    newcomer.expectUntouched()
+  })
+
+  it('tuneServer with a connection that was older', async () => {
+    const newcomer = await Newcomer.arrives()
+    const server = net.createServer()
+    const port = await listen(server)
+    const client = net.connect(port, '127.0.0.1')
+    closeLater(() => client.destroy())
+    // A RST may come to the client.
+    client.on('error', () => undefined).resume()
+    // connect(2) is called in the next tick, and is complete when it returns; it is not accepted before
+    // the next turn of the loop.
+    await new Promise(process.nextTick)
+    expect(tcpInfo(server).unacked).toBe(1)
+    const tuning = tuneServer(server, { SO_RCVBUF: 9_000 })
+    // In front of the tuning's own.
+    server.prependListener('connection', (socket: net.Socket) => {
+      recycleAtClose(socket, newcomer)
+      onWarning(() => socket.destroy())
+    })
+    await once(client, 'close')
+    expect(tuning.counters.notTuned).toBe(1)
+    newcomer.expectUntouched()
+  })
+})
+
+const modes: readonly CloseMode[] = ['fin', 'deliver', 'lingering', 'reset']
+const transports: readonly Transport[] = ['tcp', 'tls']
+
+describe.each(transports)(
+  'a number that is taken in the moment of a close over %s',
+  (transport) => {
+    it.each(modes)('closeSocket %s', async (mode) => {
+      const newcomer = await Newcomer.arrives()
+      const { client, peer, peerClosed } = await connected(transport)
+      recycleAtClose(client, newcomer)
+      client.write('last words')
+      const closing = closeSocket(client, { mode })
+      await once(client, 'close')
+      expect(newcomer.taken).toBe(1)
+      client.destroy()
+      peer.destroy()
+      await closing
+      await closeSocket(client, { mode: 'reset' })
+      await peerClosed
+      newcomer.expectUntouched()
+    })
+
+    it.each(modes)('closeSocket %s at its deadline', async (mode) => {
+      const newcomer = await Newcomer.arrives()
+      const { client, peer } = await connected(transport)
+      recycleAtClose(client, newcomer)
+      peer.pause()
+      client.write(Buffer.alloc(64 * 2 ** 20))
+      await closeSocket(client, { mode, timeoutMs: 20 })
+      expect(newcomer.taken).toBe(1)
+      newcomer.expectUntouched()
+    })
+
+    it.each(modes)('closeSocket %s made a reset', async (mode) => {
+      const newcomer = await Newcomer.arrives()
+      const { client, peer } = await connected(transport, { allowHalfOpen: true })
+      recycleAtClose(client, newcomer)
+      peer.pause()
+      const first = closeSocket(client, { mode })
+      await once(client, 'close')
+      expect(newcomer.taken).toBe(1)
+      await closeSocket(client, { mode: 'reset' })
+      await first
+      newcomer.expectUntouched()
+    })
+
+    it.each(modes)("destroy() under setCloseMode(socket, '%s')", async (mode) => {
+      const newcomer = await Newcomer.arrives()
+      const { client, peerClosed } = await connected(transport)
+      setCloseMode(client, mode)
+      recycleAtClose(client, newcomer)
+      client.write('last words')
+      client.destroy()
+      await once(client, 'close')
+      expect(newcomer.taken).toBe(1)
+      await peerClosed
+      newcomer.expectUntouched()
+    })
+  },
+)
+
+describe('a number that is taken while', () => {
+  it('a descriptor that a lingering close read from was closed', async () => {
+    const newcomer = await Newcomer.arrives()
+    const { client, peer, peerClosed } = await connected()
+    const copies: number[] = []
+    const duplicateFd = native.duplicateFd.bind(native)
+    jest.spyOn(native, 'duplicateFd').mockImplementation((fd) => {
+      copies.push(duplicateFd(fd))
+      return copies.at(-1) ?? -1
+    })
+    const closing = closeSocket(client, { mode: 'lingering' })
+    await once(client, 'close')
+    jest.restoreAllMocks()
+    const [copy = -1] = copies
+    peer.end()
+    await closing
+    newcomer.take(copy)
+    await closeSocket(client, { mode: 'reset' })
+    await peerClosed
+    newcomer.expectUntouched()
+  })
+})
