@@ -277,7 +277,9 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
     client.on('error', () => undefined).resume()
     // connect(2) is called in the next tick, and is complete when it returns; it is not accepted before
     // the next turn of the loop.
-    await new Promise(process.nextTick)
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve)
+    })
     expect(tcpInfo(server).unacked).toBe(1)
     const tuning = tuneServer(server, { SO_RCVBUF: 9_000 })
     // In front of the tuning's own.
