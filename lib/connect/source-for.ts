@@ -8,11 +8,11 @@ const ANY_PORT = 9
 /** INET6_ADDRSTRLEN */
 const MAX_TEXT = 46
 
-/** The address, or a negated errno: ENETUNREACH and the like where there is none. */
+/** The address, or a negated errno: ENETUNREACH where there is none, EOPNOTSUPP without an addon. */
 export function sourceFor(family: IpFamily, address: string): string | number {
   const { AF_INET, AF_INET6, SOCK_DGRAM } = native.constants
   const domain = family === 6 ? AF_INET6 : AF_INET
-  if (domain === undefined || SOCK_DGRAM === undefined) return -os.errno.EAFNOSUPPORT
+  if (domain === undefined || SOCK_DGRAM === undefined) return -os.errno.EOPNOTSUPP
   const fd = native.openSocket(domain, SOCK_DGRAM, 0)
   if (fd < 0) return fd
   const text = Buffer.alloc(MAX_TEXT)

@@ -1,5 +1,6 @@
 /** Between which addresses ports are looked at, and by what rules connect(2) takes them there. */
 import { isIPv4 } from 'node:net'
+import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { familyOf, wrongFamily, type IpFamily } from '../connect/address'
 import { portChoiceHere } from '../connect/port-choice'
@@ -82,6 +83,7 @@ function checkSource(argument: string, source: string, family: IpFamily): string
 function sourceOf(family: IpFamily, address: string): string {
   const source = sourceFor(family, address)
   if (typeof source === 'string') return source
+  if (source === -os.errno.EOPNOTSUPP) throw notHere()
   const code = getSystemErrorName(source)
   throw new SocketOptionError(`This host has no source address for ${address} (${code})`, {
     code,
@@ -94,11 +96,7 @@ function sourceOf(family: IpFamily, address: string): string {
 /** @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no /proc */
 export function rulesOf({ localAddress, remoteAddress, asked }: Place): PortRules {
   const system = systemPortRange()
-  if (system === undefined) {
-    throw new SocketOptionError('There is no net.ipv4.ip_local_port_range here to budget', {
-      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
-    })
-  }
+  if (system === undefined) throw notHere()
   const reuse = reuseBetween(reuseFacts(), localAddress, remoteAddress)
   return {
     range: asked === undefined ? system : confine(system, asked),
@@ -107,6 +105,15 @@ export function rulesOf({ localAddress, remoteAddress, asked }: Place): PortRule
     heldMs: heldMs(reuse),
     inHalves: asked === undefined || portChoiceHere() !== 'whole',
   }
+}
+
+function notHere(): SocketOptionError {
+  return new SocketOptionError(
+    `There is no port budget on ${process.platform}: it needs Linux and /proc`,
+    {
+      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    },
+  )
 }
 
 /** As the kernel does: an end that lies outside of the system's range is not regarded. */
