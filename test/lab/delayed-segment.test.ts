@@ -15,14 +15,22 @@ import { until } from '../helpers/until'
 const LOCAL_PORT = 40_001
 /** Echoed by the new connection, so that it is well on its way, before old segments come. */
 const BEFORE = 4_000_000
+/** And afterwards. */
+const AFTER = 1_000_000
 /**
  * Receive buffers: large windows, since how far the acknowledgements of an old segment are from those of
  * the next connection depends on how long its two ends took to answer each other.
  */
-const RECEIVE_BUFFER = '4096 4194304 8388608'
+const RECEIVE_BUFFER = '4096 8388608 8388608'
 /** Fewer and larger segments make the connection faster than the clock on a slow machine too. */
 const MTU = '9000'
 const REFUSED = 'EADDRNOTAVAIL'
+
+/**
+ * Old segments are sent again into so many bytes: fewer than the new connection has under way at first (10
+ * segments), or the peer would acknowledge what was not sent yet, and nothing would go on.
+ */
+const REGION = 80_000
 
 interface Seen {
   /** How often each byte came: `o` is of the old connection, `n` of the new one. */
@@ -97,19 +105,19 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
     expect(failure).toBeUndefined()
     const before = await rejected()
     const { send, receive } = (await client.ask('echo', BEFORE)) as Record<string, number>
-    const position = [BEFORE, send, receive].map(String)
+    expect(send).toBeGreaterThan(REGION)
+    const position = [BEFORE, REGION, receive].map(String)
     const injected = JSON.parse(
       await left.run(segments().path, 'inject', LINK, file, ...position),
     ) as Injected
-    // More than the window that old segments can fall into.
-    await client.ask('writeAndEnd', send)
+    await client.ask('writeAndEnd', AFTER)
     const [, received] = await until('all is there', seen, ([, next]) => next?.closed === true)
     const after = (await client.ask('seen')) as Seen
     expect(received).toMatchObject({ ended: true })
     expect(received).not.toHaveProperty('error')
     expect(after).not.toHaveProperty('error')
     const { o: stale = 0, n: genuine = 0 } = received?.bytes ?? {}
-    const written = BEFORE + (send ?? 0)
+    const written = BEFORE + AFTER
     return { report, injected, stale, genuine, written, rejected: (await rejected()) - before }
 
     async function rejected(): Promise<number> {

@@ -20,7 +20,7 @@ const CHUNK = Buffer.alloc(16_384, 'o')
  * bytes than it comes after: in a new connection, what was not sent yet must not be acknowledged, nor
  * what is older than a window (RFC 5961 section 5).
  */
-const UNDER_WAY = 32 * CHUNK.length
+const UNDER_WAY = 64 * CHUNK.length
 
 let socket
 let started
