@@ -15,7 +15,12 @@ import { until } from '../helpers/until'
 const LOCAL_PORT = 40_001
 /** Echoed by the new connection, so that it is well on its way, before old segments come. */
 const BEFORE = 4_000_000
-/** And afterwards. */
+/**
+ * So much more it gets than it sends: an old segment may come late by that much, and still acknowledge
+ * nothing that was not sent.
+ */
+const SURPLUS = 1_000_000
+/** Written afterwards. */
 const AFTER = 1_000_000
 /**
  * Receive buffers: large windows, since how far the acknowledgements of an old segment are from those of
@@ -76,12 +81,15 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
     const { left, right } = namespaces()
     left.sysctl('net.ipv4.tcp_timestamps', timestamps)
     right.sysctl('net.ipv4.tcp_timestamps', timestamps)
-    const { server, port } = await right.serve('counting-echo-server', { host: RIGHT })
+    const { server, port } = await right.serve('counting-echo-server', {
+      host: RIGHT,
+      surplus: SURPLUS,
+    })
     const file = path.join(segments().directory, `captured-${String(port)}`)
     const capture = left.spawn(segments().path, 'capture', LINK, file)
     running.push(server, capture)
     await capture.wrote(/capturing/)
-    const config = { host: RIGHT, port, localPort }
+    const config = { host: RIGHT, port, localPort, surplus: SURPLUS }
     const { program: client } = await left.start('same-tuple-client', config)
     running.push(client)
     expect(await client.ask('open')).not.toHaveProperty('code')
@@ -106,7 +114,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
     const before = await rejected()
     const { send, receive } = (await client.ask('echo', BEFORE)) as Record<string, number>
     expect(send).toBeGreaterThan(REGION)
-    const position = [BEFORE, REGION, receive].map(String)
+    const position = [BEFORE, BEFORE + SURPLUS, REGION, receive].map(String)
     const injected = JSON.parse(
       await left.run(segments().path, 'inject', LINK, file, ...position),
     ) as Injected

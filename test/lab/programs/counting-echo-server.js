@@ -1,16 +1,20 @@
 'use strict'
 
-/** Echoes what it reads, and says how often each byte came on each connection. */
+/**
+ * Echoes what it reads, `surplus` bytes before it where the connection begins with `n`, and says how often
+ * each byte came on each connection.
+ */
 const net = require('node:net')
 const { config, ready } = require('./parent')
 
-const { host, port } = config
+const { host, port, surplus } = config
 const seen = []
 
 const server = net.createServer((socket) => {
   const connection = { bytes: {}, ended: false, closed: false }
   seen.push(connection)
   socket.on('data', (chunk) => {
+    if (chunk[0] === 110 && connection.bytes.n === undefined) socket.write(Buffer.alloc(surplus))
     tally(connection.bytes, chunk)
     if (!socket.write(chunk)) socket.pause()
   })

@@ -7,7 +7,7 @@ const { closeSocket, tcpInfo } = require('../../../dist')
 const { config, ready } = require('./parent')
 
 /** Without `localPort` the kernel chooses, from the range that its namespace has. */
-const { host, port, localPort } = config
+const { host, port, localPort, surplus } = config
 
 /** Linux counts initial sequence numbers up by one every 64 ns (secure_seq.c), and so many bytes per ms. */
 const CLOCK_PER_MS = 1e6 / 64
@@ -63,7 +63,7 @@ async function outrunClock() {
 
 /** Has bytes echoed; says how large the windows have become. */
 async function echo(bytes) {
-  const goal = seen.bytes + bytes
+  const goal = seen.bytes + bytes + surplus
   socket.write(Buffer.alloc(bytes, 'n'))
   while (seen.bytes < goal) await once(socket, 'data')
   const { sndWnd, rcvWnd } = tcpInfo(socket)

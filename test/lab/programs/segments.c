@@ -4,10 +4,10 @@
  *   segments plain INTERFACE          whole segments with whole checksums, as on a wire
  *   segments trace INTERFACE          prints each segment: the time, its direction and its flags
  *   segments capture INTERFACE FILE   writes the TCP segments that go out, and every SYN, to FILE
- *   segments inject INTERFACE FILE ECHOED SEND RECEIVE
+ *   segments inject INTERFACE FILE SENT RECEIVED SEND RECEIVE
  *                                     sends those of earlier connections again whose SEQ and ACK both fit
- *                                     the newest one, which has had ECHOED bytes echoed so far, its
- *                                     windows being SEND and RECEIVE bytes
+ *                                     the newest one, which has SENT and RECEIVED so many bytes, its windows
+ *                                     being SEND and RECEIVE bytes
  *
  * One connection at a time, IPv4 without options.
  */
@@ -181,8 +181,8 @@ static struct position newest_connection(FILE *file, uint8_t *frame) {
   return newest;
 }
 
-static void inject(const char *name, const char *path, uint32_t echoed, uint32_t send_window,
-                   uint32_t receive_window) {
+static void inject(const char *name, const char *path, uint32_t sent, uint32_t received,
+                   uint32_t send_window, uint32_t receive_window) {
   static uint8_t frame[LONGEST_FRAME];
   struct segment segment;
   struct position newest;
@@ -191,7 +191,7 @@ static void inject(const char *name, const char *path, uint32_t echoed, uint32_t
   if (file == NULL) fail(path);
   for (int tries = 0;; tries++) {
     newest = newest_connection(file, frame);
-    if (newest.sent == echoed && newest.received == echoed) break;
+    if (newest.sent == sent && newest.received == received) break;
     if (tries == LONGEST_WAIT_MS / PAUSE_MS) {
       fputs("the capture does not catch up\n", stderr);
       exit(1);
@@ -227,11 +227,11 @@ int main(int count, char **arguments) {
     trace(arguments[2]);
   } else if (count == 4 && strcmp(arguments[1], "capture") == 0) {
     capture(arguments[2], arguments[3]);
-  } else if (count == 7 && strcmp(arguments[1], "inject") == 0) {
+  } else if (count == 8 && strcmp(arguments[1], "inject") == 0) {
     inject(arguments[2], arguments[3], number(arguments[4]), number(arguments[5]),
-           number(arguments[6]));
+           number(arguments[6]), number(arguments[7]));
   } else {
-    fputs("segments plain|trace|capture|inject INTERFACE [FILE [ECHOED SEND RECEIVE]]\n", stderr);
+    fputs("segments plain|trace|capture|inject INTERFACE [FILE [SENT RECEIVED SEND RECEIVE]]\n", stderr);
     return 2;
   }
   return 0;
