@@ -3,10 +3,13 @@
 /** A thread that uses the addon, loaded twice, and leaves descriptors and a census behind when it ends. */
 const vm = require('node:vm')
 const { parentPort } = require('node:worker_threads')
-const library = require('../../../dist')
+// Not the whole library, which takes longer to load than the rest of a thread's life.
+const { RawSocket } = require('../../../dist/connect/raw-socket')
+const { tcpInfo } = require('../../../dist/observe/tcp-info')
+const { timeWaitCensus } = require('../../../dist/ports/census')
 
-const raw = library.RawSocket.open(4, { TCP_NODELAY: true })
-library.tcpInfo(raw)
+const raw = RawSocket.open(4, { TCP_NODELAY: true })
+tcpInfo(raw)
 
 // Once more, in a context of its own: with it goes what is owned there.
 const holder = { exports: {} }
@@ -18,5 +21,5 @@ const fd = openSocket(constants.AF_INET, constants.SOCK_STREAM, 0)
 globalThis.owner = vm.runInContext('({})', context)
 if (ownFd(fd, globalThis.owner) !== 0) throw new Error('the descriptor was not taken')
 
-void library.timeWaitCensus()
+void timeWaitCensus()
 parentPort.postMessage('in use')
