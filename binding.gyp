@@ -28,7 +28,15 @@
             "NAPI_DISABLE_CPP_EXCEPTIONS",
             "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
           ],
-          "cflags_cc": ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-fvisibility=hidden"],
+          # With 64-bit file offsets glibc makes fcntl64 of fcntl, which musl lacks.
+          "cflags_cc": [
+            "-std=c++17",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-fvisibility=hidden",
+            "-U_FILE_OFFSET_BITS"
+          ],
           "xcode_settings": {
             "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
             "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",

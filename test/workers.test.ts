@@ -20,7 +20,7 @@ describe('the addon in worker threads', () => {
       leakedDescriptors: 0,
       hazardsHere: false,
     })
-  }, 120_000)
+  }, 300_000)
 })
 
 describe('the addon in contexts of their own', () => {

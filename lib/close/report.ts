@@ -31,7 +31,7 @@ export interface CloseReport {
   /**
    * Bytes written and thrown away before they were sent: those that had not left JavaScript (or
    * libuv), and for a reset those in the kernel's queue. On TLS the former are counted as written,
-   * the latter as encrypted.
+   * the latter as encrypted; and a record that arrives in part is lost to the peer whole.
    */
   discardedBytes: number
   /**

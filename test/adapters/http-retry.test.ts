@@ -277,9 +277,9 @@ describe('a request that is being sent once more', () => {
   })
 
   it.each<[string, (request: http.ClientRequest) => unknown, Question, TunedAgentOptions]>([
-    ['its own', () => undefined, { timeout: 50 }, {}],
-    ['set later', (request) => request.setTimeout(50), {}, {}],
-    ["its agent's", () => undefined, {}, { timeout: 50 }],
+    ['its own', () => undefined, { timeout: 400 }, {}],
+    ['set later', (request) => request.setTimeout(400), {}, {}],
+    ["its agent's", () => undefined, {}, { timeout: 400 }],
   ])('keeps its timeout (%s)', async (_whose, set, question, options) => {
     const server = await serve((socket, { connection, nth }) => {
       if (connection === 2) return
