@@ -74,6 +74,9 @@ export class Program {
   }
 
   async stop(): Promise<void> {
+    // A program that is killed does not tell by itself what it has run.
+    if (process.env.NODE_V8_COVERAGE !== undefined && this.#child.connected)
+      await this.ask('takeCoverage').catch(() => undefined)
     if (this.#child.exitCode === null && this.#child.signalCode === null)
       this.#child.kill('SIGKILL')
     await this.#exited

@@ -1,12 +1,14 @@
 'use strict'
 
 /** How a program of the lab speaks with the test that started it. */
+const { takeCoverage } = require('node:v8')
 
 /** What the test wants of this program. */
 exports.config = JSON.parse(process.argv[2] ?? '{}')
 
 /** Says that the program is ready, and answers questions from now on. */
-exports.ready = (about, questions) => {
+exports.ready = (about, own) => {
+  const questions = { takeCoverage: () => takeCoverage(), ...own }
   process.on('message', async ({ id, question, detail }) => {
     try {
       process.send({ id, result: await questions[question](detail) })
