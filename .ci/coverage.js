@@ -8,6 +8,7 @@ const { execFileSync } = require('node:child_process')
 const { readFileSync, readdirSync } = require('node:fs')
 const { join, relative } = require('node:path')
 const { fileURLToPath } = require('node:url')
+const { mergeProcessCovs } = require('@bcoe/v8-coverage')
 const { createCoverageMap } = require('istanbul-lib-coverage')
 const toIstanbul = require('v8-to-istanbul')
 
@@ -31,13 +32,16 @@ async function ofLib() {
   })
 }
 
-/** What V8 counted of dist/ in processes that tests started, each process by itself. */
-function* ofPrograms() {
+/** What V8 counted of dist/ in the processes that tests started, all of them together. */
+function ofPrograms() {
   const programs = join(folder, 'programs')
-  for (const file of readdirSync(programs)) {
+  const counts = readdirSync(programs).map((file) => {
     const { result } = JSON.parse(readFileSync(join(programs, file)))
-    yield* result.filter(({ url }) => url.startsWith('file:') && isOfDist(fileURLToPath(url)))
-  }
+    return {
+      result: result.filter(({ url }) => url.startsWith('file:') && isOfDist(fileURLToPath(url))),
+    }
+  })
+  return mergeProcessCovs(counts).result
 }
 
 function isOfDist(path) {
