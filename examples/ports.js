@@ -30,9 +30,8 @@ async function main() {
   // The client closed first, with a FIN: each connection left TIME_WAIT here.
   let report
   for await (report of watch) if (report.timeWait === CONNECTIONS) break
-  watch.stop()
   console.log(`${report.timeWait} in TIME_WAIT, ${report.rate.toFixed(0)} connections/s`)
-  console.log(`connect() took ${report.probeMicroseconds?.toFixed(0)} µs`)
+  console.log(`connect() took ${report.connectMicroseconds?.toFixed(0) ?? '-'} µs`)
   const { total } = await timeWaitCensus(destination)
   console.log(`the census counts ${total} towards the destination`)
   server.close()

@@ -19,8 +19,8 @@ export interface PortReport extends PortBudget {
   readonly slowestConnectMicroseconds: number | undefined
   /**
    * What connect() costs any program of this network namespace at the moment, µs: measured by one
-   * that sends nothing. Undefined where it cannot be (net.ipv4.tcp_fastopen without 1), and without
-   * a port.
+   * that sends nothing. Undefined where it cannot be (net.ipv4.tcp_fastopen without 1), without a
+   * port, and where it would take one out of TIME_WAIT (tcp_tw_reuse).
    */
   readonly probeMicroseconds: number | undefined
   readonly troubles: readonly PortTrouble[]
@@ -52,20 +52,28 @@ export class DestinationWatch {
     const snapshot = await takeSnapshot(place)
     const begun = performance.now()
     const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
-    const { family, remoteAddress, remotePort } = place
+    const { remoteAddress, remotePort } = place
     const own = this.#meter?.take(remoteAddress, remotePort)
     const calls = own?.calls ?? 0
-    const source = place.hasOwnSource ? place.localAddress : undefined
+    const budget = budgetOf(snapshot, rates)
     const report = {
-      ...budgetOf(snapshot, rates),
+      ...budget,
       time: Date.now(),
       connects: calls,
       connectMicroseconds: own?.median,
       slowestConnectMicroseconds: calls === 0 ? undefined : own?.slowest,
-      probeMicroseconds: probeConnect(family, remoteAddress, remotePort, source)?.microseconds,
+      probeMicroseconds: this.#probe(budget),
     }
     const troubles = this.#alarm.judge(report)
     this.#processorMs = snapshot.processorMs + performance.now() - begun
     return { ...report, troubles }
+  }
+
+  /** Where connect() takes ports out of TIME_WAIT a probe would end entries, and with them what they are for. */
+  #probe({ timeWait, timeWaitReuse }: PortBudget): number | undefined {
+    if (timeWaitReuse.applies && timeWait > 0) return undefined
+    const { family, remoteAddress, remotePort, localAddress, hasOwnSource } = this.place
+    const source = hasOwnSource ? localAddress : undefined
+    return probeConnect(family, remoteAddress, remotePort, source)?.microseconds
   }
 }

@@ -9,8 +9,14 @@ interface Waiting<T> {
 
 export class Feed<T> {
   readonly #readers = new Set<Reader<T>>()
+  readonly #allLeft: () => void
   #ended = false
   #error: unknown
+
+  /** @param allLeft called when the last loop over it was left */
+  constructor(allLeft: () => void) {
+    this.#allLeft = allLeft
+  }
 
   give(batch: readonly T[]): void {
     for (const reader of this.#readers) reader.give(batch)
@@ -25,7 +31,9 @@ export class Feed<T> {
   }
 
   read(): AsyncIterator<T, undefined> {
-    const reader = new Reader<T>((left) => this.#readers.delete(left))
+    const reader = new Reader<T>((left) => {
+      if (this.#readers.delete(left) && this.#readers.size === 0) this.#allLeft()
+    })
     if (this.#ended) reader.end(this.#error)
     else this.#readers.add(reader)
     return reader

@@ -27,7 +27,8 @@ const reports = channel('socket-tuner:ports')
  *
  * Begins at once. Reports are published on the diagnostics channel `socket-tuner:ports` and come out
  * of `for await`, which gets the newest ones where it is slow. A destination that runs short is warned
- * of as SOCKET_TUNER_PORTS_LOW (see `warnAt`). Holds no process open, and takes less than 1 % of a
+ * of as SOCKET_TUNER_PORTS_LOW (see `warnAt`). Ends by stop(), by its signal, and when the last loop
+ * over it is left. Holds no process open, and takes less than 1 % of a
  * core: where the kernel has very many sockets the looks become rarer. Linux.
  *
  * A look that fails for want of descriptors or memory is left out; any other failure ends the watch,
@@ -45,7 +46,9 @@ class Watch implements PortWatch {
   readonly #options: CheckedWatch
   readonly #watched: readonly DestinationWatch[]
   readonly #meter = new ConnectMeter()
-  readonly #feed = new Feed<PortReport>()
+  readonly #feed = new Feed<PortReport>(() => {
+    this.stop()
+  })
   readonly #onAbort = (): void => {
     this.stop()
   }

@@ -116,6 +116,12 @@ labDescribe('a port budget', ['root', 'ip'], () => {
       timeWaitReuse: { applies, delayMs: 1000 },
       heldSeconds: 1,
     })
+    // A probe would end an entry each time.
+    const destinations = [{ remoteAddress: host, remotePort: port }]
+    const options = { destinations, intervalMs: 10, count: 5 }
+    for (const report of (await program.ask('watch', options)) as PortReport[])
+      expect(report).toMatchObject({ timeWait, used: timeWait })
+    expect(await budget()).toMatchObject({ timeWait })
     expect(await fill({ count: 200 })).toMatchObject({ made: 200 })
     namespace().sysctl('net.ipv4.tcp_timestamps', '0')
     expect(await budget()).toMatchObject({ reusable: 0, timeWaitReuse: { applies: false } })

@@ -3,6 +3,7 @@ import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { useNativeProgram } from '../helpers/native-program'
 import type { Program } from '../helpers/program'
+import { until } from '../helpers/until'
 import { SocketList } from '../helpers/socket-list'
 
 const everyField = ['localAddress', 'localPort', 'remoteAddress', 'remotePort'] as const
@@ -61,6 +62,12 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
 
   it.each([1, 28_232])('equals ss with %i in TIME_WAIT', async (count) => {
     await namespace().run(filler(), String(count))
+    // The peers of the last ones may not have closed yet.
+    await until(
+      'all are in TIME_WAIT',
+      () => take({ limit: 1 }),
+      ({ total }) => total === count,
+    )
     expect(await expectEqual({}, timeWait)).toBe(count)
     expect(await program.ask('count')).toBe(count)
     expect(await program.ask('destroy', {})).toBe(count)
@@ -137,9 +144,10 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
   })
 
   it('is within what two runs of ss differ by, while entries come', async () => {
-    const { ready } = await namespace().start('sink-server', { ports: 2 })
+    const { ready } = await namespace().start('sink-server', { ports: 8 })
     const { ports } = ready as { ports: number[] }
-    const config = { way: 'connect', ports, count: 40_000, stopAfterMs: 60_000 }
+    // More than can come while it is looked at.
+    const config = { way: 'connect', ports, count: 200_000, stopAfterMs: 120_000 }
     const { program: client } = await namespace().start('port-client', config)
     const run = client.ask('run')
     for (let look = 0; look < 5; look++) {

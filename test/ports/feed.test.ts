@@ -1,8 +1,13 @@
 import { Feed } from '../../lib/ports/feed'
 
+const allLeft = jest.fn()
+beforeEach(() => {
+  allLeft.mockClear()
+})
+
 describe('Feed', () => {
   it('gives each batch to every loop, one by one', async () => {
-    const feed = new Feed<number>()
+    const feed = new Feed<number>(allLeft)
     const readers = [feed.read(), feed.read()]
     const waiting = readers[0]?.next()
     feed.give([1, 2])
@@ -12,14 +17,14 @@ describe('Feed', () => {
   })
 
   it('gives a slow loop the newest batch', async () => {
-    const feed = new Feed<number>()
+    const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     for (const batch of [[1, 2], [3, 4], [5]]) feed.give(batch)
     expect(await reader.next()).toEqual({ done: false, value: 5 })
   })
 
   it('serves calls that did not wait for each other', async () => {
-    const feed = new Feed<number>()
+    const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const three = [reader.next(), reader.next(), reader.next()]
     feed.give([1, 2])
@@ -29,7 +34,7 @@ describe('Feed', () => {
   })
 
   it('ends those that wait, and those that come later', async () => {
-    const feed = new Feed<number>()
+    const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     feed.end(undefined)
@@ -38,7 +43,7 @@ describe('Feed', () => {
   })
 
   it('throws its error once in each loop', async () => {
-    const feed = new Feed<number>()
+    const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     feed.end(new Error('gone'))
@@ -47,8 +52,23 @@ describe('Feed', () => {
     await expect(feed.read().next()).rejects.toThrow('gone')
   })
 
+  it('tells when the last loop was left, and not of those that ended', async () => {
+    const feed = new Feed<number>(allLeft)
+    const [first, second] = [feed.read(), feed.read()]
+    await first.return?.()
+    expect(allLeft).not.toHaveBeenCalled()
+    await second.return?.()
+    await second.return?.()
+    expect(allLeft).toHaveBeenCalledTimes(1)
+    const other = new Feed<number>(allLeft)
+    const reader = other.read()
+    other.end(undefined)
+    await reader.return?.()
+    expect(allLeft).toHaveBeenCalledTimes(1)
+  })
+
   it('gives nothing to a loop that was left', async () => {
-    const feed = new Feed<number>()
+    const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     expect(await reader.return?.()).toEqual({ done: true, value: undefined })
