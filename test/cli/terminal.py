@@ -1,4 +1,4 @@
-"""Runs a command in a terminal of its own, 100 columns wide; SIGUSR1 makes it 30."""
+"""Runs a command in a terminal of its own, 200 columns wide; SIGUSR1 makes it 30."""
 import fcntl
 import os
 import pty
@@ -16,7 +16,7 @@ def resize(fd, columns):
 child, master = pty.fork()
 if child == 0:
     # The terminal gets its size before the program asks for it.
-    resize(0, 100)
+    resize(0, 200)
     os.execvp(sys.argv[1], sys.argv[1:])
 signal.signal(signal.SIGUSR1, lambda *_: resize(master, 30))
 inputs = [master, 0]

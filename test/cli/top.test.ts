@@ -27,7 +27,7 @@ async function connections(count: number): Promise<number> {
   return port
 }
 
-/** The command in a terminal of its own, 100 columns wide. */
+/** The command in a terminal of its own, 200 columns wide. */
 class InTerminal {
   readonly child: ChildProcess
   text = ''
