@@ -58,7 +58,8 @@ export class TopSource {
   async look(): Promise<View> {
     const timeWait = timeWaitCount()
     if (this.#looks++ % DISCOVER_EVERY === 0) await this.#discover()
-    const rows: Row[] = []
+    const asked: Row[] = []
+    const found: Row[] = []
     for (const [key, { watch, fixed, history }] of this.#shown) {
       const report = await watch.look()
       if (!fixed && report.used < 2) {
@@ -67,10 +68,12 @@ export class TopSource {
       }
       history.push(report.ports === 0 ? 1 : 1 - report.available / report.ports)
       if (history.length > HISTORY) history.shift()
-      rows.push({ report, history: [...history] })
+      ;(fixed ? asked : found).push({ report, history: [...history] })
     }
-    rows.sort((a, b) => b.report.used - a.report.used)
-    return { time: Date.now(), timeWait, servers: this.#servers, rows: rows.slice(0, MOST_ROWS) }
+    // What was asked for is there, however few its connections.
+    const busiest = found.toSorted(byUse).slice(0, Math.max(0, MOST_ROWS - asked.length))
+    const rows = [...asked, ...busiest].toSorted(byUse)
+    return { time: Date.now(), timeWait, servers: this.#servers, rows }
   }
 
   /** A destination with a single connection is most often a server's client. */
@@ -90,4 +93,8 @@ export class TopSource {
     if (this.#shown.has(key)) return
     this.#shown.set(key, { watch: new DestinationWatch(place, WARN_AT), fixed, history: [] })
   }
+}
+
+function byUse(a: Row, b: Row): number {
+  return b.report.used - a.report.used
 }
