@@ -88,7 +88,8 @@ async function measure(folder, entries) {
   const columns = Object.keys(groupings).flatMap((name) => [name, `${name}, watched`])
   const seen = Object.fromEntries(['C', 'ss', 'hold without', ...columns].map((name) => [name, []]))
   const check = (count) => {
-    if (count !== ENTRIES)
+    // One or two of the last may be on their way to TIME_WAIT still.
+    if (Math.abs(count - ENTRIES) > 2)
       throw new Error(`${count} of ${ENTRIES} entries: is the machine too slow?`)
   }
   for (let turn = 0; turn < TURNS; turn++) {

@@ -58,10 +58,12 @@ export class PortMap {
   }
 
   byState(): Partial<Record<TcpState, number>> {
+    const totals = new Uint32Array(CLOSED_OFF + 1)
+    for (const state of this.#states) totals[state] = (totals[state] ?? 0) + 1
     const counts: Partial<Record<TcpState, number>> = {}
-    for (const number of this.#states) {
-      const state = tcpStates[number]
-      if (state !== undefined) counts[state] = (counts[state] ?? 0) + 1
+    for (const [number, state] of tcpStates.entries()) {
+      const total = totals[number] ?? 0
+      if (state !== undefined && total > 0) counts[state] = total
     }
     return counts
   }
@@ -69,29 +71,30 @@ export class PortMap {
   /** Free ports of both parities, that of the range's lower end first. */
   free(): readonly [first: number, second: number] {
     const free: [number, number] = [0, 0]
-    this.#states.forEach((state, at) => {
-      if (state === FREE) free[(at & 1) as 0 | 1]++
-    })
+    for (let at = 0; at < this.#states.length; at++) {
+      if (this.#states[at] === FREE) free[(at & 1) as 0 | 1]++
+    }
     return free
   }
 
   /** The same of ports whose TIME_WAIT ends in `ms` or sooner. */
   endingWithin(ms: number): readonly [first: number, second: number] {
     const ending: [number, number] = [0, 0]
-    this.#states.forEach((state, at) => {
-      if (state === TIME_WAIT && (this.#remaining[at] ?? 0) <= ms) ending[(at & 1) as 0 | 1]++
-    })
+    for (let at = 0; at < this.#states.length; at++) {
+      if (this.#states[at] === TIME_WAIT && (this.#remaining[at] ?? 0) <= ms)
+        ending[(at & 1) as 0 | 1]++
+    }
     return ending
   }
 
   /** For each second to come, counted from `earlierMs` from now, the ports whose TIME_WAIT ends in it. */
   endings(seconds: number, earlierMs: number): Uint32Array {
     const endings = new Uint32Array(seconds)
-    this.#states.forEach((state, at) => {
-      if (state !== TIME_WAIT) return
+    for (let at = 0; at < this.#states.length; at++) {
+      if (this.#states[at] !== TIME_WAIT) continue
       const second = Math.floor(((this.#remaining[at] ?? 0) - earlierMs) / 1000)
       if (second >= 0 && second < seconds) endings[second] = (endings[second] ?? 0) + 1
-    })
+    }
     return endings
   }
 
@@ -99,15 +102,17 @@ export class PortMap {
   changesSince(earlier: PortMap, elapsedMs: number): Changes {
     let taken = 0
     let moreLive = 0
-    this.#states.forEach((state, at) => {
+    for (let at = 0; at < this.#states.length; at++) {
+      const state = this.#states[at] ?? FREE
       const before = earlier.#states[at] ?? FREE
+      if (state === FREE && before === FREE) continue
       const isLive = isInUse(state) && state !== TIME_WAIT
       const wasLive = isInUse(before) && before !== TIME_WAIT
       moreLive += Number(isLive) - Number(wasLive)
-      if (!isInUse(state)) return
+      if (!isInUse(state)) continue
       if (!isInUse(before) || (before === TIME_WAIT && isLive)) taken++
       else if (before === TIME_WAIT && this.#startedAnew(earlier, at, elapsedMs)) taken++
-    })
+    }
     return { taken, moreLive }
   }
 

@@ -12,8 +12,8 @@ export interface PortWatch extends AsyncIterable<PortReport>, Disposable {
   stop(): void
 }
 
-/** A look may take this share of a core. */
-const MOST_OF_A_CORE = 0.01
+/** What of a look can be measured may take this share of a core; all of it is some 2.4 times that. */
+const MOST_OF_A_CORE = 0.004
 /** What a look costs is the least of so many: the others were held up. */
 const COSTS_KEPT = 5
 /** A look fails for want of these and the next one may not. */
