@@ -2,16 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { constants } from 'node:os'
-import {
-  RawSocket,
-  closeSocket,
-  configure,
-  getOption,
-  setCloseMode,
-  setOption,
-  tune,
-  tuneServer,
-} from '../lib'
+import { RawSocket, closeSocket, configure, getOption, setCloseMode, setOption, tune } from '../lib'
 import { native } from '../lib/binding'
 import { snapshot } from './properties/cases'
 import {
@@ -199,45 +190,6 @@ describe('a socket whose number was taken by another', () => {
       }),
     ).toMatchObject(destroyed)
     newcomer().expectUntouched()
-  })
-
-  it('is not touched when a subscriber to the warning of tuneServer closed the server', async () => {
-    configure({ hazards: 'ignore' })
-    const server = net.createServer()
-    await listen(server)
-    const { fd } = (server as unknown as { _handle: { fd: number } })._handle
-    const newcomers: Newcomer[] = []
-    onWarning(() => {
-      server.close()
-      newcomers.push(new Newcomer(fd))
-    })
-    const call = () => tuneServer(server, { SO_LINGER: { enabled: true, seconds: 0 } })
-    expect(failureOf(call)).toMatchObject({ code: 'ERR_SOCKET_TUNER_NO_HANDLE' })
-    expect(newcomers).toHaveLength(1)
-    for (const newcomer of newcomers) newcomer.expectUntouched()
-  })
-
-  it('is not touched when a subscriber closed a connection that tuneServer was about to tune', async () => {
-    configure({ hazards: 'ignore' })
-    const server = net.createServer()
-    const port = await listen(server)
-    const accepted = once(server, 'connection') as Promise<[net.Socket]>
-    // In the accept queue before the tuning, so that what it would have inherited comes too late.
-    native.connectFd(tcpSocket(), loopback[4], port)
-    const tuning = tuneServer(server, { SO_RCVBUF: 100_000 })
-    const newcomers: Newcomer[] = []
-    server.prependListener('connection', (socket: net.Socket) => {
-      const { fd } = (socket as unknown as { _handle: { fd: number } })._handle
-      onWarning(() => {
-        socket.destroy()
-        newcomers.push(new Newcomer(fd))
-      })
-    })
-    const [socket] = await accepted
-    expect(socket.destroyed).toBe(true)
-    expect(tuning.counters).toMatchObject({ tuned: 0, notTuned: 1 })
-    expect(newcomers).toHaveLength(1)
-    for (const newcomer of newcomers) newcomer.expectUntouched()
   })
 
   it('keeps its pending error when a subscriber closed the one that it was to be read from', () => {

@@ -1,8 +1,9 @@
 /** `socket-tuner/metrics`: closes, TIME_WAIT and ports for prom-client. */
-import { Metrics } from './metrics/metrics'
+import { Metrics, type RegisteredMetrics } from './metrics/metrics'
 import { checkMetrics, type MetricsOptions } from './metrics/options'
 import type { PromClient } from './metrics/prom-client'
 
+export type { RegisteredMetrics } from './metrics/metrics'
 export type { MetricsOptions } from './metrics/options'
 export type {
   MetricConfiguration,
@@ -10,14 +11,6 @@ export type {
   PromMetric,
   PromRegistry,
 } from './metrics/prom-client'
-
-/** Metrics that are registered. */
-export interface RegisteredMetrics extends Disposable {
-  /** Their names, as they are registered. */
-  readonly names: readonly string[]
-  /** Takes them out of the registry. May be called twice. */
-  stop(): void
-}
 
 /**
  * Registers gauges and counters with prom-client. They are computed when they are scraped; nothing

@@ -53,8 +53,8 @@ export function openForConnect(
 }
 
 function streamSocket(family: IpFamily, mptcp: boolean): number {
-  const { AF_INET, AF_INET6, SOCK_STREAM, IPPROTO_TCP, IPPROTO_MPTCP } = native.constants
-  const domain = family === 6 ? AF_INET6 : AF_INET
+  const { SOCK_STREAM, IPPROTO_TCP, IPPROTO_MPTCP } = native.constants
+  const domain = domainOf(family)
   const protocol = mptcp ? IPPROTO_MPTCP : IPPROTO_TCP
   if (domain === undefined || SOCK_STREAM === undefined || protocol === undefined) {
     const what = mptcp && domain !== undefined ? 'MPTCP sockets' : 'Sockets'
@@ -66,6 +66,12 @@ function streamSocket(family: IpFamily, mptcp: boolean): number {
   const fd = native.openSocket(domain, SOCK_STREAM, protocol)
   if (fd < 0) throw socketFailure(family, mptcp ? 'MPTCP' : 'TCP', fd)
   return fd
+}
+
+/** What socket(2) calls a family; undefined where there is no addon. */
+export function domainOf(family: IpFamily): number | undefined {
+  const { AF_INET, AF_INET6 } = native.constants
+  return family === 6 ? AF_INET6 : AF_INET
 }
 
 function orClose<T>(fd: number, action: () => T): T {

@@ -9,6 +9,7 @@
 import { randomInt } from 'node:crypto'
 import { release } from 'node:os'
 import { native } from '../binding'
+import { isBefore, parseKernelVersion } from '../observe/kernel-version'
 import { sizeOf, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
 
@@ -23,11 +24,9 @@ const WINDOWS_TRIED = 8
 
 /** The best that a kernel of this release has. */
 export function portChoiceOf(platform: string, kernel: string): PortChoice {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(kernel) ?? []
-  if (platform !== 'linux' || major === undefined || minor === undefined) return 'kernel'
-  const version = 1000 * Number(major) + Number(minor)
-  if (version >= 6008) return 'whole'
-  return version >= 6003 ? 'windows' : 'kernel'
+  const version = parseKernelVersion(kernel)
+  if (platform !== 'linux' || version === undefined || isBefore(version, '6.3')) return 'kernel'
+  return isBefore(version, '6.8') ? 'windows' : 'whole'
 }
 
 let ofThisKernel: PortChoice | undefined

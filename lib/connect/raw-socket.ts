@@ -31,6 +31,7 @@ import {
   wrongFamily,
   type IpFamily,
 } from './address'
+import { boundAddress } from './bound-address'
 import { adoptSocket, listenOnDescriptor, openSocket } from './open'
 
 export interface RawSocketOptions {
@@ -55,9 +56,6 @@ export interface ListenOnOptions {
   /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
   backlog?: number | undefined
 }
-
-/** An IPv6 address that ends with an IPv4 one, as text. */
-const LONGEST_ADDRESS = 45
 
 /** A RawSocket that nobody refers to any more. What is registered here must not refer to it. */
 const dropped = new FinalizationRegistry<object>((owner) => {
@@ -139,11 +137,10 @@ export class RawSocket implements Disposable {
   /** The address and port that it is bound to: port 0 when it is to none. @throws as {@link fd} */
   get localAddress(): SocketAddress {
     const { fd } = this
-    const text = Buffer.alloc(LONGEST_ADDRESS)
-    const length = native.localAddress(fd, text)
+    const address = boundAddress(fd)
     const port = native.localPort(fd)
-    if (length < 0 || port < 0) {
-      const errno = Math.min(length, port)
+    if (typeof address === 'number' || port < 0) {
+      const errno = typeof address === 'number' ? address : port
       const code = getSystemErrorName(errno)
       throw new SocketOptionError(`getsockname on fd ${String(fd)}: ${code}`, {
         code,
@@ -153,7 +150,7 @@ export class RawSocket implements Disposable {
       })
     }
     const family = this.family === 6 ? 'IPv6' : 'IPv4'
-    return { family, address: text.toString('latin1', 0, length), port }
+    return { family, address, port }
   }
 
   /** As `tune(rawSocket, settings)`. @throws as that, and as {@link fd} */

@@ -1,5 +1,7 @@
 /** Everything that the rules go by, of one network namespace at one moment: a plain object for JSON. */
-import { contentOf, systemPortRange } from '../observe/namespace-facts'
+import { release } from 'node:os'
+import { parseKernelVersion, type KernelVersion } from '../observe/kernel-version'
+import { contentOf, reservedPorts, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
 import {
   readDestinations,
@@ -15,22 +17,8 @@ import {
   type SocketCounts,
 } from './facts/counters'
 import { readListeners, type Listener } from './facts/listeners'
-import {
-  containerKind,
-  kernelRelease,
-  parseKernelVersion,
-  parseReadOnly,
-  readOpenFiles,
-  type KernelVersion,
-  type OpenFiles,
-} from './facts/place'
-import {
-  readPersisted,
-  readReservedPorts,
-  readSysctls,
-  type PersistedSysctl,
-  type Sysctls,
-} from './facts/sysctls'
+import { containerKind, parseReadOnly, readOpenFiles, type OpenFiles } from './facts/place'
+import { readPersisted, readSysctls, type PersistedSysctl, type Sysctls } from './facts/sysctls'
 import type { ResolvedTarget } from './target'
 
 /** A fact that is not known is not there; it is never 0 in place of that. */
@@ -76,16 +64,16 @@ export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
   const sysctls = readSysctls()
   return {
     platform: process.platform,
-    kernelRelease: kernelRelease(),
+    kernelRelease: release(),
     ...definedOf({
-      kernel: process.platform === 'linux' ? parseKernelVersion(kernelRelease()) : undefined,
+      kernel: process.platform === 'linux' ? parseKernelVersion(release()) : undefined,
       container: containerKind(),
       ownNamespace: isOwnNamespace(sysctls),
       procSysReadOnly: parseReadOnly(contentOf('/proc/self/mounts')),
       openFiles: readOpenFiles(),
       sysctls,
       portRange: systemPortRange(),
-      reservedPorts: readReservedPorts(),
+      reservedPorts: reservedPorts(),
       persisted: sysctls === undefined ? undefined : readPersisted(),
       sockets: parseSocketCounts(contentOf('/proc/net/sockstat'), contentOf('/proc/net/sockstat6')),
       counters: parseCounters(contentOf('/proc/net/netstat')),

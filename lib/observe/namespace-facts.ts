@@ -28,15 +28,24 @@ export function timestampsSetting(): number | undefined {
 
 /**
  * net.ipv4.ip_local_reserved_ports: ports of the range that neither connect(2) nor bind(2) to port 0
- * takes by itself.
+ * takes by itself. Empty where there are none, undefined where it cannot be read.
  */
-export function reservedPorts(): PortRange[] {
-  const text = contentOf('/proc/sys/net/ipv4/ip_local_reserved_ports').trim()
-  if (text === '') return []
-  return text.split(',').map((part) => {
-    const [min = 0, max = min] = part.split('-').map(Number)
-    return { min, max }
-  })
+export function reservedPorts(): PortRange[] | undefined {
+  const text = contentOf('/proc/sys/net/ipv4/ip_local_reserved_ports')
+  // An empty value is a line of its own; no file is no line.
+  return text === '' ? undefined : parsePortList(text)
+}
+
+/** `8080,9148-9150`, as the kernel prints it. */
+export function parsePortList(text: string): PortRange[] {
+  return text
+    .trim()
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => {
+      const [min = 0, max = min] = part.split('-').map(Number)
+      return { min, max }
+    })
 }
 
 /**

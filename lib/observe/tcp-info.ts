@@ -23,6 +23,11 @@ export const tcpStates = [
 
 export type TcpState = NonNullable<(typeof tcpStates)[number]>
 
+/** Those of a connection, TIME_WAIT among them: all but CLOSE and LISTEN. */
+export const connectedStates = tcpStates.filter(
+  (state): state is TcpState => state !== undefined && state !== 'LISTEN' && state !== 'CLOSE',
+)
+
 const congestionStates = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const
 
 /** TCP_INFO's tcpi_ca_state: where loss recovery stands. */

@@ -1,6 +1,6 @@
 /** One destination, looked at again and again. */
+import { probeConnect } from '../connect/connect-probe'
 import type { ConnectMeter } from '../observe/connect-cost'
-import { probeConnect } from '../observe/connect-probe'
 import { Alarm, type PortTrouble } from './alarm'
 import { budgetOf, recentRates, type PortBudget } from './budget'
 import type { Place } from './place'

@@ -17,7 +17,7 @@ export interface DelayedSegmentsAccepted {
  *    its bytes are silently in the new stream. TCP timestamps (PAWS, RFC 7323 section 5) keep them out, but
  *    only where the new connection has them.
  * 2. A peer whose FIN was not acknowledged (LAST_ACK) meets the next connection on the same ports, which
- *    is refused or delayed by a second.
+ *    is delayed by some milliseconds (RFC 5961 section 4.2).
  *
  * `{}` removes all. Live sockets are never touched, also not one that takes the ports of an entry
  * meanwhile: the kernel compares the cookie of each. Entries that end meanwhile are not counted; those that

@@ -100,7 +100,7 @@ export function rulesOf({ localAddress, remoteAddress, asked }: Place): PortRule
   const reuse = reuseBetween(reuseFacts(), localAddress, remoteAddress)
   return {
     range: asked === undefined ? system : confine(system, asked),
-    reserved: reservedPorts(),
+    reserved: reservedPorts() ?? [],
     reuse,
     heldMs: heldMs(reuse),
     inHalves: asked === undefined || portChoiceHere() !== 'whole',

@@ -1,5 +1,5 @@
 /** One look at the ports towards a destination. */
-import { tcpStates, type TcpState } from '../observe/tcp-info'
+import { connectedStates } from '../observe/tcp-info'
 import { BOTH_FAMILIES, dumpSockets, IPV6_ONLY } from './dump'
 import { bytecodeOf } from './filter'
 import { rulesOf, type Place, type PortRules } from './place'
@@ -18,11 +18,6 @@ export interface Snapshot {
   readonly processorMs: number
 }
 
-/** All that a connection may be in. */
-const connected = tcpStates.filter(
-  (state): state is TcpState => state !== undefined && state !== 'LISTEN' && state !== 'CLOSE',
-)
-
 /** @throws (as a rejection) as {@link dumpSockets} and {@link rulesOf} do */
 export async function takeSnapshot(place: Place): Promise<Snapshot> {
   const rules = rulesOf(place)
@@ -38,7 +33,7 @@ export async function takeSnapshot(place: Place): Promise<Snapshot> {
     }),
     dumpSockets({
       families,
-      states: connected,
+      states: connectedStates,
       groupBy: ['localPort', 'state'],
       filter: bytecodeOf({ localAddress, remoteAddress, remotePort, localPortRange }),
     }),

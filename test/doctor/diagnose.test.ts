@@ -6,6 +6,7 @@ import { rules } from '../../lib/doctor/rules'
 import { coded } from '../helpers/coded'
 import { connectedPair, listen, listeningSocket, loopback } from '../sockets'
 
+// Where there is no /proc there are few facts.
 const linux = process.platform === 'linux' ? describe : describe.skip
 
 describe('diagnose()', () => {

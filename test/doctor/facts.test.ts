@@ -3,13 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseCounters, parseSocketCounts } from '../../lib/doctor/facts/counters'
 import { parseListeners, readListeners } from '../../lib/doctor/facts/listeners'
-import {
-  parseKernelVersion,
-  parseOpenFileLimits,
-  parseReadOnly,
-} from '../../lib/doctor/facts/place'
-import { parsePersisted, parsePortList, readPersisted } from '../../lib/doctor/facts/sysctls'
+import { parseOpenFileLimits, parseReadOnly } from '../../lib/doctor/facts/place'
+import { parsePersisted, readPersisted } from '../../lib/doctor/facts/sysctls'
 import { isLoopback } from '../../lib/observe/address-text'
+import { parseKernelVersion } from '../../lib/observe/kernel-version'
+import { parsePortList } from '../../lib/observe/namespace-facts'
 
 describe('facts of /proc', () => {
   it('are counters by name, whatever others the kernel has', () => {
@@ -44,6 +42,7 @@ describe('facts of /proc', () => {
     expect(parseSocketCounts('', '')).toBeUndefined()
   })
 
+  // The kernel prints addresses in the byte order of its machine; these lines are of a little-endian one.
   const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
   const itLittle = little ? it : it.skip
 

@@ -1,9 +1,16 @@
 /** Puts the rows of the table into a registry. */
 import { ArgumentValueError } from '../../errors'
-import type { RegisteredMetrics } from '../metrics'
 import type { CheckedMetrics } from './options'
 import type { PromClient } from './prom-client'
 import { rows, type Row } from './table'
+
+/** Metrics that are registered. */
+export interface RegisteredMetrics extends Disposable {
+  /** Their names, as they are registered. */
+  readonly names: readonly string[]
+  /** Takes them out of the registry. May be called twice. */
+  stop(): void
+}
 
 export class Metrics implements RegisteredMetrics {
   readonly names: readonly string[]

@@ -1,7 +1,8 @@
 /** Which ports connections and TIME_WAIT entries take, counted by the kernel's own table. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SocketOptionError } from '../../errors'
-import { tcpStates, type TcpState } from '../../observe/tcp-info'
+import { plainAddress } from '../../observe/address-text'
+import { connectedStates, type TcpState } from '../../observe/tcp-info'
 import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
 import type { SocketFilter } from '../../ports/filter'
 
@@ -29,12 +30,6 @@ const AT_A_STRETCH = 1_000
 /** A host name may have many addresses. */
 const ADDRESSES_LOOKED_AT = 8
 
-const connected = tcpStates.filter(
-  (state) => state !== undefined && state !== 'LISTEN' && state !== 'CLOSE',
-)
-
-const MAPPED = '::ffff:'
-
 /** TIME_WAIT entries by local port: a server's are all at its own. Undefined where they cannot be counted. */
 export async function readTimeWaitByPort(): Promise<TimeWaitAtPort[] | undefined> {
   const groups = await count(['TIME_WAIT'], ['localPort'], {})
@@ -49,7 +44,7 @@ export async function readTimeWaitByPort(): Promise<TimeWaitAtPort[] | undefined
 export async function readDestinations(
   target: readonly SocketFilter[] = [],
 ): Promise<Destination[] | undefined> {
-  const byPort = await count(connected, ['remotePort'], {})
+  const byPort = await count(connectedStates, ['remotePort'], {})
   if (byPort === undefined) return undefined
   const busiest = byPort.slice(0, PORTS_LOOKED_AT).map(({ remotePort }) => ({ remotePort }))
   // One after the other: a count takes a thread of the pool, which the program needs too.
@@ -65,13 +60,14 @@ export async function readDestinations(
 
 async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
   const fields = ['localAddress', 'remoteAddress', 'remotePort', 'state'] as const
-  const groups = await count(connected, fields, filter)
+  const groups = await count(connectedStates, fields, filter)
   const found = new Map<string, Destination>()
   for (const [index, group] of (groups ?? []).entries()) {
     if (index % AT_A_STRETCH === AT_A_STRETCH - 1) await nextTurn()
+    // An IPv6 socket's connection over IPv4 takes the same ports as one of an IPv4 socket.
     const ends = {
-      localAddress: plain(group.localAddress),
-      remoteAddress: plain(group.remoteAddress),
+      localAddress: plainAddress(group.localAddress ?? ''),
+      remoteAddress: plainAddress(group.remoteAddress ?? ''),
       remotePort: group.remotePort ?? 0,
     }
     const before = found.get(keyOf(ends))
@@ -102,11 +98,6 @@ async function count(
     if (error instanceof SocketOptionError) return undefined
     throw error
   }
-}
-
-/** An IPv6 socket's connection over IPv4 takes the same ports as one of an IPv4 socket. */
-function plain(address = ''): string {
-  return address.startsWith(MAPPED) ? address.slice(MAPPED.length) : address
 }
 
 function keyOf(ends: Pick<Destination, 'localAddress' | 'remoteAddress' | 'remotePort'>): string {

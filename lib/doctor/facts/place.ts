@@ -1,23 +1,6 @@
-/** Where this process runs: kernel, container, and what it may change and open there. */
+/** Where this process runs: container, and what it may change and open there. */
 import { existsSync, readdirSync } from 'node:fs'
-import { release } from 'node:os'
 import { contentOf } from '../../observe/namespace-facts'
-
-export interface KernelVersion {
-  readonly major: number
-  readonly minor: number
-}
-
-/** `6.18.44-generic` is 6.18. */
-export function parseKernelVersion(text: string): KernelVersion | undefined {
-  const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? []
-  if (major === undefined || minor === undefined) return undefined
-  return { major: Number(major), minor: Number(minor) }
-}
-
-export function kernelRelease(): string {
-  return release()
-}
 
 /** What runs this container, as far as it leaves a mark; undefined where none is seen. */
 export function containerKind(): string | undefined {

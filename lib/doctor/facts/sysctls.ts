@@ -2,7 +2,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { contentOf } from '../../observe/namespace-facts'
-import type { PortRange } from '../../options/values'
 
 /** Those with one number for a value; which of them are there depends on kernel and namespace. */
 export const sysctlNames = [
@@ -42,25 +41,6 @@ export function readSysctls(): Sysctls | undefined {
     if (value !== undefined) found[name] = value
   }
   return Object.keys(found).length === 0 ? undefined : found
-}
-
-/** net.ipv4.ip_local_reserved_ports; an empty list where it is there and empty. */
-export function readReservedPorts(): PortRange[] | undefined {
-  const text = valueOf(RESERVED)
-  // An empty value is a line of its own; no file is no line.
-  return text === '' ? undefined : parsePortList(text)
-}
-
-/** `8080,9148-9150`, as the kernel prints it. */
-export function parsePortList(text: string): PortRange[] {
-  return text
-    .trim()
-    .split(',')
-    .filter((part) => part !== '')
-    .map((part) => {
-      const [min = 0, max = min] = part.split('-').map(Number)
-      return { min, max }
-    })
 }
 
 function valueOf(name: string): string {

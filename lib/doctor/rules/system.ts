@@ -1,7 +1,7 @@
 /** Rules on the host: memory, tracked connections, descriptors, and what the kernel can do. */
+import { isBefore } from '../../observe/kernel-version'
 import { catalogue } from '../../options/catalogue'
 import type { Facts } from '../facts'
-import type { KernelVersion } from '../facts/place'
 import { portsPerDestination } from '../port-space'
 import { setting, shown, type Rule } from '../rule'
 
@@ -141,11 +141,6 @@ export const systemRules: readonly Rule[] = [
       sysctls === undefined ? { what: `There is no /proc/sys/net on ${platform}.` } : undefined,
   },
 ]
-
-function isBefore({ major, minor }: KernelVersion, since: string): boolean {
-  const [first = 0, second = 0] = since.split('.').map(Number)
-  return major < first || (major === first && minor < second)
-}
 
 function limitText({ openFiles }: Facts): string {
   const hard = openFiles?.hard

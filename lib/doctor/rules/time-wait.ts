@@ -15,7 +15,7 @@ const RFC1337 = 'net.ipv4.tcp_rfc1337'
 const DEFAULT_DELAY_MS = 1_000
 const DEFAULT_FIN_TIMEOUT_S = 60
 const REUSE_RISK =
-  'Where the last ACK to a peer was lost, connect() takes a second longer. With a peer that has no timestamps nothing changes: those ports wait for 60 s.'
+  'Where the last ACK to a peer was lost, connect() takes some milliseconds longer: its SYN meets that peer first, and goes out again. With a peer that has no timestamps nothing changes: those ports wait for 60 s.'
 /** So many of a server's entries make people look for a fault. */
 const MANY = 1_000
 

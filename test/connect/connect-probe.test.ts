@@ -1,9 +1,9 @@
 import * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../../lib/binding'
-import { probeConnect } from '../../lib/observe/connect-probe'
+import { probeConnect } from '../../lib/connect/connect-probe'
 import { fastOpenMayBeOff } from '../../lib/observe/namespace-facts'
-import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
+import { expectNoMoreThan, openDescriptors } from './descriptors'
 import { listen } from '../sockets'
 
 const host = '127.0.0.1'

@@ -5,7 +5,9 @@
  */
 import { constants as os } from 'node:os'
 import { native } from '../binding'
-import { fastOpenMayBeOff } from './namespace-facts'
+import { fastOpenMayBeOff } from '../observe/namespace-facts'
+import type { IpFamily } from './address'
+import { domainOf } from './open'
 
 export interface Probe {
   /** Time that connect() held this thread, µs: the least of {@link TRIES}. Undefined without a port. */
@@ -24,7 +26,7 @@ const MICROSECONDS = 1000
  * @returns undefined where it cannot be measured: TCP Fast Open is off, or this is not Linux
  */
 export function probeConnect(
-  family: 4 | 6,
+  family: IpFamily,
   address: string,
   port: number,
   source: string | undefined,
@@ -46,9 +48,9 @@ export function probeConnect(
 }
 
 /** A socket whose connect() sends nothing; undefined where there is none. */
-function openDeferred(family: 4 | 6, source: string | undefined): number | undefined {
-  const { AF_INET, AF_INET6, SOCK_STREAM } = native.constants
-  const domain = family === 6 ? AF_INET6 : AF_INET
+function openDeferred(family: IpFamily, source: string | undefined): number | undefined {
+  const { SOCK_STREAM } = native.constants
+  const domain = domainOf(family)
   if (domain === undefined || SOCK_STREAM === undefined) return undefined
   const fd = native.openSocket(domain, SOCK_STREAM, 0)
   if (fd < 0) return undefined

@@ -1,0 +1,11 @@
+import { native } from '../binding'
+
+/** An IPv6 address that ends with an IPv4 one, as text. */
+const LONGEST_ADDRESS = 45
+
+/** The address that a descriptor is bound to, without a zone, or a negated errno (getsockname(2)). */
+export function boundAddress(fd: number): string | number {
+  const text = Buffer.alloc(LONGEST_ADDRESS)
+  const length = native.localAddress(fd, text)
+  return length < 0 ? length : text.toString('latin1', 0, length)
+}
