@@ -6,8 +6,9 @@ import { closeSocket, closeTotals, timeWaitCount, watchPorts } from '../../lib'
 import { registerMetrics } from '../../lib/adapters/metrics'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
+import { listenOnFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import { closeLater, destroyLater, failureOf, listen } from '../sockets'
+import { closeLater, destroyLater, failureOf } from '../sockets'
 
 type Labels = Record<string, string | number>
 
@@ -26,7 +27,7 @@ async function values(name: string): Promise<{ labels: Labels; value: number }[]
 }
 
 async function echoPort(): Promise<number> {
-  return listen(
+  return listenOnFreshPort(
     net.createServer((socket) => {
       destroyLater(socket)
       socket.resume()

@@ -4,15 +4,16 @@ import { constants } from 'node:os'
 import { timeWaitCensus, timeWaitCount, type CensusOptions } from '../../lib'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
+import { listenOnFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import { destroyLater, listen, loopback } from '../sockets'
+import { destroyLater, loopback } from '../sockets'
 
 /** Connections to a server on all addresses of both families. */
 async function connections(...hosts: string[]): Promise<number> {
   const server = net.createServer((socket) => {
     destroyLater(socket)
   })
-  const port = await listen(server, '::')
+  const port = await listenOnFreshPort(server, '::')
   for (const host of hosts) {
     const accepted = once(server, 'connection')
     const socket = net.connect(port, host)
@@ -83,7 +84,7 @@ describe('timeWaitCensus()', () => {
 
   it('tells when the timers of a group end', async () => {
     const server = net.createServer((socket) => socket.resume())
-    const port = await listen(server)
+    const port = await listenOnFreshPort(server)
     const socket = net.connect(port, loopback[4])
     await once(socket, 'connect')
     socket.destroy()

@@ -15,8 +15,9 @@ import {
 } from '../../lib'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
+import { listenOnFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import { closeLater, destroyLater, failureOf, listen } from '../sockets'
+import { closeLater, destroyLater, failureOf } from '../sockets'
 
 const run = promisify(execFile)
 const remoteAddress = '127.0.0.1'
@@ -26,7 +27,7 @@ async function connections(count: number): Promise<number> {
   const server = net.createServer((socket) => {
     destroyLater(socket)
   })
-  const port = await listen(server)
+  const port = await listenOnFreshPort(server)
   for (let i = 0; i < count; i++) {
     const socket = net.connect(port, remoteAddress)
     destroyLater(socket)

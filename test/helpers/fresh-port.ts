@@ -1,0 +1,24 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import type * as net from 'node:net'
+import { listen } from '../sockets'
+import { countStates } from './tcp-table'
+
+/** More than all ports of the range of which a connection could be left. */
+const MOST_TRIES = 100_000
+
+/**
+ * listen(), on a port that no connection in this network namespace has at either end, for tests that
+ * count by port. Port 0 may otherwise give one that an earlier test's connections have in TIME_WAIT.
+ */
+export async function listenOnFreshPort(server: net.Server, host?: string): Promise<number> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const port = await listen(server, host)
+    const table = ['tcp', 'tcp6'].map((name) => readFileSync(`/proc/net/${name}`, 'utf8')).join('')
+    const left = [{ localPort: port }, { remotePort: port }].map((end) => countStates(table, end))
+    if (left.every((states) => Object.keys(states).length === 0)) return port
+    server.close()
+    await once(server, 'close')
+  }
+  throw new Error('every port that listen(2) gives is one of a connection')
+}
