@@ -1,12 +1,16 @@
 'use strict'
 
-/** Opens connections at a steady rate, closes each with a FIN, and watches its ports, until none is left. */
+/**
+ * Opens connections at a steady rate, closes each with a FIN, and watches its ports, until none is left or
+ * the watch tells of the trouble `stopAt`.
+ */
 const net = require('node:net')
 const { watchPorts } = require('../../../dist')
 const { config, ready } = require('./parent')
 
-const { port, host = '127.0.0.1', perSecond, intervalMs, stopAfterMs = 120_000 } = config
+const { port, host = '127.0.0.1', perSecond, intervalMs, stopAt } = config
 const TICK_MS = 20
+const AT_MOST_MS = 120_000
 
 function once() {
   return new Promise((resolve) => {
@@ -21,13 +25,17 @@ async function run() {
   const destinations = [{ remoteAddress: host, remotePort: port }]
   const watch = watchPorts({ destinations, intervalMs })
   const reports = []
+  let isOver = false
   const reading = (async () => {
-    for await (const report of watch) reports.push(report)
+    for await (const report of watch) {
+      reports.push(report)
+      isOver ||= report.troubles.includes(stopAt)
+    }
   })()
   const begun = performance.now()
   let made = 0
   let failure
-  while (failure === undefined && performance.now() - begun < stopAfterMs) {
+  while (failure === undefined && !isOver && performance.now() - begun < AT_MOST_MS) {
     const due = Math.floor(((performance.now() - begun) * perSecond) / 1000)
     for (; made < due; made++) void once().then((error) => (failure ??= error))
     await new Promise((resolve) => setTimeout(resolve, TICK_MS))
