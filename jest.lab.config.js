@@ -6,6 +6,7 @@ module.exports = {
   testMatch: ['<rootDir>/test/lab/**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/'],
   maxWorkers: 1,
+  testSequencer: './jest.lab.sequencer.js',
   testTimeout: 300_000,
   globals: { DEADLINE_MS: 120_000 },
 }
