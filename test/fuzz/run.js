@@ -44,8 +44,9 @@ class Run {
     this.pool = new Pool(this.random)
   }
 
+  /** Each is told once. */
   fault(text) {
-    if (this.faults.length < MOST_FAULTS) this.faults.push(text)
+    if (this.faults.length < MOST_FAULTS && !this.faults.includes(text)) this.faults.push(text)
   }
 
   count(what) {
