@@ -40,16 +40,20 @@ export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): voi
     timeWait: timeWaitOf(connection.state, true),
     wasOver: connection.state === 'CLOSE',
   } as const
-  if (awaitsTickets(socket) && !isAcknowledged(fd)) {
+  if (policy.held !== true && awaitsTickets(socket) && !isAcknowledged(fd)) {
     const copy = takeOver(fd, policy, { condition: isAcknowledged }, (rest) => {
-      // The peer may answer the close_notify by closing: then TIME_WAIT is its own.
-      const timeWait = rest.peerFinished ? 'peer' : outcome.timeWait
+      const timeWait = rest.peerFinished ? whoHadBegun(connection.state) : outcome.timeWait
       const whole = { ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes }
       done(afterTakeOver(whole, rest))
     })
     if (copy >= 0) return
   }
   done(outcome)
+}
+
+/** Who keeps TIME_WAIT when the peer's FIN came to a connection in this state. */
+function whoHadBegun(state: ConnectionState['state']): 'here' | 'peer' {
+  return state === 'FIN_WAIT1' || state === 'FIN_WAIT2' ? 'here' : 'peer'
 }
 
 /** The parts of a socket under Node's http server that tell whether it is being read. */

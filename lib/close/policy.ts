@@ -14,12 +14,12 @@ import { closeAndForget } from './deliver'
 import { closeWithFin } from './fin'
 import { closeLingering } from './lingering'
 import type { LingeringGroup } from './lingering-group'
-import { bytesNotInKernel, hasSendRoom } from './pending'
+import { bytesNotInKernel, hasSendRoom, isAcknowledged } from './pending'
 import { pollUntil } from './poll'
 import type { CloseMode, CloseOutcome } from './report'
 import { closeWithReset } from './reset'
 import { countClose } from './tally'
-import { awaitsTickets, isTls } from './tls'
+import { awaitsTickets, hasRead, isTls } from './tls'
 
 /** What of a policy the caller chooses. */
 export interface PolicyOptions {
@@ -43,6 +43,8 @@ export interface ClosePolicy extends PolicyOptions {
   socket: net.Socket
   /** TCP_LINGER2 is in force already: the listening socket handed it down. */
   armed: boolean
+  /** The close waited already until the peer had acknowledged everything but close_notify. */
+  held?: boolean
   /** Connections that share a limit on how many linger; without one, all of this thread that have none. */
   lingering?: LingeringGroup | undefined
   /** Told once per connection, when it is closed; for a lingering close that is later than 'close'. */
@@ -136,6 +138,7 @@ function beforeClose(carrier: Internals, policy: ClosePolicy): void {
   restoreFinal(internalsOf(socket))
   const done: Done = (outcome) => {
     policy.armed = false
+    policy.held = false
     countClose(outcome, policy.mode)
     const { discardedBytes, mode, wasOver = false } = outcome
     const byDestroy = policy.awaited === undefined && mode !== 'reset' && !wasOver
@@ -190,8 +193,9 @@ function destroySoonUnderPolicy(this: Internals & net.Socket): void {
 }
 
 /** Ends the stream's writing without a shutdown(): the FIN or RST goes out with close(). */
-function withoutShutdown(socket: Internals & net.Socket, { mode, closeNotify }: ClosePolicy): void {
+function withoutShutdown(socket: Internals & net.Socket, policy: ClosePolicy): void {
   if (socket[kFinal] !== undefined) return
+  const { mode, closeNotify, timeoutMs } = policy
   const final = internalsOf(socket)._final
   const notify = closeNotify && mode === 'deliver' && isTls(socket)
   socket[kFinal] = final
@@ -202,21 +206,32 @@ function withoutShutdown(socket: Internals & net.Socket, { mode, closeNotify }: 
       })
       return
     }
-    if (!notify) {
+    // Known when the handshake is over, which it is when everything was written.
+    const holds = mode === 'deliver' && awaitsTickets(socket)
+    if (!notify && !holds) {
       callback()
       return
     }
     // On TLS Node's own way writes close_notify in this tick and asks libuv for a shutdown(), which
     // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
     // that and cancels it. A close_notify that had to wait for room would be cancelled with it.
+    const deadline = performance.now() + timeoutMs
     const isReady = (): boolean => {
       const fd = transportHandleOf(socket)?.fd ?? -1
-      return fd < 0 || hasSendRoom(fd)
+      if (fd < 0 || socket.destroyed) return true
+      if (notify && !hasSendRoom(fd)) return false
+      return !holds || isAcknowledged(fd) || performance.now() > deadline
     }
     pollUntil(isReady, () => {
       if (socket.destroyed) return
-      holdBack(socket)
-      final.call(socket, ignore)
+      // Where nothing has come yet, the tickets have not either: the FIN waits for close_notify to be
+      // acknowledged, too.
+      const goesAtOnce = !holds || hasRead(socket)
+      policy.held = holds && goesAtOnce
+      if (notify) {
+        if (goesAtOnce) holdBack(socket)
+        final.call(socket, ignore)
+      }
       callback()
     })
   }
@@ -226,7 +241,7 @@ function withoutShutdown(socket: Internals & net.Socket, { mode, closeNotify }: 
 function holdBack(socket: net.Socket): void {
   const { IPPROTO_TCP, TCP_CORK } = native.constants
   const fd = transportHandleOf(socket)?.fd ?? -1
-  if (fd < 0 || IPPROTO_TCP === undefined || TCP_CORK === undefined || awaitsTickets(socket)) return
+  if (fd < 0 || IPPROTO_TCP === undefined || TCP_CORK === undefined) return
   native.setInt(fd, IPPROTO_TCP, TCP_CORK, 1)
 }
 

@@ -16,11 +16,16 @@ export function isTls(socket: object): boolean {
 /**
  * Whether a TLS 1.3 server's session tickets may still be on their way (RFC 8446 section 4.6.1).
  * They follow the handshake unasked. Should they come after close(), they are answered by a RST, and
- * what was written and not acknowledged is lost: a client that writes and closes without having read
- * anything would lose it. Application data read means that the tickets before it were read too.
+ * what was written and not acknowledged is lost. A server may speak before it sends them, so that having
+ * read something tells nothing, and how many there are only the server knows.
  */
 export function awaitsTickets(socket: net.Socket): boolean {
   const { encrypted, getProtocol, _tlsOptions } = socket as TlsParts
   if (encrypted !== true || _tlsOptions?.isServer === true) return false
-  return handleOf(socket)?.bytesRead === 0 && getProtocol?.call(socket) === 'TLSv1.3'
+  return getProtocol?.call(socket) === 'TLSv1.3'
+}
+
+/** Whether anything of the peer's has been read: session tickets do not count. */
+export function hasRead(socket: net.Socket): boolean {
+  return handleOf(socket)?.bytesRead !== 0
 }

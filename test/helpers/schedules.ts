@@ -158,6 +158,15 @@ function mayBeAnsweredByReset({ mode, transport, peer }: Schedule): boolean {
   return peer.steps.length > 0
 }
 
+/**
+ * Whether the session tickets of a server that spoke before it sent them may have been lost on the way, and
+ * come again when the client has read what it waited for, and its FIN is on its way (docs/closes.md, "TLS").
+ */
+function mayHaveLateTickets({ mode, transport, closer, peer, isBad }: Schedule): boolean {
+  const toServer = transport === 'tls' && closer === 'client'
+  return isBad && toServer && mode === 'deliver' && peer.steps.length > 0
+}
+
 /** Node's TLS drops a record then, whichever it is. */
 export function halfClosesTls({ transport, peer }: Schedule): boolean {
   return transport === 'tls' && peer.ends !== 'after'
@@ -200,10 +209,12 @@ export function faultOf(schedule: Schedule, outcome: Outcome): string | undefine
   return schedule.mode === 'reset' ? resetFault(schedule, outcome) : lossOf(schedule, outcome)
 }
 
-function lossOf({ mode }: Schedule, { written, received, ended, error, report }: Outcome) {
+function lossOf(schedule: Schedule, { written, received, ended, error, report }: Outcome) {
+  const { mode } = schedule
   if (received !== written) return `${String(written - received)} bytes are lost`
-  if (error !== undefined) return `the peer had ${error}`
-  if (!ended) return 'the peer saw no end'
+  const endsByReset = error === 'ECONNRESET' && mayHaveLateTickets(schedule)
+  if (error !== undefined && !endsByReset) return `the peer had ${error}`
+  if (!ended && !endsByReset) return 'the peer saw no end'
   if (report === undefined) return undefined
   if (report.mode !== mode) return `it was closed in mode ${report.mode}`
   if (report.fallback !== undefined) return `it says ${report.fallback}`
