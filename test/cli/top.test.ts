@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import * as net from 'node:net'
 import { join } from 'node:path'
-import { closeLater, destroyLater, listen } from '../sockets'
+import { connectionsToFreshPort } from '../helpers/fresh-port'
+import { closeLater } from '../sockets'
 import { Cli, run } from './run-cli'
 
 const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
@@ -11,20 +11,6 @@ const TERMINAL = join(__dirname, 'terminal.py')
 interface Shown {
   timeWait: number
   destinations: { remoteAddress: string; remotePort: number; used: number; ports: number }[]
-}
-
-/** A server, and so many connections to it. */
-async function connections(count: number): Promise<number> {
-  const server = net.createServer((socket) => {
-    destroyLater(socket)
-  })
-  const port = await listen(server)
-  for (let i = 0; i < count; i++) {
-    const socket = net.connect(port, '127.0.0.1')
-    destroyLater(socket)
-    await once(socket, 'connect')
-  }
-  return port
 }
 
 /** The command in a terminal of its own, 200 columns wide. */
@@ -56,7 +42,7 @@ class InTerminal {
 
 describe('socket-tuner top', () => {
   it('prints one look with --once, of the destination that is asked for', async () => {
-    const port = await connections(3)
+    const port = await connectionsToFreshPort(3)
     const target = `127.0.0.1:${String(port)}`
     const { code, stdout, stderr } = await run('top', '--once', '--target', target)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -66,7 +52,7 @@ describe('socket-tuner top', () => {
   })
 
   it('prints a line of JSON for each look with --json, until a signal', async () => {
-    const port = await connections(3)
+    const port = await connectionsToFreshPort(3)
     const target = `127.0.0.1:${String(port)}`
     const cli = new Cli('top', '--json', '--interval', '1', '--target', target)
     const closed = cli.closed()
@@ -85,7 +71,7 @@ describe('socket-tuner top', () => {
   })
 
   it('finds the busiest destinations by itself', async () => {
-    const port = await connections(40)
+    const port = await connectionsToFreshPort(40)
     const { stdout } = await run('top', '--once', '--json')
     const { destinations } = JSON.parse(stdout) as Shown
     expect(destinations).toContainEqual(
@@ -106,7 +92,7 @@ describe('socket-tuner top', () => {
   })
 
   it('draws anew when the terminal changes its size', async () => {
-    const port = await connections(3)
+    const port = await connectionsToFreshPort(3)
     const terminal = new InTerminal('--interval', '3600', '--target', `127.0.0.1:${String(port)}`)
     await terminal.shown(/connect {2}/)
     terminal.text = ''

@@ -4,7 +4,8 @@ import { diagnose, type DiagnoseOptions, type Facts } from '../../lib'
 import { findingsOf } from '../../lib/doctor/diagnose'
 import { rules } from '../../lib/doctor/rules'
 import { coded } from '../helpers/coded'
-import { connectedPair, listen, listeningSocket, loopback } from '../sockets'
+import { connectionsToFreshPort } from '../helpers/fresh-port'
+import { listen, listeningSocket, loopback } from '../sockets'
 
 // Where there is no /proc there are few facts.
 const linux = process.platform === 'linux' ? describe : describe.skip
@@ -107,8 +108,7 @@ linux('diagnose() on Linux, without privilege', () => {
   })
 
   it('knows the connections to its target, however few', async () => {
-    const { client } = await connectedPair()
-    const { remotePort = 0 } = client
+    const remotePort = await connectionsToFreshPort(1)
     const { destinations } = await factsNow({ target: { host: loopback[4], port: remotePort } })
     expect(destinations).toContainEqual({
       localAddress: '127.0.0.1',

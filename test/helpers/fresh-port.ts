@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import type * as net from 'node:net'
-import { listen } from '../sockets'
+import * as net from 'node:net'
+import { destroyLater, listen, loopback } from '../sockets'
 import { countStates } from './tcp-table'
 
 /** More than all ports of the range of which a connection could be left. */
@@ -21,4 +21,18 @@ export async function listenOnFreshPort(server: net.Server, host?: string): Prom
     await once(server, 'close')
   }
   throw new Error('every port that listen(2) gives is one of a connection')
+}
+
+/** A server on such a port, with so many connections to it. */
+export async function connectionsToFreshPort(count: number): Promise<number> {
+  const server = net.createServer((socket) => {
+    destroyLater(socket)
+  })
+  const port = await listenOnFreshPort(server)
+  for (let i = 0; i < count; i++) {
+    const socket = net.connect(port, loopback[4])
+    destroyLater(socket)
+    await once(socket, 'connect')
+  }
+  return port
 }

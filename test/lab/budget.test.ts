@@ -163,7 +163,7 @@ labDescribe('watchPorts() while half of 28,232 ports goes', ['root', 'ip'], () =
 
   it('warns of the ports first, and then sees that connect() has become slow', async () => {
     const { port } = await namespace().serve('sink-server')
-    const config = { port, perSecond: 700, intervalMs: 250, stopAt: 'slow-connect' }
+    const config = { port, perSecond: 500, intervalMs: 250, stopAt: 'slow-connect' }
     const { reports } = (await namespace().perform('steady-client', config)) as Steady
     const first = (trouble: string) =>
       reports.findIndex(({ troubles }) => troubles.some((each) => each === trouble))

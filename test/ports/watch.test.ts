@@ -15,26 +15,12 @@ import {
 } from '../../lib'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
-import { listenOnFreshPort } from '../helpers/fresh-port'
+import { connectionsToFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf } from '../sockets'
 
 const run = promisify(execFile)
 const remoteAddress = '127.0.0.1'
-
-/** A server and so many connections to it. */
-async function connections(count: number): Promise<number> {
-  const server = net.createServer((socket) => {
-    destroyLater(socket)
-  })
-  const port = await listenOnFreshPort(server)
-  for (let i = 0; i < count; i++) {
-    const socket = net.connect(port, remoteAddress)
-    destroyLater(socket)
-    await once(socket, 'connect')
-  }
-  return port
-}
 
 function watching(options: WatchPortsOptions) {
   const watch = watchPorts(options)
@@ -46,7 +32,7 @@ function watching(options: WatchPortsOptions) {
 
 describe('portBudget()', () => {
   it('counts the ports of the connections to one destination', async () => {
-    const remotePort = await connections(3)
+    const remotePort = await connectionsToFreshPort(3)
     const budget = await portBudget({ remoteAddress, remotePort })
     expect(budget).toMatchObject({
       remoteAddress,
@@ -66,7 +52,7 @@ describe('portBudget()', () => {
   })
 
   it('takes an IPv4-mapped address for the IPv4 address that it is', async () => {
-    const remotePort = await connections(1)
+    const remotePort = await connectionsToFreshPort(1)
     const budget = await portBudget({ remoteAddress: '::ffff:7f00:1', remotePort })
     expect(budget).toMatchObject({ remoteAddress, localAddress: '127.0.0.1', used: 1 })
   })
@@ -137,7 +123,7 @@ describe('where there is none of it', () => {
 
 describe('watchPorts()', () => {
   it('gives a report for each destination at each look, and publishes it', async () => {
-    const remotePort = await connections(2)
+    const remotePort = await connectionsToFreshPort(2)
     const published: unknown[] = []
     const onReport = (report: unknown) => void published.push(report)
     subscribe('socket-tuner:ports', onReport)
@@ -158,7 +144,7 @@ describe('watchPorts()', () => {
   })
 
   it('counts what connect() of this process costs', async () => {
-    const remotePort = await connections(0)
+    const remotePort = await connectionsToFreshPort(0)
     // A loop gets the newest look only; the channel has all of them.
     const looks: PortReport[] = []
     const onReport = (report: unknown) => void looks.push(report as PortReport)
@@ -186,7 +172,7 @@ describe('watchPorts()', () => {
     const messages: { code: string; reason: string }[] = []
     const onWarning = (warning: unknown) => void messages.push(warning as (typeof messages)[0])
     subscribe('socket-tuner:warning', onWarning)
-    const remotePort = await connections(3)
+    const remotePort = await connectionsToFreshPort(3)
     const { range } = await portBudget({ remoteAddress, remotePort })
     const watch = watching({
       destinations: [{ remoteAddress, remotePort }],
