@@ -15,7 +15,8 @@ function printed(diagnosis: Diagnosis, json: boolean, printSysctl: boolean): str
   return json ? `${JSON.stringify(diagnosis, null, 2)}\n` : report(diagnosis)
 }
 
-function report({ facts, findings }: Diagnosis): string {
+/** For people: all of each finding. */
+export function report({ facts, findings }: Diagnosis): string {
   const lines = [...wrap(place(facts), ''), ...wrap(load(facts), ''), '']
   for (const finding of findings) lines.push(...told(finding), '')
   lines.push(
