@@ -43,7 +43,7 @@ export interface ClosePolicy extends PolicyOptions {
   socket: net.Socket
   /** TCP_LINGER2 is in force already: the listening socket handed it down. */
   armed: boolean
-  /** The close waited already until the peer had acknowledged everything but close_notify. */
+  /** The close has waited already for the peer to acknowledge everything but close_notify. */
   held?: boolean
   /** Connections that share a limit on how many linger; without one, all of this thread that have none. */
   lingering?: LingeringGroup | undefined
@@ -216,17 +216,18 @@ function withoutShutdown(socket: Internals & net.Socket, policy: ClosePolicy): v
     // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
     // that and cancels it. A close_notify that had to wait for room would be cancelled with it.
     const deadline = performance.now() + timeoutMs
+    const isLate = (): boolean => performance.now() > deadline
     const isReady = (): boolean => {
       const fd = transportHandleOf(socket)?.fd ?? -1
       if (fd < 0 || socket.destroyed) return true
       if (notify && !hasSendRoom(fd)) return false
-      return !holds || isAcknowledged(fd) || performance.now() > deadline
+      return !holds || isAcknowledged(fd) || isLate()
     }
     pollUntil(isReady, () => {
       if (socket.destroyed) return
       // Where nothing has come yet, the tickets have not either: the FIN waits for close_notify to be
-      // acknowledged, too.
-      const goesAtOnce = !holds || hasRead(socket)
+      // acknowledged, too. Who has waited long enough does not wait again.
+      const goesAtOnce = !holds || hasRead(socket) || isLate()
       policy.held = holds && goesAtOnce
       if (notify) {
         if (goesAtOnce) holdBack(socket)

@@ -10,6 +10,17 @@ async function diagnosis(...args: string[]): Promise<Diagnosis> {
   return JSON.parse(stdout) as Diagnosis
 }
 
+/** Lines longer than a terminal that could have been wrapped. */
+const tooLong = (text: string): string[] =>
+  text.split('\n').filter((line) => line.length > 100 && line.trim().includes('  '))
+
+/** The names of the settings in a file for sysctl.d(5). */
+function namesIn(file: string): string[] {
+  const lines = file.split('\n').filter((line) => line !== '' && !line.startsWith('# '))
+  for (const line of lines) expect(line).toMatch(/^net\.[\w.]+ = [\w ,-]+$/)
+  return lines.map((line) => line.split(' = ')[0] ?? '')
+}
+
 const words = (text: string): string => text.replace(/\s+/g, ' ')
 
 describe('socket-tuner doctor', () => {
@@ -24,6 +35,7 @@ describe('socket-tuner doctor', () => {
     const { code, stdout, stderr } = await run('doctor')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/\. Nothing has been changed\. |^Nothing to say: /m)
+    expect(tooLong(stdout)).toEqual([])
     // Two diagnoses need not be the same, on a machine that does other things.
     const diagnosed = await diagnose()
     const printed = report(diagnosed)
@@ -37,8 +49,7 @@ describe('socket-tuner doctor', () => {
         expect(text).toContain(persistent)
       }
     }
-    const long = printed.split('\n').filter((line) => line.length > 100)
-    expect(long.filter((line) => line.trim().includes('  '))).toEqual([])
+    expect(tooLong(printed)).toEqual([])
   })
 
   it('judges its target, also an IPv6 address in brackets', async () => {
@@ -51,14 +62,9 @@ describe('socket-tuner doctor', () => {
   it('prints a file for sysctl.d: each setting once, all else in comments', async () => {
     const { code, stdout, stderr } = await run('doctor', '--print-sysctl')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^# /)
     const diagnosed = await diagnose()
-    const lines = sysctlFile(diagnosed)
-      .split('\n')
-      .filter((line) => line !== '' && !line.startsWith('# '))
-    for (const line of lines) expect(line).toMatch(/^net\.[\w.]+ = [\w ,-]+$/)
-    const names = lines.map((line) => line.split(' = ')[0])
-    expect(new Set(names).size).toBe(names.length)
+    const names = namesIn(sysctlFile(diagnosed))
+    for (const each of [names, namesIn(stdout)]) expect(new Set(each).size).toBe(each.length)
     const asked = diagnosed.findings.flatMap(({ set = [] }) => set.map(({ sysctl }) => sysctl))
     expect(names).toEqual(expect.arrayContaining(asked))
   })

@@ -188,7 +188,13 @@ describe('deliver of a TLS 1.3 client', () => {
     client.write(Buffer.alloc(1_000_000))
     setCloseMode(client, 'deliver', { timeoutMs: 100 })
     setOption(client, 'SO_SNDBUF', 1_000_000)
+    await until(
+      'the kernel has it all',
+      () => client.writableLength,
+      (left) => left === 0,
+    )
     client.destroySoon()
+    expect(client.destroyed).toBe(false)
     await once(client, 'close')
     expect(client.errored).toBeNull()
   })
