@@ -55,7 +55,12 @@ int main(int argc, char **argv) {
     check(connect(fd, (const struct sockaddr *)&server, sizeof(server)), "connect");
     close(fd);
   }
-  check(waitpid(child, NULL, 0), "waitpid");
+  int status;
+  check(waitpid(child, &status, 0), "waitpid");
+  if (status != 0) {
+    fprintf(stderr, "the server ended with status %d\n", status);
+    return 1;
+  }
   printf("ready\n");
   return 0;
 }
