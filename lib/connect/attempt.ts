@@ -68,23 +68,25 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
       syscall: 'connect',
     })
   }
+  const { connect, connect6 } = handle
   const takeOver = (family: IpFamily, own: Connect): Connect => {
     return (request, address, port) => {
-      // From now on the handle has its own methods again.
-      Reflect.deleteProperty(handle, 'connect')
-      Reflect.deleteProperty(handle, 'connect6')
+      // From now on the handle has its own methods again. To delete these would make each access to the
+      // handle a search in a hash table, 1 % of what a busy client can do.
+      handle.connect = connect
+      handle.connect6 = connect6
       try {
         if (attempt.connected !== undefined) return take(handle, request, plan, attempt)
-        const connect = (): number => own.call(handle, request, address, port)
-        return begin(handle, plan, attempt, { family, address, port, connect })
+        const proceed = (): number => own.call(handle, request, address, port)
+        return begin(handle, plan, attempt, { family, address, port, connect: proceed })
       } catch (error) {
         socket.destroy(error as Error)
         return 0
       }
     }
   }
-  handle.connect = takeOver(4, handle.connect)
-  handle.connect6 = takeOver(6, handle.connect6)
+  handle.connect = takeOver(4, connect)
+  handle.connect6 = takeOver(6, connect6)
   return attempt
 }
 

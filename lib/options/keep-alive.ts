@@ -28,6 +28,7 @@ export function holdKeepAlive(target: unknown, held: readonly Held[]): void {
 
 /** The same for a handle. */
 export function holdOnHandle(handle: object, held: readonly Held[]): void {
+  if (held.length === 0) return
   const keeper = handle as KeepAliveHandle
   // A server's handle has none: its connections are rewritten one by one.
   if (typeof keeper.setKeepAlive !== 'function') return

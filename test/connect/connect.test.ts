@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import * as net from 'node:net'
 import { release, tmpdir } from 'node:os'
 import * as path from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInThisContext } from 'node:vm'
 import {
   SocketOptionError,
   SourcePool,
@@ -15,6 +17,7 @@ import {
 import { native } from '../../lib/binding'
 import { policyOf } from '../../lib/close/policy'
 import { portChoiceOf } from '../../lib/connect/port-choice'
+import { handleOf } from '../../lib/target'
 import { coded } from '../helpers/coded'
 import { until } from '../helpers/until'
 import {
@@ -601,4 +604,20 @@ describe('connect() with what it cannot take', () => {
       port,
     })
   })
+})
+
+it("leaves the handle as quick to use as Node's own", async () => {
+  setFlagsFromString('--allow-natives-syntax')
+  const isFast = runInThisContext('(object) => %HasFastProperties(object)') as (
+    o: object,
+  ) => boolean
+  const port = await serve()
+  const sockets = [net.connect(port, loopback[4]), connect({ port, host: loopback[4] })]
+  for (const socket of sockets) {
+    destroyLater(socket)
+    await once(socket, 'connect')
+    const handle = handleOf(socket)
+    expect(handle).toBeDefined()
+    expect(isFast(handle ?? {})).toBe(true)
+  }
 })
