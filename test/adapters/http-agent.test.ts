@@ -219,3 +219,21 @@ describe.each([
     expect(() => new Agent(options as TunedAgentOptions)).toThrow(coded(code))
   })
 })
+
+it('keeps connections under the name that a subclass gives them', async () => {
+  class Divided extends TunedAgent {
+    division = 'a'
+    override getName(options?: http.ClientRequestArgs): string {
+      return `${super.getName(options)}/${this.division}`
+    }
+  }
+  const server = await serve()
+  const agent = use(new Divided())
+  await ask(server, agent)
+  await ask(server, agent)
+  expect(Object.keys(agent.freeSockets)).toEqual([expect.stringMatching(/\/a$/)])
+  expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
+  agent.division = 'b'
+  await ask(server, agent)
+  expect(agent.counters).toMatchObject({ created: 2, reused: 1 })
+})

@@ -208,3 +208,18 @@ async function allAtOnce(
 ): Promise<void> {
   await Promise.all(Array.from({ length: requests }, () => ask(server, agent, { method })))
 }
+
+it('is looked at under the name that a subclass of the agent gives it', async () => {
+  class Divided extends TunedAgent {
+    override getName(options?: http.ClientRequestArgs): string {
+      return `${super.getName(options)}/a`
+    }
+  }
+  const server = await serve()
+  const agent = use(new Divided())
+  await ask(server, agent)
+  server.sockets[0]?.destroy()
+  await ask(server, agent, { method: 'POST' })
+  expect(agent.counters).toMatchObject({ created: 2, reused: 0, deadBeforeReuse: 1, retried: 0 })
+  await expectNothingLeft(agent, server)
+})

@@ -6,6 +6,8 @@ import { agentPartsOf, type ConnectionCallback } from './node'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
 
+const agent = agentPartsOf(http.Agent.prototype)
+
 /**
  * http.Agent with all that it offers. Its connections are tuned before connect(2) and leave no
  * TIME_WAIT, and are kept for the next request unless `keepAlive` is false.
@@ -56,13 +58,24 @@ export class TunedAgent extends http.Agent {
     localAddress?: string,
   ): void {
     this.#pool.expect(request)
-    agentPartsOf(http.Agent.prototype).addRequest.call(this, request, options, port, localAddress)
+    agent.addRequest.call(this, request, options, port, localAddress)
   }
 
-  /** Asked for by addRequest() right before it looks for an idle connection of that name. */
+  /**
+   * Asked for by addRequest() right before it looks for an idle connection of that name, and twice when
+   * a connection is free.
+   */
   override getName(options?: http.ClientRequestArgs): string {
+    const connection = this.#pool.freeing
+    if (connection !== undefined && connection.options === options)
+      return (connection.agentName ??= super.getName(options))
     const name = super.getName(options)
-    this.#pool.named(name)
+    const request = this.#pool.expected()
+    if (request !== undefined) {
+      // A subclass may add something to the name.
+      const whole = this.getName === TunedAgent.prototype.getName ? name : this.getName(options)
+      this.#pool.prepare(request, whole)
+    }
     return name
   }
 
@@ -73,17 +86,7 @@ export class TunedAgent extends http.Agent {
     callback: ConnectionCallback,
   ): void {
     const created = this.#pool.tellOf(this.getName(options), callback)
-    agentPartsOf(http.Agent.prototype).createSocket.call(this, request, options, created)
-  }
-
-  override keepSocketAlive(socket: Duplex): boolean {
-    const own = agentPartsOf(http.Agent.prototype)
-    return own.keepSocketAlive.call(this, socket) && this.#pool.idle(socket)
-  }
-
-  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
-    super.reuseSocket(socket, request)
-    this.#pool.reused(socket, request)
+    agent.createSocket.call(this, request, options, created)
   }
 
   override destroy(): void {

@@ -2,9 +2,6 @@ import type * as http from 'node:http'
 import type * as net from 'node:net'
 import { busy, partsOf, type Output, type WriteCallback } from './node'
 
-/** RFC 9110 section 9.2.2. */
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
-
 /** More than this is not kept to be sent again, bytes (UTF-16 units of a string). */
 const KEPT = 65_536
 
@@ -18,8 +15,19 @@ interface Written {
   callback: WriteCallback | null | undefined
 }
 
+/** RFC 9110 section 9.2.2. */
 export function isIdempotent(request: http.ClientRequest): boolean {
-  return idempotent.has(request.method)
+  switch (request.method) {
+    case 'GET':
+    case 'HEAD':
+    case 'OPTIONS':
+    case 'TRACE':
+    case 'PUT':
+    case 'DELETE':
+      return true
+    default:
+      return false
+  }
 }
 
 /**

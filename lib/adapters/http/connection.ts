@@ -9,6 +9,10 @@ export interface Connection {
   readonly socket: net.Socket
   /** The name that the agent keeps it under. */
   readonly name: string
+  /** What the agent made it with, once it has been free. */
+  options: unknown
+  /** What Node's own getName() makes of that, once it was asked. */
+  agentName: string | undefined
   /** When its last request was over, by `performance.now()`. */
   freeSince: number
   /** When an idle connection is given up, likewise. */
@@ -35,6 +39,8 @@ export function keep(socket: net.Socket, name: string): Connection {
   return ((socket as Kept)[kConnection] = {
     socket,
     name,
+    options: undefined,
+    agentName: undefined,
     freeSince: -Infinity,
     expiresAt: Infinity,
     abandoned: false,

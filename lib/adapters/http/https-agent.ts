@@ -11,6 +11,8 @@ import { agentPartsOf, type ConnectionCallback } from './node'
 import { prepareAgent, type AgentTuning, type TunedHttpsAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
 
+const agent = agentPartsOf(https.Agent.prototype)
+
 /** What https.Agent is called with for a connection. */
 type TlsArgs = https.RequestOptions & Pick<ConnectionOptions, 'socket'>
 
@@ -56,13 +58,25 @@ export class TunedHttpsAgent extends https.Agent {
     localAddress?: string,
   ): void {
     this.#pool.expect(request)
-    agentPartsOf(https.Agent.prototype).addRequest.call(this, request, options, port, localAddress)
+    agent.addRequest.call(this, request, options, port, localAddress)
   }
 
-  /** Asked for by addRequest() right before it looks for an idle connection of that name. */
+  /**
+   * Asked for by addRequest() right before it looks for an idle connection of that name, and twice when
+   * a connection is free.
+   */
   override getName(options?: https.RequestOptions): string {
+    const connection = this.#pool.freeing
+    if (connection !== undefined && connection.options === options)
+      return (connection.agentName ??= super.getName(options))
     const name = super.getName(options)
-    this.#pool.named(name)
+    const request = this.#pool.expected()
+    if (request !== undefined) {
+      // A subclass may add something to the name.
+      const whole =
+        this.getName === TunedHttpsAgent.prototype.getName ? name : this.getName(options)
+      this.#pool.prepare(request, whole)
+    }
     return name
   }
 
@@ -73,17 +87,7 @@ export class TunedHttpsAgent extends https.Agent {
     callback: ConnectionCallback,
   ): void {
     const created = this.#pool.tellOf(this.getName(options), callback)
-    agentPartsOf(https.Agent.prototype).createSocket.call(this, request, options, created)
-  }
-
-  override keepSocketAlive(socket: Duplex): boolean {
-    const own = agentPartsOf(https.Agent.prototype)
-    return own.keepSocketAlive.call(this, socket) && this.#pool.idle(socket)
-  }
-
-  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
-    super.reuseSocket(socket, request)
-    this.#pool.reused(socket, request)
+    agent.createSocket.call(this, request, options, created)
   }
 
   override destroy(): void {

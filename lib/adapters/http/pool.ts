@@ -53,6 +53,8 @@ export class Pool {
   #timerEnds = Infinity
   #lastHeader: string | undefined
   #lastLimitMs = Infinity
+  /** The connection that the agent is told of as free. */
+  freeing: Connection | undefined
   /** The request that the agent is about to look for a connection for. */
   #expecting: http.ClientRequest | undefined
 
@@ -71,8 +73,11 @@ export class Pool {
     // In place of the agent's own: with a second listener, each event would cost twice as much.
     agent.removeAllListeners('free')
     agent.on('free', (socket: Duplex, options: unknown) => {
-      this.#freed(socket)
+      const connection = connectionOf(socket)
+      if (connection !== undefined) this.#freed(connection, options)
+      this.freeing = connection
       for (const own of listeners) own.call(agent, socket, options)
+      this.freeing = undefined
     })
   }
 
@@ -103,42 +108,47 @@ export class Pool {
     this.#expecting = request
   }
 
-  /** The agent tells the connection's name: sees to it that the idle one which it would take works. */
-  named(name: string): void {
+  /** That request, once. */
+  expected(): http.ClientRequest | undefined {
     const request = this.#expecting
-    this.#expecting = undefined
-    if (request === undefined) return
+    if (request !== undefined) this.#expecting = undefined
+    return request
+  }
+
+  /** Sees to it that the idle connection which the agent takes next works, and gives it to the request. */
+  prepare(request: http.ClientRequest, name: string): void {
     const { freeSockets, scheduling } = this.#parts
     const idle = freeSockets[name]
     if (idle === undefined) return
     for (;;) {
-      const socket = idle.at(scheduling === 'fifo' ? 0 : -1)
-      if (socket === undefined || this.#passes(socket, request)) return
+      const socket = idle[scheduling === 'fifo' ? 0 : idle.length - 1]
+      if (socket === undefined) return
+      const connection = connectionOf(socket)
+      if (connection === undefined) return
+      if (this.#passes(connection, request)) {
+        connection.expiresAt = Infinity
+        this.#restoreTimeout(connection)
+        this.#use(connection, request)
+        return
+      }
       if (scheduling === 'fifo') idle.shift()
       else idle.pop()
       socket.destroy()
     }
   }
 
-  /** The agent gives an idle connection to a request. */
-  reused(socket: Duplex, request: http.ClientRequest): void {
-    const connection = connectionOf(socket)
-    if (connection === undefined) return
-    connection.expiresAt = Infinity
-    this.#restoreTimeout(connection)
-    this.#use(connection, request)
-  }
-
-  /** The agent is about to keep a connection idle: whether it may, and for how long. */
-  idle(socket: Duplex): boolean {
-    const connection = connectionOf(socket)
-    if (connection === undefined) return true
-    const request = busy(socket)._httpMessage as http.ClientRequest
+  /** The agent is about to keep a connection idle, for how long it may. */
+  #idle(connection: Connection): void {
+    const request = busy(connection.socket)._httpMessage as http.ClientRequest | null | undefined
+    if (!request || !this.#parts.keepAlive) return
     const limitMs = this.#limitBy(partsOf(request).res?.headers['keep-alive']?.toString())
-    if (limitMs <= 0) return false
+    if (limitMs <= 0) {
+      // So that the agent does not keep it.
+      connection.socket.destroy()
+      return
+    }
     connection.expiresAt = connection.freeSince + limitMs
     if (connection.expiresAt < this.#timerEnds) this.#closeIdleAt(connection.expiresAt)
-    return true
   }
 
   /** A server says the same each time. */
@@ -161,23 +171,28 @@ export class Pool {
   }
 
   /** A connection is free, after a request or because it is new. */
-  #freed(socket: Duplex): void {
-    const connection = connectionOf(socket)
-    if (connection === undefined) return
+  #freed(connection: Connection, options: unknown): void {
+    const { socket } = connection
     connection.attempt?.end()
     connection.attempt = undefined
+    if (connection.options !== options) {
+      connection.options = options
+      connection.agentName = undefined
+    }
     connection.freeSince = performance.now()
-    const [request] = this.#parts.requests[connection.name] ?? []
-    if (request === undefined || connection.socket.bytesRead === 0) return
-    if (this.#passes(socket, request)) this.#use(connection, request)
+    const request = this.#parts.requests[connection.name]?.[0]
+    if (request === undefined) {
+      this.#idle(connection)
+      return
+    }
+    if (socket.bytesRead === 0) return
+    if (this.#passes(connection, request)) this.#use(connection, request)
     // The agent makes another one for the request that waits.
     else socket.destroy()
   }
 
-  #passes(socket: Duplex, request: http.ClientRequest): boolean {
-    const connection = connectionOf(socket)
-    if (connection === undefined) return true
-    if (socket.destroyed) return false
+  #passes(connection: Connection, request: http.ClientRequest): boolean {
+    if (connection.socket.destroyed) return false
     const now = performance.now()
     if (connection.expiresAt <= now) {
       this.counters.expired++
