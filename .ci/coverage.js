@@ -36,12 +36,23 @@ async function ofLib() {
 function ofPrograms() {
   const programs = join(folder, 'programs')
   const counts = readdirSync(programs).map((file) => {
-    const { result } = JSON.parse(readFileSync(join(programs, file)))
+    const result = resultIn(join(programs, file))
     return {
       result: result.filter(({ url }) => url.startsWith('file:') && isOfDist(fileURLToPath(url))),
     }
   })
   return mergeProcessCovs(counts).result
+}
+
+/** Nothing of a process that a test killed while it wrote, as of one killed before. */
+function resultIn(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')).result
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    console.log(`${file} is incomplete: ${error.message}`)
+    return []
+  }
 }
 
 function isOfDist(path) {
