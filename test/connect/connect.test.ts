@@ -17,6 +17,7 @@ import { policyOf } from '../../lib/close/policy'
 import { portChoiceOf } from '../../lib/connect/port-choice'
 import { handleOf } from '../../lib/target'
 import { coded } from '../helpers/coded'
+import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import {
   boundSocket,
@@ -355,7 +356,8 @@ describe('connect() from a SourcePool', () => {
   it('goes on to another address where no port is free', async () => {
     const port = await serve()
     const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
-    const portRange = { min: 60_001, max: 60_001 }
+    const free = await freshPort()
+    const portRange = { min: free, max: free }
     const host = loopback[4]
     const first = await opened({ host, port, source, portRange })
     const second = await opened({ host, port, source, portRange })
@@ -371,12 +373,9 @@ describe('connect() that finds no port', () => {
   it('says that all ports of the source to the destination are taken, and what would help', async () => {
     const port = await serve()
     const host = loopback[4]
-    const options = {
-      host,
-      port,
-      localAddress: '127.0.0.7',
-      portRange: { min: 60_003, max: 60_003 },
-    }
+    const free = await freshPort()
+    const portRange = { min: free, max: free }
+    const options = { host, port, localAddress: '127.0.0.7', portRange }
     await opened(options)
     const error = await failure(options)
     expect(error).toMatchObject({
@@ -396,7 +395,7 @@ describe('connect() that finds no port', () => {
   it('says that the one port asked for is taken', async () => {
     const port = await serve()
     const host = loopback[4]
-    const localPort = 60_005
+    const localPort = await freshPort()
     await opened({ host, port, localAddress: '127.0.0.7', localPort })
     const error = await failure({ host, port, localAddress: '127.0.0.7', localPort })
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', space: 'tuple', localPort })

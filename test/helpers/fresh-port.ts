@@ -23,6 +23,15 @@ export async function listenOnFreshPort(server: net.Server, host?: string): Prom
   throw new Error('every port that listen(2) gives is one of a connection')
 }
 
+/** Such a port, of the ephemeral range, with nothing on it. */
+export async function freshPort(): Promise<number> {
+  const server = net.createServer()
+  const port = await listenOnFreshPort(server)
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
 /** A server on such a port, with so many connections to it. */
 export async function connectionsToFreshPort(count: number): Promise<number> {
   const server = net.createServer((socket) => {
