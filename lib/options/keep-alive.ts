@@ -21,7 +21,7 @@ interface KeepAliveHandle {
 
 /** Keeps options of a socket in force; a target that is no socket of Node's has nothing that would rewrite them. */
 export function holdKeepAlive(target: unknown, held: readonly Held[]): void {
-  if (held.length === 0 || typeof target !== 'object' || target === null) return
+  if (typeof target !== 'object' || target === null) return
   const handle = transportHandleOf(target)
   if (handle !== undefined) holdOnHandle(handle, held)
 }

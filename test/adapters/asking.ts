@@ -2,6 +2,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type * as net from 'node:net'
+import { TunedAgent } from '../../lib/adapters/http'
 import type { Certificate } from '../helpers/certificate'
 import { answer, ScriptedServer, type Script } from '../helpers/scripted-server'
 import { until } from '../helpers/until'
@@ -27,6 +28,15 @@ export function use<A extends http.Agent>(agent: A): A {
     agent.destroy()
   })
   return agent
+}
+
+/** Keeps connections apart that http.Agent has under one name. */
+export class DividedAgent extends TunedAgent {
+  division = 'a'
+
+  override getName(options?: http.ClientRequestArgs): string {
+    return `${super.getName(options)}/${this.division}`
+  }
 }
 
 export interface Answer {

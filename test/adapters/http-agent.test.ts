@@ -8,7 +8,7 @@ import { TunedAgent, TunedHttpsAgent, type TunedAgentOptions } from '../../lib/a
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { coded } from '../helpers/coded'
 import { closeLater } from '../sockets'
-import { ask, begin, expectNothingLeft, held, serve, use } from './asking'
+import { ask, begin, DividedAgent, expectNothingLeft, held, serve, use } from './asking'
 
 describe('TunedAgent', () => {
   it('is an http.Agent that keeps its connections and counts what it does', async () => {
@@ -135,6 +135,18 @@ describe('TunedAgent', () => {
     expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
   })
 
+  it('keeps connections under the name that a subclass gives them', async () => {
+    const server = await serve()
+    const agent = use(new DividedAgent())
+    await ask(server, agent)
+    await ask(server, agent)
+    expect(Object.keys(agent.freeSockets)).toEqual([expect.stringMatching(/\/a$/)])
+    expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
+    agent.division = 'b'
+    await ask(server, agent)
+    expect(agent.counters).toMatchObject({ created: 2, reused: 1 })
+  })
+
   it('leaves nothing behind when it is destroyed', async () => {
     const server = await serve()
     const before = openDescriptors()
@@ -218,22 +230,4 @@ describe.each([
   ])('refuses %s', (_what, options, code) => {
     expect(() => new Agent(options as TunedAgentOptions)).toThrow(coded(code))
   })
-})
-
-it('keeps connections under the name that a subclass gives them', async () => {
-  class Divided extends TunedAgent {
-    division = 'a'
-    override getName(options?: http.ClientRequestArgs): string {
-      return `${super.getName(options)}/${this.division}`
-    }
-  }
-  const server = await serve()
-  const agent = use(new Divided())
-  await ask(server, agent)
-  await ask(server, agent)
-  expect(Object.keys(agent.freeSockets)).toEqual([expect.stringMatching(/\/a$/)])
-  expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
-  agent.division = 'b'
-  await ask(server, agent)
-  expect(agent.counters).toMatchObject({ created: 2, reused: 1 })
 })

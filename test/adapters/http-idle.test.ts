@@ -4,7 +4,7 @@ import { TunedAgent } from '../../lib/adapters/http'
 import { coded } from '../helpers/coded'
 import { answer, type ScriptedServer } from '../helpers/scripted-server'
 import { until } from '../helpers/until'
-import { ask, begin, expectNothingLeft, held, serve, use } from './asking'
+import { ask, begin, DividedAgent, expectNothingLeft, held, serve, use } from './asking'
 
 /** What can be the matter with an idle connection before the event loop has seen anything of it. */
 const ends: Record<string, (socket: net.Socket | undefined) => void> = {
@@ -104,6 +104,16 @@ describe('an idle connection', () => {
     server.sockets[0]?.destroy()
     await ask(server, agent, question)
     expect(agent.counters.deadBeforeReuse).toBe(1)
+  })
+
+  it('is looked at under the name that a subclass of the agent gives it', async () => {
+    const server = await serve()
+    const agent = use(new DividedAgent())
+    await ask(server, agent)
+    server.sockets[0]?.destroy()
+    await ask(server, agent, { method: 'POST' })
+    expect(agent.counters).toMatchObject({ created: 2, reused: 0, deadBeforeReuse: 1, retried: 0 })
+    await expectNothingLeft(agent, server)
   })
 })
 
@@ -208,18 +218,3 @@ async function allAtOnce(
 ): Promise<void> {
   await Promise.all(Array.from({ length: requests }, () => ask(server, agent, { method })))
 }
-
-it('is looked at under the name that a subclass of the agent gives it', async () => {
-  class Divided extends TunedAgent {
-    override getName(options?: http.ClientRequestArgs): string {
-      return `${super.getName(options)}/a`
-    }
-  }
-  const server = await serve()
-  const agent = use(new Divided())
-  await ask(server, agent)
-  server.sockets[0]?.destroy()
-  await ask(server, agent, { method: 'POST' })
-  expect(agent.counters).toMatchObject({ created: 2, reused: 0, deadBeforeReuse: 1, retried: 0 })
-  await expectNothingLeft(agent, server)
-})

@@ -56,6 +56,22 @@ async function askAlone(
 }
 
 describe('TunedHttpsAgent', () => {
+  it('looks at a connection under the name that a subclass gives it', async () => {
+    class Divided extends TunedHttpsAgent {
+      override getName(options?: https.RequestOptions): string {
+        return `${super.getName(options)}/a`
+      }
+    }
+    const server = await serveTls()
+    const agent = use(new Divided(trusting))
+    await ask(server, agent)
+    await ask(server, agent, { method: 'POST' })
+    expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
+    server.sockets[0]?.destroy()
+    await ask(server, agent, { method: 'POST' })
+    expect(agent.counters).toMatchObject({ created: 2, reused: 1, deadBeforeReuse: 1, retried: 0 })
+  })
+
   it.each(versions)('keeps its connections and counts what it does (%s)', async (version) => {
     const server = await serveTls()
     const settings = { TCP_USER_TIMEOUT: 12_345 }
