@@ -150,13 +150,10 @@ function isAllowed(error) {
   return error instanceof TypeError && error.message.includes('revoked')
 }
 
-async function main() {
+void run.report(async () => {
   await run.make(call, async () => {
     // Sockets of RawSockets that a failed call has left are closed when they are garbage.
     await new Promise(setImmediate)
   })
   raw.close()
-  await run.end()
-}
-
-void main()
+})

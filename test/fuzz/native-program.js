@@ -223,13 +223,10 @@ process.on('uncaughtException', (error) => {
   run.count('uncaught')
 })
 
-async function main() {
+void run.report(async () => {
   await run.make(call, async () => {
     const all = await until(() => calledBack === dumps)
     if (!all) run.fault(`${dumps - calledBack} dumps never called back`)
   })
   native.closeFd(native.disownFd(globalThis))
-  await run.end()
-}
-
-void main()
+})

@@ -27,6 +27,7 @@ async function until(condition) {
 class Run {
   faults = []
   counts = {}
+  #made = 0
   #calls
   #socketsBefore
 
@@ -55,16 +56,28 @@ class Run {
 
   /** Makes the calls; `between` is awaited now and then. */
   async make(call, between) {
-    for (let made = 0; made < this.#calls; made += AT_A_STRETCH) {
-      for (let left = AT_A_STRETCH; left > 0; left--) call()
+    while (this.#made < this.#calls) {
+      for (let left = AT_A_STRETCH; left > 0; left--, this.#made++) call()
       await between()
       if (this.random.once(10)) this.faults.push(...this.sentinels.faults())
     }
     this.faults.push(...this.sentinels.faults())
   }
 
+  /** Runs the program and prints what was found; what the program itself throws is a fault too. */
+  async report(program) {
+    try {
+      await program()
+      await this.#end()
+    } catch (error) {
+      this.faults.push(`after ${this.#made} calls the program threw ${error.stack}`)
+    }
+    const { faults, counts } = this
+    console.log(JSON.stringify({ seed: this.random.seed, faults, counts }))
+  }
+
   /** Closes the victims: what was opened and has no owner any more is closed by then. */
-  async end() {
+  async #end() {
     this.pool.closeAll()
     const expected = this.#socketsBefore + this.sentinels.fds.length
     const closed = await until(() => {
@@ -73,8 +86,6 @@ class Run {
     })
     if (!closed) this.fault(`${openSockets() - expected} sockets too many are open`)
     if (this.pool.lost > 0) this.fault(`${this.pool.lost} victims were closed by something else`)
-    const { faults, counts } = this
-    console.log(JSON.stringify({ seed: this.random.seed, faults, counts }))
   }
 }
 
