@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import * as http from 'node:http'
 import type * as net from 'node:net'
+import { constants } from 'node:os'
 import { TunedAgent, type TunedAgentOptions } from '../../lib/adapters/http'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { coded } from '../helpers/coded'
@@ -315,6 +316,55 @@ describe('a request that is being sent once more', () => {
     request.write('before ')
     await once(request, 'close')
     expect(server.asked.at(-1)?.body).toBe('before between after')
+    expect(agent.counters).toMatchObject(retried)
+  })
+
+  it('is the same when its head was flushed before its body', async () => {
+    const server = await serve(firstOnly())
+    const agent = await withIdle(server)
+    const request = http.request({ port: server.port, host: '127.0.0.1', agent, method: 'PUT' })
+    request.setHeader('x-name', 'J\u00fcrgen')
+    request.flushHeaders()
+    await once(request, 'socket')
+    request.write('some')
+    request.end('thing')
+    await once(request, 'close')
+    const [, first, second] = server.asked
+    expect(second).toEqual({ ...first, connection: 2, nth: 1 })
+    expect(second).toMatchObject({ method: 'PUT', body: 'something' })
+    expect(agent.counters).toMatchObject(retried)
+  })
+
+  it.each<[string, (request: http.ClientRequest, told: (error: unknown) => void) => void]>([
+    ['of its end', (request, told) => request.end(told)],
+    [
+      'of an empty write',
+      (request, told) => {
+        request.write('', told)
+        request.end()
+      },
+    ],
+  ])('tells the callback %s of success only, and once', async (_which, send) => {
+    const server = await serve((socket) => {
+      answer(socket)
+    })
+    const agent = await withIdle(server)
+    const handle = (idleOf(agent) as unknown as { _handle: object })._handle
+    const fails = (): number => -constants.errno.EPIPE
+    Object.assign(handle, { writeLatin1String: fails, writev: fails })
+    const told: unknown[] = []
+    const events: string[] = []
+    const request = http.request({ port: server.port, host: '127.0.0.1', agent })
+    request.on('finish', () => events.push('finish'))
+    request.on('response', (response) => response.resume())
+    send(request, (error) => told.push(error ?? undefined))
+    await once(request, 'close')
+    expect(told).toEqual([undefined])
+    expect(events).toEqual(['finish'])
+    expect(seen(server)).toEqual([
+      ['GET', '', 1],
+      ['GET', '', 2],
+    ])
     expect(agent.counters).toMatchObject(retried)
   })
 

@@ -50,33 +50,16 @@ export class TunedAgent extends http.Agent {
     }
   }
 
-  /** Called for each request; not in Node's documentation, and used by other agents too. */
-  addRequest(
-    request: http.ClientRequest,
-    options: http.ClientRequestArgs | string,
-    port?: number,
-    localAddress?: string,
-  ): void {
-    this.#pool.expect(request)
-    agent.addRequest.call(this, request, options, port, localAddress)
-  }
-
-  /**
-   * Asked for by addRequest() right before it looks for an idle connection of that name, and twice when
-   * a connection is free.
-   */
+  /** Asked for twice when a connection is free, of which it stays the same. */
   override getName(options?: http.ClientRequestArgs): string {
     const connection = this.#pool.freeing
     if (connection !== undefined && connection.options === options)
       return (connection.agentName ??= super.getName(options))
-    const name = super.getName(options)
-    const request = this.#pool.expected()
-    if (request !== undefined) {
-      // A subclass may add something to the name.
-      const whole = this.getName === TunedAgent.prototype.getName ? name : this.getName(options)
-      this.#pool.prepare(request, whole)
-    }
-    return name
+    return super.getName(options)
+  }
+
+  override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
+    if (this.#pool.reuse(socket, request)) super.reuseSocket(socket, request)
   }
 
   /** Called for each new connection, whoever makes it. */

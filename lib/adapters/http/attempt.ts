@@ -38,6 +38,9 @@ export class Attempt {
   readonly #request: http.ClientRequest
   /** Of the connection, before this request: more means that an answer has begun. */
   readonly #bytesRead: number
+  /** The request's head was written by itself, in this encoding. */
+  #head = false
+  #headEncoding: Output['encoding']
   #written: Written[] | undefined
   #size = 0
   /** Told nothing yet of their write that failed: it may be made again. */
@@ -56,6 +59,11 @@ export class Attempt {
     callback: Output['callback'],
   ): Output['callback'] {
     if (this.#state !== 'open') return callback
+    if (this.#isHead(data, callback)) {
+      this.#head = true
+      this.#headEncoding = encoding
+      return callback
+    }
     this.#size += data.length
     if (this.#size > KEPT) {
       this.end()
@@ -71,7 +79,7 @@ export class Attempt {
       if (this.#state === 'taken back') return
       const { callback: own } = written
       if (typeof own !== 'function') return
-      if (error instanceof Error && this.#state === 'open') {
+      if (error && this.#state === 'open') {
         ;(this.#failed ??= []).push({ callback: own, error })
         return
       }
@@ -88,6 +96,23 @@ export class Attempt {
     const failed = this.#failed
     this.#failed = undefined
     if (failed !== undefined) for (const { callback, error } of failed) callback(error)
+  }
+
+  /**
+   * Whether it is the head by itself, which the request keeps. Most requests are no more; their
+   * 'finish' is all that waits for it to be written, and comes once all the same.
+   */
+  #isHead(data: Output['data'], callback: Output['callback']): boolean {
+    const { _header, _contentLength } = partsOf(this.#request)
+    if (data !== _header || this.#head || this.#written !== undefined) return false
+    return _contentLength === 0 || typeof callback !== 'function'
+  }
+
+  /** All that was written, in its order. */
+  #sent(): Output[] {
+    const data = this.#head ? partsOf(this.#request)._header : null
+    const head = data === null ? [] : [{ data, encoding: this.#headEncoding, callback: undefined }]
+    return [...head, ...(this.#written ?? [])]
   }
 
   /**
@@ -114,8 +139,9 @@ export class Attempt {
     request.socket = null
     request.parser = null
     request.reusedSocket = false
-    request.outputData = [...(this.#written ?? []), ...request.outputData]
-    request.outputSize += this.#size
+    const sent = this.#sent()
+    request.outputData = [...sent, ...request.outputData]
+    for (const { data } of sent) request.outputSize += data.length
     if (request.timeoutCb !== null) {
       request.timeoutCb = null
       request.setTimeout(socket.timeout ?? 0)

@@ -10,7 +10,7 @@ export interface Connection {
   /** The name that the agent keeps it under. */
   readonly name: string
   /** What the agent made it with, once it has been free. */
-  options: unknown
+  options: http.ClientRequestArgs | undefined
   /** What Node's own getName() makes of that, once it was asked. */
   agentName: string | undefined
   /** When its last request was over, by `performance.now()`. */

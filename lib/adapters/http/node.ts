@@ -22,6 +22,8 @@ export interface RequestParts {
   readonly res: http.IncomingMessage | null
   /** The request's head as it is sent; null before it is known. */
   readonly _header: string | null
+  /** 0 for a request that was ended by end() with nothing before it. */
+  readonly _contentLength: number | null
   socket: net.Socket | null
   parser: unknown
   reusedSocket: boolean
@@ -30,8 +32,9 @@ export interface RequestParts {
   /** Set while the request listens to its socket's 'timeout'. */
   timeoutCb: unknown
   setTimeout(ms: number): unknown
+  readonly timeout: number | undefined
   /** Gives the request its socket, or the error that there is none. */
-  onSocket(socket: null, error: Error | undefined): void
+  onSocket: (this: RequestParts, socket: net.Socket | null, error?: Error) => void
 }
 
 export function partsOf(request: http.ClientRequest): RequestParts {

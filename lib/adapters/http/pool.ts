@@ -55,8 +55,6 @@ export class Pool {
   #lastLimitMs = Infinity
   /** The connection that the agent is told of as free. */
   freeing: Connection | undefined
-  /** The request that the agent is about to look for a connection for. */
-  #expecting: http.ClientRequest | undefined
 
   constructor(agent: http.Agent, { tuning, retry, marginMs }: AgentTuning) {
     this.#parts = agentPartsOf(agent)
@@ -74,7 +72,7 @@ export class Pool {
     agent.removeAllListeners('free')
     agent.on('free', (socket: Duplex, options: unknown) => {
       const connection = connectionOf(socket)
-      if (connection !== undefined) this.#freed(connection, options)
+      if (connection !== undefined) this.#freed(connection, options as http.ClientRequestArgs)
       this.freeing = connection
       for (const own of listeners) own.call(agent, socket, options)
       this.freeing = undefined
@@ -103,38 +101,32 @@ export class Pool {
     })
   }
 
-  /** The agent is about to look for a connection for a request. */
-  expect(request: http.ClientRequest): void {
-    this.#expecting = request
-  }
-
-  /** That request, once. */
-  expected(): http.ClientRequest | undefined {
-    const request = this.#expecting
-    if (request !== undefined) this.#expecting = undefined
-    return request
-  }
-
-  /** Sees to it that the idle connection which the agent takes next works, and gives it to the request. */
-  prepare(request: http.ClientRequest, name: string): void {
-    const { freeSockets, scheduling } = this.#parts
-    const idle = freeSockets[name]
-    if (idle === undefined) return
-    for (;;) {
-      const socket = idle[scheduling === 'fifo' ? 0 : idle.length - 1]
-      if (socket === undefined) return
-      const connection = connectionOf(socket)
-      if (connection === undefined) return
-      if (this.#passes(connection, request)) {
-        connection.expiresAt = Infinity
-        this.#restoreTimeout(connection)
-        this.#use(connection, request)
-        return
-      }
-      if (scheduling === 'fifo') idle.shift()
-      else idle.pop()
-      socket.destroy()
+  /**
+   * The agent is about to give an idle connection to a request: whether it works. If it does not, the
+   * agent gives the request another one.
+   */
+  reuse(socket: Duplex, request: http.ClientRequest): boolean {
+    const connection = connectionOf(socket)
+    if (connection === undefined) return true
+    if (!this.#passes(connection, request)) {
+      this.#divert(connection, request)
+      return false
     }
+    connection.expiresAt = Infinity
+    this.#restoreTimeout(connection)
+    this.#use(connection, request)
+    return true
+  }
+
+  /** Has the agent look for another connection when it hands this one to the request. */
+  #divert({ socket, options }: Connection, request: http.ClientRequest): void {
+    const parts = partsOf(request)
+    const { onSocket, timeout } = parts
+    parts.onSocket = () => {
+      parts.onSocket = onSocket
+      this.#parts.addRequest(request, { ...options, timeout })
+    }
+    socket.destroy()
   }
 
   /** The agent is about to keep a connection idle, for how long it may. */
@@ -171,7 +163,7 @@ export class Pool {
   }
 
   /** A connection is free, after a request or because it is new. */
-  #freed(connection: Connection, options: unknown): void {
+  #freed(connection: Connection, options: http.ClientRequestArgs): void {
     const { socket } = connection
     connection.attempt?.end()
     connection.attempt = undefined
