@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import * as http from 'node:http'
 import type * as net from 'node:net'
 import { TunedAgent } from '../../lib/adapters/http'
@@ -69,6 +70,26 @@ describe('an idle connection', () => {
         () => held(agent),
         ({ total }) => total === 2,
       )
+    },
+  )
+
+  it.each([
+    [5000, undefined, 0],
+    [undefined, 4000, 4000],
+    [5000, 4000, 4000],
+  ])(
+    'made with the timeout %o does not leave it to a fresh one (%o)',
+    async (first, second, expected) => {
+      const server = await serve()
+      const agent = use(new TunedAgent())
+      await ask(server, agent, { timeout: first })
+      server.sockets[0]?.destroy()
+      const question = { method: 'POST', timeout: second }
+      const { request, answer: answered } = begin(server, agent, question)
+      const [socket] = (await once(request, 'socket')) as [net.Socket]
+      expect(socket.timeout ?? 0).toBe(expected)
+      expect((await answered).body).toBe('answer')
+      expect(agent.counters).toMatchObject({ created: 2, deadBeforeReuse: 1 })
     },
   )
 
