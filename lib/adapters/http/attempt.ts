@@ -38,10 +38,9 @@ export class Attempt {
   readonly #request: http.ClientRequest
   /** Of the connection, before this request: more means that an answer has begun. */
   readonly #bytesRead: number
-  /** The request's head was written by itself, in this encoding. */
-  #head = false
-  #headEncoding: Output['encoding']
-  #written: Written[] | undefined
+  /** What it wrote first, which for most requests is all, and what came after that. */
+  #first: Written | undefined
+  #more: Written[] | undefined
   #size = 0
   /** Told nothing yet of their write that failed: it may be made again. */
   #failed: { readonly callback: WriteCallback; readonly error: Error }[] | undefined
@@ -59,11 +58,6 @@ export class Attempt {
     callback: Output['callback'],
   ): Output['callback'] {
     if (this.#state !== 'open') return callback
-    if (this.#isHead(data, callback)) {
-      this.#head = true
-      this.#headEncoding = encoding
-      return callback
-    }
     this.#size += data.length
     if (this.#size > KEPT) {
       this.end()
@@ -72,9 +66,9 @@ export class Attempt {
     // The caller may use its buffer again once it has been written.
     const copy = typeof data === 'string' ? data : Buffer.from(data)
     const written: Written = { data: copy, encoding, callback }
-    // An array that begins empty would take room for many.
-    if (this.#written === undefined) this.#written = [written]
-    else this.#written.push(written)
+    if (this.#first === undefined) this.#first = written
+    else if (this.#more === undefined) this.#more = [written]
+    else this.#more.push(written)
     return (error) => {
       if (this.#state === 'taken back') return
       const { callback: own } = written
@@ -92,27 +86,11 @@ export class Attempt {
   end(): void {
     if (this.#state !== 'open') return
     this.#state = 'over'
-    this.#written = undefined
+    this.#first = undefined
+    this.#more = undefined
     const failed = this.#failed
     this.#failed = undefined
     if (failed !== undefined) for (const { callback, error } of failed) callback(error)
-  }
-
-  /**
-   * Whether it is the head by itself, which the request keeps. Most requests are no more; their
-   * 'finish' is all that waits for it to be written, and comes once all the same.
-   */
-  #isHead(data: Output['data'], callback: Output['callback']): boolean {
-    const { _header, _contentLength } = partsOf(this.#request)
-    if (data !== _header || this.#head || this.#written !== undefined) return false
-    return _contentLength === 0 || typeof callback !== 'function'
-  }
-
-  /** All that was written, in its order. */
-  #sent(): Output[] {
-    const data = this.#head ? partsOf(this.#request)._header : null
-    const head = data === null ? [] : [{ data, encoding: this.#headEncoding, callback: undefined }]
-    return [...head, ...(this.#written ?? [])]
   }
 
   /**
@@ -139,9 +117,9 @@ export class Attempt {
     request.socket = null
     request.parser = null
     request.reusedSocket = false
-    const sent = this.#sent()
-    request.outputData = [...sent, ...request.outputData]
-    for (const { data } of sent) request.outputSize += data.length
+    const first = this.#first === undefined ? [] : [this.#first]
+    request.outputData = [...first, ...(this.#more ?? []), ...request.outputData]
+    request.outputSize += this.#size
     if (request.timeoutCb !== null) {
       request.timeoutCb = null
       request.setTimeout(socket.timeout ?? 0)

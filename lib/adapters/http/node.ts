@@ -22,8 +22,6 @@ export interface RequestParts {
   readonly res: http.IncomingMessage | null
   /** The request's head as it is sent; null before it is known. */
   readonly _header: string | null
-  /** 0 for a request that was ended by end() with nothing before it. */
-  readonly _contentLength: number | null
   socket: net.Socket | null
   parser: unknown
   reusedSocket: boolean
