@@ -58,6 +58,7 @@ export class TunedHttpsAgent extends https.Agent {
     return super.getName(options)
   }
 
+  /** Called when an idle connection has been chosen for a request, which is not given a dead one. */
   override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
     if (this.#pool.reuse(socket, request)) super.reuseSocket(socket, request)
   }

@@ -29,8 +29,9 @@ export interface RequestParts {
   outputSize: number
   /** Set while the request listens to its socket's 'timeout'. */
   timeoutCb: unknown
-  setTimeout(ms: number): unknown
+  /** Its own, ms; undefined where it has none. */
   readonly timeout: number | undefined
+  setTimeout(ms: number): unknown
   /** Gives the request its socket, or the error that there is none. */
   onSocket: (this: RequestParts, socket: net.Socket | null, error?: Error) => void
 }
@@ -52,24 +53,17 @@ export function busy(socket: Duplex): BusySocket {
 export type ConnectionCallback = (error: Error | null, stream: Duplex) => void
 
 export interface AgentParts {
-  addRequest(
-    request: http.ClientRequest,
-    options: http.ClientRequestArgs | string,
-    port?: number,
-    localAddress?: string,
-  ): void
+  addRequest(request: http.ClientRequest, options: http.ClientRequestArgs): void
   createSocket(
     request: http.ClientRequest,
     options: http.ClientRequestArgs,
     callback: ConnectionCallback,
   ): void
-  keepSocketAlive(socket: Duplex): boolean
   /** Requests that wait for a connection, by its name. */
   readonly requests: Record<string, http.ClientRequest[] | undefined>
   readonly sockets: Record<string, Duplex[] | undefined>
   /** Idle connections by name. */
   readonly freeSockets: Record<string, Duplex[] | undefined>
-  readonly scheduling: 'fifo' | 'lifo'
   readonly keepAlive: boolean
   /** What is added to each request's options. */
   readonly options: http.AgentOptions

@@ -29,7 +29,7 @@ export interface AgentCounters {
  */
 const FRESH_MS = 1
 
-type FreeListener = (this: http.Agent, socket: Duplex, options: unknown) => void
+type FreeListener = (this: http.Agent, socket: Duplex, options: http.ClientRequestArgs) => void
 
 /** The longest that a timer runs, ms. */
 const MAX_DELAY_MS = 2 ** 31 - 1
@@ -70,9 +70,9 @@ export class Pool {
     const listeners = agent.listeners('free') as FreeListener[]
     // In place of the agent's own: with a second listener, each event would cost twice as much.
     agent.removeAllListeners('free')
-    agent.on('free', (socket: Duplex, options: unknown) => {
+    agent.on('free', (socket: Duplex, options: http.ClientRequestArgs) => {
       const connection = connectionOf(socket)
-      if (connection !== undefined) this.#freed(connection, options as http.ClientRequestArgs)
+      if (connection !== undefined) this.#freed(connection, options)
       this.freeing = connection
       for (const own of listeners) own.call(agent, socket, options)
       this.freeing = undefined
