@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { checkObject, type SocketOptionError } from '../errors'
 import { descriptorOf, type Target } from '../target'
+import { getOption } from './access'
 import {
   runBatch,
   runBatchOnFresh,
@@ -76,12 +77,15 @@ interface Missing {
   readonly requested: unknown
 }
 
+const socketType = optionOf('SO_TYPE')
+
 /**
  * Sets many options at once: checks all values before the first system call, applies them in one
  * native call in the order written, reads each back, and puts everything back when one is refused.
  * Settings that are undefined are left out.
  *
- * Takes two system calls per option; one more where a later one could be refused.
+ * Takes two system calls per option, one more where a later one could be refused, and one where no
+ * option is to be set: what is no open socket is refused there too.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION,
  *   ERR_SOCKET_TUNER_WRONG_SOCKET, or the errno's name; `error.notRestored` lists what could not be put back
@@ -90,7 +94,10 @@ export function tune<const S extends object>(
   target: Target,
   settings: S & Checked<S>,
 ): TuneReport<S> {
-  return applySettings(target, prepareSettings(settings))
+  const prepared = prepareSettings(settings)
+  // Without an operation there is no system call that would refuse what is no open socket.
+  if (prepared.operations.length === 0 && isPresent(socketType)) getOption(target, 'SO_TYPE')
+  return applySettings(target, prepared)
 }
 
 /** Checks settings without a socket. */

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import * as net from 'node:net'
 import { constants } from 'node:os'
 import { inspect } from 'node:util'
@@ -30,6 +31,9 @@ import {
   warningsOf,
 } from '../sockets'
 import { read } from './rows'
+
+/** Above what a process may open. */
+const MISSING_FD = 2 ** 31 - 1
 
 const NO_ALGORITHM = { TCP_CONGESTION: 'no_such_algo' } as const
 
@@ -113,6 +117,19 @@ describe('tune', () => {
     expect(tune(fd, { TCP_NODELAY: undefined })).toEqual({})
     expect(tune(fd, {})).toEqual({})
     expect(getOption(fd, 'TCP_NODELAY')).toBe(false)
+  })
+
+  it.each<[string, Settings]>([
+    ['none', {}],
+    ['undefined ones only', { SO_KEEPALIVE: undefined }],
+  ])('refuses what is no socket, with settings: %s', (_, settings) => {
+    expect(failureOf(() => tuneAny(MISSING_FD, settings))).toMatchObject({ code: 'EBADF' })
+    const file = openSync(__filename, 'r')
+    try {
+      expect(failureOf(() => tuneAny(file, settings))).toMatchObject({ code: 'ENOTSOCK' })
+    } finally {
+      closeSync(file)
+    }
   })
 
   it('does all in one native call on a socket whose state does not matter', () => {
