@@ -2,9 +2,11 @@ import { once } from 'node:events'
 import * as http from 'node:http'
 import type * as net from 'node:net'
 import { TunedAgent } from '../../lib/adapters/http'
+import { handleOf } from '../../lib/target'
 import { coded } from '../helpers/coded'
 import { answer, type ScriptedServer } from '../helpers/scripted-server'
 import { until } from '../helpers/until'
+import { nativeCallsOf } from '../sockets'
 import { ask, begin, DividedAgent, expectNothingLeft, held, serve, use } from './asking'
 
 /** What can be the matter with an idle connection before the event loop has seen anything of it. */
@@ -44,12 +46,28 @@ describe.each(Object.entries(ends))('an idle connection with %s in the kernel', 
 })
 
 describe('an idle connection', () => {
-  it('is used by http.Agent though its server has closed it', async () => {
+  it('is used by http.Agent though its server has closed it, where Node does not look', async () => {
     const server = await serve()
     const agent = use(new http.Agent({ keepAlive: true }))
     await ask(server, agent)
+    const looks = nodeLooks(agent)
     server.sockets[0]?.resetAndDestroy()
-    await expect(ask(server, agent, { method: 'POST' })).rejects.toEqual(coded('ECONNRESET'))
+    const asked = ask(server, agent, { method: 'POST' })
+    if (looks) expect((await asked).request.reusedSocket).toBe(false)
+    else await expect(asked).rejects.toEqual(coded('ECONNRESET'))
+  })
+
+  it('is looked at once, by Node or by this library', async () => {
+    const server = await serve()
+    const agent = use(new TunedAgent())
+    await ask(server, agent)
+    const question = { method: 'POST' }
+    const looks = nodeLooks(agent)
+    let second: ReturnType<typeof begin> | undefined
+    const calls = nativeCallsOf(() => (second = begin(server, agent, question)))
+    expect(calls).toEqual(looks ? [] : ['tcpInfo'])
+    await second?.answer
+    expect(agent.counters).toMatchObject({ created: 1, reused: 1, deadBeforeReuse: 0 })
   })
 
   it.each([
@@ -230,6 +248,13 @@ describe('Keep-Alive: timeout', () => {
     expect(made.map((timer) => timer.hasRef())).toEqual([false])
   })
 })
+
+/** Whether Node's own agent looks at an idle connection before it uses it again. */
+function nodeLooks(agent: http.Agent): boolean {
+  const [[idle] = []] = Object.values(agent.freeSockets)
+  if (idle === undefined) throw new Error('no connection is idle')
+  return typeof (handleOf(idle) as { hasPendingRead?: unknown }).hasPendingRead === 'function'
+}
 
 async function allAtOnce(
   server: ScriptedServer,

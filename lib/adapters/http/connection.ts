@@ -2,8 +2,9 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { handleOf } from '../../target'
 import type { Attempt } from './attempt'
-import type { WriteCallback } from './node'
+import type { LookingHandle, WriteCallback } from './node'
 
 export interface Connection {
   readonly socket: net.Socket
@@ -21,6 +22,8 @@ export interface Connection {
   abandoned: boolean
   /** The request on it, while it can be sent again. */
   attempt: Attempt | undefined
+  /** Whether Node looks at the connection too; undefined while it has not been free. */
+  nodeLooks: boolean | undefined
 }
 
 const kConnection = Symbol('socket-tuner http connection')
@@ -45,7 +48,26 @@ export function keep(socket: net.Socket, name: string): Connection {
     expiresAt: Infinity,
     abandoned: false,
     attempt: undefined,
+    nodeLooks: undefined,
   })
+}
+
+/**
+ * Hears of it when Node's agent finds input, a FIN or a RST in the kernel before it uses a connection
+ * again, and destroys that. Later releases of Node do (22.23.5, 24.22.3, 26.12.1), earlier ones do not.
+ *
+ * @returns whether this Node looks
+ */
+export function hearOfLooks({ socket }: Connection, foundDead: () => void): boolean {
+  const handle = handleOf(socket) as LookingHandle | undefined
+  const hasPendingRead = handle?.hasPendingRead
+  if (handle === undefined || typeof hasPendingRead !== 'function') return false
+  handle.hasPendingRead = () => {
+    const pending = hasPendingRead.call(handle)
+    if (pending) foundDead()
+    return pending
+  }
+  return true
 }
 
 /**

@@ -14,15 +14,21 @@ import { transportHandleOf } from '../../target'
  * before a FIN, or as good as never.
  */
 export function isUsable(socket: net.Socket): boolean {
-  if (socket.destroyed || !socket.writable || socket.readableEnded) return false
+  if (!isWhole(socket)) return false
   if (socket.connecting) return true
-  if (socket.readableLength > 0) return false
   const { fd = -1, bytesRead = 0 } = transportHandleOf(socket) ?? {}
   // On Windows, or over a stream that is no socket.
   if (fd < 0) return true
   const { state, bytesReceived } = connectionState(fd)
   if (state !== undefined && state !== 'ESTABLISHED') return false
   return bytesReceived === undefined ? native.unreadBytes(fd) <= 0 : bytesReceived <= bytesRead
+}
+
+/** What Node knows of it, without a system call. */
+export function isWhole(socket: net.Socket): boolean {
+  return (
+    !socket.destroyed && socket.writable && !socket.readableEnded && socket.readableLength === 0
+  )
 }
 
 /**

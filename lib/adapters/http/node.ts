@@ -1,10 +1,11 @@
 /**
  * The parts of Node's http client that the agents are built on and that its typings leave out. They
- * are the same in Node 20 to 26.
+ * are the same in Node 20 to 26, where nothing else is said.
  */
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Handle } from '../../target'
 
 export type WriteCallback = (error?: Error | null) => void
 
@@ -47,6 +48,12 @@ export interface BusySocket {
 
 export function busy(socket: Duplex): BusySocket {
   return socket as BusySocket
+}
+
+/** The handle of a connection, where the agent asks it before the connection is used again. */
+export interface LookingHandle extends Handle {
+  /** Input, a FIN or a RST is in the kernel. */
+  hasPendingRead?: () => boolean
 }
 
 /** As typed by Node, which with an error calls it without a stream. */

@@ -4,8 +4,8 @@ import { attachPolicy, policyOf } from '../../close/policy'
 import type { Tuning } from '../../connect/tuning'
 import { isStreamSocket } from '../../target'
 import { Attempt, isIdempotent } from './attempt'
-import { connectionOf, keep, watch, type Connection } from './connection'
-import { idleLimit, isUsable } from './idle'
+import { connectionOf, hearOfLooks, keep, watch, type Connection } from './connection'
+import { idleLimit, isUsable, isWhole } from './idle'
 import { agentPartsOf, busy, partsOf, type AgentParts, type ConnectionCallback } from './node'
 import type { AgentTuning } from './options'
 
@@ -72,10 +72,13 @@ export class Pool {
     agent.removeAllListeners('free')
     agent.on('free', (socket: Duplex, options: http.ClientRequestArgs) => {
       const connection = connectionOf(socket)
-      if (connection !== undefined) this.#freed(connection, options)
+      const waiting = connection === undefined ? undefined : this.#freed(connection, options)
       this.freeing = connection
       for (const own of listeners) own.call(agent, socket, options)
       this.freeing = undefined
+      // Unless the agent has found that it is dead.
+      if (connection !== undefined && waiting !== undefined && !socket.destroyed)
+        this.#use(connection, waiting)
     })
   }
 
@@ -162,9 +165,14 @@ export class Pool {
     }
   }
 
-  /** A connection is free, after a request or because it is new. */
-  #freed(connection: Connection, options: http.ClientRequestArgs): void {
+  /**
+   * A connection is free, after a request or because it is new. Returns the request that is to have it
+   * next, unless it is the first on it.
+   */
+  #freed(connection: Connection, options: http.ClientRequestArgs): http.ClientRequest | undefined {
     const { socket } = connection
+    if (!socket.connecting)
+      connection.nodeLooks ??= hearOfLooks(connection, () => this.counters.deadBeforeReuse++)
     connection.attempt?.end()
     connection.attempt = undefined
     if (connection.options !== options) {
@@ -175,12 +183,13 @@ export class Pool {
     const request = this.#parts.requests[connection.name]?.[0]
     if (request === undefined) {
       this.#idle(connection)
-      return
+      return undefined
     }
-    if (socket.bytesRead === 0) return
-    if (this.#passes(connection, request)) this.#use(connection, request)
+    if (socket.bytesRead === 0) return undefined
+    if (this.#passes(connection, request)) return request
     // The agent makes another one for the request that waits.
-    else socket.destroy()
+    socket.destroy()
+    return undefined
   }
 
   #passes(connection: Connection, request: http.ClientRequest): boolean {
@@ -191,7 +200,8 @@ export class Pool {
       return false
     }
     if (now - connection.freeSince < FRESH_MS && this.#isRetried(request)) return true
-    if (isUsable(connection.socket)) return true
+    // One look is enough: the agent's comes right before this, or right after.
+    if (connection.nodeLooks ? isWhole(connection.socket) : isUsable(connection.socket)) return true
     this.counters.deadBeforeReuse++
     return false
   }
