@@ -70,15 +70,6 @@ describe('socket-tuner top', () => {
     }
   })
 
-  it('finds the busiest destinations by itself', async () => {
-    const port = await connectionsToFreshPort(40)
-    const { stdout } = await run('top', '--once', '--json')
-    const { destinations } = JSON.parse(stdout) as Shown
-    expect(destinations).toContainEqual(
-      expect.objectContaining({ remoteAddress: '127.0.0.1', remotePort: port, used: 40 }),
-    )
-  })
-
   it.each([
     ['q', 'q'],
     ['Control-C', '\u0003'],

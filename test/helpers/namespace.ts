@@ -74,7 +74,7 @@ export class Namespace {
   async start(
     name: string,
     config: object = {},
-    node?: string,
+    node?: CommandLine,
   ): Promise<{ program: Program; ready: unknown }> {
     const program = new Program(name, config, this.prefix(), node)
     this.#running.push(program)
@@ -88,7 +88,7 @@ export class Namespace {
   }
 
   /** Runs a program that has one task, `run`, to its end and returns what came of it. */
-  async perform(name: string, config: object, node?: string): Promise<unknown> {
+  async perform(name: string, config: object, node?: CommandLine): Promise<unknown> {
     const { program } = await this.start(name, config, node)
     const result = await program.ask('run')
     await program.stop()

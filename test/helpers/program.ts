@@ -29,10 +29,15 @@ export class Program {
   #lastId = 0
 
   /** Use `Namespace.start`, which waits until the program is ready. */
-  constructor(name: string, config: object, prefix: CommandLine, node = process.execPath) {
+  constructor(
+    name: string,
+    config: object,
+    prefix: CommandLine,
+    node: CommandLine = [process.execPath],
+  ) {
     this.#name = name
     const file = path.join(PROGRAMS, `${name}.js`)
-    const [command, ...args] = [...prefix, node, file, JSON.stringify(config)] as const
+    const [command, ...args] = [...prefix, ...node, file, JSON.stringify(config)] as const
     this.#child = spawn(command, args, { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] })
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text
