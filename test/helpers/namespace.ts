@@ -82,8 +82,12 @@ export class Namespace {
   }
 
   /** The same for a server, which says what port it listens on. */
-  async serve(name: string, config: object = {}): Promise<{ server: Program; port: number }> {
-    const { program, ready } = await this.start(name, config)
+  async serve(
+    name: string,
+    config: object = {},
+    node?: CommandLine,
+  ): Promise<{ server: Program; port: number }> {
+    const { program, ready } = await this.start(name, config, node)
     return { server: program, port: (ready as { port: number }).port }
   }
 

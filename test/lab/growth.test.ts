@@ -1,5 +1,6 @@
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
+import { steadyNode } from '../helpers/program'
 
 /** What the process held after each quarter of its work. */
 interface Sample {
@@ -14,11 +15,6 @@ const QUARTERS = 4
 const DEADLINE_MS = 900_000
 /** In a quarter of the calls: docs/evidence.md says what was measured, and what a leak would come to. */
 const TOLERANCE_MIB = 4
-/**
- * With a young generation that keeps its size, 1 MiB each half. V8 gives it up to 16 times as much by how
- * many objects survived its last collections, which says nothing of what the program holds.
- */
-const NODE = [process.execPath, '--max-semi-space-size=1'] as const
 
 labDescribe('what is done very often', ['root', 'ip'], () => {
   const namespace = useNamespace()
@@ -32,7 +28,7 @@ labDescribe('what is done very often', ['root', 'ip'], () => {
   ])(
     'makes nothing grow: %s',
     async (_, task, calls) => {
-      const { program } = await namespace().start('growth', { task }, NODE)
+      const { program } = await namespace().start('growth', { task }, steadyNode)
       const samples: Sample[] = []
       for (let quarter = 0; quarter < QUARTERS; quarter++) {
         samples.push((await program.ask('more', calls / QUARTERS)) as Sample)

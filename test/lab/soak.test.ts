@@ -4,7 +4,7 @@
  */
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
-import type { Program } from '../helpers/program'
+import { steadyNode, type Program } from '../helpers/program'
 import { until } from '../helpers/until'
 
 /** As in programs/sizes.js. */
@@ -69,10 +69,10 @@ labDescribe(`${String(CONNECTIONS)} connections`, ['root', 'ip'], () => {
 
   beforeAll(async () => {
     const started = performance.now()
-    const { server: listening, port } = await namespace().serve('soak-server')
+    const { server: listening, port } = await namespace().serve('soak-server', {}, steadyNode)
     server = listening
     const config = { port, connections: CONNECTIONS, atATime: AT_A_TIME }
-    client = (await namespace().start('soak-client', config)).program
+    client = (await namespace().start('soak-client', config, steadyNode)).program
     const idle = await both()
     await client.ask('start')
     for (let restart = 1; restart <= RESTARTS; restart++) {

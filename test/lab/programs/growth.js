@@ -9,14 +9,10 @@ const { readdirSync } = require('node:fs')
 const net = require('node:net')
 const { join } = require('node:path')
 const { setTimeout: delay } = require('node:timers/promises')
-const v8 = require('node:v8')
-const vm = require('node:vm')
 const { Worker } = require('node:worker_threads')
 const library = require('../../../dist')
+const { collectAll } = require('./collect')
 const { config, ready } = require('./parent')
-
-v8.setFlagsFromString('--expose-gc')
-const collect = vm.runInNewContext('gc')
 
 const CONNECTIONS_AT_ONCE = 50
 const WORKERS_AT_ONCE = 4
@@ -97,11 +93,7 @@ const tasks = {
 }
 
 async function held() {
-  // What is closed in this turn of the loop is gone in one of the next.
-  for (let turns = 0; turns < 5; turns++) {
-    collect()
-    await delay(10)
-  }
+  await collectAll()
   return {
     rss: process.memoryUsage.rss(),
     descriptors: readdirSync('/proc/self/fd').length,
