@@ -1,5 +1,6 @@
 import { releases, type Version } from '../adapters/undici-releases'
 import { makeCertificate } from '../helpers/certificate'
+import type { CommandLine } from '../helpers/command'
 import { afterAllClosed, serveHttp } from '../helpers/http-runs'
 import { labDescribe, type Need } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
@@ -15,7 +16,7 @@ function atLength(version: Version): number {
 }
 
 /** What runs the clients of a release that this Node is too old for. */
-let later: string | undefined
+let later: CommandLine | undefined
 
 interface ClientTask {
   version: Version
@@ -29,11 +30,7 @@ interface ClientTask {
 /** Makes the requests, 32 at a time; all are to be answered. */
 async function ask(namespace: Namespace, task: ClientTask): Promise<void> {
   const tooOld = releases.some(({ version, lacking }) => version === task.version && lacking)
-  const client = await namespace.perform(
-    'undici-client',
-    task,
-    tooOld && later !== undefined ? [later] : undefined,
-  )
+  const client = await namespace.perform('undici-client', task, tooOld ? later : undefined)
   expect(client).toEqual({ answered: task.requests, errors: {}, warnings: [] })
 }
 
@@ -53,7 +50,7 @@ function labReleases(
     labDescribe(`undici ${String(version)} ${what}`, needs, () => {
       if (lacking !== undefined) {
         beforeAll(async () => {
-          later ??= await installNode('24')
+          later ??= [await installNode('24')]
         }, INSTALL_DEADLINE_MS)
       }
       suite(version, useNamespace(manyPorts))
