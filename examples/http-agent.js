@@ -19,15 +19,16 @@ function ask(port, agent) {
   })
 }
 
-/** This side's TIME_WAIT entries for connections to a port. */
+/** The local ends of the connections to a port that are in TIME_WAIT on this side. */
 function timeWaits(port) {
   const [remote, state] = [port.toString(16).toUpperCase().padStart(4, '0'), '06']
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
-  return lines
+  const sockets = lines
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => {
       return fields[2]?.endsWith(`:${remote}`) && fields[3] === state
-    }).length
+    })
+  return new Set(sockets.map((fields) => fields[1]))
 }
 
 async function reuse() {
@@ -63,7 +64,7 @@ async function oneEach() {
     const before = timeWaits(port)
     for (let i = 0; i < REQUESTS; i++) await ask(port, agent)
     await Promise.all(ends)
-    left[name] = timeWaits(port) - before
+    left[name] = [...timeWaits(port)].filter((end) => !before.has(end)).length
   }
   console.log(`TIME_WAIT after ${REQUESTS} requests without:`, left)
   server.close()
