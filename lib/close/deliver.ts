@@ -7,7 +7,13 @@ import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged } from './pe
 import type { ClosePolicy, Done } from './policy'
 import { timeWaitOf } from './report'
 import { afterTakeOver, takeOver } from './take-over'
-import { awaitsTickets } from './tls'
+import { awaitsTickets, lacksTicket } from './tls'
+
+/**
+ * A first session ticket is waited for so long: one that is lost on the way is sent again within that time,
+ * twice on most networks. A server that sends none, which is rare, costs as much.
+ */
+const TICKET_WAIT_MS = 1_000
 
 /**
  * Makes close() send what is queued and the FIN, and the kernel drop the connection when the FIN is
@@ -40,15 +46,31 @@ export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): voi
     timeWait: timeWaitOf(connection.state, true),
     wasOver: connection.state === 'CLOSE',
   } as const
-  if (policy.held !== true && awaitsTickets(socket) && !isAcknowledged(fd)) {
-    const copy = takeOver(fd, policy, { condition: isAcknowledged }, (rest) => {
-      const timeWait = rest.peerFinished ? whoHadBegun(connection.state) : outcome.timeWait
-      const whole = { ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes }
-      done(afterTakeOver(whole, rest))
-    })
-    if (copy >= 0) return
+  if (policy.held !== true && awaitsTickets(socket)) {
+    const ticket = unreadBytes === 0 && !isOver(connection.state) && lacksTicket(socket)
+    const condition = isSafe(ticket)
+    if (!condition(fd, 0)) {
+      const copy = takeOver(fd, policy, { condition }, (rest) => {
+        const timeWait = rest.peerFinished ? whoHadBegun(connection.state) : outcome.timeWait
+        const whole = { ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes }
+        done(afterTakeOver(whole, rest))
+      })
+      if (copy >= 0) return
+    }
   }
   done(outcome)
+}
+
+/**
+ * Tells when a TLS 1.3 client can close: all is acknowledged and, where a ticket is to come, something has
+ * come or has had its time.
+ */
+function isSafe(ticket: boolean): (fd: number, bytesCome: number) => boolean {
+  const since = performance.now()
+  return (fd, bytesCome) => {
+    if (!isAcknowledged(fd)) return false
+    return !ticket || bytesCome > 0 || performance.now() - since > TICKET_WAIT_MS
+  }
 }
 
 /** Who keeps TIME_WAIT when the peer's FIN came to a connection in this state. */

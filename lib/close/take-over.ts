@@ -23,8 +23,11 @@ export interface TakenOver {
 }
 
 interface Until {
-  /** Ended when this is true; asked for with growing pauses. Else the peer ends it. */
-  readonly condition?: (fd: number) => boolean
+  /**
+   * Ended when this is true, of the bytes thrown away so far too; asked for with growing pauses. Else the
+   * peer ends it.
+   */
+  readonly condition?: (fd: number, bytes: number) => boolean
   /** Also ended when the peer sends nothing for so long. */
   readonly idleTimeoutMs?: number
   /** Also ended when it has sent more than so much. */
@@ -85,7 +88,7 @@ export function takeOver(
     condition === undefined
       ? undefined
       : pollUntil(
-          () => rest.destroyed || condition(copy),
+          () => rest.destroyed || condition(copy, result.unreadBytes),
           () => {
             if (rest.destroyed) return
             // What came together with the acknowledgement may not have been read: close() would send a RST.

@@ -6,6 +6,7 @@ import { handleOf } from '../target'
 interface TlsParts {
   readonly encrypted?: boolean
   readonly getProtocol?: () => string | null
+  readonly getTLSTicket?: () => Buffer | undefined
   readonly _tlsOptions?: { readonly isServer?: boolean }
 }
 
@@ -23,6 +24,14 @@ export function awaitsTickets(socket: net.Socket): boolean {
   const { encrypted, getProtocol, _tlsOptions } = socket as TlsParts
   if (encrypted !== true || _tlsOptions?.isServer === true) return false
   return getProtocol?.call(socket) === 'TLSv1.3'
+}
+
+/**
+ * Whether not even the first of them has come to a client that {@link awaitsTickets}. With a session that
+ * is used again that cannot be told; then it is not said.
+ */
+export function lacksTicket(socket: net.Socket): boolean {
+  return !hasRead(socket) && (socket as TlsParts).getTLSTicket?.call(socket) === undefined
 }
 
 /** Whether anything of the peer's has been read: session tickets do not count. */

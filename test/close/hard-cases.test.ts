@@ -9,7 +9,7 @@ import { duplexPair, pipeline } from './streams'
 import { closeSocket, getOption, queueSizes, setCloseMode, setOption, tuneServer } from '../../lib'
 import { until } from '../helpers/until'
 import { closeLater } from '../sockets'
-import { connected } from './pair'
+import { connected, Relay } from './pair'
 
 const LARGE = 3_000_000
 
@@ -181,6 +181,40 @@ describe('deliver of a TLS 1.3 client', () => {
       expect(received).toEqual({ bytes, ended: true, error: undefined })
     },
   )
+
+  it.each([true, false])(
+    'waits for session tickets that are late, with close_notify or without (%s)',
+    async (closeNotify) => {
+      const relay = new Relay()
+      const { client, peer, peerClosed, received } = await connected('tls', {}, relay)
+      peer.pause()
+      client.write(Buffer.alloc(1_628))
+      const closing = closeSocket(client, { mode: 'deliver', closeNotify })
+      await once(client, 'close')
+      relay.release()
+      const { unreadBytes, ...report } = await closing
+      expect(report).toMatchObject({ mode: 'deliver', discardedBytes: 0, timeWait: 'avoided' })
+      expect(unreadBytes).toBeGreaterThan(0)
+      peer.resume()
+      await peerClosed
+      expect(received).toEqual({ bytes: 1_628, ended: true, error: undefined })
+      expect(relay.errors).toEqual([])
+    },
+  )
+
+  it('does not wait for ever for a server that sends no session tickets', async () => {
+    // One that keeps them for ever is the same.
+    const { client, peerClosed, received } = await connected('tls', {}, new Relay())
+    client.write('data')
+    expect(await closeSocket(client, { mode: 'deliver', closeNotify: false })).toMatchObject({
+      mode: 'deliver',
+      discardedBytes: 0,
+      unreadBytes: 0,
+      timeWait: 'avoided',
+    })
+    await peerClosed
+    expect(received).toEqual({ bytes: 4, ended: true, error: undefined })
+  })
 
   it('gives up waiting for a peer that acknowledges nothing when the deadline has passed', async () => {
     const { client, peer } = await connected('tls')

@@ -56,12 +56,54 @@ function readTable(): string {
   return ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFileSync(file, 'utf8')).join('\n')
 }
 
+/** Stands between the two ends, and can keep back what the accepting one sends. */
+export class Relay {
+  readonly errors: (string | undefined)[] = []
+  readonly #kept: Buffer[] = []
+  #front: net.Socket | undefined
+  #keeps = false
+
+  /** The port that leads to `port`. */
+  async to(port: number): Promise<number> {
+    const server = net.createServer({ allowHalfOpen: true }, (front) => {
+      this.#front = front
+      const back = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+      for (const socket of [front, back]) {
+        closeLater(() => socket.destroy())
+        socket.on('error', ({ code }: NodeJS.ErrnoException) => this.errors.push(code))
+      }
+      front.pipe(back)
+      back.on('data', (chunk: Buffer) => {
+        if (this.#keeps) this.#kept.push(chunk)
+        else front.write(chunk)
+      })
+    })
+    closeLater(() => server.close())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return (server.address() as net.AddressInfo).port
+  }
+
+  keep(): void {
+    this.#keeps = true
+  }
+
+  release(): void {
+    this.#keeps = false
+    this.#front?.write(Buffer.concat(this.#kept.splice(0)))
+  }
+}
+
 let certificate: Certificate | undefined
 
-/** Connects; both sides are complete. The peer half-closes only when the test says so with `allowHalfOpen`. */
+/**
+ * Connects; both sides are complete. The peer half-closes only when the test says so with `allowHalfOpen`.
+ * A relay keeps what the peer sends from when the client has completed its TLS handshake.
+ */
 export async function connected(
   transport: Transport = 'tcp',
   options: net.ServerOpts = {},
+  relay?: Relay,
 ): Promise<Pair> {
   const isTls = transport === 'tls'
   if (isTls) certificate ??= makeCertificate()
@@ -71,13 +113,15 @@ export async function connected(
   closeLater(() => server.close())
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const { port } = server.address() as net.AddressInfo
+  const { port: listens } = server.address() as net.AddressInfo
+  const port = relay === undefined ? listens : await relay.to(listens)
   const accepted = once(server, isTls ? 'secureConnection' : 'connection')
   const carrier = once(server, 'connection')
   const client = isTls
     ? tls.connect({ port, host: '127.0.0.1', ca: certificate?.cert, servername: 'localhost' })
     : net.connect(port, '127.0.0.1')
   closeLater(() => client.destroy())
+  client.once('secureConnect', () => relay?.keep())
   await once(client, isTls ? 'secureConnect' : 'connect')
   const [peer] = (await accepted) as [net.Socket]
   closeLater(() => peer.destroy())
