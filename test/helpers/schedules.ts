@@ -57,6 +57,8 @@ export interface Schedule {
 /** What came of one. */
 export interface Outcome {
   hangs?: boolean
+  /** What it hangs in. */
+  step?: string
   written: number
   peerWrote: number
   /** By the peer. */
