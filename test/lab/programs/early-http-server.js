@@ -5,6 +5,7 @@ const { readdirSync } = require('node:fs')
 const http = require('node:http')
 const https = require('node:https')
 const { answerEarly, tuneServer } = require('../../../dist')
+const { collectAll } = require('./collect')
 const { config, count, ready, warnings } = require('./parent')
 
 const { tls: certificate, way, options = {} } = config
@@ -39,9 +40,12 @@ server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
       seen: () => ({
         ...seen,
         counters: tuning?.counters,
-        rss: process.memoryUsage.rss(),
         descriptors: readdirSync('/proc/self/fd').length,
       }),
+      rss: async () => {
+        await collectAll()
+        return process.memoryUsage.rss()
+      },
     },
   )
 })
