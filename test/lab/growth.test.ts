@@ -4,7 +4,7 @@ import { steadyNode } from '../helpers/program'
 
 /** What the process held after each quarter of its work. */
 interface Sample {
-  rss: number
+  memory: number
   descriptors: number
   resources: number
 }
@@ -34,12 +34,12 @@ labDescribe('what is done very often', ['root', 'ip'], () => {
         samples.push((await program.ask('more', calls / QUARTERS)) as Sample)
       }
       await program.stop()
-      const rss = samples.map((sample) => sample.rss / MIB)
-      process.stderr.write(`${task}: ${rss.map((mib) => mib.toFixed(1)).join(', ')} MiB\n`)
+      const memory = samples.map((sample) => sample.memory / MIB)
+      process.stderr.write(`${task}: ${memory.map((mib) => mib.toFixed(1)).join(', ')} MiB\n`)
       expect(new Set(samples.map(({ descriptors }) => descriptors)).size).toBe(1)
       expect(new Set(samples.map(({ resources }) => resources)).size).toBe(1)
       // It goes up while the program warms up, and down when the garbage collector gives memory back.
-      const grown = Math.min(...rss.slice(2)) - Math.max(...rss.slice(0, 2))
+      const grown = Math.min(...memory.slice(2)) - Math.max(...memory.slice(0, 2))
       expect(grown).toBeLessThan(TOLERANCE_MIB)
     },
     DEADLINE_MS,

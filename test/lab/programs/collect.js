@@ -1,6 +1,7 @@
 'use strict'
 
-/** Leaves of the memory only what is kept. */
+/** Leaves of the memory only what is kept, and measures it. */
+const { readFileSync } = require('node:fs')
 const { setTimeout: delay } = require('node:timers/promises')
 const v8 = require('node:v8')
 const vm = require('node:vm')
@@ -14,4 +15,14 @@ exports.collectAll = async () => {
     collect()
     await delay(10)
   }
+}
+
+/**
+ * What of memory and swap this process has to itself, bytes: RssAnon and VmSwap (proc_pid_status(5)). Of the
+ * resident set (RSS) the kernel takes program files away, and gives them back, as it pleases.
+ */
+exports.ownMemory = () => {
+  const status = readFileSync('/proc/self/status', 'latin1')
+  const kilobytes = (name) => Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, 'm').exec(status)[1])
+  return 1024 * (kilobytes('RssAnon') + kilobytes('VmSwap'))
 }

@@ -5,7 +5,7 @@ const { readdirSync } = require('node:fs')
 const http = require('node:http')
 const https = require('node:https')
 const { answerEarly, tuneServer } = require('../../../dist')
-const { collectAll } = require('./collect')
+const { collectAll, ownMemory } = require('./collect')
 const { config, count, ready, warnings } = require('./parent')
 
 const { tls: certificate, way, options = {} } = config
@@ -42,9 +42,9 @@ server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
         counters: tuning?.counters,
         descriptors: readdirSync('/proc/self/fd').length,
       }),
-      rss: async () => {
+      memory: async () => {
         await collectAll()
-        return process.memoryUsage.rss()
+        return { heap: process.memoryUsage().heapUsed, all: ownMemory() }
       },
     },
   )

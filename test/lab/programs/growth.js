@@ -11,7 +11,7 @@ const { join } = require('node:path')
 const { setTimeout: delay } = require('node:timers/promises')
 const { Worker } = require('node:worker_threads')
 const library = require('../../../dist')
-const { collectAll } = require('./collect')
+const { collectAll, ownMemory } = require('./collect')
 const { config, ready } = require('./parent')
 
 const CONNECTIONS_AT_ONCE = 50
@@ -95,7 +95,7 @@ const tasks = {
 async function held() {
   await collectAll()
   return {
-    rss: process.memoryUsage.rss(),
+    memory: ownMemory(),
     descriptors: readdirSync('/proc/self/fd').length,
     resources: process.getActiveResourcesInfo().length,
   }

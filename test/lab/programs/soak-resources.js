@@ -2,12 +2,12 @@
 
 /** What a process of the soak holds: what must not grow, and what it has used. */
 const { readdirSync } = require('node:fs')
-const { collectAll } = require('./collect')
+const { collectAll, ownMemory } = require('./collect')
 
 exports.resources = async () => {
   await collectAll()
-  const { heapUsed, rss } = process.memoryUsage()
+  const { heapUsed } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
   const descriptors = readdirSync('/proc/self/fd').length
-  return { descriptors, heapUsed, rss, cpuSeconds: (user + system) / 1e6 }
+  return { descriptors, heapUsed, ownMemory: ownMemory(), cpuSeconds: (user + system) / 1e6 }
 }
