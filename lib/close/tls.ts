@@ -27,8 +27,8 @@ export function awaitsTickets(socket: net.Socket): boolean {
 }
 
 /**
- * Whether not even the first of them has come to a client that {@link awaitsTickets}. With a session that
- * is used again that cannot be told; then it is not said.
+ * Whether not even the first of them has come to a client that {@link awaitsTickets}. One that uses an
+ * earlier session again has a ticket from before, and this is false.
  */
 export function lacksTicket(socket: net.Socket): boolean {
   return !hasRead(socket) && (socket as TlsParts).getTLSTicket?.call(socket) === undefined
