@@ -1,14 +1,10 @@
 import type { Census, CensusOptions, TcpState } from '../../lib'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
-import { useNativeProgram } from '../helpers/native-program'
 import type { Program } from '../helpers/program'
-import { until } from '../helpers/until'
 import { SocketList } from '../helpers/socket-list'
 import { extendedCounter } from '../helpers/tcp-table'
-
-/** Where test/lab/programs/fill-time-wait.c has its server. */
-const FILLED_PORT = 9101
+import { FILLED_PORT, useTimeWaitFiller } from '../helpers/time-wait-filler'
 
 /** Why the kernel keeps no TIME_WAIT entry of a connection whose two ends were closed. */
 const reasons = ['TCPTimeWaitOverflow', 'TCPAbortOnMemory', 'TCPAbortOnClose', 'TCPAbortFailed']
@@ -37,7 +33,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     'net.ipv4.tcp_synack_retries': '10',
     'net.ipv4.tcp_syn_linear_timeouts': '0',
   })
-  const filler = useNativeProgram('lab/programs/fill-time-wait.c')
+  const fill = useTimeWaitFiller(namespace)
   let program: Program
 
   beforeAll(async () => {
@@ -58,19 +54,6 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     const counted = await ofCensus(options)
     expect(counted.sockets).toEqual(shown.sockets)
     return counted.sockets.length
-  }
-
-  /**
-   * Fills the table. A FIN that comes while the other end is in close(2) may be dropped, and comes
-   * again: until then that end is in FIN_WAIT2.
-   */
-  async function fill(count: number): Promise<void> {
-    await namespace().run(filler(), String(count))
-    await until(
-      'no connection is closing',
-      () => take({ remotePort: FILLED_PORT, states: ['FIN_WAIT1', 'FIN_WAIT2', 'CLOSING'] }),
-      ({ total }) => total === 0,
-    )
   }
 
   const lost = async (): Promise<Record<string, number>> => {

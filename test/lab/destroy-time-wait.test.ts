@@ -3,6 +3,7 @@ import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { useNativeProgram } from '../helpers/native-program'
 import type { Program } from '../helpers/program'
+import { useTimeWaitFiller } from '../helpers/time-wait-filler'
 
 const FOUR = '127.0.0.1'
 const SIX = '::1'
@@ -13,7 +14,7 @@ interface Filled {
 
 labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
   const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '10000 60999' })
-  const filler = useNativeProgram('lab/programs/fill-time-wait.c')
+  const fillFast = useTimeWaitFiller(namespace)
   const newcomer = useNativeProgram('lab/programs/newcomer.cc')
   let program: Program
   let ports: number[]
@@ -32,11 +33,16 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
   const destroy = async (filter: SocketFilter): Promise<number> =>
     (await program.ask('destroy', filter)) as number
 
+  /** Until no connection to the servers has yet to come to TIME_WAIT. */
+  async function allClosed(): Promise<void> {
+    for (const remotePort of ports) await namespace().timeWaits({ remotePort })
+  }
+
   async function fill(each: number, host: string): Promise<void> {
     const config = { way: 'connect', host, ports, count: each * ports.length }
     const { made } = (await namespace().perform('port-client', config)) as Filled
     expect(made).toBe(each * ports.length)
-    await namespace().timeWaits({ remotePort: ports[0] ?? 0 })
+    await allClosed()
   }
 
   afterEach(() => destroy({}))
@@ -95,7 +101,7 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
   )
 
   it('removes more than it remembers at a time', async () => {
-    await namespace().run(filler(), '70000')
+    await fillFast(70_000)
     expect(await destroy({})).toBe(70_000)
     expect(await program.ask('count')).toBe(0)
   })
@@ -109,8 +115,7 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
     while (!(await Promise.race([end, destroy({}).then((number) => (removed += number) < 0)])));
     const { made, error } = await run
     expect({ made, error }).toEqual({ made: 20_000, error: undefined })
-    await namespace().timeWaits({ remotePort: ports[0] ?? 0 })
-    await namespace().timeWaits({ remotePort: ports[1] ?? 0 })
+    await allClosed()
     removed += await destroy({})
     expect(removed).toBe(20_000)
     await client.stop()
