@@ -8,7 +8,16 @@ import { TunedAgent, TunedHttpsAgent, type TunedAgentOptions } from '../../lib/a
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { coded } from '../helpers/coded'
 import { closeLater } from '../sockets'
-import { ask, begin, DividedAgent, expectNothingLeft, held, serve, use } from './asking'
+import {
+  ask,
+  begin,
+  DividedAgent,
+  expectNothingLeft,
+  held,
+  serve,
+  use,
+  type Question,
+} from './asking'
 
 describe('TunedAgent', () => {
   it('is an http.Agent that keeps its connections and counts what it does', async () => {
@@ -133,6 +142,56 @@ describe('TunedAgent', () => {
     for (let i = 0; i < 2; i++) await ask(server, agent)
     expect(made).toHaveLength(1)
     expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
+  })
+
+  describe('has no server name for TLS', () => {
+    const lookup: net.LookupFunction = (_name, _options, callback) => {
+      callback(null, [{ address: '127.0.0.1', family: 4 }])
+    }
+
+    async function namesOf(question: Question, options: object = {}): Promise<unknown[]> {
+      const server = await serve()
+      const names: unknown[] = []
+      class Own extends TunedAgent {
+        override createConnection(
+          ...args: Parameters<TunedAgent['createConnection']>
+        ): ReturnType<TunedAgent['createConnection']> {
+          names.push((args[0] as { servername?: unknown }).servername)
+          return super.createConnection(...args)
+        }
+      }
+      const agent = use(new Own(options))
+      for (let i = 0; i < 2; i++)
+        await ask(server, agent, { host: 'some.test', lookup, ...question })
+      expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
+      return names
+    }
+
+    it('by itself', async () => {
+      expect(await namesOf({})).toEqual([''])
+    })
+
+    it.each([
+      ['the request has', { servername: 'a.test' }, {}],
+      ['the agent has', {}, { servername: 'a.test' }],
+    ])('unless %s', async (_, question, options) => {
+      expect(await namesOf(question, options)).toEqual(['a.test'])
+    })
+  })
+
+  it("may stand behind another agent that gives it a request's host and port", async () => {
+    const server = await serve()
+    const tuned = use(new TunedAgent())
+    const before = {
+      keepAlive: true,
+      addRequest(request: http.ClientRequest, { host, port }: http.RequestOptions): void {
+        const behind = tuned as unknown as Record<'addRequest', (...args: unknown[]) => void>
+        behind.addRequest(request, host, port)
+      },
+    }
+    for (let i = 0; i < 2; i++)
+      expect(await ask(server, before as unknown as http.Agent)).toMatchObject({ body: 'answer' })
+    expect(tuned.counters).toMatchObject({ created: 1, reused: 1 })
   })
 
   it('keeps connections under the name that a subclass gives them', async () => {

@@ -6,6 +6,10 @@ import { agentPartsOf, type ConnectionCallback } from './node'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
 
+interface RequestOptions extends http.ClientRequestArgs {
+  servername?: string | undefined
+}
+
 const agent = agentPartsOf(http.Agent.prototype)
 
 /**
@@ -48,6 +52,20 @@ export class TunedAgent extends http.Agent {
       refuse(error as Error, callback)
       return undefined
     }
+  }
+
+  /**
+   * Called for each request; in its oldest form with host, port and local address. Node would work out
+   * a server name for TLS each time.
+   */
+  addRequest(
+    request: http.ClientRequest,
+    options: RequestOptions,
+    port?: unknown,
+    localAddress?: unknown,
+  ): void {
+    if (!this.#prepared.proxied && typeof options === 'object') options.servername ??= ''
+    agent.addRequest.call(this, request, options, port, localAddress)
   }
 
   /** Asked for twice when a connection is free, of which it stays the same. */

@@ -60,7 +60,12 @@ export interface LookingHandle extends Handle {
 export type ConnectionCallback = (error: Error | null, stream: Duplex) => void
 
 export interface AgentParts {
-  addRequest(request: http.ClientRequest, options: http.ClientRequestArgs): void
+  addRequest(
+    request: http.ClientRequest,
+    options: http.ClientRequestArgs,
+    port?: unknown,
+    localAddress?: unknown,
+  ): void
   createSocket(
     request: http.ClientRequest,
     options: http.ClientRequestArgs,
