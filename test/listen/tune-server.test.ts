@@ -40,10 +40,16 @@ function ask(port: number, request = CLOSE): Promise<Exchange> {
   })
 }
 
-/** How many of these exchanges left TIME_WAIT at the server's end. */
-function timeWaits(localPort: number, exchanges: readonly Exchange[]): number {
-  const table = readFileSync('/proc/net/tcp', 'utf8')
-  const states = exchanges.map(({ port }) => stateOf(table, { localPort, remotePort: port }))
+/** How many of these exchanges left TIME_WAIT at the server's end, once all are over there. */
+async function timeWaits(localPort: number, exchanges: readonly Exchange[]): Promise<number> {
+  const states = await until(
+    'all connections are over',
+    () => {
+      const table = readFileSync('/proc/net/tcp', 'utf8')
+      return exchanges.map(({ port }) => stateOf(table, { localPort, remotePort: port }))
+    },
+    (all) => all.every((state) => state === undefined || state === 'TIME_WAIT'),
+  )
   return states.filter((state) => state === 'TIME_WAIT').length
 }
 
@@ -134,7 +140,7 @@ describe('tuneServer closeMode on an http server', () => {
 
   it('untuned leaves TIME_WAIT after each response with Connection: close', async () => {
     const { port } = await serve()
-    expect(timeWaits(port, await askOften(port))).toBe(COUNT)
+    expect(await timeWaits(port, await askOften(port))).toBe(COUNT)
   })
 
   it('deliver leaves none, and counts the closes', async () => {
@@ -145,7 +151,7 @@ describe('tuneServer closeMode on an http server', () => {
       () => tuning.counters.closes.deliver,
       (count) => count === COUNT,
     )
-    expect(timeWaits(port, exchanges)).toBe(0)
+    expect(await timeWaits(port, exchanges)).toBe(0)
     expect(tuning.counters).toMatchObject({ fallbacks: 0, discardedBytes: 0 })
   })
 
@@ -158,6 +164,6 @@ describe('tuneServer closeMode on an http server', () => {
       () => tuning.counters.closes.deliver,
       (count) => count === 1,
     )
-    expect(timeWaits(port, [exchange])).toBe(0)
+    expect(await timeWaits(port, [exchange])).toBe(0)
   })
 })
