@@ -4,15 +4,10 @@ import { useNativeProgram } from './native-program'
 /** Where test/lab/programs/fill-time-wait.c has its server. */
 export const FILLED_PORT = 9101
 
-/**
- * Makes so many entries in TIME_WAIT, for the tests of the suite that this is called in. A FIN that
- * comes while the other end is in close(2) may be dropped, and comes again: until then that end is in
- * FIN_WAIT2, and is waited for.
- */
+/** Makes so many entries in TIME_WAIT, for the tests of the suite that this is called in. */
 export function useTimeWaitFiller(namespace: () => Namespace): (count: number) => Promise<void> {
   const program = useNativeProgram('lab/programs/fill-time-wait.c')
   return async (count) => {
     await namespace().run(program(), String(count))
-    await namespace().timeWaits({ remotePort: FILLED_PORT })
   }
 }
