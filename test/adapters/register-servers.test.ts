@@ -1,18 +1,28 @@
 import * as net from 'node:net'
 import { getOption } from '../../lib'
-import { linesOf, Registered, timeWaits, type Ended } from './registered'
+import { timeWaitsLeft } from '../helpers/left-states'
+import type { Connection } from '../helpers/tcp-table'
+import { linesOf, Registered, type Ended } from './registered'
 
 /** 12 bytes of each segment are timestamps. */
 const SEGMENT = 1000 - 12
 
-/** The segment that a server lets its client send. */
-async function askServer(port: number): Promise<number> {
+interface Exchange {
+  /** The segment that the server let its client send. */
+  segment: number
+  /** The server's end. */
+  end: Connection
+}
+
+async function askServer(port: number): Promise<Exchange> {
   const socket = net.connect(port, '127.0.0.1')
   let segment = 0
+  let clientPort = 0
   let answer = ''
   socket.setEncoding('latin1').on('data', (text: string) => (answer += text))
   socket.on('connect', () => {
     segment = getOption(socket, 'TCP_MAXSEG')
+    clientPort = socket.localPort ?? 0
     socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
   })
   await new Promise((resolve, reject) => {
@@ -20,17 +30,27 @@ async function askServer(port: number): Promise<number> {
     socket.on('error', reject)
   })
   expect(answer).toMatch(/^HTTP\/1\.1 200 OK[^]*answer/)
-  return segment
+  return { segment, end: { localPort: port, remotePort: clientPort } }
 }
 
 describe('a server under register', () => {
   const REQUESTS = 10
 
-  async function askAll(program: Registered): Promise<{ ended: Ended; port: number }> {
+  interface Answered {
+    ended: Ended
+    port: number
+    ends: Connection[]
+  }
+
+  async function askAll(program: Registered): Promise<Answered> {
     const port = await program.port()
-    for (let request = 0; request < REQUESTS; request++)
-      expect(await askServer(port)).toBeLessThanOrEqual(SEGMENT)
-    return { ended: await program.stop(), port }
+    const ends: Connection[] = []
+    for (let request = 0; request < REQUESTS; request++) {
+      const { segment, end } = await askServer(port)
+      expect(segment).toBeLessThanOrEqual(SEGMENT)
+      ends.push(end)
+    }
+    return { ended: await program.stop(), port, ends }
   }
 
   const tuned = { servers: { settings: { TCP_MAXSEG: 1000 }, closeMode: 'deliver', backlog: 100 } }
@@ -42,17 +62,17 @@ describe('a server under register', () => {
     ['that listens again', 'again'],
   ])('is tuned, and keeps no TIME_WAIT (%s)', async (_, how) => {
     const program = new Registered('register-server-program.js', [how], { configuration: tuned })
-    const { ended, port } = await askAll(program)
+    const { ended, ends } = await askAll(program)
     expect(ended).toMatchObject({ status: 0, stderr: '' })
-    expect(await timeWaits({ localPort: port })).toBe(0)
+    expect(await timeWaitsLeft(ends)).toBe(0)
   })
 
   it('keeps one for each connection that it closes without a close mode', async () => {
     const configuration = { servers: { settings: { TCP_MAXSEG: 1000 } } }
     const program = new Registered('register-server-program.js', ['process'], { configuration })
-    const { ended, port } = await askAll(program)
+    const { ended, ends } = await askAll(program)
     expect(ended).toMatchObject({ status: 0, stderr: '' })
-    expect(await timeWaits({ localPort: port })).toBe(REQUESTS)
+    expect(await timeWaitsLeft(ends)).toBe(REQUESTS)
   })
 
   it('is as Node makes it where it is none of those that match', async () => {
@@ -60,9 +80,10 @@ describe('a server under register', () => {
     const configuration = { servers }
     const program = new Registered('register-server-program.js', ['process'], { configuration })
     const port = await program.port()
-    expect(await askServer(port)).toBeGreaterThan(SEGMENT)
+    const { segment, end } = await askServer(port)
+    expect(segment).toBeGreaterThan(SEGMENT)
     await program.stop()
-    expect(await timeWaits({ localPort: port })).toBe(1)
+    expect(await timeWaitsLeft([end])).toBe(1)
   })
 
   it('says with SOCKET_TUNER_DEBUG what was done to each socket, and a summary', async () => {

@@ -1,11 +1,10 @@
 /** A connection on loopback whose two ends a test holds, plain or TLS. */
-import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import { closeLater } from '../sockets'
-import { stateOf, type Connection, type State } from '../helpers/tcp-table'
-import { until } from '../helpers/until'
+import { leftStates } from '../helpers/left-states'
+import { readTable, stateOf, type Connection, type State } from '../helpers/tcp-table'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 
 export type Transport = 'tcp' | 'tls'
@@ -43,17 +42,10 @@ export class Pair {
   }
 
   /** The same when the connection is over. */
-  left(): Promise<State | undefined> {
-    return until(
-      'the connection is over',
-      () => this.state(),
-      (state) => state === undefined || state === 'TIME_WAIT',
-    )
+  async left(): Promise<State | undefined> {
+    const [state] = await leftStates([this.#ends])
+    return state
   }
-}
-
-function readTable(): string {
-  return ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFileSync(file, 'utf8')).join('\n')
 }
 
 /** Stands between the two ends, and can keep back what the accepting one sends. */

@@ -1,8 +1,7 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import * as net from 'node:net'
 import { destroyLater, listen, loopback } from '../sockets'
-import { countStates } from './tcp-table'
+import { countStates, readTable } from './tcp-table'
 
 /** More than all ports of the range of which a connection could be left. */
 const MOST_TRIES = 100_000
@@ -14,7 +13,7 @@ const MOST_TRIES = 100_000
 export async function listenOnFreshPort(server: net.Server, host?: string): Promise<number> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const port = await listen(server, host)
-    const table = ['tcp', 'tcp6'].map((name) => readFileSync(`/proc/net/${name}`, 'utf8')).join('')
+    const table = readTable()
     const left = [{ localPort: port }, { remotePort: port }].map((end) => countStates(table, end))
     if (left.every((states) => Object.keys(states).length === 0)) return port
     server.close()

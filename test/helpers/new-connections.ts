@@ -3,8 +3,7 @@
  * those that were there before it: listen(2) on port 0 may give a port that an earlier test's
  * connections still have in TIME_WAIT, at one end or the other.
  */
-import { readFileSync } from 'node:fs'
-import { countStates, type End, type StateCounts } from './tcp-table'
+import { countStates, readTable, type End, type StateCounts } from './tcp-table'
 
 let before = new Set<string>()
 
@@ -18,7 +17,7 @@ export function countNewStates(end: End): StateCounts {
 }
 
 function lines(): string[] {
-  return ['tcp', 'tcp6'].flatMap((name) => readFileSync(`/proc/net/${name}`, 'utf8').split('\n'))
+  return readTable().split('\n')
 }
 
 /** Both addresses with their ports, as the kernel prints them. */

@@ -1,4 +1,5 @@
 /** The kernel's table of TCP sockets, and its counters: /proc/net/tcp, tcp6 and netstat (proc(5)). */
+import { readFileSync } from 'node:fs'
 
 export type State =
   | 'ESTABLISHED'
@@ -39,6 +40,11 @@ export type StateCounts = Partial<Record<State, number>>
 export interface Connection {
   localPort: number
   remotePort: number
+}
+
+/** That of the network namespace that all tests share, of both address families. */
+export function readTable(): string {
+  return ['tcp', 'tcp6'].map((name) => readFileSync(`/proc/net/${name}`, 'utf8')).join('\n')
 }
 
 /** The state of one end of one connection; undefined when there is no such socket. */

@@ -1,10 +1,9 @@
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as net from 'node:net'
-import { readFileSync } from 'node:fs'
 import { getOption, tcpInfo, tuneServer, type CloseMode, type ServerTuning } from '../../lib'
 import { coded } from '../helpers/coded'
-import { stateOf } from '../helpers/tcp-table'
+import { timeWaitsLeft } from '../helpers/left-states'
 import { until } from '../helpers/until'
 import { closeLater } from '../sockets'
 
@@ -40,17 +39,9 @@ function ask(port: number, request = CLOSE): Promise<Exchange> {
   })
 }
 
-/** How many of these exchanges left TIME_WAIT at the server's end, once all are over there. */
-async function timeWaits(localPort: number, exchanges: readonly Exchange[]): Promise<number> {
-  const states = await until(
-    'all connections are over',
-    () => {
-      const table = readFileSync('/proc/net/tcp', 'utf8')
-      return exchanges.map(({ port }) => stateOf(table, { localPort, remotePort: port }))
-    },
-    (all) => all.every((state) => state === undefined || state === 'TIME_WAIT'),
-  )
-  return states.filter((state) => state === 'TIME_WAIT').length
+/** How many of these exchanges left TIME_WAIT at the server's end. */
+function timeWaits(localPort: number, exchanges: readonly Exchange[]): Promise<number> {
+  return timeWaitsLeft(exchanges.map(({ port }) => ({ localPort, remotePort: port })))
 }
 
 describe('tuneServer settings', () => {
