@@ -151,20 +151,12 @@ describe('TunedAgent', () => {
 
     async function namesOf(question: Question, options: object = {}): Promise<unknown[]> {
       const server = await serve()
-      const names: unknown[] = []
-      class Own extends TunedAgent {
-        override createConnection(
-          ...args: Parameters<TunedAgent['createConnection']>
-        ): ReturnType<TunedAgent['createConnection']> {
-          names.push((args[0] as { servername?: unknown }).servername)
-          return super.createConnection(...args)
-        }
-      }
-      const agent = use(new Own(options))
+      const agent = use(new TunedAgent(options))
+      const made = jest.spyOn(agent, 'createConnection')
       for (let i = 0; i < 2; i++)
         await ask(server, agent, { host: 'some.test', lookup, ...question })
       expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
-      return names
+      return made.mock.calls.map(([given]) => (given as { servername?: unknown }).servername)
     }
 
     it('by itself', async () => {
@@ -176,6 +168,10 @@ describe('TunedAgent', () => {
       ['the agent has', {}, { servername: 'a.test' }],
     ])('unless %s', async (_, question, options) => {
       expect(await namesOf(question, options)).toEqual(['a.test'])
+    })
+
+    it('unless Node makes the connections', async () => {
+      expect(await namesOf({}, { proxyEnv: {} })).toEqual(['some.test'])
     })
   })
 

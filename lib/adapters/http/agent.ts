@@ -56,7 +56,8 @@ export class TunedAgent extends http.Agent {
 
   /**
    * Called for each request; in its oldest form with host, port and local address. Node would work out
-   * a server name for TLS each time.
+   * a server name for TLS each time. A subclass that lays TLS over its connections names the server
+   * itself.
    */
   addRequest(
     request: http.ClientRequest,
