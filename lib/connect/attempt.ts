@@ -46,7 +46,12 @@ interface Request {
   ) => void
 }
 
-type Connect = (request: Request, address: string, port: number) => number
+type Connect = (
+  request: Request,
+  address: string,
+  port: number,
+  ...rest: readonly unknown[]
+) => number
 
 /** The parts of Node's TCP handle that are used. */
 interface TcpHandle {
@@ -70,14 +75,14 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
   }
   const { connect, connect6 } = handle
   const takeOver = (family: IpFamily, own: Connect): Connect => {
-    return (request, address, port) => {
+    return (request, address, port, ...rest) => {
       // From now on the handle has its own methods again. To delete these would make each access to the
       // handle a search in a hash table, 1 % of what a busy client can do.
       handle.connect = connect
       handle.connect6 = connect6
       try {
         if (attempt.connected !== undefined) return take(handle, request, plan, attempt)
-        const proceed = (): number => own.call(handle, request, address, port)
+        const proceed = (): number => own.call(handle, request, address, port, ...rest)
         return begin(handle, plan, attempt, { family, address, port, connect: proceed })
       } catch (error) {
         socket.destroy(error as Error)

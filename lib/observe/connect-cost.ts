@@ -19,7 +19,13 @@ export interface ConnectCost {
 /** The median is that of so many. */
 const KEPT = 256
 
-type Connect = (this: unknown, request: unknown, address: string, port: number) => number
+type Connect = (
+  this: unknown,
+  request: unknown,
+  address: string,
+  port: number,
+  ...rest: readonly unknown[]
+) => number
 
 /** What the handles of all TCP sockets inherit from. */
 interface TcpPrototype {
@@ -94,9 +100,9 @@ function measureAll(): (() => void) | undefined {
 }
 
 function measured(own: Connect): Connect {
-  return function connect(request, address, port) {
+  return function connect(request, address, port, ...rest) {
     const begun = performance.now()
-    const result = own.call(this, request, address, port)
+    const result = own.call(this, request, address, port, ...rest)
     const microseconds = 1000 * (performance.now() - begun)
     const key = keyOf(address, port)
     for (const meter of running) meter.count(key, microseconds)

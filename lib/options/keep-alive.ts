@@ -1,7 +1,8 @@
 /**
  * Keepalive options that outlast Node. Its setKeepAlive(true, delay), which http agents, undici and the
  * `keepAlive` option of servers and sockets come to, sets TCP_KEEPIDLE to the delay, TCP_KEEPINTVL to
- * 1 s and TCP_KEEPCNT to 10. What was set by name is set again after each such call.
+ * 1 s and TCP_KEEPCNT to 10, or from Node 24.19 and 26.4 on to the interval and count that it is given.
+ * What was set by name is set again after each such call.
  */
 import { native } from '../binding'
 import { transportHandleOf } from '../target'
@@ -12,16 +13,19 @@ export type Held = Pick<Operation, 'option' | 'encoded'>
 
 const kHeld = Symbol('socket-tuner keepalive')
 
+/** Takes (enable, delay) up to Node 22, and an interval and a count after them in later releases. */
+type SetKeepAlive = (...args: readonly unknown[]) => number
+
 /** The parts of Node's TCP handle that matter here. */
 interface KeepAliveHandle {
   readonly fd?: number
-  setKeepAlive?: (enable: boolean, delay: number) => number
+  setKeepAlive?: SetKeepAlive
   [kHeld]?: Map<string, Held> | undefined
 }
 
 /** Keeps options of a socket in force; a target that is no socket of Node's has nothing that would rewrite them. */
 export function holdKeepAlive(target: unknown, held: readonly Held[]): void {
-  if (typeof target !== 'object' || target === null) return
+  if (held.length === 0 || typeof target !== 'object' || target === null) return
   const handle = transportHandleOf(target)
   if (handle !== undefined) holdOnHandle(handle, held)
 }
@@ -37,13 +41,10 @@ export function holdOnHandle(handle: object, held: readonly Held[]): void {
   for (const one of held) all.set(one.option.name, one)
 }
 
-function watch(
-  handle: KeepAliveHandle,
-  own: (enable: boolean, delay: number) => number,
-): Map<string, Held> {
+function watch(handle: KeepAliveHandle, own: SetKeepAlive): Map<string, Held> {
   const all = new Map<string, Held>()
-  handle.setKeepAlive = (enable, delay) => {
-    const result = own.call(handle, enable, delay)
+  handle.setKeepAlive = (...args) => {
+    const result = own.call(handle, ...args)
     const { fd = -1 } = handle
     if (fd >= 0) for (const { option, encoded } of all.values()) set(fd, option, encoded)
     return result

@@ -126,6 +126,44 @@ describe('keepalive options set by name', () => {
   })
 })
 
+describe('setKeepAlive() with an interval and a count', () => {
+  interface KeepAliveOptions {
+    enable: boolean
+    initialDelay: number
+    interval: number
+    count: number
+  }
+  type SetKeepAlive = (options: KeepAliveOptions) => void
+
+  // Node 24.19 and 26.4 on.
+  const isTaken = net.Socket.prototype.setKeepAlive.length > 2
+  const itWhereTaken = isTaken ? it : it.skip
+
+  itWhereTaken('sets those that were not set by name', async () => {
+    const { client } = await connectedPair()
+    const setKeepAlive = client.setKeepAlive.bind(client) as unknown as SetKeepAlive
+    setOption(client, 'TCP_KEEPIDLE', 20)
+    setKeepAlive({ enable: true, initialDelay: 60_000, interval: 7_000, count: 3 })
+    expect(keepAliveOf(client)).toEqual(settings)
+    tune(client, { TCP_KEEPCNT: 5 })
+    setKeepAlive({ enable: true, initialDelay: 60_000, interval: 8_000, count: 4 })
+    expect(keepAliveOf(client)).toEqual({ ...settings, TCP_KEEPINTVL: 8, TCP_KEEPCNT: 5 })
+  })
+
+  it('comes to the handle as Node gave it', async () => {
+    const { client } = await connectedPair()
+    const { _handle: handle } = client as unknown as {
+      _handle: { setKeepAlive: (...args: unknown[]) => number }
+    }
+    const own = jest.fn(() => 5)
+    handle.setKeepAlive = own
+    setOption(client, 'TCP_KEEPIDLE', 20)
+    expect(handle.setKeepAlive(true, 30, 7, 3, 'more')).toBe(5)
+    expect(own.mock.calls).toEqual([[true, 30, 7, 3, 'more']])
+    expect(own.mock.contexts).toEqual([handle])
+  })
+})
+
 describe('deadPeerDetection()', () => {
   it.each([2, 3, 4, 5, 6, 7, 10, 30, 31, 119, 3_600, 32_767])(
     'gives settings that come to %i seconds',

@@ -62,8 +62,8 @@ export function hearOfLooks({ socket }: Connection, foundDead: () => void): bool
   const handle = handleOf(socket) as LookingHandle | undefined
   const hasPendingRead = handle?.hasPendingRead
   if (handle === undefined || typeof hasPendingRead !== 'function') return false
-  handle.hasPendingRead = () => {
-    const pending = hasPendingRead.call(handle)
+  handle.hasPendingRead = (...args) => {
+    const pending = hasPendingRead.call(handle, ...args)
     if (pending) foundDead()
     return pending
   }

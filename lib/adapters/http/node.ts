@@ -53,7 +53,7 @@ export function busy(socket: Duplex): BusySocket {
 /** The handle of a connection, where the agent asks it before the connection is used again. */
 export interface LookingHandle extends Handle {
   /** Input, a FIN or a RST is in the kernel. */
-  hasPendingRead?: () => boolean
+  hasPendingRead?: (...args: readonly unknown[]) => boolean
 }
 
 /** As typed by Node, which with an error calls it without a stream. */

@@ -2,7 +2,12 @@ import type * as net from 'node:net'
 import { intercept, type Attempt, type Plan } from '../../connect/attempt'
 import type { Handle } from '../../target'
 
-type Connect = (request: unknown, address: string, port: number) => number
+type Connect = (
+  request: unknown,
+  address: string,
+  port: number,
+  ...rest: readonly unknown[]
+) => number
 
 /** The parts of Node's TCP handle that are used. */
 type TcpHandle = Handle & { connect: Connect; connect6: Connect }
@@ -30,10 +35,10 @@ export function takeOver(
   }
   const attempt = intercept(standIn as unknown as net.Socket, plan)
   const orNodes = (taken: Connect, nodes: Connect): Connect => {
-    return (request, address, port) => {
-      const result = taken.call(handle, request, address, port)
+    return (...args) => {
+      const result = taken.call(handle, ...args)
       told(failure)
-      return failure === undefined ? result : nodes.call(handle, request, address, port)
+      return failure === undefined ? result : nodes.call(handle, ...args)
     }
   }
   own.connect = orNodes(own.connect, connect)
