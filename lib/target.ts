@@ -56,13 +56,17 @@ function isDescriptor(fd: unknown): fd is number {
   return typeof fd === 'number' && (fd | 0) === fd && fd >= 0
 }
 
-/** The handle of a net.Socket or net.Server; undefined where there is none. */
+/**
+ * The handle of a net.Socket or net.Server; undefined where there is none. It is not for a
+ * dgram.Socket, whose `_handle` is deprecated (DEP0112).
+ */
 export function handleOf(target: object): Handle | undefined {
   return (target as { _handle?: Handle | null })._handle ?? undefined
 }
 
 /** The handle at the bottom: the TCP one below TLS. */
 export function transportHandleOf(target: object): Handle | undefined {
+  if (isDatagram(target)) return undefined
   let handle = handleOf(target)
   while (handle?._parent !== undefined) handle = handle._parent
   return handle

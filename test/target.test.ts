@@ -208,14 +208,36 @@ describe('a dgram.Socket', () => {
   })
 
   // DEP0112: reading `_handle` of a dgram.Socket warns up to Node 24.
-  it('is used without a deprecation warning of Node', async () => {
+  it('is used, or refused, without a deprecation warning of Node', async () => {
     const program = `
-      const socket = require('node:dgram').createSocket('udp4').bind(0, '127.0.0.1', () => {
-        require(${JSON.stringify(join(__dirname, '../dist'))}).getOption(socket, 'SO_TYPE')
+      const tuner = require(${JSON.stringify(join(__dirname, '../dist'))})
+      const socket = require('node:dgram').createSocket('udp4').bind(0, '127.0.0.1', async () => {
+        const calls = {
+          getOption: () => tuner.getOption(socket, 'SO_TYPE'),
+          setOption: () => tuner.setOption(socket, 'SO_PRIORITY', 1),
+          setHeld: () => tuner.setOption(socket, 'TCP_KEEPCNT', 1),
+          tune: () => tuner.tune(socket, { SO_BROADCAST: true }),
+          tuneHeld: () => tuner.tune(socket, { TCP_KEEPCNT: 1 }),
+          queueSizes: () => tuner.queueSizes(socket),
+          tcpInfo: () => tuner.tcpInfo(socket),
+          setCloseMode: () => tuner.setCloseMode(socket, 'fin'),
+          closeSocket: () => tuner.closeSocket(socket),
+          tuneServer: () => tuner.tuneServer(socket),
+        }
+        const refused = []
+        for (const [name, call] of Object.entries(calls)) {
+          try {
+            await call()
+          } catch {
+            refused.push(name)
+          }
+        }
         socket.close()
+        console.log(refused.join())
       })`
-    const { stderr } = await promisify(execFile)(process.execPath, ['-e', program])
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['-e', program])
     expect(stderr).toBe('')
+    expect(stdout).toBe('setHeld,tuneHeld,tcpInfo,setCloseMode,closeSocket,tuneServer\n')
   })
 })
 

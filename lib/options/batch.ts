@@ -17,13 +17,22 @@ export interface Operation {
 }
 
 /** The operation at which a run failed; what went before it has been put back. */
-export interface BatchFailure {
+export class BatchFailure {
   readonly operation: Operation
   /** The errno, negated. */
   readonly errno: number
   /** Options that were set and could not be put back. */
   readonly notRestored: readonly string[]
+
+  constructor(operation: Operation, errno: number, notRestored: readonly string[]) {
+    this.operation = operation
+    this.errno = errno
+    this.notRestored = notRestored
+  }
 }
+
+/** In place of the value of an option that the kernel does not have. */
+export const UNSUPPORTED = Symbol('unsupported')
 
 // The slots of one operation, as in native/batch.cc.
 const LEVEL = 0
@@ -51,7 +60,8 @@ const ALL_APPLIED = -1
 
 const NO_COMPANIONS: readonly PresentOption[] = []
 
-// Kept between calls, so that tuning sockets one after the other allocates nothing here.
+// Kept between calls, so that tuning sockets one after the other allocates nothing here. Nothing that
+// can run a caller's code, and so another run, comes between filling them and reading the results.
 let program = new Int32Array(32 * SLOTS)
 let data = new Uint8Array(0)
 
@@ -60,25 +70,30 @@ export type CompanionsOf = (option: PresentOption) => readonly PresentOption[]
 
 /**
  * Runs the operations in order. One that may have to be put back brings its companions, saved too.
- * Results are read with {@link statusOf} and {@link valueOf} before the next run.
+ *
+ * @returns of each operation what was read back, decoded: undefined for an option that cannot be read,
+ *   {@link UNSUPPORTED} for one that the kernel does not have
  */
 export function runBatch(
   fd: number,
   operations: readonly Operation[],
   companionsOf: CompanionsOf,
-): BatchFailure | undefined {
-  return run(fd, operations, companionsOf)
+): BatchFailure | readonly unknown[] {
+  return run(fd, operations, companionsOf) ?? operations.map(resultOf)
 }
 
 /**
  * Runs them on a descriptor that nobody has seen yet and that is thrown away on failure: one system
- * call each, nothing saved and nothing read back.
+ * call each, nothing saved and nothing read back. An option that the kernel does not have is a failure.
  */
 export function runBatchOnFresh(
   fd: number,
   operations: readonly Operation[],
 ): BatchFailure | undefined {
-  return run(fd, operations, undefined)
+  const failure = run(fd, operations, undefined)
+  if (failure !== undefined) return failure
+  const absent = operations.find((operation) => statusOf(operation) < 0)
+  return absent === undefined ? undefined : new BatchFailure(absent, statusOf(absent), [])
 }
 
 function run(
@@ -105,12 +120,13 @@ function run(
 }
 
 /** 0, or the negated errno of an option that the kernel does not have. */
-export function statusOf({ row }: Operation): number {
+function statusOf({ row }: Operation): number {
   return slot(row, STATUS)
 }
 
-/** What was read back, decoded; undefined for an option that cannot be read. */
-export function valueOf({ row, option }: Operation): unknown {
+function resultOf(operation: Operation): unknown {
+  const { row, option } = operation
+  if (statusOf(operation) < 0) return UNSUPPORTED
   const length = slot(row, READ_STATUS)
   if (!option.readable || length < 0) return undefined
   const { codec } = option
@@ -166,7 +182,7 @@ function failureAt(failed: number, operations: readonly Operation[]): BatchFailu
     .slice(0, index)
     .filter((earlier) => !isRestored(earlier))
     .map(({ option }) => option.name)
-  return { operation, errno: slot(failed, STATUS), notRestored }
+  return new BatchFailure(operation, slot(failed, STATUS), notRestored)
 }
 
 /** An option that cannot be read, as SO_RCVBUFFORCE, is put back by way of what it changes. */

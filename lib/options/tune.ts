@@ -2,14 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { checkObject, type SocketOptionError } from '../errors'
 import { descriptorOf, type Target } from '../target'
 import { getOption } from './access'
-import {
-  runBatch,
-  runBatchOnFresh,
-  statusOf,
-  valueOf,
-  type BatchFailure,
-  type Operation,
-} from './batch'
+import { BatchFailure, UNSUPPORTED, runBatch, runBatchOnFresh, type Operation } from './batch'
 import { absence, absentOption, kernelFailure } from './failure'
 import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
 import { holdKeepAlive } from './keep-alive'
@@ -139,14 +132,14 @@ export function applySettings(
     // A subscriber to warnings may have closed the socket.
     fd = descriptorOf(target)
   }
-  const failure = runBatch(fd, operations, companionsOf)
-  if (failure !== undefined) throw refusal(fd, failure)
+  const results = runBatch(fd, operations, companionsOf)
+  if (results instanceof BatchFailure) throw refusal(fd, results)
   holdKeepAlive(target, held)
   const report: Record<string, unknown> = {}
-  for (const operation of operations) {
+  operations.forEach((operation, index) => {
     const { name } = operation.option
-    report[name] = outcome(operation, late?.get(name))
-  }
+    report[name] = outcome(operation, results[index], late?.get(name))
+  })
   for (const { option, requested } of missing) {
     report[option.name] = { status: 'unsupported', requested, why: absence(option) }
   }
@@ -164,10 +157,6 @@ export function applyToFresh(fd: number, { operations, missing }: PreparedSettin
   if (operations.length === 0) return
   const failure = runBatchOnFresh(fd, operations)
   if (failure !== undefined) throw refusal(fd, failure)
-  for (const operation of operations) {
-    const status = statusOf(operation)
-    if (status < 0) throw kernelFailure('setsockopt', operation.option, fd, status)
-  }
 }
 
 /** @throws ERR_SOCKET_TUNER_UNSUPPORTED when there is a setting for an option that this platform does not have */
@@ -233,10 +222,12 @@ function guard(fd: number, operations: readonly Operation[]): Map<string, string
   return late
 }
 
-function outcome(operation: Operation, late: string | undefined): unknown {
-  const { option, encoded, requested } = operation
-  if (statusOf(operation) < 0) return { status: 'unsupported', requested, why: absence(option) }
-  const value = valueOf(operation)
+function outcome(
+  { option, encoded, requested }: Operation,
+  value: unknown,
+  late: string | undefined,
+): unknown {
+  if (value === UNSUPPORTED) return { status: 'unsupported', requested, why: absence(option) }
   if (late !== undefined) return { status: 'tooLate', requested, value, why: late }
   if (value === undefined) return { status: 'applied', value }
   const expected = normalized(option, encoded)

@@ -1,0 +1,110 @@
+/** Calls of the library from within a call: a target's getter or a value's getter is the caller's code. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type * as net from 'node:net'
+import { configure, getOption, queueSizes, setOption, tcpInfo, tune, type Target } from '../../lib'
+import { native } from '../../lib/binding'
+import { connectedPair, tcpSocket } from '../sockets'
+
+const others = { TCP_KEEPIDLE: 99, TCP_KEEPINTVL: 98, TCP_CONGESTION: 'reno', SO_LINGER: off() }
+
+function off(): { enabled: boolean; seconds: number } {
+  return { enabled: false, seconds: 0 }
+}
+
+/** Everything of the library that keeps what the kernel said in memory of its own, on another socket. */
+function interfere(fd: number): void {
+  tune(fd, others)
+  tcpInfo(fd)
+  getOption(fd, 'TCP_CONGESTION')
+  setOption(fd, 'TCP_LINGER2', 5)
+}
+
+/** The socket behind a `_handle` whose every reading interferes. */
+function hostile(socket: net.Socket): Target {
+  const fd = tcpSocket()
+  const handle = (socket as unknown as { _handle: object })._handle
+  return {
+    get _handle() {
+      interfere(fd)
+      return handle
+    },
+  } as unknown as Target
+}
+
+describe('a getter of the target that calls the library', () => {
+  it('does not get into the report of tune()', async () => {
+    const { client } = await connectedPair()
+    const report = tune(hostile(client), {
+      TCP_KEEPIDLE: 20,
+      TCP_KEEPINTVL: 7,
+      TCP_CONGESTION: 'cubic',
+      SO_LINGER: { enabled: true, seconds: 0 },
+    })
+    expect(report).toEqual({
+      TCP_KEEPIDLE: { status: 'applied', value: 20 },
+      TCP_KEEPINTVL: { status: 'applied', value: 7 },
+      TCP_CONGESTION: { status: 'applied', value: 'cubic' },
+      SO_LINGER: { status: 'applied', value: { enabled: true, seconds: 0 } },
+    })
+    client.setKeepAlive(true, 60_000)
+    expect(getOption(client, 'TCP_KEEPIDLE')).toBe(20)
+  })
+
+  it('does not get into what is read', async () => {
+    const { client } = await connectedPair()
+    tune(client, { TCP_CONGESTION: 'cubic', TCP_KEEPIDLE: 20 })
+    const target = hostile(client)
+    expect(getOption(target, 'TCP_CONGESTION')).toBe('cubic')
+    expect(getOption(target, 'TCP_KEEPIDLE')).toBe(20)
+    expect(tcpInfo(target).state).toBe('ESTABLISHED')
+    expect(queueSizes(target)).toEqual({ unread: 0, unacknowledged: 0, unsent: 0 })
+  })
+})
+
+it('a getter of a setting that calls tune() does not get into what is set', () => {
+  const fd = tcpSocket()
+  const report = tune(fd, {
+    TCP_KEEPIDLE: 20,
+    get TCP_KEEPINTVL() {
+      interfere(tcpSocket())
+      return 7
+    },
+    get SO_LINGER() {
+      interfere(tcpSocket())
+      return {
+        enabled: true,
+        get seconds() {
+          interfere(tcpSocket())
+          return 0
+        },
+      }
+    },
+  })
+  expect(report).toMatchObject({
+    TCP_KEEPIDLE: { value: 20 },
+    TCP_KEEPINTVL: { value: 7 },
+    SO_LINGER: { value: { enabled: true, seconds: 0 } },
+  })
+  expect(getOption(fd, 'TCP_KEEPIDLE')).toBe(20)
+})
+
+it('a subscriber to warnings that calls the library does not get into the report', async () => {
+  const { client } = await connectedPair()
+  const fd = tcpSocket()
+  let calls = 0
+  const interrupt = (): void => {
+    calls++
+    interfere(fd)
+  }
+  configure({ hazards: 'ignore' })
+  subscribe('socket-tuner:warning', interrupt)
+  try {
+    const report = tune(client, { TCP_KEEPIDLE: 20, TCP_MAXSEG: 1000, TCP_SYNCNT: 3 })
+    expect(report.TCP_KEEPIDLE).toEqual({ status: 'applied', value: 20 })
+    expect(report.TCP_SYNCNT).toMatchObject({ status: 'tooLate', value: 3 })
+    expect(calls).toBe(2)
+    expect(native.getInt(fd, 6, native.constants.TCP_KEEPIDLE ?? 0)).toBe(99)
+  } finally {
+    unsubscribe('socket-tuner:warning', interrupt)
+  }
+})
