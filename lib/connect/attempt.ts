@@ -26,6 +26,8 @@ export interface Plan {
   readonly localAddress: string | undefined
   /** 0 for an ephemeral one. */
   readonly localPort: number
+  /** Addresses that are not connected to. */
+  readonly blockList?: net.BlockList | undefined
 }
 
 /** A connection being made. */
@@ -127,7 +129,8 @@ interface Destination {
 }
 
 function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: Destination): number {
-  const { tuning, localPort } = plan
+  const { tuning, localPort, blockList } = plan
+  if (blockList?.check(to.address, to.family === 6 ? 'ipv6' : 'ipv4')) throw blocked(to)
   const { pool } = tuning
   const search =
     pool === undefined ? undefined : ledgerOf(pool).search(endpoint(to.address, to.port))
@@ -178,6 +181,15 @@ function connectFrom(fd: number, tuning: Tuning, localPort: number, to: Destinat
     if (result !== NO_PORT_FREE || localPort > 0) return result
     if (!chooseOtherPorts(fd, tuning.portChoice, tries)) return result
   }
+}
+
+/** As Node's own. */
+function blocked({ address, port }: Destination): SocketOptionError {
+  return new SocketOptionError(`IP(${address}) is blocked by net.BlockList`, {
+    code: 'ERR_IP_BLOCKED',
+    address,
+    port,
+  })
 }
 
 function otherSource(search: Search | undefined): string | undefined {

@@ -3,21 +3,37 @@ import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { attachPolicy } from '../close/policy'
 import type { TimeWait } from '../close/report'
-import { ArgumentValueError, SocketOptionError, checkOptions } from '../errors'
+import {
+  ArgumentTypeError,
+  ArgumentValueError,
+  SocketOptionError,
+  checkBoolean,
+  checkOptions,
+  checkWhole,
+} from '../errors'
 import { checkFamily, checkPort, familyOf, wrongFamily, type IpFamily } from './address'
 import { intercept, type Attempt, type Plan } from './attempt'
 import { race } from './race'
-import { resolveAll, type Address } from './resolve'
+import { resolve, type Address } from './resolve'
 import { prepareTuning, type Tuning, type TuningOptions } from './tuning'
 
 /** The options of net.connect(), and what goes beyond them. */
 export type ConnectOptions = net.NetConnectOpts & TuningOptions
 
+/** With what Node has in some releases only, and what its typings leave out. */
+type TcpOptions = net.TcpNetConnectOpts & {
+  /** Node 22.13 and later; here on every release. */
+  readonly blockList?: net.BlockList | null | undefined
+  readonly fd?: unknown
+  readonly handle?: unknown
+}
+
 type LookupCallback = Parameters<net.LookupFunction>[2]
 
-/** RFC 8305 section 5, Connection Attempt Delay; Node has the same. */
-const ATTEMPT_DELAY_MS = 250
+/** RFC 8305 section 5 and Node: a shorter Connection Attempt Delay is raised to this. */
 const LEAST_ATTEMPT_DELAY_MS = 10
+
+const MAX_INT32 = 2 ** 31 - 1
 
 /**
  * Connects as net.connect() does, with options that are in force before connect(2), from a source
@@ -26,8 +42,9 @@ const LEAST_ATTEMPT_DELAY_MS = 10
  *
  * The settings are in force on every attempt. A host name with several addresses is tried in the
  * order and with the timing of RFC 8305: the next address when one has failed or has not answered
- * within `autoSelectFamilyAttemptTimeout` (250 ms), side by side, and the first one that answers is
- * taken. `localAddress` reserves no port for other destinations (IP_BIND_ADDRESS_NO_PORT).
+ * within `autoSelectFamilyAttemptTimeout` (default: Node's, 250 or 500 ms), side by side, and the first
+ * one that answers is taken. With `autoSelectFamily: false` only the first address is tried.
+ * `localAddress` reserves no port for other destinations (IP_BIND_ADDRESS_NO_PORT).
  *
  * `path` connects to a unix-domain socket as net.connect() does; only `closeMode` goes with it. On
  * Windows there is only `closeMode` too.
@@ -65,13 +82,16 @@ export function connectTuned(
 }
 
 function connectTcp(
-  options: net.TcpNetConnectOpts,
+  options: TcpOptions,
   tuning: Tuning,
   connectListener: (() => void) | undefined,
 ): net.Socket {
   const plan = planOf(options, tuning)
   const family = checkFamilies(options, plan)
-  const { autoSelectFamilyAttemptTimeout = ATTEMPT_DELAY_MS, lookup, signal } = options
+  const { signal } = options
+  const { all: several, delayMs } = checkSelection(options)
+  checkSignal(signal)
+  checkNew(options)
   // Node takes digits too.
   const port = Number(String(options.port))
   // Node would choose the family, and bind, a second time.
@@ -81,25 +101,21 @@ function connectTcp(
   const attempt = intercept(socket, plan)
   settleLater(socket, tuning, attempt)
   // Given to net.connect(), one that is aborted already lets the socket connect all the same.
-  return signal === undefined ? socket : addAbortSignal(signal, socket)
+  return signal ? addAbortSignal(signal, socket) : socket
 
   function find(hostname: string, asked: LookupOptions, callback: LookupCallback): void {
-    resolveAll(hostname, { ...asked, family }, lookup, (result) => {
-      if ('error' in result) callback(result.error, '')
-      else if ('invalid' in result) callback(null, result.invalid, result.family)
-      else choose(result.addresses, callback)
+    const wanted = several ? { ...asked, all: true } : asked
+    resolve(hostname, wanted, options.lookup, (result) => {
+      if ('error' in result) callback(result.error as NodeJS.ErrnoException, '')
+      else if ('addresses' in result) choose(hostname, result.addresses, callback)
+      // What is no address Node refuses.
+      else callback(null, result.address as string, result.family as number)
     })
   }
 
-  function choose(addresses: readonly Address[], callback: LookupCallback): void {
-    const [first, second] = addresses
-    if (second === undefined) {
-      callback(null, first?.address ?? '', first?.family)
-      return
-    }
+  function choose(host: string, addresses: readonly Address[], callback: LookupCallback): void {
     if (!socket.connecting) return
-    const delayMs = Math.max(LEAST_ATTEMPT_DELAY_MS, autoSelectFamilyAttemptTimeout)
-    race(socket, addresses, { port, plan, delayMs }, ({ address, family, fd, lease }) => {
+    race(socket, addresses, { host, port, plan, delayMs }, ({ address, family, fd, lease }) => {
       attempt.connected = fd
       attempt.lease = lease
       callback(null, address, family)
@@ -140,9 +156,10 @@ function withCloseMode(socket: net.Socket, { policy }: Tuning): net.Socket {
   return socket
 }
 
-function planOf(options: net.TcpNetConnectOpts, tuning: Tuning): Plan {
-  const { localAddress } = options
-  const localPort = checkPort('options.localPort', options.localPort)
+/** As Node, which takes null, 0 and the empty string for what is not given. */
+function planOf(options: TcpOptions, tuning: Tuning): Plan {
+  const localAddress = options.localAddress === '' ? undefined : (options.localAddress ?? undefined)
+  const localPort = checkPort('options.localPort', options.localPort ?? undefined)
   if (localAddress !== undefined) {
     familyOf('options.localAddress', localAddress)
     if (tuning.family !== 0)
@@ -158,7 +175,38 @@ function planOf(options: net.TcpNetConnectOpts, tuning: Tuning): Plan {
       'cannot be given together with a SourcePool',
       localPort,
     )
-  return { tuning, localAddress: localAddress ?? tuning.localAddress, localPort }
+  const blockList = options.blockList ?? undefined
+  if (blockList !== undefined && !(blockList instanceof net.BlockList))
+    throw new ArgumentTypeError('options.blockList', 'an instance of net.BlockList', blockList)
+  return { tuning, localAddress: localAddress ?? tuning.localAddress, localPort, blockList }
+}
+
+/** Whether all addresses of a host are tried, and how long each has before the next one is, ms. */
+function checkSelection(options: net.TcpNetConnectOpts): {
+  readonly all: boolean
+  readonly delayMs: number
+} {
+  const all = options.autoSelectFamily ?? net.getDefaultAutoSelectFamily()
+  const delayMs =
+    options.autoSelectFamilyAttemptTimeout ?? net.getDefaultAutoSelectFamilyAttemptTimeout()
+  checkBoolean('options.autoSelectFamily', all)
+  checkWhole('options.autoSelectFamilyAttemptTimeout', delayMs, 1, MAX_INT32)
+  return { all, delayMs: Math.max(LEAST_ATTEMPT_DELAY_MS, delayMs) }
+}
+
+/** As Node, but before anything is opened. */
+function checkSignal(signal: unknown): void {
+  if (signal && !(typeof signal === 'object' && 'aborted' in signal))
+    throw new ArgumentTypeError('options.signal', 'an instance of AbortSignal', signal)
+}
+
+/** A socket that exists already has its descriptor, and these options make another one. */
+function checkNew(options: TcpOptions): void {
+  for (const name of ['fd', 'handle'] as const) {
+    if (options[name] === undefined || options[name] === null) continue
+    const reason = 'cannot be given: the socket is opened here; use RawSocket for one of your own'
+    throw new ArgumentValueError(`options.${name}`, reason, options[name])
+  }
 }
 
 /** The family to connect over, 0 for either. */
@@ -166,7 +214,7 @@ function checkFamilies(
   options: net.TcpNetConnectOpts,
   { tuning, localAddress }: Plan,
 ): IpFamily | 0 {
-  const asked = checkFamily('options.family', options.family)
+  const asked = checkFamily('options.family', options.family ?? undefined)
   const source = tuning.pool?.addresses[0] ?? localAddress
   if (source === undefined) return asked
   const family = familyOf('source', source)
@@ -178,7 +226,7 @@ function checkFamilies(
 }
 
 function isPath(options: net.NetConnectOpts): options is net.IpcNetConnectOpts {
-  return typeof (options as Partial<net.IpcNetConnectOpts>).path === 'string'
+  return Boolean((options as Partial<net.IpcNetConnectOpts>).path)
 }
 
 function notOnWindows(): SocketOptionError {

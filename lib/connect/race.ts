@@ -20,6 +20,8 @@ export interface Winner extends Address {
 }
 
 export interface RaceOptions {
+  /** The name that was looked up. */
+  readonly host: string
   readonly port: number
   readonly plan: Plan
   /** How long an attempt is given before the next one begins beside it, ms. */
@@ -31,7 +33,10 @@ interface Runner extends Address {
   readonly attempt: Attempt
 }
 
-/** Runs the race for a net.Socket, which tells of it by Node's own events, and fails with it. */
+/**
+ * Runs the race for a net.Socket, which reports it by Node's own events, and fails with it. When `won`
+ * is called, Node is expected to connect the socket to the winner.
+ */
 export function race(
   socket: net.Socket,
   addresses: readonly Address[],
@@ -40,6 +45,14 @@ export function race(
 ): void {
   new Race(socket, addresses, options, won).begin()
 }
+
+/** A net.Socket's emit(), without the types of its events. */
+interface Emitter {
+  emit: (event: string, ...args: unknown[]) => boolean
+}
+
+/** Node reports what it connects to when the race is over, where it has been reported already. */
+const REPORTED = new Set(['lookup', 'connectionAttempt'])
 
 class Race {
   readonly #socket: net.Socket
@@ -66,6 +79,11 @@ class Race {
 
   begin(): void {
     this.#socket.once('close', this.#stop)
+    for (const { address, family } of this.#waiting) {
+      this.#socket.emit('lookup', null, address, family, this.#options.host)
+      // A listener may have destroyed the socket.
+      if (this.#over || this.#socket.destroyed) return
+    }
     this.#next()
   }
 
@@ -90,6 +108,8 @@ class Race {
 
   #run({ address, family }: Address): void {
     const { port, plan } = this.#options
+    this.#socket.emit('connectionAttempt', address, port, family)
+    if (this.#over || this.#socket.destroyed) return
     this.#attempted.push(`${address}:${String(port)}`)
     const socket = net.connect({ host: address, port, autoSelectFamily: false })
     const runner: Runner = { address, family, socket, attempt: intercept(socket, plan) }
@@ -113,10 +133,30 @@ class Race {
     this.#running.delete(runner)
     // The connection lives on by its second descriptor: this closes only the first.
     runner.socket.destroy()
-    for (const loser of this.#running) this.#tell('connectionAttemptTimeout', loser)
+    for (const loser of this.#running) this.#report('connectionAttemptTimeout', loser)
     this.#stop()
-    this.#tellAttempted()
+    this.#reportAttempted()
+    // A listener may have destroyed the socket.
+    if (this.#socket.destroyed) {
+      native.closeFd(copy)
+      attempt.lease?.release(false)
+      return
+    }
+    const restore = this.#mute()
     this.#won({ address, family, fd: copy, lease: attempt.lease })
+    restore()
+  }
+
+  /** Keeps the socket from reporting anything of {@link REPORTED}; returns what ends that. */
+  #mute(): () => void {
+    const socket = this.#socket
+    const { emit } = socket as Emitter
+    ;(socket as Emitter).emit = (event, ...args) =>
+      !REPORTED.has(event) && emit.call(socket, event, ...args)
+    return () => {
+      // Not deleted: V8 would keep the socket's other properties in a hash table.
+      ;(socket as Emitter).emit = emit
+    }
   }
 
   #fail(runner: Runner, error: Error): void {
@@ -124,7 +164,7 @@ class Race {
     runner.attempt.lease?.release(false)
     runner.socket.destroy()
     this.#errors.push(error)
-    this.#tell('connectionAttemptFailed', runner, error)
+    this.#report('connectionAttemptFailed', runner, error)
     if (this.#waiting.length > 0) this.#next()
     else if (this.#running.size === 0) this.#lose()
   }
@@ -133,21 +173,18 @@ class Race {
     const [first] = this.#errors
     const error = new AggregateError(this.#errors, first?.message)
     Object.assign(error, { code: (first as NodeJS.ErrnoException | undefined)?.code })
-    this.#tellAttempted()
+    this.#reportAttempted()
     this.#stop()
     this.#socket.destroy(error)
   }
 
   /** As Node's own selection of the family does. */
-  #tellAttempted(): void {
+  #reportAttempted(): void {
     Object.assign(this.#socket, { autoSelectFamilyAttemptedAddresses: this.#attempted })
   }
 
-  /** Of the attempt that is taken Node tells itself, when it is: so of the others too at their end. */
-  #tell(event: string, { address, family }: Runner, ...rest: readonly unknown[]): void {
-    const { port } = this.#options
-    this.#socket.emit('connectionAttempt', address, port, family)
-    this.#socket.emit(event, address, port, family, ...rest)
+  #report(event: string, { address, family }: Runner, ...rest: readonly unknown[]): void {
+    this.#socket.emit(event, address, this.#options.port, family, ...rest)
   }
 }
 

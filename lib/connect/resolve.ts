@@ -1,6 +1,7 @@
 /** Host names to addresses, in the order in which they are to be tried. */
 import * as dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
+import { ArgumentTypeError } from '../errors'
 import type { IpFamily } from './address'
 
 export interface Address {
@@ -8,36 +9,53 @@ export interface Address {
   readonly family: IpFamily
 }
 
-/** What a lookup came to; `address` is what it gave where that is none, for Node to refuse. */
+/** The answer of a lookup. */
 export type Resolved =
-  | { readonly error: NodeJS.ErrnoException }
-  | { readonly invalid: string; readonly family: number }
+  | { readonly error: unknown }
+  /** One address, or something else, which Node refuses in its own words. */
+  | { readonly address: unknown; readonly family: unknown }
+  /** At least two. */
   | { readonly addresses: readonly Address[] }
 
 /**
- * Looks up all addresses of a host name, by the caller's `lookup` or dns.lookup(). Calls back in a
- * later tick, also when `lookup` does not.
+ * Looks up a host name by the caller's `lookup` or dns.lookup(). Calls back in a later tick, also when
+ * `lookup` does not, and once, also when `lookup` calls back again.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, and what `lookup` throws
  */
-export function resolveAll(
+export function resolve(
   hostname: string,
   options: dns.LookupOptions,
-  lookup: LookupFunction | undefined,
+  lookup: LookupFunction | null | undefined,
   done: (result: Resolved) => void,
 ): void {
   const find: LookupFunction = lookup ?? dns.lookup
-  find(hostname, { ...options, all: true }, (error, found, family) => {
-    process.nextTick(done, error === null ? sorted(found, family) : { error })
+  if (typeof find !== 'function')
+    throw new ArgumentTypeError('options.lookup', 'of type function', find)
+  let answered = false
+  find(hostname, options, (error, found, family) => {
+    if (answered) return
+    answered = true
+    // Node takes any value that is not true for "no error".
+    process.nextTick(done, error ? { error } : resultOf(found, family))
   })
 }
 
 /** A lookup of the caller's may know nothing of `all` and give one address. */
-function sorted(found: string | dns.LookupAddress[], family: number | undefined): Resolved {
-  const all =
-    typeof found === 'string' ? [{ address: found, family: family ?? isIP(found) }] : found
-  const invalid = all.find(({ address }) => isIP(address) === 0)
-  if (invalid !== undefined) return { invalid: invalid.address, family: invalid.family }
-  const addresses = all.map(({ address }) => ({ address, family: isIP(address) as IpFamily }))
-  return { addresses: interleaved(addresses) }
+function resultOf(found: unknown, family: unknown): Resolved {
+  if (!Array.isArray(found)) return { address: found, family }
+  const addresses = found.filter(isAddress)
+  const distinct = addresses.filter(
+    ({ address }, index) => addresses.findIndex((other) => other.address === address) === index,
+  )
+  if (distinct.length > 1) return { addresses: interleaved(distinct) }
+  const one = (distinct[0] ?? found[0]) as Partial<Address> | null | undefined
+  return { address: one?.address, family: one?.family }
+}
+
+function isAddress(value: unknown): value is Address {
+  const { address, family } = (value ?? {}) as { address?: unknown; family?: unknown }
+  return typeof address === 'string' && isIP(address) !== 0 && isIP(address) === family
 }
 
 /**

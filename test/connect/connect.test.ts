@@ -19,15 +19,7 @@ import { handleOf } from '../../lib/target'
 import { coded } from '../helpers/coded'
 import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import {
-  boundSocket,
-  closeLater,
-  destroyLater,
-  listen,
-  loopback,
-  succeed,
-  tcpSocket,
-} from '../sockets'
+import { closeLater, destroyLater, listen, loopback, succeed, tcpSocket } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
 
 const wholeRange = portChoiceOf(process.platform, release()) === 'whole'
@@ -41,12 +33,13 @@ async function serve(host: string = loopback[4]): Promise<number> {
   return listen(server, host)
 }
 
-/** A port at which no more connections are taken and none is refused. */
-function fullListener(): number {
-  const fd = boundSocket()
+/** A port at which no more connections are taken and none is refused, on `address` or all addresses. */
+function fullListener(address = '0.0.0.0'): number {
+  const fd = tcpSocket()
+  succeed(native.bindFd(fd, address, 0))
   succeed(native.listenFd(fd, 0))
   const port = succeed(native.localPort(fd))
-  for (let i = 0; i < 2; i++) native.connectFd(tcpSocket(), loopback[4], port)
+  for (let i = 0; i < 2; i++) native.connectFd(tcpSocket(), address, port)
   return port
 }
 
@@ -150,6 +143,18 @@ describe('connect()', () => {
     await once(socket, 'timeout')
   })
 
+  it('takes null and the empty string for what is not given, as net.connect() does', async () => {
+    const port = await serve()
+    const absent = { family: null, lookup: null, signal: null, localPort: null, blockList: null }
+    const rest = { autoSelectFamily: null, autoSelectFamilyAttemptTimeout: null, path: '' }
+    const settings = { TCP_KEEPIDLE: 44 }
+    for (const localAddress of [null, '']) {
+      const options = { ...absent, ...rest, localAddress, host: 'localhost', port, settings }
+      const socket = await opened(options as unknown as ConnectOptions)
+      expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
+    }
+  })
+
   it('searches all ports alike, unless told otherwise', async () => {
     const port = await serve()
     const socket = await opened({ host: loopback[4], port })
@@ -215,6 +220,7 @@ describe('connect() by host name', () => {
     const events: string[] = []
     const lookup = lookupOf('127.0.0.66', loopback[4])
     const socket = open({ host: 'two.test', port, lookup, settings: { TCP_KEEPIDLE: 44 } })
+    socket.on('lookup', (...[, address]: unknown[]) => events.push(`lookup ${String(address)}`))
     for (const event of ['connectionAttempt', 'connectionAttemptFailed', 'connect']) {
       socket.on(event, (address?: string) => events.push([event, address].join(' ').trim()))
     }
@@ -222,6 +228,8 @@ describe('connect() by host name', () => {
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
     expect(socket.remoteAddress).toBe(loopback[4])
     expect(events).toEqual([
+      'lookup 127.0.0.66',
+      `lookup ${loopback[4]}`,
       'connectionAttempt 127.0.0.66',
       'connectionAttemptFailed 127.0.0.66',
       `connectionAttempt ${loopback[4]}`,
@@ -292,6 +300,80 @@ describe('connect() by host name', () => {
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
   })
 
+  it('reports each address and each attempt at its moment', async () => {
+    const port = fullListener()
+    const lookup = lookupOf('127.0.0.1', '127.0.0.2')
+    const socket = open({ host: 'x.test', port, lookup, autoSelectFamilyAttemptTimeout: 10 })
+    // The second attempt begins while the first one goes on.
+    const attempted: unknown[] = []
+    await new Promise<void>((resolve) => {
+      socket.on('connectionAttempt', (address: string) => {
+        attempted.push(address)
+        if (attempted.length === 2) resolve()
+      })
+    })
+    expect(socket.connecting).toBe(true)
+    expect(attempted).toEqual(['127.0.0.1', '127.0.0.2'])
+  })
+
+  it.each(['lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout'])(
+    "leaves nothing behind when it is destroyed in '%s'",
+    async (event) => {
+      // Nobody answers at the first address, the second one refuses, and there is a server at the third.
+      const port = fullListener('127.0.0.65')
+      const server = net.createServer(destroyLater)
+      closeLater(() => server.close())
+      server.listen(port, '127.0.0.67')
+      await once(server, 'listening')
+      const before = openDescriptors()
+      const lookup = lookupOf('127.0.0.65', '127.0.0.66', '127.0.0.67')
+      const socket = open({ host: 'x.test', port, lookup, autoSelectFamilyAttemptTimeout: 10 })
+      socket.once(event, () => {
+        socket.destroy()
+      })
+      await once(socket, 'close')
+      expect(socket.connecting).toBe(false)
+      await expectNoMoreThan(before)
+    },
+  )
+
+  it('tries the first address only when autoSelectFamily is false, as net.connect() does', async () => {
+    const port = await serve()
+    const asked: unknown[] = []
+    const lookup: net.LookupFunction = (_host, { all }, callback) => {
+      asked.push(all)
+      callback(null, '127.0.0.66', 4)
+    }
+    const options = { host: 'x.test', port, lookup, autoSelectFamily: false }
+    expect(await failure(options)).toMatchObject({ code: 'ECONNREFUSED', address: '127.0.0.66' })
+    expect(asked).toEqual([undefined])
+  })
+
+  it('connects to no address of a block list', async () => {
+    const seen: unknown[] = []
+    const server = net.createServer((socket) => {
+      seen.push(socket.localAddress)
+      destroyLater(socket)
+    })
+    const port = await listen(server, '0.0.0.0')
+    const blockList = new net.BlockList()
+    blockList.addAddress('127.0.0.66')
+    const options = { port, blockList } as unknown as { port: number }
+    const lookup = lookupOf('127.0.0.66', loopback[4])
+    const socket = await opened({ ...options, host: 'x.test', lookup })
+    expect(socket.remoteAddress).toBe(loopback[4])
+    for (const host of ['127.0.0.66', 'y.test']) {
+      const error = await failure({ ...options, host, lookup: lookupOf('127.0.0.66') })
+      expect(error).toMatchObject({ code: 'ERR_IP_BLOCKED' })
+    }
+    await until(
+      'the server has seen it',
+      () => seen.length,
+      (length) => length > 0,
+    )
+    expect(seen).toEqual([loopback[4]])
+  })
+
   it('asks for addresses of the family of the source', async () => {
     const port = await serve()
     const asked: unknown[] = []
@@ -302,6 +384,114 @@ describe('connect() by host name', () => {
     const socket = await opened({ host: 'x.test', port, lookup, source: '127.0.0.7' })
     expect(asked).toEqual([4])
     expect(socket.localAddress).toBe('127.0.0.7')
+  })
+})
+
+type Answer = (callback: (...answer: unknown[]) => void, all: boolean) => void
+
+const one = { address: loopback[4], family: 4 }
+const answer = (all: boolean, address: unknown = loopback[4], family: unknown = 4): unknown[] =>
+  all ? [[{ address, family }]] : [address, family]
+
+describe('connect() with a lookup of the caller, as net.connect() with the same', () => {
+  const answers: Record<string, Answer> = {
+    'undefined as the error': (callback, all) => {
+      callback(undefined, ...answer(all))
+    },
+    'false as the error': (callback, all) => {
+      callback(false, ...answer(all))
+    },
+    'an array': (callback) => {
+      callback(undefined, [one])
+    },
+    'no family': (callback, all) => {
+      callback(null, ...answer(all, loopback[4], undefined))
+    },
+    'a family as a string': (callback, all) => {
+      callback(null, ...answer(all, loopback[4], 'IPv4'))
+    },
+    'a family that is not the one of the address': (callback, all) => {
+      callback(null, ...answer(all, loopback[4], 6))
+    },
+    'a host name': (callback, all) => {
+      callback(null, ...answer(all, 'localhost'))
+    },
+    'null as the address': (callback, all) => {
+      callback(null, ...answer(all, null))
+    },
+    'an address after one that is none': (callback, all) => {
+      callback(null, ...(all ? [[{ address: 'nowhere', family: 4 }, one]] : answer(all)))
+    },
+    'the same address twice': (callback, all) => {
+      callback(null, ...(all ? [[one, one]] : answer(all)))
+    },
+    'an error': (callback) => {
+      callback(Object.assign(new Error('no such host'), { code: 'ENOTFOUND' }))
+    },
+  }
+  const moments: Record<string, (action: () => void) => void> = {
+    'at once': (action) => {
+      action()
+    },
+    later: setImmediate,
+  }
+  const cases = Object.keys(answers).flatMap((name) =>
+    Object.keys(moments).flatMap((moment) =>
+      [undefined, 4 as const].map((family) => [name, moment, family] as const),
+    ),
+  )
+
+  /** 'connect', or the code of the error. */
+  async function outcome(socket: net.Socket): Promise<string> {
+    destroyLater(socket)
+    return new Promise((resolve) => {
+      socket.once('connect', () => {
+        resolve('connect')
+      })
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        resolve(error.code ?? error.message)
+      })
+    })
+  }
+
+  it.each(cases)('that answers with %s, %s, family %s', async (name, moment, family) => {
+    const port = await serve()
+    const lookup = ((_host, { all = false }, callback) => {
+      moments[moment]?.(() => {
+        answers[name]?.(callback as (...answer: unknown[]) => void, all)
+      })
+    }) as net.LookupFunction
+    const options = { host: 'x.test', port, lookup, family }
+    const own = await outcome(connect(options))
+    // What net.connect() makes of an array that it has not asked for is an error.
+    if (name === 'an array' && family === 4) expect(own).toBe('connect')
+    else expect(own).toBe(await outcome(net.connect(options)))
+  })
+
+  it.each([[undefined], [[]], [[null]]])('refuses %j in place of addresses', async (found) => {
+    const lookup = ((_host, _options, callback) => {
+      callback(null, found as never)
+    }) as net.LookupFunction
+    expect(await failure({ host: 'x.test', port: 9, lookup })).toMatchObject({
+      code: 'ERR_INVALID_IP_ADDRESS',
+    })
+  })
+
+  it('takes the first of two answers', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    for (const addresses of [[one], [one, { address: '127.0.0.66', family: 4 }]]) {
+      const lookup: net.LookupFunction = (_host, _options, callback) => {
+        callback(null, addresses)
+        callback(new Error('late'), '')
+        callback(null, [{ address: '127.0.0.77', family: 4 }])
+      }
+      const socket = await opened({ host: 'x.test', port, lookup })
+      expect(socket.remoteAddress).toBe(loopback[4])
+      socket.destroy()
+      await once(socket, 'close')
+    }
+    await expectNoMoreThan(before)
   })
 })
 
@@ -450,7 +640,7 @@ describe('connect() that is given up', () => {
     expect(source.usage(host, port)[0]?.open).toBe(0)
   })
 
-  it.each([[[loopback[4]]], [['127.0.0.1', '127.0.0.1']]])(
+  it.each([[[loopback[4]]], [['127.0.0.1', '127.0.0.2']]])(
     'while nobody answers at %j, by its signal',
     async (addresses) => {
       const port = fullListener()
@@ -562,6 +752,21 @@ describe('connect() with what it cannot take', () => {
       },
       'ERR_INVALID_ARG_VALUE',
     ],
+    ['a signal that is none', { host, port, signal: {} }, 'ERR_INVALID_ARG_TYPE'],
+    [
+      'a lookup that is no function',
+      { host: 'x.test', port, lookup: 'dns' },
+      'ERR_INVALID_ARG_TYPE',
+    ],
+    ['a block list that is none', { host, port, blockList: [host] }, 'ERR_INVALID_ARG_TYPE'],
+    ['autoSelectFamily as a number', { host, port, autoSelectFamily: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    [
+      'an attempt timeout of 0',
+      { host, port, autoSelectFamilyAttemptTimeout: 0 },
+      'ERR_OUT_OF_RANGE',
+    ],
+    ['a descriptor', { host, port, fd: 0 }, 'ERR_INVALID_ARG_VALUE'],
+    ['a handle', { host, port, handle: {} }, 'ERR_INVALID_ARG_VALUE'],
     // An option of macOS only.
     [
       'an option that Linux lacks',

@@ -1,4 +1,4 @@
-import { interleaved, resolveAll } from '../../lib/connect/resolve'
+import { interleaved, resolve } from '../../lib/connect/resolve'
 
 const v4 = (last: number) => ({ address: `192.0.2.${String(last)}`, family: 4 as const })
 const v6 = (last: number) => ({ address: `2001:db8::${String(last)}`, family: 6 as const })
@@ -18,31 +18,47 @@ describe('the order of addresses (RFC 8305 section 4)', () => {
   })
 })
 
-describe('resolveAll', () => {
-  it('asks for all addresses, and calls back in a later tick', async () => {
+describe('a lookup', () => {
+  it('calls back in a later tick and once, also when the lookup calls back at once and twice', async () => {
     let returned = false
-    const result = await new Promise((resolve) => {
-      resolveAll(
+    const results: unknown[] = []
+    resolve(
+      'x.test',
+      { family: 4, all: true },
+      (_host, options, callback) => {
+        expect(options).toEqual({ family: 4, all: true })
+        callback(null, [v4(1)])
+        callback(null, [v4(2)])
+      },
+      (found) => {
+        expect(returned).toBe(true)
+        results.push(found)
+      },
+    )
+    returned = true
+    await new Promise(setImmediate)
+    expect(results).toEqual([v4(1)])
+  })
+
+  it('leaves out addresses that Node would not connect to, and those that are there twice', async () => {
+    const found = [{ address: 'nowhere', family: 4 }, v4(1), { ...v4(2), family: 0 }, v4(1), v6(1)]
+    const result = await new Promise((done) => {
+      resolve(
         'x.test',
-        { family: 4 },
-        (_host, options, callback) => {
-          expect(options).toMatchObject({ family: 4, all: true })
-          callback(null, [v4(1)])
+        { all: true },
+        (_host, _options, callback) => {
+          callback(null, found)
         },
-        (found) => {
-          expect(returned).toBe(true)
-          resolve(found)
-        },
+        done,
       )
-      returned = true
     })
-    expect(result).toEqual({ addresses: [v4(1)] })
+    expect(result).toEqual({ addresses: [v4(1), v6(1)] })
   })
 
   it('finds localhost by itself', async () => {
-    const result = await new Promise((resolve) => {
-      resolveAll('localhost', { family: 4 }, undefined, resolve)
+    const result = await new Promise((done) => {
+      resolve('localhost', { family: 4, all: true }, undefined, done)
     })
-    expect(result).toEqual({ addresses: [{ address: '127.0.0.1', family: 4 }] })
+    expect(result).toEqual({ address: '127.0.0.1', family: 4 })
   })
 })
