@@ -9,6 +9,7 @@
  */
 import net from 'node:net'
 import tls from 'node:tls'
+import { netArguments, tlsArguments } from '../../connect/arguments'
 import { SocketOptionError } from '../../errors'
 import type { Connections } from './connections'
 
@@ -50,8 +51,8 @@ export function tuneClient(client: Client, connections: Connections): void {
 
   function connectNow(): void {
     const failure = answering(connect, {
-      connect: (...args) => connections.connect(optionsOf(args), refused),
-      connectTls: (...args) => connections.connectTls(optionsOf(args), refused),
+      connect: (...args) => connections.connect(netArguments(args).options, refused),
+      connectTls: (...args) => connections.connectTls(tlsArguments(args).options, refused),
     })
     if (failure === undefined) return
     try {
@@ -106,16 +107,6 @@ function answering(
     restore()
   }
   return failure
-}
-
-/** One object of the arguments (port, host, options) or (path, options), as net and tls take them. */
-function optionsOf(args: readonly unknown[]): net.NetConnectOpts & tls.ConnectionOptions {
-  const [first, second] = args
-  const options = args.find((value) => typeof value === 'object' && value !== null)
-  const isPath = typeof first === 'string' && !(Number(first) >= 0)
-  const host = typeof second === 'string' ? { host: second } : {}
-  const where = typeof first === 'object' ? {} : isPath ? { path: first } : { port: first, ...host }
-  return { ...where, ...options } as net.NetConnectOpts & tls.ConnectionOptions
 }
 
 /** The error for an autocannon that does not connect as the known ones do. */

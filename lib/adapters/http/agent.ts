@@ -1,6 +1,6 @@
 import * as http from 'node:http'
-import type { NetConnectOpts } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { netArguments } from '../../connect/arguments'
 import { connectTuned } from '../../connect/connect'
 import { agentPartsOf, type ConnectionCallback } from './node'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
@@ -40,18 +40,21 @@ export class TunedAgent extends http.Agent {
     return this.#pool.counters
   }
 
+  /**
+   * Connects as net.createConnection() does, with the agent's tuning, and takes what that takes: options,
+   * a port and a host, or the path of a unix-domain socket, then a listener for 'connect'.
+   *
+   * @throws what `connect()` throws; for a request of the agent it is the request's 'error'
+   */
   override createConnection(
     options: http.ClientRequestArgs,
     callback?: ConnectionCallback,
-  ): Duplex | null | undefined {
+  ): Duplex | null | undefined
+  override createConnection(...args: unknown[]): Duplex | null | undefined {
     const { tuning, proxied } = this.#prepared
-    if (proxied) return super.createConnection(options, callback)
-    try {
-      return connectTuned(options as NetConnectOpts, tuning)
-    } catch (error) {
-      refuse(error as Error, callback)
-      return undefined
-    }
+    if (proxied) return agent.createConnection.apply(this, args)
+    const { options, listener } = netArguments(args)
+    return connectTuned(options, tuning, listener)
   }
 
   /**
@@ -88,18 +91,13 @@ export class TunedAgent extends http.Agent {
     options: http.ClientRequestArgs,
     callback: ConnectionCallback,
   ): void {
-    const created = this.#pool.tellOf(this.getName(options), callback)
-    agent.createSocket.call(this, request, options, created)
+    this.#pool.open(this.getName(options), callback, (created) => {
+      agent.createSocket.call(this, request, options, created)
+    })
   }
 
   override destroy(): void {
     this.#pool.abandon()
     super.destroy()
   }
-}
-
-/** Makes a connection's error that of the request, wherever the agent made the connection from. */
-export function refuse(error: Error, callback: ConnectionCallback | undefined): void {
-  if (callback === undefined) throw error
-  ;(callback as (error: Error) => void)(error)
 }

@@ -1,12 +1,11 @@
 import type * as http from 'node:http'
 import * as https from 'node:https'
-import type { NetConnectOpts } from 'node:net'
+import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { attachPolicy, policyOf } from '../../close/policy'
+import { httpsAgentArguments } from '../../connect/arguments'
 import { connectTuned } from '../../connect/connect'
-import { isStreamSocket } from '../../target'
-import { refuse } from './agent'
 import { agentPartsOf, type ConnectionCallback } from './node'
 import { prepareAgent, type AgentTuning, type TunedHttpsAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
@@ -36,18 +35,21 @@ export class TunedHttpsAgent extends https.Agent {
     return this.#pool.counters
   }
 
+  /**
+   * Connects as https.Agent does, with the agent's tuning. Takes what that takes: options, after a port
+   * and a host or not. The callback is called for a tunnel through a proxy only (`proxyEnv`).
+   *
+   * @throws what `connect()` and tls.connect() throw; for a request of the agent it is the request's 'error'
+   */
   override createConnection(
-    options: TlsArgs,
+    options: https.RequestOptions,
     callback?: ConnectionCallback,
-  ): Duplex | null | undefined {
-    if (this.#prepared.proxied || options.socket !== undefined)
-      return super.createConnection(options, callback)
-    try {
-      return this.#connect(options)
-    } catch (error) {
-      refuse(error as Error, callback)
-      return undefined
-    }
+  ): Duplex | null | undefined
+  override createConnection(...args: unknown[]): Duplex | null | undefined {
+    if (this.#prepared.proxied) return agent.createConnection.apply(this, args)
+    const options: TlsArgs = httpsAgentArguments(args)
+    if (options.socket !== undefined) return agent.createConnection.call(this, options)
+    return this.#connect(options)
   }
 
   /** Asked for twice when a connection is free, of which it stays the same. */
@@ -69,8 +71,9 @@ export class TunedHttpsAgent extends https.Agent {
     options: https.RequestOptions,
     callback: ConnectionCallback,
   ): void {
-    const created = this.#pool.tellOf(this.getName(options), callback)
-    agent.createSocket.call(this, request, options, created)
+    this.#pool.open(this.getName(options), callback, (created) => {
+      agent.createSocket.call(this, request, options, created)
+    })
   }
 
   override destroy(): void {
@@ -79,13 +82,12 @@ export class TunedHttpsAgent extends https.Agent {
   }
 
   /** Has Node's agent lay TLS over a connection that is made here, so that its sessions are its own. */
-  #connect(options: TlsArgs): Duplex | null | undefined {
+  #connect(options: TlsArgs): net.Socket {
     const { tuning } = this.#prepared
     // The timeout is the TLS socket's.
-    const carrier = connectTuned({ ...options, timeout: undefined } as NetConnectOpts, tuning)
+    const carrier = connectTuned({ ...options, timeout: undefined } as net.NetConnectOpts, tuning)
     const layered = { ...options, socket: carrier }
-    const socket = super.createConnection(layered)
-    if (!isStreamSocket(socket)) return socket
+    const socket = agent.createConnection.call(this, layered) as net.Socket
     const policy = policyOf(carrier)
     if (policy !== undefined) attachPolicy({ ...policy, socket })
     if (options.timeout) socket.setTimeout(options.timeout)

@@ -60,6 +60,8 @@ export interface LookingHandle extends Handle {
 export type ConnectionCallback = (error: Error | null, stream: Duplex) => void
 
 export interface AgentParts {
+  /** In all its forms. */
+  createConnection(...args: unknown[]): Duplex | null | undefined
   addRequest(
     request: http.ClientRequest,
     options: http.ClientRequestArgs,

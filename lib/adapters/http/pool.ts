@@ -82,11 +82,26 @@ export class Pool {
     })
   }
 
-  /** Has each new connection looked after before the agent gives it to a request. */
-  tellOf(name: string, callback: ConnectionCallback): ConnectionCallback {
-    return (error, socket) => {
+  /**
+   * Has each new connection looked after before the agent gives it to a request. What `begin` throws
+   * before it has called back is the request's error, wherever the agent makes the connection from.
+   */
+  open(
+    name: string,
+    callback: ConnectionCallback,
+    begin: (created: ConnectionCallback) => void,
+  ): void {
+    const state = { settled: false }
+    const created: ConnectionCallback = (error, socket) => {
+      state.settled = true
       if (error === null) this.#created(socket, name)
       callback(error, socket)
+    }
+    try {
+      begin(created)
+    } catch (error) {
+      if (state.settled) throw error
+      ;(callback as (error: Error) => void)(error as Error)
     }
   }
 
