@@ -1,3 +1,4 @@
+import type { constants } from 'node:os'
 import { inspect } from 'node:util'
 
 /**
@@ -94,6 +95,13 @@ export const errorCodes = {
 
 export type SocketTunerErrorCode = keyof typeof errorCodes
 
+/** The name of an errno, as `EPERM`. */
+export type ErrnoCode = keyof typeof constants.errno
+
+/** What a {@link SocketOptionError} has as its `code`. */
+export type ErrorCode =
+  SocketTunerErrorCode | ErrnoCode | 'ERR_SERVER_ALREADY_LISTEN' | 'ERR_HTTP_HEADERS_SENT'
+
 /** What a {@link SocketOptionError} knows beside its message. */
 export interface SocketOptionErrorFields {
   /** `ERR_SOCKET_TUNER_…`, or the errno name (`EPERM`) of a failed system call. */
@@ -132,7 +140,7 @@ export interface SocketOptionErrorFields {
 
 /** A call of this library that failed: `code` is stable, the message is for people. */
 export class SocketOptionError extends Error {
-  readonly code: string
+  readonly code: ErrorCode
   declare readonly errno?: number
   declare readonly syscall?: string
   declare readonly option?: string
@@ -160,7 +168,7 @@ export class SocketOptionError extends Error {
   constructor(message: string, fields: SocketOptionErrorFields) {
     const { code, cause, ...rest } = fields
     super(message, cause === undefined ? undefined : { cause })
-    this.code = code
+    this.code = code as ErrorCode
     for (const [key, value] of Object.entries(rest)) {
       if (value !== undefined)
         Object.defineProperty(this, key, {

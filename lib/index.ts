@@ -23,6 +23,8 @@ export {
   ArgumentTypeError,
   ArgumentValueError,
   SocketOptionError,
+  type ErrnoCode,
+  type ErrorCode,
   type SocketOptionErrorFields,
   type SocketTunerErrorCode,
 } from './errors'

@@ -10,9 +10,15 @@ import {
   checkOptions,
   checkWhole,
 } from '../errors'
-import { getOption } from '../options/access'
+import { getOption, writeOption } from '../options/access'
 import { holdKeepAlive, type Held } from '../options/keep-alive'
-import type { OptionValue, ReadableOption, Settings } from '../options/option'
+import type {
+  OptionInput,
+  OptionValue,
+  ReadableOption,
+  Settings,
+  WritableOption,
+} from '../options/option'
 import {
   applySettings,
   prepareSettings,
@@ -94,7 +100,7 @@ export class RawSocket implements Disposable {
    *   for what this platform or kernel does not have, an option included; the errno's name when
    *   socket(2) fails (`EMFILE`, `EAFNOSUPPORT`) or a setting is refused (`EPERM`)
    */
-  static open<const S extends object>(
+  static open<const S extends Settings>(
     family: 4 | 6 | 'IPv4' | 'IPv6',
     settings?: S & Checked<S>,
     options: RawSocketOptions = {},
@@ -154,11 +160,17 @@ export class RawSocket implements Disposable {
   }
 
   /** As `tune(rawSocket, settings)`. @throws as that, and as {@link fd} */
-  tune<const S extends object>(settings: S & Checked<S>): TuneReport<S> {
+  tune<const S extends Settings>(settings: S & Checked<S>): TuneReport<S> {
     const prepared = prepareSettings(settings)
     const report = applySettings(this, prepared)
     this.#held.push(...prepared.held)
     return report
+  }
+
+  /** As `setOption(rawSocket, name, value)`. @throws as that, and as {@link fd} */
+  setOption<N extends WritableOption>(name: N, value: OptionInput<N>): void {
+    const held = writeOption(this, name, value)
+    if (held !== undefined) this.#held.push(held)
   }
 
   /** As `getOption(rawSocket, name)`. @throws as that, and as {@link fd} */

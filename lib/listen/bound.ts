@@ -5,7 +5,12 @@ import { constants as os } from 'node:os'
 import { getSystemErrorMap } from 'node:util'
 import { endpoint, type IpFamily } from '../connect/address'
 import { RawSocket } from '../connect/raw-socket'
-import { ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
+import {
+  ArgumentValueError,
+  SocketOptionError,
+  type SocketOptionErrorFields,
+  checkWhole,
+} from '../errors'
 import { listenBacklogLimit } from '../observe/namespace-facts'
 import type { Settings } from '../options/option'
 import { hazard } from '../warnings'
@@ -90,7 +95,7 @@ export function checkBacklog(backlog: number | undefined): number {
 
 /** A refused bind(2) or listen(2) in the words of Node's own server.listen(). */
 export function asNode(
-  error: Pick<SocketOptionError, 'code' | 'errno' | 'fd'>,
+  error: Pick<SocketOptionErrorFields, 'code' | 'errno' | 'fd'>,
   address: string,
   port: number,
 ): SocketOptionError {

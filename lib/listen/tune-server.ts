@@ -60,7 +60,7 @@ export interface ServerTuning<S extends object = Settings> {
  *
  * @throws what `tune()` throws; when the server does not listen yet, `applied` rejects in its place
  */
-export function tuneServer<const S extends object>(
+export function tuneServer<const S extends Settings>(
   server: net.Server,
   settings: S & Checked<S>,
   options: TuneServerOptions = {},

@@ -4,7 +4,7 @@ import { hazard } from '../warnings'
 import type { Codec } from './codec'
 import { absentOption, kernelFailure } from './failure'
 import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
-import { holdKeepAlive } from './keep-alive'
+import { holdKeepAlive, type Held } from './keep-alive'
 import {
   isPresent,
   readableOption,
@@ -29,6 +29,16 @@ export function setOption<N extends WritableOption>(
   name: N,
   value: OptionInput<N>,
 ): void {
+  const held = writeOption(target, name, value)
+  if (held !== undefined) holdKeepAlive(target, [held])
+}
+
+/** As {@link setOption}; returns an option that is to be set again after Node's setKeepAlive(). */
+export function writeOption<N extends WritableOption>(
+  target: Target,
+  name: N,
+  value: OptionInput<N>,
+): Held | undefined {
   const option = writableOption(name)
   const encoded = option.codec.encode(name, option.row, value)
   let fd = descriptorOf(target)
@@ -40,7 +50,7 @@ export function setOption<N extends WritableOption>(
   }
   const result = write(option, fd, encoded)
   if (result < 0) throw kernelFailure('setsockopt', option, fd, result, value)
-  if (option.held) holdKeepAlive(target, [{ option, encoded }])
+  return option.held ? { option, encoded } : undefined
 }
 
 /**

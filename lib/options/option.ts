@@ -5,28 +5,21 @@ import { catalogue } from './catalogue'
 import type { Codec } from './codec'
 import { codecs } from './kinds'
 import type { OptionRow } from './row'
-import type { ReadValues, WriteValues } from './values'
+import type { OptionValues, Settings, UnexposedOption } from './settings'
 
-/** Every option in the catalogue, by its kernel name. */
-export type OptionName = keyof typeof catalogue
-
-type KindOf<N extends OptionName> = (typeof catalogue)[N]['kind']
-type WithAccess<A> = {
-  [N in OptionName]: (typeof catalogue)[N]['access'] extends A ? N : never
-}[OptionName]
+export type { Settings } from './settings'
 
 /** The options that `getOption` reads. */
-export type ReadableOption = WithAccess<'r' | 'rw'>
+export type ReadableOption = keyof OptionValues
 /** The options that `setOption` and `tune` set. */
-export type WritableOption = WithAccess<'w' | 'rw'>
+export type WritableOption = keyof Settings
+/** Every option in the catalogue, by its kernel name. */
+export type OptionName = ReadableOption | WritableOption | UnexposedOption
 
 /** What an option reads as. */
-export type OptionValue<N extends ReadableOption> = ReadValues[KindOf<N>]
+export type OptionValue<N extends ReadableOption> = OptionValues[N]
 /** What an option is set to. */
-export type OptionInput<N extends WritableOption> = WriteValues[KindOf<N>]
-
-/** Values for any number of options, applied in the order in which they are written. */
-export type Settings = { readonly [N in WritableOption]?: OptionInput<N> | undefined }
+export type OptionInput<N extends WritableOption> = Exclude<Settings[N], undefined>
 
 /** An option ready for use. */
 export interface Option {

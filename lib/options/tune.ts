@@ -51,9 +51,12 @@ export type TuneReport<S extends object = Settings> = {
   readonly [N in keyof S & WritableOption]: OptionOutcome<N>
 }
 
-/** Makes what is no option, or has the wrong value, a compile error also where the type is inferred. */
-export type Checked<S> = {
-  readonly [N in keyof S]: N extends WritableOption ? OptionInput<N> | undefined : never
+/**
+ * Makes what is no option, or has the wrong value, a compile error also where the type is inferred.
+ * Picked from {@link Settings}, so that an editor shows what is written there of an option.
+ */
+export type Checked<S> = Pick<Settings, keyof S & WritableOption> & {
+  readonly [N in keyof S]: N extends WritableOption ? unknown : never
 }
 
 /** Validated settings, ready for any number of sockets. */
@@ -83,7 +86,7 @@ const socketType = optionOf('SO_TYPE')
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION,
  *   ERR_SOCKET_TUNER_WRONG_SOCKET, or the errno's name; `error.notRestored` lists what could not be put back
  */
-export function tune<const S extends object>(
+export function tune<const S extends Settings>(
   target: Target,
   settings: S & Checked<S>,
 ): TuneReport<S> {

@@ -87,7 +87,8 @@ describe('keepalive options set by name', () => {
   it('outlast it where a RawSocket became a net.Socket', async () => {
     const { port } = await serve()
     const raw = RawSocket.open(4, { TCP_KEEPINTVL: 7 })
-    raw.tune({ TCP_KEEPCNT: 3 })
+    raw.tune({ TCP_KEEPCNT: 9 })
+    raw.setOption('TCP_KEEPCNT', 3)
     const socket = raw.connect({ host, port, keepAlive: true, keepAliveInitialDelay: 20_000 })
     destroyLater(socket)
     await once(socket, 'connect')

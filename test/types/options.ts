@@ -10,6 +10,9 @@ import type * as https from 'node:https'
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 import {
+  RawSocket,
+  type SocketOptionError,
+  type ErrorCode,
   closeSocket,
   configure,
   describeOption,
@@ -44,6 +47,8 @@ import {
   type TuneReport,
   type WritableOption,
 } from '../../lib'
+import type { catalogue } from '../../lib/options/catalogue'
+import type { ReadValues, WriteValues } from '../../lib/options/values'
 
 type IsAny<T> = 0 extends 1 & T ? true : false
 /** Whether each of two types can stand for the other, `any` for itself alone. */
@@ -206,6 +211,11 @@ export function tuning(settings: Settings): void {
   tune(socket, { ...profiles.deadPeerDetection, TCP_KEEPCNT: 3, TCP_CORK: undefined })
   const inferred = { TCP_NODELAY: true, TCP_KEEPIDLE: 30 }
   tune(socket, inferred)
+  const statuses: Readonly<Record<string, { readonly status: string } | undefined>> = tune(
+    socket,
+    settings,
+  )
+  exactly<typeof statuses>()(statuses)
 
   // @ts-expect-error -- no such option
   tune(socket, { TCP_NO_DELAY: true })
@@ -234,6 +244,43 @@ export function tuning(settings: Settings): void {
   tune(socket, 5)
   // @ts-expect-error -- settings are missing
   tune(socket)
+}
+
+/** The types are generated from the rows: each has the type of the row's kind. */
+type Catalogue = typeof catalogue
+type NamesOf<Access> = {
+  [N in keyof Catalogue]: Catalogue[N]['access'] extends Access ? N : never
+}[keyof Catalogue]
+same<OptionName, keyof Catalogue>()
+same<ReadableOption, NamesOf<'r' | 'rw'>>()
+same<WritableOption, NamesOf<'w' | 'rw'>>()
+same<
+  { readonly [N in ReadableOption]: OptionValue<N> },
+  { readonly [N in ReadableOption]: ReadValues[Catalogue[N]['kind']] }
+>()
+same<
+  { readonly [N in WritableOption]: OptionInput<N> },
+  { readonly [N in WritableOption]: WriteValues[Catalogue[N]['kind']] }
+>()
+
+export function rawSocket(raw: RawSocket): void {
+  raw.setOption('TCP_NODELAY', true)
+  exactly<boolean>()(raw.getOption('TCP_NODELAY'))
+  // @ts-expect-error -- a string is no boolean
+  raw.setOption('TCP_NODELAY', 'yes')
+  // @ts-expect-error -- it is only read
+  raw.setOption('SO_TYPE', 1)
+  // @ts-expect-error -- no such option
+  RawSocket.open(4, { TCP_NO_DELAY: true })
+  same<keyof ReturnType<typeof raw.tune<{ TCP_NODELAY: true }>>, 'TCP_NODELAY'>()
+}
+
+export function failing(error: SocketOptionError): void {
+  same<typeof error.code, ErrorCode>()
+  const codes: ErrorCode[] = ['ERR_SOCKET_TUNER_WRONG_SOCKET', 'EPERM', 'EADDRNOTAVAIL']
+  codes.includes(error.code)
+  // @ts-expect-error -- no such code
+  if (error.code === 'ERR_SOCKET_TUNER_WRONG') throw error
 }
 
 export function naming(name: OptionName, readable: ReadableOption, writable: WritableOption): void {
