@@ -1,9 +1,11 @@
 export { closeSocket, type CloseSocketOptions } from './close/close-socket'
 export type { CloseModeOptions } from './close/options'
-export type { CloseMode, CloseReport, TimeWait } from './close/report'
+export { fallbackCodes, type Fallback, type FallbackCode } from './close/fallback'
+export type { CloseMode, CloseReport } from './close/report'
 export { setCloseMode } from './close/set-close-mode'
 export type { CloseCounters } from './close/server-policy'
 export { closeTotals, type CloseTotals } from './close/tally'
+export type { TimeWait } from './close/time-wait'
 export { connect, type ConnectOptions } from './connect/connect'
 export {
   RawSocket,

@@ -34,9 +34,9 @@ export const warningCodes = {
   },
   SOCKET_TUNER_DELIVER_FALLBACK: {
     meaning:
-      "Mode 'deliver' was asked for and 'fin' was used: skipping TIME_WAIT is safe only where TCP timestamps were negotiated.",
+      "Mode 'deliver' was asked for and 'fin' was used: skipping TIME_WAIT is safe only where TCP timestamps were negotiated, and where the peer has sent something, so that it has noticed that its `connect()` is complete.",
     wayOut:
-      'Enable net.ipv4.tcp_timestamps on both ends; or pass `requireTimestamps: false` and accept that a delayed segment may enter a later connection.',
+      'Enable net.ipv4.tcp_timestamps on both ends, or let the peer speak first; or pass `requireTimestamps: false` (a delayed segment may enter a later connection) or `requirePeerData: false` (a slow peer may see EPIPE and none of the data).',
   },
   SOCKET_TUNER_DELIVER_UNSUPPORTED: {
     meaning: "Mode 'deliver' needs TCP_LINGER2, which this platform lacks: 'fin' was used.",
@@ -50,6 +50,12 @@ export const warningCodes = {
   SOCKET_TUNER_DESTROY_DISCARDS: {
     meaning: 'destroy() threw away bytes that had been written but were not in the kernel yet.',
     wayOut: 'Call `destroySoon()`, or await `closeSocket()`.',
+  },
+  SOCKET_TUNER_END_LEAVES_TIME_WAIT: {
+    meaning:
+      "A connection under close mode 'deliver' or 'reset' was ended by `end()`: its FIN went out before the close, so TIME_WAIT is left. Drivers, `pipe()` and `pipeline()` end their connections so.",
+    wayOut:
+      'Call `destroySoon()` or `closeSocket()` in place of `end()`; where the peer closes first nothing is left.',
   },
   SOCKET_TUNER_LINGERING_DEADLINE: {
     meaning: 'A lingering close ended at its deadline: the peer was still sending and is reset.',

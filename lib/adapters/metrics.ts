@@ -16,7 +16,7 @@ export type {
  * Registers gauges and counters with prom-client. They are computed when they are scraped; nothing
  * runs in between.
  *
- * - `socket_tuner_closes_total{mode}`, `socket_tuner_close_fallbacks_total`,
+ * - `socket_tuner_closes_total{mode}`, `socket_tuner_close_fallbacks_total{code}`, `socket_tuner_time_wait_left_total`,
  *   `socket_tuner_discarded_bytes_total`, `socket_tuner_unread_bytes_total`: what all closes of this
  *   thread came to, as closeTotals() has it.
  * - `socket_tuner_time_wait_sockets{destination}`: sockets of this network namespace in TIME_WAIT, for

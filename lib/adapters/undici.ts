@@ -5,7 +5,7 @@
  */
 import { isIP, type Socket } from 'node:net'
 import * as tls from 'node:tls'
-import { attachPolicy, policyOf } from '../close/policy'
+import { attachPolicy, policyOf } from '../close/hooks'
 import { connectTuned } from '../connect/connect'
 import { connectTls } from '../connect/connect-tls'
 import { ArgumentValueError, SocketOptionError } from '../errors'
@@ -167,8 +167,7 @@ function over(carrier: Socket, options: Destination, { shared, tuning }: Prepare
     carrier.setKeepAlive(true, shared.keepAliveInitialDelay)
   const socket = tls.connect({ ...options, socket: carrier })
   const policy = isSocket ? (policyOf(carrier) ?? tuning.policy) : undefined
-  if (policy !== undefined && policy.mode !== 'fin')
-    attachPolicy({ armed: false, ...policy, socket })
+  if (policy !== undefined) attachPolicy({ armed: false, ...policy, socket })
   return socket
 }
 

@@ -1,21 +1,34 @@
 import type * as net from 'node:net'
 import { native } from '../binding'
 import { ArgumentTypeError, checkObject } from '../errors'
-import { connectionState, type TcpState } from '../observe/tcp-info'
+import { connectionState } from '../observe/tcp-info'
 import { isSessionSocket, isStreamSocket, transportHandleOf } from '../target'
 import { announce, hazard, hazardsThrow } from '../warnings'
+import { fallback } from './fallback'
+import {
+  attachPolicy,
+  carrierOf,
+  lastClose,
+  lostDescriptor,
+  observeClose,
+  policyOf,
+  stopObserving,
+} from './hooks'
 import { policyOptions, type CloseModeOptions } from './options'
 import { bytesNotInKernel } from './pending'
-import { attachPolicy, policyOf, type ClosePolicy, type PolicyOptions } from './policy'
+import type { ClosePolicy, PolicyOptions } from './policy'
 import type { CloseMode, CloseOutcome, CloseReport } from './report'
 
 export interface CloseSocketOptions extends CloseModeOptions {
-  /** Default `fin`. */
+  /** Default: the socket's standing mode (`setCloseMode`, `connect({ closeMode })`, …), else `fin`. */
   mode?: CloseMode | undefined
 }
 
 /** Closes that are under way, so that a second call joins the first or makes a reset of it. */
 const closing = new WeakMap<net.Socket, Closing>()
+
+/** A socket whose stream never emits 'close' is given up this long after the deadline. */
+const GRACE_MS = 1_000
 
 /**
  * Closes a socket in the way that is asked for and says what became of its bytes and its port.
@@ -39,18 +52,44 @@ export async function closeSocket(
   }
   refuseSessionSocket(socket)
   checkObject('options', options)
-  const checked = policyOptions(options.mode ?? 'fin', options, 'options.mode')
+  const checked = optionsFor(socket, options)
   const running = closing.get(socket)
   // A socket that is not destroyed after its close was connected again.
   if (running !== undefined && (socket.destroyed || !running.settled)) {
     if (checked.mode === 'reset') running.reset(checked)
     return running.report
   }
-  if (socket.destroyed) return alreadyClosed(checked.mode)
+  if (socket.destroyed) return alreadyClosed(socket, checked.mode)
   if (hazardsThrow()) refuseHazards(socket, checked)
   const started = new Closing(socket, checked)
   closing.set(socket, started)
   return started.report
+}
+
+/** Without a mode the standing one counts, with its own options where none is given. */
+function optionsFor(socket: net.Socket, options: CloseSocketOptions): PolicyOptions {
+  const { mode } = options
+  const standing = mode === undefined ? policyOf(socket) : undefined
+  if (standing === undefined) return policyOptions(mode ?? 'fin', options, 'options.mode')
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  return policyOptions(
+    standing.mode,
+    { ...closeOptionsOf(standing), ...Object.fromEntries(given) },
+    'options.mode',
+  )
+}
+
+function closeOptionsOf({
+  requireTimestamps,
+  requirePeerData,
+  closeNotify,
+  timeoutMs,
+  idleTimeoutMs,
+  maxDiscardBytes,
+  maxLingering,
+}: PolicyOptions): CloseModeOptions {
+  const limits = { timeoutMs, idleTimeoutMs, maxDiscardBytes, maxLingering }
+  return { requireTimestamps, requirePeerData, closeNotify, ...limits }
 }
 
 /** `session.socket` of HTTP/2 is a proxy: what its session has still to send, only the session knows. */
@@ -64,15 +103,17 @@ function refuseSessionSocket(socket: net.Socket): void {
   }
 }
 
-function alreadyClosed(requested: CloseMode): CloseReport {
+/** The close is somebody else's: it is reported as far as it was under a policy, and never counted again. */
+function alreadyClosed(socket: net.Socket, requested: CloseMode): CloseReport {
+  const { mode = 'fin', timeWait = 'unknown' } = lastClose(socket) ?? {}
   return {
     requested,
-    mode: requested,
-    fallback: 'the socket was destroyed before',
+    mode,
+    fallback: fallback('destroyed', 'the socket was destroyed before'),
     discardedBytes: 0,
     inFlightBytes: 0,
     unreadBytes: 0,
-    timeWait: 'unknown',
+    timeWait,
     durationMs: 0,
   }
 }
@@ -84,64 +125,74 @@ class Closing {
   readonly #socket: net.Socket
   readonly #requested: CloseMode
   readonly #started = performance.now()
-  readonly #before: TcpState | undefined
   readonly #policy: ClosePolicy
   readonly #bytesReadBefore: number
   /** Input that the stream held when the close began. */
   readonly #readableBefore: number
-  /** Whether the program had sent its FIN, or asked for it, before. */
-  readonly #endedBefore: boolean
   /** Input that comes while the close waits is thrown away here, not given to the program. */
   #resumed = false
-  #fallback: string | undefined
+  /** The descriptor is about to be closed: its outcome will come. */
+  #begun = false
   #error: Error | undefined
+  #overdue: NodeJS.Timeout | undefined
+  #settle: ((outcome: CloseOutcome) => void) | undefined
 
   constructor(socket: net.Socket, options: PolicyOptions) {
     this.#socket = socket
     this.#requested = options.mode
-    const fd = transportHandleOf(socket)?.fd ?? -1
-    this.#before = fd < 0 ? undefined : connectionState(fd).state
     this.#bytesReadBefore = socket.bytesRead
     this.#readableBefore = socket.readableLength
-    this.#endedBefore = socket.writableEnded
     const standing = policyOf(socket)
     this.#policy = {
       ...options,
       socket,
       armed: standing?.armed ?? false,
       lingering: standing?.lingering,
-      awaited: { standing, since: this.#started },
+      awaited: {
+        standing,
+        since: this.#started,
+        begun: () => {
+          this.#begun = true
+        },
+      },
     }
-    this.report = this.#run(standing)
+    this.report = this.#run()
   }
 
   /** Makes a reset of a close that is waiting. */
   reset(options: PolicyOptions): void {
     if (this.settled) return
-    this.#fallback ??= "a second call asked for 'reset'"
+    if (this.#policy.mode !== options.mode) {
+      this.#policy.cause ??= fallback('reset-requested', "a second call asked for 'reset'")
+    }
     Object.assign(this.#policy, options)
     if (this.#socket.destroyed) this.#policy.abort?.()
     else this.#destroy()
   }
 
-  async #run(standing: ClosePolicy | undefined): Promise<CloseReport> {
+  async #run(): Promise<CloseReport> {
     const socket = this.#socket
     const onError = (error: Error): void => {
       this.#error ??= error
     }
     socket.on('error', onError)
     const outcome = new Promise<CloseOutcome>((resolve) => {
-      this.#policy.closed = (result) => {
-        standing?.closed?.(result)
-        resolve(result)
-      }
+      this.#settle = resolve
     })
     const closed = new Promise<void>((resolve) => {
       socket.once('close', () => {
         resolve()
+        this.#lost()
+      })
+      void outcome.then(() => {
+        if (this.#overdue !== undefined) resolve()
       })
     })
+    const observer = (result: CloseOutcome): void => {
+      this.#settle?.(result)
+    }
     attachPolicy(this.#policy)
+    observeClose(socket, observer)
     const deadline = setTimeout(() => {
       this.#giveUp()
     }, this.#policy.timeoutMs)
@@ -152,6 +203,8 @@ class Closing {
       clearTimeout(deadline)
     }
     const report = this.#reportOf(await outcome)
+    clearTimeout(this.#overdue)
+    stopObserving(socket, observer)
     this.settled = true
     socket.off('error', onError)
     return report
@@ -160,7 +213,12 @@ class Closing {
   #begin(): void {
     const socket = this.#socket
     const nothingWritten = bytesNotInKernel(socket) === 0
-    if (this.#policy.mode === 'reset' || (socket.pending && nothingWritten)) {
+    const atOnce = this.#policy.mode === 'reset' || (socket.pending && nothingWritten)
+    const isGone = carrierOf(socket).destroyed
+    if (isGone) {
+      this.#policy.cause = fallback('destroyed', 'the connection below was destroyed before')
+    }
+    if (atOnce || isGone) {
       this.#destroy()
       return
     }
@@ -180,10 +238,15 @@ class Closing {
 
   #giveUp(): void {
     const socket = this.#socket
+    const { mode, timeoutMs } = this.#policy
+    // The stream is not Node's alone: a program or a TLS layer may keep it from ending.
+    this.#overdue = setTimeout(() => {
+      this.#begun = false
+      this.#lost()
+    }, GRACE_MS)
     if (socket.destroyed) return
     const lost = bytesNotInKernel(socket)
-    const { mode, timeoutMs } = this.#policy
-    this.#fallback ??= `the deadline of ${String(timeoutMs)} ms passed`
+    this.#policy.cause ??= fallback('deadline', `the deadline of ${String(timeoutMs)} ms passed`)
     if (lost > 0) {
       announce(
         'SOCKET_TUNER_CLOSE_DEADLINE',
@@ -195,16 +258,22 @@ class Closing {
     socket.destroy()
   }
 
+  /** The connection below was closed before, by somebody else: no outcome of this close will come. */
+  #lost(): void {
+    if (this.#begun) return
+    this.#settle?.(lostDescriptor(bytesNotInKernel(this.#socket), this.#policy.cause))
+  }
+
   #reportOf(outcome: CloseOutcome): CloseReport {
-    const reasons = [this.#fallback, outcome.fallback].filter((reason) => reason !== undefined)
+    const { mode, fallback, discardedBytes, inFlightBytes = 0, unreadBytes, timeWait } = outcome
     return {
       requested: this.#requested,
-      mode: outcome.mode,
-      ...(reasons.length === 0 ? {} : { fallback: reasons.join('; ') }),
-      discardedBytes: outcome.discardedBytes,
-      inFlightBytes: outcome.inFlightBytes ?? 0,
-      unreadBytes: outcome.unreadBytes + this.#unread(),
-      timeWait: outcome.timeWait === 'unknown' ? this.#timeWaitFromBefore() : outcome.timeWait,
+      mode,
+      ...(fallback === undefined ? {} : { fallback }),
+      discardedBytes,
+      inFlightBytes,
+      unreadBytes: unreadBytes + this.#unread(),
+      timeWait,
       durationMs: performance.now() - this.#started,
       ...(this.#error === undefined ? {} : { error: this.#error }),
     }
@@ -213,26 +282,6 @@ class Closing {
   #unread(): number {
     const since = this.#resumed ? this.#socket.bytesRead - this.#bytesReadBefore : 0
     return this.#readableBefore + Math.max(0, since)
-  }
-
-  /** The connection had ended when the descriptor was closed: who had begun tells who keeps TIME_WAIT. */
-  #timeWaitFromBefore(): CloseReport['timeWait'] {
-    const { mode } = this.#policy
-    const noFin = !this.#endedBefore && (mode === 'deliver' || mode === 'reset')
-    switch (this.#before) {
-      case 'CLOSE_WAIT':
-      case 'LAST_ACK':
-        return 'peer'
-      case 'ESTABLISHED':
-      case 'FIN_WAIT1':
-      case 'FIN_WAIT2':
-      case 'CLOSING':
-        // A connection that is gone without a FIN of ours was reset by the peer.
-        if (noFin) return 'avoided'
-        return this.#error === undefined ? 'here' : 'unknown'
-      default:
-        return 'unknown'
-    }
   }
 }
 

@@ -1,13 +1,15 @@
 import type * as net from 'node:net'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
+import { fallback, type Fallback } from './fallback'
 import { finish } from './fin'
 import { hasLinger2, setForgotten } from './linger2'
-import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged } from './pending'
-import type { ClosePolicy, Done } from './policy'
-import { timeWaitOf } from './report'
+import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged, readBytes } from './pending'
+import type { Done, Ending } from './policy'
+import type { CloseOutcome } from './report'
 import { afterTakeOver, takeOver } from './take-over'
-import { awaitsTickets, lacksTicket } from './tls'
+import { hasPeerFinished, timeWaitOf, type ConnectionEnd } from './time-wait'
+import { awaitsTickets, closeNotifySize, hasRead, lacksTicket, withoutCloseNotify } from './tls'
 
 /**
  * A first session ticket is waited for so long: one that is lost on the way is sent again within that time,
@@ -23,42 +25,55 @@ const TICKET_WAIT_MS = 1_000
  * One system call tells all that has to be known: whether timestamps protect the next connection
  * on these ports, whether there is unread input, and who closed first.
  */
-export function closeAndForget(policy: ClosePolicy, fd: number, done: Done): void {
+export function closeAndForget(ending: Ending, done: Done): void {
+  const { policy, fd, finOrder } = ending
   const { socket } = policy
-  const mode = 'deliver'
-  if (policy.armed && !policy.requireTimestamps && isReading(socket)) {
+  if (isKnownToBeSafe(ending)) {
     const timeWait = socket.readableEnded ? 'peer' : 'avoided'
-    done({ mode, discardedBytes: bytesNotInKernel(socket), unreadBytes: 0, timeWait })
+    const discardedBytes = bytesNotInKernel(socket)
+    done({ mode: 'deliver', discardedBytes, unreadBytes: 0, timeWait })
     return
   }
   const connection = connectionState(fd)
   const discardedBytes = bytesLost(socket, connection)
-  const fallback = arm(policy, fd, connection)
-  if (fallback !== undefined) {
-    finish(policy, fd, connection, done, fallback)
+  const refusal = arm(ending, connection)
+  if (refusal !== undefined) {
+    finish(ending, connection, done, refusal)
     return
   }
-  const unreadBytes = discardUnread(fd, socket, connection)
-  const outcome = {
-    mode,
-    discardedBytes,
-    unreadBytes,
-    timeWait: timeWaitOf(connection.state, true),
-    wasOver: connection.state === 'CLOSE',
-  } as const
+  const discarded = discardUnread(fd, socket, connection)
+  const peerFinished = hasPeerFinished(fd, connection, readBytes(socket, discarded))
+  const outcome = outcomeOf({ ...connection, finOrder, peerFinished }, discardedBytes)
+  const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), peerFinished)
   if (policy.held !== true && awaitsTickets(socket)) {
-    const ticket = unreadBytes === 0 && !isOver(connection.state) && lacksTicket(socket)
+    const ticket = discarded === 0 && !isOver(connection.state) && lacksTicket(socket)
     const condition = isSafe(ticket)
     if (!condition(fd, 0)) {
-      const copy = takeOver(fd, policy, { condition }, (rest) => {
-        const timeWait = rest.peerFinished ? whoHadBegun(connection.state) : outcome.timeWait
-        const whole = { ...outcome, timeWait, unreadBytes: unreadBytes + rest.unreadBytes }
-        done(afterTakeOver(whole, rest))
+      const copy = takeOver(ending, { condition, discarded }, (rest) => {
+        const end = { ...rest.end, finOrder }
+        done(
+          afterTakeOver({ ...outcomeOf(end, discardedBytes), unreadBytes: rest.unreadBytes }, rest),
+        )
       })
       if (copy >= 0) return
     }
   }
-  done(outcome)
+  done({ ...outcome, unreadBytes })
+}
+
+/** Whether the listening socket has set TCP_LINGER2, and nothing has to be asked of the kernel. */
+function isKnownToBeSafe({ policy, finOrder }: Ending): boolean {
+  const { armed, requireTimestamps, requirePeerData, socket } = policy
+  if (!armed || requireTimestamps || finOrder !== undefined || !isReading(socket)) return false
+  return !requirePeerData || hasRead(socket)
+}
+
+/** The FIN may have gone out before, by end(), and the connection be in TIME_WAIT already. */
+function outcomeOf(end: ConnectionEnd, discardedBytes: number): CloseOutcome {
+  const timeWait = timeWaitOf(end, 'forgetting')
+  const rest = { discardedBytes, unreadBytes: 0, timeWait, wasOver: end.state === 'CLOSE' }
+  if (timeWait !== 'here') return { mode: 'deliver', ...rest }
+  return { mode: 'fin', fallback: fallback('ended', 'end() had sent the FIN before'), ...rest }
 }
 
 /**
@@ -71,11 +86,6 @@ function isSafe(ticket: boolean): (fd: number, bytesCome: number) => boolean {
     if (!isAcknowledged(fd)) return false
     return !ticket || bytesCome > 0 || performance.now() - since > TICKET_WAIT_MS
   }
-}
-
-/** Who keeps TIME_WAIT when the peer's FIN came to a connection in this state. */
-function whoHadBegun(state: ConnectionState['state']): 'here' | 'peer' {
-  return state === 'FIN_WAIT1' || state === 'FIN_WAIT2' ? 'here' : 'peer'
 }
 
 /** The parts of a socket under Node's http server that tell whether it is being read. */
@@ -94,11 +104,7 @@ function isReading(socket: net.Socket): boolean {
 }
 
 /** Sets TCP_LINGER2 unless it must not be; returns why it was not. */
-function arm(
-  policy: ClosePolicy,
-  fd: number,
-  { state, notTcp, timestamps }: ConnectionState,
-): string | undefined {
+function arm({ policy, fd }: Ending, connection: ConnectionState): Fallback | undefined {
   if (!hasLinger2) {
     const why = `${process.platform} has no TCP_LINGER2`
     announce(
@@ -106,22 +112,54 @@ function arm(
       process.platform,
       `Closed with 'fin' in place of 'deliver': ${why}`,
     )
-    return why
+    return fallback('unsupported', why)
   }
-  if (notTcp) return 'not a TCP socket: there is no TIME_WAIT to avoid'
-  if (isOver(state)) return undefined
-  if (policy.requireTimestamps && !timestamps) {
+  if (connection.notTcp) {
+    return fallback('not-tcp', 'not a TCP socket: there is no TIME_WAIT to avoid')
+  }
+  if (isOver(connection.state)) return undefined
+  if (policy.requireTimestamps && !connection.timestamps) {
     announce(
       'SOCKET_TUNER_DELIVER_FALLBACK',
       'timestamps',
       "Closed with 'fin' in place of 'deliver', leaving TIME_WAIT for 60 s: the connection has no TCP timestamps, " +
         'so a delayed segment of it could enter the next connection on the same ports',
     )
-    return 'TCP timestamps were not negotiated'
+    return fallback('no-timestamps', 'TCP timestamps were not negotiated')
+  }
+  if (policy.requirePeerData && isSilent(policy.socket, connection)) {
+    announce(
+      'SOCKET_TUNER_DELIVER_FALLBACK',
+      'silent-peer',
+      "Closed with 'fin' in place of 'deliver', leaving TIME_WAIT for 60 s: the peer has sent nothing, " +
+        "so its connect() may be under way still, and would fail by 'deliver'",
+    )
+    return fallback('silent-peer', 'the peer had sent nothing yet')
   }
   if (policy.armed) return undefined
   const error = setForgotten(fd, true)
-  return error < 0 ? `TCP_LINGER2 was refused (errno ${String(-error)})` : undefined
+  return error < 0
+    ? fallback('refused', `TCP_LINGER2 was refused (errno ${String(-error)})`)
+    : undefined
+}
+
+/**
+ * Whether a peer that connected to us has sent nothing. Its program may not have noticed that connect()
+ * is complete: it asks the kernel for SO_ERROR then, and would find the EPIPE that the RST after the FIN
+ * leaves there, and never read what was sent to it. Data in a SYN (TCP Fast Open) shows nothing: it
+ * leaves with connect().
+ */
+function isSilent(
+  socket: net.Socket,
+  { bytesReceived, synData, dataSegsIn }: ConnectionState,
+): boolean {
+  if (!isAccepted(socket)) return false
+  return bytesReceived === 0 || (synData && dataSegsIn === 1)
+}
+
+function isAccepted(socket: net.Socket): boolean {
+  const { server } = socket as { server?: unknown }
+  return server !== null && server !== undefined
 }
 
 /** Whether closing in this state leaves no TIME_WAIT here whatever is set. */

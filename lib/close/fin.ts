@@ -1,47 +1,54 @@
 import { native } from '../binding'
 import { connectionState, type ConnectionState } from '../observe/tcp-info'
+import type { Fallback } from './fallback'
 import { disarm } from './linger2'
-import { bytesLost, discardUnread } from './pending'
-import type { ClosePolicy, Done } from './policy'
-import { timeWaitOf } from './report'
+import { bytesLost, discardUnread, readBytes } from './pending'
+import type { Done, Ending } from './policy'
 import { afterTakeOver, takeOver } from './take-over'
-import { isTls } from './tls'
+import { finOrderIn, hasPeerFinished, timeWaitOf } from './time-wait'
+import { closeNotifySize, isTls, withoutCloseNotify } from './tls'
 
 /** Lets close() send a FIN after everything that is in the kernel. */
-export function closeWithFin(policy: ClosePolicy, fd: number, done: Done): void {
-  finish(policy, fd, connectionState(fd), done)
+export function closeWithFin(ending: Ending, done: Done): void {
+  finish(ending, connectionState(ending.fd), done)
 }
 
-/** The same for a connection whose state was asked for already. */
+/** The same for a connection whose state is known already. */
 export function finish(
-  policy: ClosePolicy,
-  fd: number,
+  ending: Ending,
   connection: ConnectionState,
   done: Done,
-  fallback?: string,
+  fallback?: Fallback,
 ): void {
+  const { policy, fd } = ending
   const { socket } = policy
   disarm(policy, fd)
+  const discardedBytes = bytesLost(socket, connection)
+  const discarded = discardUnread(fd, socket, connection)
+  const peerFinished = hasPeerFinished(fd, connection, readBytes(socket, discarded))
   const outcome = {
     mode: 'fin' as const,
     ...(fallback === undefined ? {} : { fallback }),
-    discardedBytes: bytesLost(socket, connection),
+    discardedBytes,
     wasOver: connection.state === 'CLOSE',
-    unreadBytes: discardUnread(fd, socket, connection),
-    timeWait: connection.notTcp ? ('avoided' as const) : timeWaitOf(connection.state, false),
   }
-  const open =
-    connection.state === 'ESTABLISHED' ||
-    connection.state === 'FIN_WAIT1' ||
-    connection.state === 'FIN_WAIT2'
   // A TLS peer still sends: tickets after the handshake, and its close_notify in answer to ours.
-  if (open && isTls(socket)) {
+  if (isOpen(connection) && isTls(socket)) {
     const { idleTimeoutMs } = policy
-    const copy = takeOver(fd, policy, { idleTimeoutMs }, (rest) => {
-      done(afterTakeOver({ ...outcome, unreadBytes: outcome.unreadBytes + rest.unreadBytes }, rest))
+    const finOrder = ending.finOrder ?? finOrderIn(connection.state)
+    const copy = takeOver(ending, { idleTimeoutMs, discarded }, (rest) => {
+      const { unreadBytes } = rest
+      const timeWait = timeWaitOf({ ...rest.end, finOrder }, 'fin')
+      done(afterTakeOver({ ...outcome, unreadBytes, timeWait }, rest))
     })
     native.shutdownWrite(fd)
     if (copy >= 0) return
   }
-  done(outcome)
+  const end = { ...connection, finOrder: ending.finOrder, peerFinished }
+  const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), peerFinished)
+  done({ ...outcome, unreadBytes, timeWait: timeWaitOf(end, 'fin') })
+}
+
+function isOpen({ state }: ConnectionState): boolean {
+  return state === 'ESTABLISHED' || state === 'FIN_WAIT1' || state === 'FIN_WAIT2'
 }

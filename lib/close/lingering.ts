@@ -1,40 +1,45 @@
 import { native } from '../binding'
 import { connectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
+import { fallback } from './fallback'
 import { closeWithFin } from './fin'
 import { disarm } from './linger2'
 import { ofThisThread } from './lingering-group'
 import { bytesNotInKernel } from './pending'
-import type { ClosePolicy, Done } from './policy'
+import type { Done, Ending } from './policy'
 import type { CloseOutcome } from './report'
 import { afterTakeOver, takeOver, type TakenOver } from './take-over'
+import { finOrderIn, timeWaitOf } from './time-wait'
 
 /**
  * Sends the FIN, then reads and throws away what the peer still sends until it has finished or a
  * deadline passes. While input is read no RST goes out, so the peer gets everything that was written
  * (nginx's lingering_close).
  */
-export function closeLingering(policy: ClosePolicy, fd: number, done: Done): void {
+export function closeLingering(ending: Ending, done: Done): void {
+  const { policy, fd } = ending
   const { state } = connectionState(fd)
   if (state !== 'ESTABLISHED' && state !== 'FIN_WAIT1' && state !== 'FIN_WAIT2') {
-    closeWithFin(policy, fd, (outcome) => {
+    closeWithFin(ending, (outcome) => {
       done({ ...outcome, mode: 'lingering' })
     })
     return
   }
   disarm(policy, fd)
   const discardedBytes = bytesNotInKernel(policy.socket)
+  const finOrder = ending.finOrder ?? finOrderIn(state)
   const { idleTimeoutMs, maxDiscardBytes: maxBytes, maxLingering: limit } = policy
   const group = { of: policy.lingering ?? ofThisThread, limit }
-  const copy = takeOver(fd, policy, { idleTimeoutMs, maxBytes, group }, (rest) => {
-    const { unreadBytes, cut } = rest
+  const copy = takeOver(ending, { idleTimeoutMs, maxBytes, group, discarded: 0 }, (rest) => {
+    const { unreadBytes, cut, end } = rest
     warn(cut)
     const outcome: CloseOutcome = {
       mode: 'lingering',
-      ...(cut === undefined ? {} : { fallback: cut.text }),
+      ...(cut === undefined ? {} : { fallback: cut }),
       discardedBytes,
       unreadBytes,
-      timeWait: cut === undefined ? 'here' : 'unknown',
+      // A peer that is still sending is reset at some moment.
+      timeWait: isStillSending(cut) ? 'unknown' : timeWaitOf({ ...end, finOrder }, 'fin'),
     }
     done(afterTakeOver(outcome, rest))
   })
@@ -42,16 +47,21 @@ export function closeLingering(policy: ClosePolicy, fd: number, done: Done): voi
     native.shutdownWrite(copy)
     return
   }
-  closeWithFin(policy, fd, (outcome) => {
-    done({ ...outcome, fallback: `no descriptor to linger with (errno ${String(-copy)})` })
+  closeWithFin(ending, (outcome) => {
+    const why = `no descriptor to linger with (errno ${String(-copy)})`
+    done({ ...outcome, fallback: fallback('refused', why) })
   })
 }
 
+function isStillSending(cut: TakenOver['cut']): boolean {
+  return cut?.code === 'deadline' || cut?.code === 'too-much-input' || cut?.code === 'evicted'
+}
+
 function warn(cut: TakenOver['cut']): void {
-  if (cut === undefined || cut.reason === 'idle' || cut.reason === 'error') return
+  if (cut === undefined || !isStillSending(cut)) return
   announce(
-    cut.reason === 'deadline' ? 'SOCKET_TUNER_LINGERING_DEADLINE' : 'SOCKET_TUNER_LINGERING_LIMIT',
-    cut.reason === 'deadline' ? 'lingering' : cut.reason,
-    `Ended a lingering close: ${cut.text}; a peer that is still sending is reset`,
+    cut.code === 'deadline' ? 'SOCKET_TUNER_LINGERING_DEADLINE' : 'SOCKET_TUNER_LINGERING_LIMIT',
+    cut.code,
+    `Ended a lingering close: ${cut.message}; a peer that is still sending is reset`,
   )
 }

@@ -12,6 +12,12 @@ export interface CloseModeOptions {
    */
   requireTimestamps?: boolean | undefined
   /**
+   * `deliver` uses `fin` on an accepted connection whose peer has sent nothing yet: its program may not
+   * have noticed that its connect() is complete, and then gets EPIPE from it in place of the data.
+   * Default true.
+   */
+  requirePeerData?: boolean | undefined
+  /**
    * On TLS, whether close_notify (RFC 8446 section 6.1) goes out before the FIN, so that the peer can
    * tell an end from a truncation. Default true.
    */
@@ -33,6 +39,7 @@ export interface CloseModeOptions {
 /** Their names, for callers that take them among others. */
 export const closeModeOptionNames = [
   'requireTimestamps',
+  'requirePeerData',
   'closeNotify',
   'timeoutMs',
   'idleTimeoutMs',
@@ -57,6 +64,7 @@ export function policyOptions(
   checkObject('options', options)
   const {
     requireTimestamps = true,
+    requirePeerData = true,
     closeNotify = true,
     timeoutMs = 30_000,
     idleTimeoutMs = 5_000,
@@ -64,13 +72,14 @@ export function policyOptions(
     maxLingering = 1_000,
   } = options
   checkBoolean('options.requireTimestamps', requireTimestamps)
+  checkBoolean('options.requirePeerData', requirePeerData)
   checkBoolean('options.closeNotify', closeNotify)
   checkWhole('options.timeoutMs', timeoutMs, 1, MAX_TIMEOUT_MS)
   checkWhole('options.idleTimeoutMs', idleTimeoutMs, 1, MAX_TIMEOUT_MS)
   checkWhole('options.maxDiscardBytes', maxDiscardBytes, 0, Number.MAX_SAFE_INTEGER)
   checkWhole('options.maxLingering', maxLingering, 1, MAX_LINGERING)
   const limits = { timeoutMs, idleTimeoutMs, maxDiscardBytes, maxLingering }
-  return { mode, requireTimestamps, closeNotify, ...limits }
+  return { mode, requireTimestamps, requirePeerData, closeNotify, ...limits }
 }
 
 function checkMode(argument: string, mode: unknown): asserts mode is CloseMode {

@@ -35,6 +35,12 @@ export function bytesLost(
   return Math.max(pending, socket.bytesWritten - Math.max(0, bytesAcked - syn))
 }
 
+/** Bytes that were read from the connection's descriptor, `discarded` more among them; undefined if unknown. */
+export function readBytes(socket: net.Socket, discarded: number): number | undefined {
+  const read = transportHandleOf(socket)?.bytesRead
+  return read === undefined ? undefined : read + discarded
+}
+
 /** Whether the peer's kernel has everything that this one was given, the FIN included. */
 export function isAcknowledged(fd: number): boolean {
   return native.unacknowledgedBytes(fd) <= 0

@@ -1,4 +1,5 @@
-import type { TcpState } from '../observe/tcp-info'
+import type { Fallback } from './fallback'
+import type { TimeWait } from './time-wait'
 
 /**
  * How a connection is closed.
@@ -14,20 +15,17 @@ export type CloseMode = 'fin' | 'deliver' | 'lingering' | 'reset'
 
 export const closeModes: readonly CloseMode[] = ['fin', 'deliver', 'lingering', 'reset']
 
-/**
- * Who keeps the 60 s of TIME_WAIT: nobody, this side, the peer (it closed first), or it cannot be
- * told. When both ends close in the same moment both keep it, which no close can know beforehand.
- */
-export type TimeWait = 'avoided' | 'here' | 'peer' | 'unknown'
-
 /** What a close did. */
 export interface CloseReport {
   /** The mode that was asked for. */
   requested: CloseMode
-  /** The mode that was used. */
+  /**
+   * The mode that was used. `fin` where the program had sent its FIN by `end()` before, and the close
+   * could not make `deliver` or `reset` of it any more.
+   */
   mode: CloseMode
   /** Why another mode than the requested one was used, or why the close did not run its course. */
-  fallback?: string
+  fallback?: Fallback
   /**
    * Bytes written and thrown away before they were sent: those that had not left JavaScript (or
    * libuv), and for a reset those in the kernel's queue. On TLS the former are counted as written,
@@ -39,7 +37,10 @@ export interface CloseReport {
    * network they arrive before the RST does. 0 in the other modes, which send them again.
    */
   inFlightBytes: number
-  /** Bytes received that the program never read. */
+  /**
+   * Bytes received that the program never read. On TLS, bytes that were not decrypted are counted as
+   * they came, without the close_notify of a peer that has finished.
+   */
   unreadBytes: number
   timeWait: TimeWait
   /** From the call to the moment at which the descriptor was closed, ms. */
@@ -54,27 +55,8 @@ export type CloseOutcome = Pick<
   'mode' | 'fallback' | 'discardedBytes' | 'unreadBytes' | 'timeWait'
 > & {
   inFlightBytes?: number
-  /** The connection had ended before: what was lost then, its end had thrown away. */
+  /** The connection had ended before the close, which therefore discarded nothing itself. */
   wasOver?: boolean
-}
-
-/** Who will keep TIME_WAIT when a socket in this state is closed. */
-export function timeWaitOf(state: TcpState | undefined, skipped: boolean): TimeWait {
-  switch (state) {
-    case 'SYN_RECV':
-    case 'ESTABLISHED':
-    case 'FIN_WAIT1':
-    case 'FIN_WAIT2':
-      return skipped ? 'avoided' : 'here'
-    case 'SYN_SENT':
-      return 'avoided'
-    case 'CLOSING':
-    case 'TIME_WAIT':
-      return 'here'
-    case 'CLOSE_WAIT':
-    case 'LAST_ACK':
-      return 'peer'
-    default:
-      return 'unknown'
-  }
+  /** No mode was set: Node closed the connection in its own way, and it is not counted. */
+  byNode?: boolean
 }

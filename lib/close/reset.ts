@@ -2,40 +2,66 @@ import { native } from '../binding'
 import { words } from '../options/codec'
 import { connectionState, type TcpState } from '../observe/tcp-info'
 import { announce } from '../warnings'
-import type { ClosePolicy, Done } from './policy'
-import { bytesNotInKernel } from './pending'
-import { timeWaitOf, type CloseOutcome } from './report'
+import { fallback, type Fallback } from './fallback'
+import { bytesNotInKernel, readBytes } from './pending'
+import type { Done, Ending } from './policy'
+import { hasPeerFinished, timeWaitOf, type FinOrder, type TimeWait } from './time-wait'
+import { closeNotifySize, withoutCloseNotify } from './tls'
 
 const ON_AT_ONCE = words(1, 0)
 
-/** What a reset of a connected descriptor throws away. */
+/** What the reset of a connected descriptor came to. */
 export interface ResetCost {
-  /** Queued and never sent. */
+  /** `fin` where close() will send no RST. */
+  readonly mode: 'reset' | 'fin'
+  /** Why not. */
+  readonly fallback?: Fallback
+  /** Bytes that were queued and never sent. */
   readonly discardedBytes: number
-  /** Sent, and left to chance. */
+  /** Bytes that were sent and are left to chance. */
   readonly inFlightBytes: number
   readonly unreadBytes: number
-  readonly timeWait: CloseOutcome['timeWait']
-  /** Why close() will not send a RST. */
-  readonly fallback?: string
+  readonly timeWait: TimeWait
+  readonly wasOver: boolean
+  readonly peerFinished: boolean
 }
 
 /**
  * Makes close() send a RST (SO_LINGER with 0 s) and counts what it throws away. The kernel does so
  * also while a shutdown is under way, where libuv's own reset refuses.
  */
-export function closeWithReset({ socket }: ClosePolicy, fd: number, done: Done): void {
-  const cost = armReset(fd, bytesNotInKernel(socket))
-  done({ mode: cost.fallback === undefined ? 'reset' : 'fin', ...cost })
+export function closeWithReset({ policy, fd, finOrder }: Ending, done: Done): void {
+  const { socket } = policy
+  const cost = armReset(fd, bytesNotInKernel(socket), finOrder, readBytes(socket, 0))
+  const { peerFinished, ...outcome } = cost
+  const alert = closeNotifySize(socket)
+  done({ ...outcome, unreadBytes: withoutCloseNotify(cost.unreadBytes, alert, peerFinished) })
 }
 
-/** The same for a descriptor; `pending` bytes more had not come to the kernel. */
-export function armReset(fd: number, pending: number): ResetCost {
-  const { state, notTcp, timestamps } = connectionState(fd)
+/**
+ * The same for a descriptor.
+ *
+ * @param pending bytes more that had not come to the kernel
+ * @param read bytes that were read from the descriptor
+ */
+export function armReset(
+  fd: number,
+  pending: number,
+  finOrder: FinOrder | undefined,
+  read: number | undefined,
+): ResetCost {
+  const connection = connectionState(fd)
+  const { state, notTcp, timestamps } = connection
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
   if (notTcp) {
-    const fallback = 'not a TCP socket: there is no reset'
-    return { discardedBytes: pending, inFlightBytes: 0, unreadBytes, timeWait: 'avoided', fallback }
+    const why = fallback('not-tcp', 'not a TCP socket: there is no reset')
+    const nothing = {
+      inFlightBytes: 0,
+      timeWait: 'avoided',
+      wasOver: false,
+      peerFinished: false,
+    } as const
+    return { mode: 'fin', fallback: why, discardedBytes: pending, unreadBytes, ...nothing }
   }
   const error = setResetOnClose(fd)
   // Last of all, since the peer goes on acknowledging, and the kernel sending, until close().
@@ -44,18 +70,37 @@ export function armReset(fd: number, pending: number): ResetCost {
   // What is being sent again may have arrived: it is the answer that is missing.
   const { sendable, underWay: inFlightBytes } = withoutFin(state, unsent, queued)
   const discardedBytes = pending + sendable
-  tell(discardedBytes, inFlightBytes, state === 'ESTABLISHED' && !timestamps)
-  const timeWait = afterReset(state)
+  warn(discardedBytes, inFlightBytes, state === 'ESTABLISHED' && !timestamps)
+  const peerFinished = hasPeerFinished(fd, connection, read)
+  const why = withoutReset(error, state, finOrder)
+  const by = error < 0 ? 'fin' : 'reset'
   return {
+    mode: why === undefined ? 'reset' : 'fin',
+    ...(why === undefined ? {} : { fallback: why }),
     discardedBytes,
     inFlightBytes,
     unreadBytes,
-    timeWait,
-    ...(error < 0 ? { fallback: `SO_LINGER was refused (errno ${String(-error)})` } : {}),
+    timeWait: timeWaitOf({ state, notTcp, finOrder, peerFinished }, by),
+    wasOver: state === 'CLOSE',
+    peerFinished,
   }
 }
 
-function tell(discarded: number, inFlight: number, unprotected: boolean): void {
+/** Why close() will send no RST. */
+function withoutReset(
+  error: number,
+  state: TcpState | undefined,
+  finOrder: FinOrder | undefined,
+): Fallback | undefined {
+  if (error < 0) return fallback('refused', `SO_LINGER was refused (errno ${String(-error)})`)
+  const isOver = state === 'CLOSE' || state === 'LAST_ACK'
+  if (isOver && finOrder !== undefined) {
+    return fallback('ended', 'end() had sent the FIN before, and both sides have finished')
+  }
+  return undefined
+}
+
+function warn(discarded: number, inFlight: number, unprotected: boolean): void {
   if (discarded + inFlight > 0) {
     announce(
       'SOCKET_TUNER_RESET_DISCARDS',
@@ -89,10 +134,6 @@ function withoutFin(
   return waiting > 0
     ? { sendable: waiting - fin, underWay: all - waiting }
     : { sendable: 0, underWay: all - fin }
-}
-
-function afterReset(state: TcpState | undefined): CloseOutcome['timeWait'] {
-  return state === 'CLOSING' || state === 'CLOSE_WAIT' ? 'avoided' : timeWaitOf(state, true)
 }
 
 /** SO_LINGER {1, 0}; 0 or the negated errno. */

@@ -6,7 +6,8 @@ import { setOption } from '../options/access'
 import { handleOf, isStreamSocket, type Handle } from '../target'
 import { hasLinger2, setForgotten } from './linger2'
 import { LingeringGroup } from './lingering-group'
-import { attachPolicy, policyOf, type PolicyOptions } from './policy'
+import { attachPolicy, observeClose, policyOf } from './hooks'
+import type { PolicyOptions } from './policy'
 import type { CloseOutcome } from './report'
 import { CloseTally, type CloseTotals } from './tally'
 
@@ -26,6 +27,12 @@ export function setServerPolicy(server: net.Server, options: PolicyOptions): Ser
   const policy = new ServerPolicy(server, options)
   policies.set(server, policy)
   return policy
+}
+
+/** Lets the connections that a server accepts from now on close as Node does. */
+export function removeServerPolicy(server: net.Server): void {
+  policies.get(server)?.stop()
+  policies.delete(server)
 }
 
 /** Whether a mode was set for a server's connections, by whoever it was. */
@@ -100,11 +107,12 @@ export class ServerPolicy {
 
   #attach(socket: net.Socket, armed: boolean): void {
     const lingering = this.#lingering
-    attachPolicy({ ...this.#options, socket, armed, lingering, closed: this.#closed })
+    attachPolicy({ ...this.#options, socket, armed, lingering })
+    observeClose(socket, this.#closed)
   }
 
   readonly #closed = (outcome: CloseOutcome): void => {
-    this.#closes.add(outcome, this.#options.mode)
+    this.#closes.add(outcome)
   }
 }
 

@@ -14,14 +14,15 @@ import {
 } from '../target'
 import { hazard } from '../warnings'
 import { policyOptions, type CloseModeOptions } from './options'
-import { attachPolicy, detachPolicy, policyOf, type PolicyOptions } from './policy'
+import { attachPolicy, detachPolicy, policyOf } from './hooks'
+import type { PolicyOptions } from './policy'
 import type { CloseMode } from './report'
-import { setServerPolicy } from './server-policy'
+import { removeServerPolicy, setServerPolicy } from './server-policy'
 
 /**
  * Sets what destroy() and destroySoon() of a socket, or of every connection that a server accepts,
- * do from now on, also when a framework calls them. `end()` stays the half-close that it is. `fin`
- * lets the socket close as Node does.
+ * do from now on, also when a framework calls them. `end()` stays the half-close that it is. Null takes
+ * the mode back: the socket closes as Node does, and its close is not counted.
  *
  * With `deliver` the last system call before close() finds out whether timestamps were negotiated
  * and whether there is unread input; `requireTimestamps: false` saves it. On a descriptor number
@@ -29,10 +30,15 @@ import { setServerPolicy } from './server-policy'
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; what `setOption` throws
  */
-export function setCloseMode(target: Target, mode: CloseMode, options?: CloseModeOptions): void {
-  const checked = policyOptions(mode, options, 'mode')
+export function setCloseMode(
+  target: Target,
+  mode: CloseMode | null,
+  options?: CloseModeOptions,
+): void {
+  const checked = mode === null ? null : policyOptions(mode, options, 'mode')
   if (isServer(target)) {
-    setServerPolicy(target, checked)
+    if (checked === null) removeServerPolicy(target)
+    else setServerPolicy(target, checked)
     return
   }
   if (isHttp2Session(target)) {
@@ -47,12 +53,12 @@ export function setCloseMode(target: Target, mode: CloseMode, options?: CloseMod
   setKernelPolicy(target, checked)
 }
 
-function setSocketPolicy(socket: net.Socket, options: PolicyOptions): void {
-  const { armed = false, closed, lingering, awaited } = policyOf(socket) ?? {}
+function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): void {
+  const { armed = false, lingering, awaited } = policyOf(socket) ?? {}
   // A close that a program waits for goes on as it was asked for.
   if (awaited !== undefined) return
-  if (options.mode !== 'fin') {
-    attachPolicy({ ...options, socket, armed, closed, lingering })
+  if (options !== null) {
+    attachPolicy({ ...options, socket, armed, lingering })
     return
   }
   const fd = transportHandleOf(socket)?.fd ?? -1
@@ -61,7 +67,8 @@ function setSocketPolicy(socket: net.Socket, options: PolicyOptions): void {
 }
 
 /** Asks for the descriptor before each call: a subscriber to a warning may have closed it. */
-function setKernelPolicy(target: Target, { mode, requireTimestamps }: PolicyOptions): void {
+function setKernelPolicy(target: Target, options: PolicyOptions | null): void {
+  const { mode = 'fin', requireTimestamps = true } = options ?? {}
   descriptorOf(target)
   if (mode === 'lingering') {
     throw new ArgumentValueError('mode', 'needs a net.Socket, not a descriptor, to be', mode)

@@ -2,70 +2,91 @@
 import * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
+import { connectionState } from '../observe/tcp-info'
+import { fallback, type Fallback, type FallbackCode } from './fallback'
 import type { LingeringGroup } from './lingering-group'
+import { readBytes } from './pending'
 import { pollUntil } from './poll'
-import type { ClosePolicy } from './policy'
+import type { ClosePolicy, Ending } from './policy'
 import type { CloseOutcome } from './report'
 import { armReset, type ResetCost } from './reset'
-
-export type CutReason = 'deadline' | 'idle' | 'bytes' | 'evicted' | 'error'
+import { hasPeerFinished, type ConnectionEnd } from './time-wait'
+import { closeNotifySize, withoutCloseNotify } from './tls'
 
 /** How a connection that was taken over came to its end. */
 export interface TakenOver {
-  /** Bytes of input that were thrown away. */
-  unreadBytes: number
-  /** The peer sent its FIN. */
-  peerFinished: boolean
+  /** Bytes of input that were thrown away, those before it was taken over among them. */
+  readonly unreadBytes: number
+  /** The connection right before its descriptor was closed. */
+  readonly end: Omit<ConnectionEnd, 'finOrder'>
   /** Why it was ended before its time: a deadline, or an error. */
-  cut?: { readonly reason: CutReason; readonly text: string }
+  readonly cut: Fallback | undefined
   /** It was reset in the end, at this cost. */
-  reset?: ResetCost
+  readonly reset: ResetCost | undefined
 }
 
 interface Until {
   /**
-   * Ended when this is true, of the bytes thrown away so far too; asked for with growing pauses. Else the
-   * peer ends it.
+   * Polled with back-off; true ends the connection. Gets the descriptor and the bytes thrown away so far.
+   * Without it the peer ends the connection.
    */
   readonly condition?: (fd: number, bytes: number) => boolean
-  /** Also ended when the peer sends nothing for so long. */
+  /** The connection also ends when the peer sends nothing for this time, ms. */
   readonly idleTimeoutMs?: number
-  /** Also ended when it has sent more than so much. */
+  /** It also ends when the peer has sent more than this, bytes. */
   readonly maxBytes?: number
-  /** Also ended when too many others came after it. */
+  /** It also ends when too many others came after it. */
   readonly group?: { readonly of: LingeringGroup; readonly limit: number }
+  /** Bytes of input that were thrown away before. */
+  readonly discarded: number
 }
 
 /** What is thrown away need not be kept apart: all connections read into the same memory. */
 let sink: Buffer | undefined
 
 /**
- * Takes a connection over from the net.Socket that is about to close `fd`: reads what comes in and
- * throws it away, since input that nobody reads makes close() send a RST, until the peer has
+ * Takes a connection over from the net.Socket that is about to close its descriptor: reads what comes in
+ * and throws it away, since input that nobody reads makes close() send a RST, until the peer has
  * finished, `until` says so or the policy's deadline passes. Then the connection is closed and
  * `done` is called.
  *
  * Returns the negated errno when there is no descriptor to do it with; `done` is not called then.
  */
 export function takeOver(
-  fd: number,
-  policy: ClosePolicy,
+  { policy, fd, finOrder }: Ending,
   until: Until,
   done: (result: TakenOver) => void,
 ): number {
   const copy = native.duplicateFd(fd)
   if (copy < 0) return copy
-  const result: TakenOver = { unreadBytes: 0, peerFinished: false }
-  const { condition, idleTimeoutMs, maxBytes = Infinity, group } = until
+  const { condition, idleTimeoutMs, maxBytes = Infinity, group, discarded } = until
+  const { socket } = policy
+  const readBefore = readBytes(socket, discarded)
+  // Not to be had any more when the socket is closed.
+  const alert = closeNotifySize(socket)
+  let come = 0
+  let end: TakenOver['end'] | undefined
+  let cause: Fallback | undefined
+  let reset: ResetCost | undefined
   const rest = discarding(copy, (count) => {
-    result.unreadBytes += count
-    if (result.unreadBytes > maxBytes)
-      cut('bytes', `the peer sent more than ${String(maxBytes)} bytes`)
+    come += count
+    if (come > maxBytes) cut('too-much-input', `the peer sent more than ${String(maxBytes)} bytes`)
   })
   if (rest === undefined) return -os.errno.EINVAL
-  const cut = (reason: CutReason, text: string): void => {
-    result.cut ??= { reason, text }
+  /** The last look before the descriptor is closed. */
+  const look = (): void => {
+    const connection = connectionState(copy)
+    const read = readBefore === undefined ? undefined : readBefore + come
+    end ??= { ...connection, peerFinished: hasPeerFinished(copy, connection, read) }
+  }
+  const close = (): void => {
+    look()
     rest.destroy()
+  }
+  const cut = (code: FallbackCode, message: string): void => {
+    if (rest.destroyed) return
+    cause ??= fallback(code, message)
+    close()
   }
   const deadline = setTimeout(() => {
     cut('deadline', `the connection was still busy after ${String(policy.timeoutMs)} ms`)
@@ -81,33 +102,39 @@ export function takeOver(
   }
   policy.abort = () => {
     if (rest.destroyed) return
-    result.reset = armReset(copy, 0)
+    look()
+    const read = readBefore === undefined ? undefined : readBefore + come
+    reset = armReset(copy, 0, finOrder, read)
     rest.destroy()
   }
-  const stopAsking =
+  const stopPolling =
     condition === undefined
       ? undefined
       : pollUntil(
-          () => rest.destroyed || condition(copy, result.unreadBytes),
+          () => rest.destroyed || condition(copy, come),
           () => {
             if (rest.destroyed) return
             // What came together with the acknowledgement may not have been read: close() would send a RST.
-            result.unreadBytes += Math.max(0, native.discardInput(copy))
-            rest.destroy()
+            come += Math.max(0, native.discardInput(copy))
+            close()
           },
         )
-  rest.on('end', () => {
-    result.peerFinished = true
-  })
+  rest.on('end', look)
   rest.on('error', (error) => {
-    cut('error', `the peer ended with ${(error as { code?: string }).code ?? error.message}`)
+    // The stream is destroyed by now, and its descriptor closed.
+    cause ??= fallback(
+      'peer-error',
+      `the peer ended with ${(error as { code?: string }).code ?? error.message}`,
+    )
   })
   rest.on('close', () => {
     policy.abort = undefined
     group?.of.remove(evict)
     clearTimeout(deadline)
-    stopAsking?.()
-    done(result)
+    stopPolling?.()
+    const last = end ?? { state: 'CLOSE', notTcp: false, peerFinished: false }
+    const unreadBytes = withoutCloseNotify(discarded + come, alert, last.peerFinished)
+    done({ unreadBytes, end: last, cut: cause, reset })
   })
   rest.resume()
   return copy
@@ -119,7 +146,6 @@ export function afterTakeOver(outcome: CloseOutcome, { reset }: TakenOver): Clos
   return {
     ...outcome,
     ...reset,
-    mode: 'reset',
     discardedBytes: outcome.discardedBytes + reset.discardedBytes,
     unreadBytes: outcome.unreadBytes + reset.unreadBytes,
   }

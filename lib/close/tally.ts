@@ -1,11 +1,14 @@
+import type { FallbackCode } from './fallback'
 import type { CloseMode, CloseOutcome } from './report'
 
 /** What a number of closes came to. */
 export interface CloseTotals {
-  /** Closes by the mode that was used. */
+  /** Closes by the mode that was used, which need not be the one that was asked for. */
   readonly closes: Readonly<Record<CloseMode, number>>
-  /** Closes in another mode than the one that was asked for. */
-  readonly fallbacks: number
+  /** Closes that did not go as they were asked to, by cause; a cause that never occurred is absent. */
+  readonly fallbacks: Readonly<Partial<Record<FallbackCode, number>>>
+  /** Closes that left a TIME_WAIT entry on this side. */
+  readonly timeWaitLeft: number
   /** Bytes that closes here threw away; not what a peer's reset did. See {@link CloseReport.discardedBytes}. */
   readonly discardedBytes: number
   readonly unreadBytes: number
@@ -13,16 +16,20 @@ export interface CloseTotals {
 
 export class CloseTally {
   readonly #closes: Record<CloseMode, number> = { fin: 0, deliver: 0, lingering: 0, reset: 0 }
-  #fallbacks = 0
+  readonly #fallbacks: Partial<Record<FallbackCode, number>> = {}
+  #timeWaitLeft = 0
   #discardedBytes = 0
   #unreadBytes = 0
 
-  /** @param asked the mode that was to be used */
-  add(outcome: CloseOutcome, asked: CloseMode): void {
-    const { mode, discardedBytes, unreadBytes, wasOver = false } = outcome
+  add(outcome: CloseOutcome): void {
+    const { mode, fallback, timeWait, discardedBytes, unreadBytes, wasOver, byNode } = outcome
+    if (byNode === true) return
     this.#closes[mode]++
-    if (mode !== asked) this.#fallbacks++
-    if (!wasOver) this.#discardedBytes += discardedBytes
+    if (fallback !== undefined) {
+      this.#fallbacks[fallback.code] = (this.#fallbacks[fallback.code] ?? 0) + 1
+    }
+    if (timeWait === 'here') this.#timeWaitLeft++
+    if (wasOver !== true) this.#discardedBytes += discardedBytes
     this.#unreadBytes += unreadBytes
   }
 
@@ -30,7 +37,8 @@ export class CloseTally {
   get totals(): CloseTotals {
     return {
       closes: { ...this.#closes },
-      fallbacks: this.#fallbacks,
+      fallbacks: { ...this.#fallbacks },
+      timeWaitLeft: this.#timeWaitLeft,
       discardedBytes: this.#discardedBytes,
       unreadBytes: this.#unreadBytes,
     }
@@ -40,13 +48,13 @@ export class CloseTally {
 const ofThisThread = new CloseTally()
 
 /** Counts a close of this library, whoever asked for it. */
-export function countClose(outcome: CloseOutcome, asked: CloseMode): void {
-  ofThisThread.add(outcome, asked)
+export function countClose(outcome: CloseOutcome): void {
+  ofThisThread.add(outcome)
 }
 
 /**
- * What all closes of this thread came to so far that this library had a hand in: by closeSocket(), or
- * under a close mode that was set on a socket, a server, an agent or by configuration.
+ * What all closes of this thread came to so far under a close mode: by closeSocket(), or because a mode
+ * was set on a socket, a server, an agent or by configuration. Connections without a mode are not counted.
  */
 export function closeTotals(): CloseTotals {
   return ofThisThread.totals

@@ -38,3 +38,18 @@ export function lacksTicket(socket: net.Socket): boolean {
 export function hasRead(socket: net.Socket): boolean {
   return handleOf(socket)?.bytesRead !== 0
 }
+
+/**
+ * The size of a close_notify record, 0 without TLS. TLS 1.3: header 5, alert 2, type 1, tag 16
+ * (RFC 8446 section 5.2). TLS 1.2 with AES-GCM: header 5, nonce 8, alert 2, tag 16 (RFC 5288).
+ */
+export function closeNotifySize(socket: net.Socket): number {
+  const { encrypted, getProtocol } = socket as TlsParts
+  if (encrypted !== true) return 0
+  return getProtocol?.call(socket) === 'TLSv1.2' ? 31 : 24
+}
+
+/** Bytes that were not decrypted, without the close_notify that a peer which has finished sends last. */
+export function withoutCloseNotify(bytes: number, size: number, peerFinished: boolean): number {
+  return peerFinished ? Math.max(0, bytes - size) : bytes
+}

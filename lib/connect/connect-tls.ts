@@ -1,6 +1,6 @@
 import type * as net from 'node:net'
 import * as tls from 'node:tls'
-import { attachPolicy, policyOf } from '../close/policy'
+import { attachPolicy, policyOf } from '../close/hooks'
 import { connectTuned } from './connect'
 import type { Tuning } from './tuning'
 

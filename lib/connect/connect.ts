@@ -1,8 +1,7 @@
 import type { LookupOptions } from 'node:dns'
 import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
-import { attachPolicy } from '../close/policy'
-import type { TimeWait } from '../close/report'
+import { attachPolicy, observeClose } from '../close/hooks'
 import {
   ArgumentTypeError,
   ArgumentValueError,
@@ -125,34 +124,15 @@ function connectTcp(
 
 /** Puts the socket under its close mode, and tells the pool when it is over and what it left behind. */
 function settleLater(socket: net.Socket, tuning: Tuning, attempt: Attempt): void {
-  const { pool, policy } = tuning
-  if (pool === undefined) {
-    withCloseMode(socket, tuning)
-    return
-  }
-  if (policy !== undefined) {
-    const closed = ({ timeWait }: { timeWait: TimeWait }): void => {
-      attempt.lease?.release(timeWait === 'here' || timeWait === 'unknown')
-    }
-    attachPolicy({ ...policy, socket, armed: false, closed })
-  }
-  let connected = false
-  let peerFirst = false
-  socket.once('connect', () => {
-    connected = true
-  })
-  socket.once('end', () => {
-    peerFirst = !socket.writableEnded
-  })
-  // Without a close mode, and where it was taken back.
-  socket.once('close', () => {
-    attempt.lease?.release(connected && !peerFirst)
+  withCloseMode(socket, tuning)
+  if (tuning.pool === undefined) return
+  observeClose(socket, ({ timeWait }) => {
+    attempt.lease?.release(timeWait === 'here' || timeWait === 'unknown')
   })
 }
 
 function withCloseMode(socket: net.Socket, { policy }: Tuning): net.Socket {
-  if (policy !== undefined && policy.mode !== 'fin')
-    attachPolicy({ ...policy, socket, armed: false })
+  if (policy !== undefined) attachPolicy({ ...policy, socket, armed: false })
   return socket
 }
 

@@ -2,7 +2,8 @@ import type * as http from 'node:http'
 import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import { policyOptions, type CloseModeOptions } from '../close/options'
-import { attachPolicy, policyOf } from '../close/policy'
+import type { Fallback } from '../close/fallback'
+import { attachPolicy, observeClose, policyOf } from '../close/hooks'
 import type { CloseReport } from '../close/report'
 import {
   ArgumentTypeError,
@@ -34,7 +35,7 @@ export interface EarlyAnswerReport {
    */
   readonly end: 'kept' | 'stream' | CloseReport['mode']
   /** Why the peer was not read to its end: a deadline, a limit, an error. */
-  readonly fallback?: string
+  readonly fallback?: Fallback
   /** Bytes of the connection that were thrown away after the answer. */
   readonly unreadBytes: number
 }
@@ -96,18 +97,11 @@ function lingering(
   socket: net.Socket,
   policy: ReturnType<typeof policyOptions>,
 ): Promise<EarlyAnswerReport> {
-  const { armed = false, closed, lingering: group } = policyOf(socket) ?? {}
+  const { armed = false, lingering: group } = policyOf(socket) ?? {}
   return new Promise((resolve) => {
-    attachPolicy({
-      ...policy,
-      socket,
-      armed,
-      lingering: group,
-      closed: (outcome) => {
-        closed?.(outcome)
-        const { mode, fallback, unreadBytes } = outcome
-        resolve({ end: mode, ...(fallback === undefined ? {} : { fallback }), unreadBytes })
-      },
+    attachPolicy({ ...policy, socket, armed, lingering: group })
+    observeClose(socket, ({ mode, fallback, unreadBytes }) => {
+      resolve({ end: mode, ...(fallback === undefined ? {} : { fallback }), unreadBytes })
     })
   })
 }

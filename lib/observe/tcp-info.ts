@@ -290,6 +290,10 @@ export interface ConnectionState {
   readonly bytesReceived: number | undefined
   /** Bytes that the peer acknowledged; undefined likewise. */
   readonly bytesAcked: number | undefined
+  /** The connection was opened with data in its SYN (TCP Fast Open, RFC 7413). */
+  readonly synData: boolean
+  /** Segments with data that came; undefined before Linux 4.6. */
+  readonly dataSegsIn: number | undefined
 }
 
 /** The few fields that closing needs, with one system call and without the rest of the object. */
@@ -301,6 +305,8 @@ export function connectionState(fd: number): ConnectionState {
     timestamps: ((u8(5) ?? 0) & 1) !== 0,
     bytesReceived: u64(128),
     bytesAcked: u64(120),
+    synData: ((u8(5) ?? 0) & 32) !== 0,
+    dataSegsIn: u32(152),
   }
 }
 

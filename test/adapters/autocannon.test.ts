@@ -109,7 +109,8 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
       created: 20,
       failed: 0,
       closes: { ...noCloses, deliver: 20 },
-      fallbacks: 0,
+      fallbacks: {},
+      timeWaitLeft: 0,
     })
   })
 
@@ -163,7 +164,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     const source = new SourcePool(['127.0.0.4', '127.0.0.5'])
     const options = { ...reconnecting, ...more, url: seen.url }
     const { sockets } = await tunedAutocannon(options, { source, closeMode: 'reset' })
-    expect(sockets).toMatchObject({ closes: { ...noCloses, reset: 20 }, fallbacks: 0 })
+    expect(sockets).toMatchObject({ closes: { ...noCloses, reset: 20 }, fallbacks: {} })
     expect([...seen.sources].sort()).toEqual(source.addresses)
   })
 
@@ -263,7 +264,7 @@ describe('tunedAutocannon', () => {
     const seen = await serve()
     const options = { ...reconnecting, url: seen.url }
     const { sockets } = await tunedAutocannon(options, { closeMode: 'fin' })
-    expect(sockets).toMatchObject({ closes: { ...noCloses, fin: 20 }, fallbacks: 0 })
+    expect(sockets).toMatchObject({ closes: { ...noCloses, fin: 20 }, fallbacks: {} })
   })
 
   it('gives the addresses of a pool back', async () => {
@@ -299,6 +300,6 @@ describe('tunedAutocannon', () => {
     const result = await tunedAutocannon({ ...reconnecting, url: 'http://localhost', socketPath })
     expect(result).toMatchObject({ '2xx': 180, errors: 0 })
     // There is no TIME_WAIT to avoid.
-    expect(result.sockets).toMatchObject({ created: 20, fallbacks: 20 })
+    expect(result.sockets).toMatchObject({ created: 20, fallbacks: { 'not-tcp': 20 } })
   })
 })

@@ -50,7 +50,7 @@ describe('registerMetrics()', () => {
     await closeSocket(await connected(port), { mode: 'fin' })
     await closeSocket(await connected(port), { mode: 'reset' })
     await closeSocket(await connected(port), { mode: 'reset' })
-    const { closes, fallbacks, discardedBytes, unreadBytes } = closeTotals()
+    const { closes, fallbacks, timeWaitLeft, discardedBytes, unreadBytes } = closeTotals()
     expect(closes.fin).toBe(before.closes.fin + 1)
     expect(closes.reset).toBe(before.closes.reset + 2)
     const told = await values('socket_tuner_closes_total')
@@ -58,12 +58,15 @@ describe('registerMetrics()', () => {
       Object.entries(closes).map(([mode, value]) => ({ labels: { mode }, value })),
     )
     for (const [name, value] of Object.entries({
-      socket_tuner_close_fallbacks_total: fallbacks,
+      socket_tuner_time_wait_left_total: timeWaitLeft,
       socket_tuner_discarded_bytes_total: discardedBytes,
       socket_tuner_unread_bytes_total: unreadBytes,
     })) {
       expect(await values(name)).toEqual([{ labels: {}, value }])
     }
+    expect(await values('socket_tuner_close_fallbacks_total')).toEqual(
+      Object.entries(fallbacks).map(([code, value]) => ({ labels: { code }, value })),
+    )
     // A counter is not told double when it is scraped twice.
     expect(await values('socket_tuner_closes_total')).toEqual(told)
   })

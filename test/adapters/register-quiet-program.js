@@ -14,11 +14,17 @@ function look(name, emitter) {
 }
 
 async function main() {
-  const server = net.createServer((socket) => socket.end('answer'))
+  const server = net.createServer((socket) => {
+    socket.once('data', () => {
+      socket.write('answer')
+      socket.destroySoon()
+    })
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address()
   const client = net.connect(port, '127.0.0.1')
+  client.write('question')
   let text = ''
   client.setEncoding('utf8').on('data', (chunk) => (text += chunk))
   await once(client, 'close')

@@ -100,7 +100,7 @@ describe('a server under register', () => {
     )
     expect(lines.filter((line) => line.startsWith('accepted'))).toHaveLength(REQUESTS)
     expect(lines.slice(-2)).toEqual([
-      `server [::]:${String(port)}: closes: 10 deliver; 0 not as asked; 0 bytes discarded`,
+      `server [::]:${String(port)}: closes: 10 deliver; not as asked: none; 0 left TIME_WAIT; 0 bytes discarded`,
       'servers: 1 tuned',
     ])
   })

@@ -14,7 +14,7 @@ import {
 } from '../../lib/adapters/undici'
 import { ConnectTimeoutError } from '../../lib/adapters/undici/connect-timeout'
 import { native } from '../../lib/binding'
-import { policyOf } from '../../lib/close/policy'
+import { policyOf } from '../../lib/close/hooks'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { makeCertificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'

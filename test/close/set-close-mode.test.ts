@@ -1,7 +1,16 @@
 import { once } from 'node:events'
 import * as http2 from 'node:http2'
 import * as net from 'node:net'
-import { closeSocket, configure, getOption, setCloseMode, type CloseMode } from '../../lib'
+import {
+  closeSocket,
+  closeTotals,
+  configure,
+  getOption,
+  setCloseMode,
+  type CloseMode,
+} from '../../lib'
+import { observeClose } from '../../lib/close/hooks'
+import type { CloseOutcome } from '../../lib/close/report'
 import { coded } from '../helpers/coded'
 import type { State } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
@@ -90,12 +99,26 @@ describe('setCloseMode', () => {
     expect(pair.received.error).toBeUndefined()
   })
 
-  it('fin: makes the socket close as Node does again', async () => {
+  it('null makes the socket close as Node does again, and counts nothing', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'deliver')
-    setCloseMode(pair.client, 'fin')
+    setCloseMode(pair.client, null)
+    const { fin, deliver } = closeTotals().closes
     pair.client.destroy()
     expect(await leftOf(pair)).toBe('TIME_WAIT')
+    expect(closeTotals().closes).toMatchObject({ fin, deliver })
+  })
+
+  it('fin is a mode of its own: counted, with the TIME_WAIT that it leaves', async () => {
+    const pair = await connected()
+    setCloseMode(pair.client, 'fin')
+    const outcomes: CloseOutcome[] = []
+    observeClose(pair.client, (outcome) => outcomes.push(outcome))
+    const { fin } = closeTotals().closes
+    pair.client.destroy()
+    expect(await leftOf(pair)).toBe('TIME_WAIT')
+    expect(closeTotals().closes.fin).toBe(fin + 1)
+    expect(outcomes).toMatchObject([{ mode: 'fin', timeWait: 'here' }])
   })
 
   it('the mode set last counts', async () => {
@@ -139,7 +162,7 @@ describe('setCloseMode', () => {
     setCloseMode(fd, 'reset')
     expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: true, seconds: 0 })
     expect(getOption(fd, 'TCP_LINGER2')).not.toBe(-1)
-    setCloseMode(fd, 'fin')
+    setCloseMode(fd, null)
     expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
   })
 
@@ -183,7 +206,7 @@ describe('setCloseMode', () => {
 })
 
 describe('setCloseMode on a server', () => {
-  it('holds for accepted sockets, whoever destroys them, until it is set to fin', async () => {
+  it('holds for accepted sockets, whoever destroys them, until it is taken back', async () => {
     const server = net.createServer((peer) => {
       peer.on('data', () => {
         peer.destroySoon()
@@ -194,7 +217,7 @@ describe('setCloseMode on a server', () => {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     expect(getOption(server, 'TCP_LINGER2')).toBe(-1)
-    setCloseMode(server, 'fin')
+    setCloseMode(server, null)
     expect(getOption(server, 'TCP_LINGER2')).not.toBe(-1)
   })
 

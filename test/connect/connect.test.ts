@@ -13,7 +13,7 @@ import {
   type ConnectOptions,
 } from '../../lib'
 import { native } from '../../lib/binding'
-import { policyOf } from '../../lib/close/policy'
+import { policyOf } from '../../lib/close/hooks'
 import { portChoiceOf } from '../../lib/connect/port-choice'
 import { handleOf } from '../../lib/target'
 import { coded } from '../helpers/coded'

@@ -219,7 +219,7 @@ function lossOf(schedule: Schedule, { written, received, ended, error, report }:
   if (!ended && !endsByReset) return 'the peer saw no end'
   if (report === undefined) return undefined
   if (report.mode !== mode) return `it was closed in mode ${report.mode}`
-  if (report.fallback !== undefined) return `it says ${report.fallback}`
+  if (report.fallback !== undefined) return `it says ${report.fallback.message}`
   if (report.error !== undefined) return `it had ${report.error}`
   if (report.discardedBytes !== 0) return 'the report speaks of bytes thrown away'
   return undefined

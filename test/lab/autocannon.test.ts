@@ -64,7 +64,13 @@ labDescribe('autocannon with one request per connection', needs, () => {
   function expectAllDelivered({ client, server }: Run, amount = AMOUNT): void {
     expect(client).toMatchObject({ errors: 0, sent: amount, warnings: [] })
     const closes = { fin: 0, deliver: amount, lingering: 0, reset: 0 }
-    expect(client.sockets).toEqual({ created: amount, failed: 0, closes, fallbacks: 0 })
+    expect(client.sockets).toEqual({
+      created: amount,
+      failed: 0,
+      closes,
+      fallbacks: {},
+      timeWaitLeft: 0,
+    })
     expect(server).toMatchObject({ connections: amount, requests: amount, errors: {} })
   }
 

@@ -16,7 +16,7 @@ labDescribe('closeSocket', ['root', 'ip'], () => {
       const { client, server } = await connectPeers({ from: namespace(), to: namespace() })
       const report = await client.writeAndClose(BYTES, { mode, timeoutMs: 300 })
       expect(report.mode).toBe(mode)
-      expect(report.fallback).toMatch(/deadline of 300 ms/)
+      expect(report.fallback?.message).toMatch(/deadline of 300 ms/)
       expect(report.discardedBytes).toBeGreaterThan(0)
       expect((await client.seen()).warnings).toContain('SOCKET_TUNER_CLOSE_DEADLINE')
       await server.read()

@@ -156,7 +156,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
       const { report, failure } = await afterClose('0', { mode: 'deliver' })
       expect(report).toMatchObject({
         mode: 'fin',
-        fallback: 'TCP timestamps were not negotiated',
+        fallback: { code: 'no-timestamps' },
         timeWait: 'here',
       })
       expect(failure).toBe(REFUSED)

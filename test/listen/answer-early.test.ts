@@ -9,7 +9,7 @@ import {
   type EarlyAnswer,
   type EarlyAnswerReport,
 } from '../../lib'
-import { policyOf } from '../../lib/close/policy'
+import { policyOf } from '../../lib/close/hooks'
 import { closeLater, destroyLater, failureOf, loopback } from '../sockets'
 
 const host = loopback[4]
@@ -90,7 +90,7 @@ describe('answerEarly()', () => {
     first.resume().write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx')
     expect(await silent.report).toMatchObject({
       end: 'lingering',
-      fallback: 'the peer sent nothing for 30 ms and did not finish',
+      fallback: { code: 'idle', message: 'the peer sent nothing for 30 ms and did not finish' },
     })
 
     const limited = await early({ status: 413, maxDiscardBytes: 1_000 })
@@ -99,7 +99,10 @@ describe('answerEarly()', () => {
     socket.pause().write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 90000000\r\n\r\n')
     socket.write(Buffer.alloc(10_000_000))
     const report = await limited.report
-    expect(report.fallback).toBe('the peer sent more than 1000 bytes')
+    expect(report.fallback).toEqual({
+      code: 'too-much-input',
+      message: 'the peer sent more than 1000 bytes',
+    })
     expect(report.unreadBytes).toBeGreaterThan(1_000)
   })
 

@@ -143,7 +143,7 @@ describe('tuneServer closeMode on an http server', () => {
       (count) => count === COUNT,
     )
     expect(await timeWaits(port, exchanges)).toBe(0)
-    expect(tuning.counters).toMatchObject({ fallbacks: 0, discardedBytes: 0 })
+    expect(tuning.counters).toMatchObject({ fallbacks: {}, timeWaitLeft: 0, discardedBytes: 0 })
   })
 
   it('deliver follows a keep-alive timeout', async () => {

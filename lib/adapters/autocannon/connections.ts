@@ -1,6 +1,6 @@
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
-import { attachPolicy, policyOf } from '../../close/policy'
+import { attachPolicy, observeClose, policyOf } from '../../close/hooks'
 import type { CloseOutcome } from '../../close/report'
 import { connectTuned } from '../../connect/connect'
 import { connectTls } from '../../connect/connect-tls'
@@ -38,28 +38,18 @@ export class Connections {
       this.#counters.add('failed')
       refused()
     })
-    this.#tellClose(socket, (outcome) => {
+    const { policy } = this.#tuning
+    if (policy !== undefined && policyOf(socket) === undefined)
+      attachPolicy({ ...policy, socket, armed: false })
+    observeClose(socket, (outcome) => {
       if (connected) this.#count(outcome)
     })
     return socket
   }
 
-  #count({ mode }: CloseOutcome): void {
+  #count({ mode, fallback, timeWait }: CloseOutcome): void {
     this.#counters.add(mode)
-    if (mode !== this.#tuning.policy?.mode) this.#counters.add('fallbacks')
-  }
-
-  #tellClose(socket: net.Socket, closed: (outcome: CloseOutcome) => void): void {
-    const standing = policyOf(socket)
-    if (standing !== undefined) {
-      // The pool wants to be told too.
-      const { closed: tell } = standing
-      standing.closed = (outcome) => {
-        tell?.(outcome)
-        closed(outcome)
-      }
-    } else if (this.#tuning.policy !== undefined) {
-      attachPolicy({ ...this.#tuning.policy, socket, armed: false, closed })
-    }
+    if (fallback !== undefined) this.#counters.add(fallback.code)
+    if (timeWait === 'here') this.#counters.add('timeWaitLeft')
   }
 }

@@ -1,17 +1,22 @@
 import type { CloseCounters } from '../../close/server-policy'
+import { fallbackCodes, type FallbackCode } from '../../close/fallback'
 import { closeModes, type CloseMode } from '../../close/report'
 
 /** What became of the connections of a run, in all its threads. */
-export interface SocketCounters extends Pick<CloseCounters, 'closes' | 'fallbacks'> {
+export interface SocketCounters extends Pick<
+  CloseCounters,
+  'closes' | 'fallbacks' | 'timeWaitLeft'
+> {
   /** Connections that were made. */
   created: number
   /** Attempts that failed, and were made again. */
   failed: number
 }
 
-export type Counter = 'created' | 'failed' | 'fallbacks' | CloseMode
+export type Counter = 'created' | 'failed' | 'timeWaitLeft' | CloseMode | FallbackCode
 
-const slots: readonly Counter[] = ['created', 'failed', 'fallbacks', ...closeModes]
+const causes = Object.keys(fallbackCodes) as FallbackCode[]
+const slots: readonly Counter[] = ['created', 'failed', 'timeWaitLeft', ...closeModes, ...causes]
 
 /** Counters in memory that threads share, so that the sum is there at any time and without messages. */
 export class SharedCounters {
@@ -38,7 +43,10 @@ export class SharedCounters {
         lingering: of('lingering'),
         reset: of('reset'),
       },
-      fallbacks: of('fallbacks'),
+      fallbacks: Object.fromEntries(
+        causes.map((code) => [code, of(code)] as const).filter(([, count]) => count > 0),
+      ),
+      timeWaitLeft: of('timeWaitLeft'),
     }
   }
 }

@@ -1,6 +1,6 @@
 import type * as http from 'node:http'
 import type { Duplex } from 'node:stream'
-import { attachPolicy, policyOf } from '../../close/policy'
+import { attachPolicy, policyOf } from '../../close/hooks'
 import type { Tuning } from '../../connect/tuning'
 import { isStreamSocket } from '../../target'
 import { Attempt, isIdempotent } from './attempt'
@@ -110,7 +110,7 @@ export class Pool {
     if (!isStreamSocket(socket)) return
     const { policy } = this.#tuning
     // Made by another createConnection() than the agents' own.
-    if (policy !== undefined && policy.mode !== 'fin' && policyOf(socket) === undefined)
+    if (policy !== undefined && policyOf(socket) === undefined)
       attachPolicy({ ...policy, socket, armed: false })
     const connection = keep(socket, name)
     if (!this.#retries) return

@@ -33,7 +33,15 @@ export const rows: readonly Row[] = [
     read: () =>
       Object.entries(closeTotals().closes).map(([mode, value]) => ({ labels: { mode }, value })),
   },
-  total('close_fallbacks_total', 'Closes in another mode than the one asked for.', 'fallbacks'),
+  {
+    name: 'close_fallbacks_total',
+    kind: 'Counter',
+    help: 'Closes that did not go as they were asked to, by cause.',
+    labels: ['code'],
+    read: () =>
+      Object.entries(closeTotals().fallbacks).map(([code, value]) => ({ labels: { code }, value })),
+  },
+  total('time_wait_left_total', 'Closes that left a TIME_WAIT entry on this side.', 'timeWaitLeft'),
   total('discarded_bytes_total', 'Bytes written and thrown away by closes.', 'discardedBytes'),
   total(
     'unread_bytes_total',
@@ -69,7 +77,7 @@ export const rows: readonly Row[] = [
 function total(
   name: string,
   help: string,
-  field: 'fallbacks' | 'discardedBytes' | 'unreadBytes',
+  field: 'timeWaitLeft' | 'discardedBytes' | 'unreadBytes',
 ): Row {
   const read = (): Sample[] => [{ labels: {}, value: closeTotals()[field] }]
   return { name, kind: 'Counter', help, labels: [], read }

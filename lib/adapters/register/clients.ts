@@ -4,8 +4,8 @@
  * `net.client.socket` tells of all of them in the newer releases only.
  */
 import * as net from 'node:net'
-import { attachPolicy, detachPolicy, policyOf, type ClosePolicy } from '../../close/policy'
-import { policyOptions } from '../../close/options'
+import { attachPolicy, detachPolicy, observeClose, policyOf } from '../../close/hooks'
+import type { ClosePolicy, Done } from '../../close/policy'
 import { CloseTally } from '../../close/tally'
 import { endpoint, type IpFamily } from '../../connect/address'
 import type { Attempt } from '../../connect/attempt'
@@ -21,6 +21,8 @@ import { isTaken, isTcp, takeOver } from './take-over'
 interface Known {
   /** Undefined where there is no close mode. */
   readonly policy: ClosePolicy | undefined
+  /** Called for each close of the socket, under a mode or not. */
+  readonly closed: Done
   attempt: Attempt | undefined
   /** The socket turned out not to be one that is meant. */
   leftAlone: boolean
@@ -84,7 +86,7 @@ export class Clients {
     socket.on('connectionAttempt', this.#onAttempt)
     let known = this.#known.get(socket)
     if (known === undefined) {
-      known = { policy: this.#policyFor(socket), attempt: undefined, leftAlone: false }
+      known = this.#newcomer(socket)
       this.#known.set(socket, known)
     }
     known.leftAlone = false
@@ -92,23 +94,28 @@ export class Clients {
   }
 
   /** Node has made a handle by now, and most often connects in a later tick. */
-  #after(socket: net.Socket, { policy, leftAlone }: Known): void {
-    if (policy === undefined || leftAlone || socket.destroyed) return
+  #after(socket: net.Socket, { policy, closed, leftAlone }: Known): void {
+    const { sources } = this.#configuration
+    if (leftAlone || socket.destroyed || !isTcp(transportHandleOf(socket))) return
+    // A pool counts each close that leaves TIME_WAIT here.
+    if (policy !== undefined || sources.length > 1) observeClose(socket, closed)
     // What the program has set by itself stays.
-    if (isTcp(transportHandleOf(socket)) && policyOf(socket) === undefined) attachPolicy(policy)
+    if (policy !== undefined && policyOf(socket) === undefined) attachPolicy(policy)
   }
 
-  #policyFor(socket: net.Socket): ClosePolicy | undefined {
-    const { policy, sources } = this.#configuration
-    // A pool must hear of each close who keeps TIME_WAIT.
-    const options = policy ?? (sources.length > 1 ? policyOptions('fin') : undefined)
-    if (options === undefined) return undefined
-    const closed: ClosePolicy['closed'] = (outcome) => {
-      this.#closes.add(outcome, options.mode)
-      const keeps = outcome.timeWait === 'here' || outcome.timeWait === 'unknown'
-      this.#known.get(socket)?.attempt?.lease?.release(keeps)
+  #newcomer(socket: net.Socket): Known {
+    const { policy } = this.#configuration
+    const known: Known = {
+      policy: policy === undefined ? undefined : { ...policy, socket, armed: false },
+      closed: (outcome) => {
+        this.#closes.add(outcome)
+        const keeps = outcome.timeWait === 'here' || outcome.timeWait === 'unknown'
+        known.attempt?.lease?.release(keeps)
+      },
+      attempt: undefined,
+      leftAlone: false,
     }
-    return { ...options, socket, armed: false, closed }
+    return known
   }
 
   /** Right before connect(2), for each address that is tried. Never throws: Node would not connect. */

@@ -96,7 +96,7 @@ export class Load {
       const report = await close(socket, mode)
       if (report?.fallback !== undefined) {
         this.#fallbacks++
-        this.#fallback ??= report.fallback
+        this.#fallback ??= report.fallback.message
       }
       this.#times.push(this.#elapsed())
       return undefined

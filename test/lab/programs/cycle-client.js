@@ -20,7 +20,10 @@ const seen = { completed: 0, bytes: 0, errors: {}, reports: {}, discardedBytes: 
 const ways = {
   async closeSocket(socket) {
     const report = await closeSocket(socket, { mode, ...options })
-    count(seen.reports, [report.mode, report.timeWait, report.fallback].filter(Boolean).join(', '))
+    count(
+      seen.reports,
+      [report.mode, report.timeWait, report.fallback?.message].filter(Boolean).join(', '),
+    )
     seen.discardedBytes += report.discardedBytes
   },
   destroySoon: (socket) => socket.destroySoon(),

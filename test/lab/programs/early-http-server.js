@@ -20,7 +20,7 @@ async function answer(request, response) {
       body,
       ...options,
     })
-    count(seen.ends, fallback ? `${end}: ${fallback}` : end)
+    count(seen.ends, fallback ? `${end}: ${fallback.message}` : end)
     seen.unreadBytes += unreadBytes
     return
   }

@@ -51,7 +51,7 @@ async function closeAndTell(socket, mode) {
   const report = await closeSocket(socket, { mode })
   count(
     seen.reports,
-    [mode, report.mode, report.timeWait, report.fallback].filter(Boolean).join(', '),
+    [mode, report.mode, report.timeWait, report.fallback?.message].filter(Boolean).join(', '),
   )
   seen.discardedBytes += report.discardedBytes
   if (report.timeWait === 'here') seen.timeWaitsHere++

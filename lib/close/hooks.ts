@@ -1,0 +1,391 @@
+/**
+ * The methods of a socket that this library replaces.
+ *
+ * `_destroy`, which Node's stream calls once however the socket comes to be closed: the last system
+ * calls before close(2) are made in it. `destroySoon`, which http servers and agents call, so that no
+ * shutdown() goes before the close where none may. `_final`, through which end() sends its FIN: who
+ * keeps TIME_WAIT depends on whose FIN was first, and the kernel does not tell afterwards.
+ */
+import type * as net from 'node:net'
+import { native } from '../binding'
+import { connectionState } from '../observe/tcp-info'
+import { handleOf, transportHandleOf } from '../target'
+import { announce } from '../warnings'
+import { closeAndForget } from './deliver'
+import { fallback } from './fallback'
+import { closeWithFin } from './fin'
+import { closeLingering } from './lingering'
+import { bytesNotInKernel, hasSendRoom, isAcknowledged } from './pending'
+import type { ClosePolicy, Done, Ending } from './policy'
+import { pollUntil } from './poll'
+import type { CloseMode, CloseOutcome } from './report'
+import { closeWithReset } from './reset'
+import { countClose } from './tally'
+import { finOrderIn, hasPeerFinished, timeWaitOf, type FinOrder } from './time-wait'
+import { awaitsTickets, hasRead, isTls } from './tls'
+
+/** Each makes the last system calls before close(2) of a connected socket. */
+const closers: Readonly<Record<CloseMode, (ending: Ending, done: Done) => void>> = {
+  fin: closeWithFin,
+  deliver: closeAndForget,
+  lingering: closeLingering,
+  reset: closeWithReset,
+}
+
+type Destroy = (error: Error | null, callback: (error: Error | null) => void) => void
+type Final = (this: unknown, callback: (error?: Error | null) => void) => void
+
+/** One connection: a TLS socket and the socket that carries it share one. */
+interface Connection {
+  policy: ClosePolicy | undefined
+  /** Called for each close, under a policy or not. */
+  readonly observers: Done[]
+  finOrder: FinOrder | undefined
+  /** destroySoon() was called: the FIN or the RST goes out with close(2), not by shutdown(). */
+  skipsShutdown: boolean
+  /** The most recent close. */
+  last: CloseOutcome | undefined
+}
+
+/** What a socket had in place of the methods that were replaced. */
+interface Hooks {
+  connection: Connection
+  destroy?: Destroy
+  destroySoon?: () => void
+  final?: Final
+}
+
+const kHooks = Symbol('socket-tuner close hooks')
+
+/** The parts of a net.Socket that are replaced or called; Node's typings leave most of them out. */
+interface Internals {
+  [kHooks]?: Hooks
+  _destroy: Destroy
+  _final: Final
+  destroySoon: () => void
+  resetAndClosing?: boolean
+}
+
+function internalsOf(socket: net.Socket): Internals {
+  return socket as unknown as Internals
+}
+
+/** The socket whose close closes the connection: the one that a TLS socket was laid over, if any. */
+export function carrierOf(socket: net.Socket): net.Socket {
+  return handleOf(socket)?._parentWrap ?? socket
+}
+
+function connectionOf(socket: net.Socket): Connection | undefined {
+  const hooks = internalsOf(carrierOf(socket))[kHooks] ?? internalsOf(socket)[kHooks]
+  return hooks?.connection
+}
+
+/** The policy in force on a socket. */
+export function policyOf(socket: net.Socket): ClosePolicy | undefined {
+  return connectionOf(socket)?.policy
+}
+
+/** What the most recent close of a socket came to, if it was under a policy. */
+export function lastClose(socket: net.Socket): CloseOutcome | undefined {
+  return connectionOf(socket)?.last
+}
+
+/** Puts a socket under a policy, in place of one that it may be under already. */
+export function attachPolicy(policy: ClosePolicy): void {
+  hook(policy.socket).policy = policy
+}
+
+/** Lets a socket close as Node does. */
+export function detachPolicy(socket: net.Socket): void {
+  const connection = connectionOf(socket)
+  if (connection !== undefined) connection.policy = undefined
+}
+
+/** Has `observer` called when the socket's connection is closed, under a policy or not. */
+export function observeClose(socket: net.Socket, observer: Done): void {
+  const { observers } = hook(socket)
+  if (!observers.includes(observer)) observers.push(observer)
+}
+
+export function stopObserving(socket: net.Socket, observer: Done): void {
+  const observers = connectionOf(socket)?.observers ?? []
+  const index = observers.indexOf(observer)
+  if (index >= 0) observers.splice(index, 1)
+}
+
+function hook(socket: net.Socket): Connection {
+  const carrier = internalsOf(carrierOf(socket))
+  const below = hooksOf(carrier, undefined)
+  const { connection } = below
+  if (below.destroy === undefined) {
+    below.destroy = carrier._destroy
+    carrier._destroy = destroyHooked
+  }
+  const top = internalsOf(socket)
+  const hooks = hooksOf(top, connection)
+  if (hooks.final !== undefined) return connection
+  hooks.final = top._final
+  top._final = finalHooked as Final
+  hooks.destroySoon = top.destroySoon
+  top.destroySoon = destroySoonHooked
+  if (socket.writableEnded) connection.finOrder ??= presumedOrder(socket)
+  return connection
+}
+
+function hooksOf(socket: Internals, connection: Connection | undefined): Hooks {
+  const hooks: Hooks = socket[kHooks] ?? { connection: connection ?? newConnection() }
+  if (connection !== undefined) hooks.connection = connection
+  socket[kHooks] = hooks
+  return hooks
+}
+
+function newConnection(): Connection {
+  return {
+    policy: undefined,
+    observers: [],
+    finOrder: undefined,
+    skipsShutdown: false,
+    last: undefined,
+  }
+}
+
+/** For a socket that was ended before it was hooked. */
+function presumedOrder(socket: net.Socket): FinOrder | undefined {
+  const fd = transportHandleOf(socket)?.fd ?? -1
+  if (fd < 0) return undefined
+  // In state CLOSE the order cannot be known any more: better an entry reported in vain than a hidden one.
+  return finOrderIn(connectionState(fd).state) ?? 'ours'
+}
+
+function destroyHooked(
+  this: Internals & net.Socket,
+  error: Error | null,
+  callback: (error: Error | null) => void,
+): void {
+  const hooks = this[kHooks]
+  if (hooks !== undefined) beforeClose(this, hooks.connection)
+  hooks?.destroy?.call(this, error, callback)
+}
+
+/** The socket may be connected again afterwards: what concerns this connection only is taken back. */
+function beforeClose(carrier: Internals & net.Socket, connection: Connection): void {
+  const { policy, finOrder, observers } = connection
+  connection.finOrder = undefined
+  connection.skipsShutdown = false
+  if (policy === undefined) {
+    connection.last = undefined
+    if (observers.length > 0) tell(observers, closedByNode(carrier, finOrder))
+    return
+  }
+  if (policy.awaited !== undefined) {
+    connection.policy = policy.awaited.standing
+    policy.awaited.begun()
+  }
+  const done: Done = (result) => {
+    const outcome = withCause(result, policy)
+    policy.armed = false
+    policy.held = false
+    connection.last = outcome
+    countClose(outcome)
+    warn(outcome, policy)
+    tell(observers, outcome)
+  }
+  const fd = transportHandleOf(policy.socket)?.fd ?? -1
+  if (fd < 0) {
+    done(withoutDescriptor(carrier, policy))
+    return
+  }
+  const ending: Ending = { policy, fd, finOrder }
+  if (carrier.resetAndClosing === true) {
+    // resetAndDestroy() says what it wants; libuv refuses it while a shutdown is under way.
+    carrier.resetAndClosing = false
+    closeWithReset(ending, done)
+    return
+  }
+  closers[policy.mode](ending, done)
+}
+
+/** An observer may stop observing when it is called. */
+function tell(observers: readonly Done[], outcome: CloseOutcome): void {
+  for (const observer of [...observers]) observer(outcome)
+}
+
+/** What a close without a policy comes to: nothing is done for it, it is only seen. */
+function closedByNode(
+  carrier: Internals & net.Socket,
+  finOrder: FinOrder | undefined,
+): CloseOutcome {
+  const discardedBytes = bytesNotInKernel(carrier)
+  const fd = transportHandleOf(carrier)?.fd ?? -1
+  const isReset = carrier.resetAndClosing === true
+  if (fd < 0) {
+    const timeWait = isReset || carrier.pending ? 'avoided' : 'unknown'
+    const mode = isReset ? 'reset' : 'fin'
+    return { mode, discardedBytes, unreadBytes: 0, timeWait, byNode: true }
+  }
+  const state = connectionState(fd)
+  const unreadBytes = Math.max(0, native.unreadBytes(fd))
+  // close() with unread input sends a RST: RFC 2525 section 2.17.
+  const by = isReset || unreadBytes > 0 ? 'reset' : 'fin'
+  const peerFinished = hasPeerFinished(fd, state, transportHandleOf(carrier)?.bytesRead)
+  const timeWait = timeWaitOf({ ...state, finOrder, peerFinished }, by)
+  return { mode: by, discardedBytes, unreadBytes, timeWait, byNode: true }
+}
+
+/** Nothing of the kernel's can be set: the socket is not open yet, runs over another stream, or on Windows. */
+function withoutDescriptor(
+  { resetAndClosing }: Internals,
+  { socket, mode }: ClosePolicy,
+): CloseOutcome {
+  const rest = { discardedBytes: bytesNotInKernel(socket), unreadBytes: 0 }
+  if (resetAndClosing === true) return { mode: 'reset', timeWait: 'avoided', ...rest }
+  if (socket.pending) {
+    const why = fallback('not-connected', 'the socket was not connected')
+    return { mode, fallback: why, timeWait: 'avoided', ...rest }
+  }
+  return lostDescriptor(rest.discardedBytes)
+}
+
+/** A close of which no system call can find out more. */
+export function lostDescriptor(
+  discardedBytes: number,
+  cause = fallback('no-descriptor', 'the socket has no descriptor'),
+): CloseOutcome {
+  return { mode: 'fin', fallback: cause, timeWait: 'unknown', discardedBytes, unreadBytes: 0 }
+}
+
+function withCause(outcome: CloseOutcome, policy: ClosePolicy): CloseOutcome {
+  const { cause } = policy
+  if (cause === undefined) return outcome
+  policy.cause = undefined
+  const { fallback: found } = outcome
+  if (found === undefined) return { ...outcome, fallback: cause }
+  return {
+    ...outcome,
+    fallback: { code: cause.code, message: `${cause.message}; ${found.message}` },
+  }
+}
+
+function warn(outcome: CloseOutcome, { awaited, mode: asked }: ClosePolicy): void {
+  const { discardedBytes, mode, timeWait, fallback, wasOver = false } = outcome
+  if (awaited === undefined && mode !== 'reset' && !wasOver && discardedBytes > 0) {
+    announce(
+      'SOCKET_TUNER_DESTROY_DISCARDS',
+      'destroy',
+      `destroy() threw away ${String(discardedBytes)} bytes that were not in the kernel yet`,
+    )
+  }
+  if (fallback?.code === 'ended' && timeWait === 'here') {
+    announce(
+      'SOCKET_TUNER_END_LEAVES_TIME_WAIT',
+      asked,
+      `A connection under close mode '${asked}' was ended by end(): its FIN went out first, and TIME_WAIT is left for 60 s`,
+    )
+  }
+}
+
+function destroySoonHooked(this: Internals & net.Socket): void {
+  const hooks = this[kHooks]
+  const mode = hooks?.connection.policy?.mode
+  if (hooks !== undefined && !this.writableEnded && (mode === 'deliver' || mode === 'reset')) {
+    hooks.connection.skipsShutdown = true
+  }
+  hooks?.destroySoon?.call(this)
+}
+
+function finalHooked(this: Internals & net.Socket, callback: (error?: Error | null) => void): void {
+  const { connection, final } = this[kHooks] as Required<Hooks>
+  const { policy, skipsShutdown } = connection
+  if (policy !== undefined && skipsShutdown) finishWithoutShutdown(this, policy, final, callback)
+  else finish(this, connection, final, callback)
+}
+
+/** end(): Node sends the FIN by shutdown(). Notes whose FIN was first. */
+function finish(
+  socket: net.Socket,
+  connection: Connection,
+  final: Final,
+  callback: (error?: Error | null) => void,
+): void {
+  // Node calls _final again when the socket is connected.
+  if (socket.pending) {
+    final.call(socket, callback)
+    return
+  }
+  // On TLS the stream ends by close_notify, before the FIN.
+  if (socket.readableEnded && !isTls(socket)) connection.finOrder = 'theirs'
+  else connection.finOrder = finOrderOf(socket)
+  if (connection.finOrder !== 'ours') {
+    final.call(socket, callback)
+    return
+  }
+  final.call(socket, (error) => {
+    // The peer's FIN may have come before libuv made the call.
+    if (error !== undefined && error !== null) connection.finOrder = undefined
+    else if (finOrderOf(socket) === 'theirs') connection.finOrder = 'theirs'
+    callback(error)
+  })
+}
+
+function finOrderOf(socket: net.Socket): FinOrder | undefined {
+  const fd = transportHandleOf(socket)?.fd ?? -1
+  return fd < 0 ? undefined : finOrderIn(connectionState(fd).state)
+}
+
+/** Ends the stream's writing without a shutdown(): the FIN or RST goes out with close(). */
+function finishWithoutShutdown(
+  socket: net.Socket,
+  policy: ClosePolicy,
+  final: Final,
+  callback: (error?: Error | null) => void,
+): void {
+  if (socket.pending) {
+    socket.once('connect', () => {
+      callback()
+    })
+    return
+  }
+  const { mode, closeNotify, timeoutMs } = policy
+  const notify = closeNotify && mode === 'deliver' && isTls(socket)
+  // Known when the handshake is over, which it is when everything was written.
+  const holds = mode === 'deliver' && awaitsTickets(socket)
+  if (!notify && !holds) {
+    callback()
+    return
+  }
+  // On TLS Node's own way writes close_notify in this tick and asks libuv for a shutdown(), which
+  // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
+  // that and cancels it. A close_notify that had to wait for room would be cancelled with it.
+  const deadline = performance.now() + timeoutMs
+  const isLate = (): boolean => performance.now() > deadline
+  const isReady = (): boolean => {
+    const fd = transportHandleOf(socket)?.fd ?? -1
+    if (fd < 0 || socket.destroyed || isLate()) return true
+    if (notify && !hasSendRoom(fd)) return false
+    return !holds || isAcknowledged(fd)
+  }
+  pollUntil(isReady, () => {
+    if (socket.destroyed) return
+    // Where nothing has come yet, the tickets have not either: the FIN waits for close_notify to be
+    // acknowledged, too. Who has waited long enough does not wait again.
+    const goesAtOnce = !holds || hasRead(socket) || isLate()
+    policy.held = holds && goesAtOnce
+    if (notify) {
+      if (goesAtOnce) holdBack(socket)
+      final.call(socket, ignore)
+    }
+    callback()
+  })
+}
+
+/** Lets close_notify leave together with the FIN, so that the peer cannot answer in between by a close. */
+function holdBack(socket: net.Socket): void {
+  const { IPPROTO_TCP, TCP_CORK } = native.constants
+  const fd = transportHandleOf(socket)?.fd ?? -1
+  if (fd < 0 || IPPROTO_TCP === undefined || TCP_CORK === undefined) return
+  native.setInt(fd, IPPROTO_TCP, TCP_CORK, 1)
+}
+
+function ignore(): void {
+  // The shutdown is cancelled on purpose.
+}
