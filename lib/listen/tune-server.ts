@@ -1,4 +1,5 @@
 import type * as net from 'node:net'
+import { constants as os } from 'node:os'
 import { native } from '../binding'
 import { policyOptions, type CloseModeOptions } from '../close/options'
 import type { CloseMode } from '../close/report'
@@ -8,7 +9,7 @@ import {
   type CloseCounters,
   type ServerPolicy,
 } from '../close/server-policy'
-import { ArgumentTypeError, checkObject } from '../errors'
+import { ArgumentTypeError, SocketOptionError, checkObject } from '../errors'
 import { tcpInfo } from '../observe/tcp-info'
 import { holdKeepAlive } from '../options/keep-alive'
 import type { Settings } from '../options/option'
@@ -21,7 +22,7 @@ import {
   type PreparedSettings,
   type TuneReport,
 } from '../options/tune'
-import { descriptorOf, handleOf, isServer } from '../target'
+import { descriptorOf, handleOf, isServer, type Handle } from '../target'
 
 export interface TuneServerOptions extends CloseModeOptions {
   /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. */
@@ -38,9 +39,12 @@ export interface ServerCounters extends CloseCounters {
 
 /** The tuning of one server, in force until stop(). */
 export interface ServerTuning<S extends object = Settings> {
-  /** What came of the settings on the listening socket; undefined until it listens. */
+  /** What came of the settings on the listening socket; undefined until it listens, and when it refused one. */
   readonly report: Partial<TuneReport<S>> | undefined
-  /** The same when it is there; rejects with what `tune()` throws. */
+  /**
+   * The same when it is there. Rejects with what `tune()` throws, and with ERR_SOCKET_TUNER_NO_HANDLE
+   * when the server is closed, or the tuning stopped, before the server listens.
+   */
   readonly applied: Promise<Partial<TuneReport<S>>>
   /** The settings that accepted sockets do not inherit, and that are set on each of them. */
   readonly perConnection: readonly string[]
@@ -52,13 +56,19 @@ export interface ServerTuning<S extends object = Settings> {
 /**
  * Tunes a server and every connection that it accepts. What accepted sockets inherit is set once, on
  * the listening socket; only the rest is set on each connection. May be called before `listen()`:
- * values are checked at once and applied on 'listening'.
+ * values are checked at once and applied on 'listening', each time the server listens.
+ *
+ * A setting that the listening socket refuses is emitted as 'error' on the server, with the code that
+ * `tune()` throws: the server goes on listening, with none of the settings. `applied` rejects with the
+ * same error. Where `applied` was read and nobody listens for 'error', the rejection is all there is.
  *
  * With `closeMode: 'deliver'` a close costs one more system call, which finds out whether it is safe;
  * with `requireTimestamps: false` none. In a cluster worker the listening socket is out of reach: a
  * close mode works there, at two calls, and settings are ERR_SOCKET_TUNER_SHARED_HANDLE.
  *
- * @throws what `tune()` throws; when the server does not listen yet, `applied` rejects in its place
+ * On a unix-domain server no option is inherited: all settings are set on each connection.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION
  */
 export function tuneServer<const S extends Settings>(
   server: net.Server,
@@ -78,20 +88,32 @@ export function tuneServer<const S extends Settings>(
   const policy = closeMode === undefined ? undefined : policyOptions(closeMode, options)
   const tuning = new Tuning<S>(server, prepared)
   tuning.policy = policy === undefined ? undefined : setServerPolicy(server, policy)
+  tuning.start()
+  return tuning
+}
+
+/** As `tuneServer()` for a server that listens. @throws what `tune()` throws */
+export function tuneListening(server: net.Server, settings: Settings): ServerTuning {
+  const tuning = new Tuning<Settings>(server, prepareSettings(settings))
+  tuning.apply()
   return tuning
 }
 
 class Tuning<S extends object> implements ServerTuning<S> {
   report: Partial<TuneReport<S>> | undefined
-  readonly applied: Promise<Partial<TuneReport<S>>>
   policy: ServerPolicy | undefined
   readonly #server: net.Server
-  readonly #onListener: PreparedSettings
-  readonly #onConnection: PreparedSettings
   readonly #all: PreparedSettings
-  /** What connections that are older than the tuning missed. */
-  readonly #onOlder: PreparedSettings
-  #resolve: (() => void) | undefined
+  #onListener: PreparedSettings
+  #onConnection: PreparedSettings
+  /** Settings that connections older than the tuning missed. */
+  #onOlder: PreparedSettings
+  /** The listening socket that was tuned, or that refused to be. */
+  #tunedHandle: Handle | undefined
+  #failure: Error | undefined
+  #isStopped = false
+  #isAwaited = false
+  #waiting: Waiting<Partial<TuneReport<S>>> | undefined
   #tuned = 0
   #notTuned = 0
   /** Connections whose handshake was complete before the listening socket was tuned. */
@@ -100,12 +122,20 @@ class Tuning<S extends object> implements ServerTuning<S> {
   constructor(server: net.Server, all: PreparedSettings) {
     this.#server = server
     this.#all = all
-    this.#onListener = part(all, (row) => !isPerConnection(row))
     const perConnection = (row: OptionRow): boolean =>
       isPerConnection(row) || (row.rewrittenByNode === true && rewritesKeepAlive(server))
+    this.#onListener = part(all, (row) => !isPerConnection(row))
     this.#onConnection = part(all, perConnection)
     this.#onOlder = part(all, (row) => perConnection(row) || row.inherited === true)
-    this.applied = this.#start()
+  }
+
+  get applied(): Promise<Partial<TuneReport<S>>> {
+    this.#isAwaited = true
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (this.report !== undefined) return Promise.resolve(this.report)
+    if (this.#isStopped) return Promise.reject(notTuned('the tuning was stopped'))
+    this.#waiting ??= this.#wait()
+    return this.#waiting.promise
   }
 
   get perConnection(): readonly string[] {
@@ -118,27 +148,32 @@ class Tuning<S extends object> implements ServerTuning<S> {
   }
 
   stop(): void {
+    this.#isStopped = true
     this.policy?.stop()
     this.#server.off('listening', this.#listening)
     this.#server.off('connection', this.#connection)
+    this.#settle()?.reject(notTuned('the tuning was stopped'))
   }
 
-  #start(): Promise<Partial<TuneReport<S>>> {
-    if (handleOf(this.#server) !== undefined) return Promise.resolve(this.#apply())
-    const listening = new Promise<void>((resolve) => {
-      this.#resolve = resolve
-      this.#server.prependOnceListener('listening', this.#listening)
-    })
-    return listening.then(() => this.#apply())
+  start(): void {
+    this.#server.prependListener('listening', this.#listening)
+    if (handleOf(this.#server) !== undefined) this.#listening()
   }
 
-  readonly #listening = (): void => {
-    this.#resolve?.()
-  }
-
-  #apply(): Partial<TuneReport<S>> {
+  /** Tunes the listening socket that the server has now. @throws what `tune()` throws */
+  apply(): Partial<TuneReport<S>> {
+    this.#tunedHandle = handleOf(this.#server)
+    this.#server.off('connection', this.#connection)
+    this.#older = 0
+    this.#failure = undefined
+    this.report = undefined
     const nothing = this.#all.operations.length + this.#all.missing.length === 0
     if (nothing) return (this.report = {})
+    if (isUnixDomain(descriptorOf(this.#server))) {
+      this.#onListener = this.#all
+      this.#onConnection = this.#all
+      this.#onOlder = this.#all
+    }
     // Not to a descriptor: a subscriber to a warning may have closed the server.
     this.report = applySettings(this.#server, this.#onListener)
     const untouched = this.#onListener.operations.length === 0
@@ -147,6 +182,49 @@ class Tuning<S extends object> implements ServerTuning<S> {
       this.#server.prependListener('connection', this.#connection)
     }
     return this.report
+  }
+
+  readonly #listening = (): void => {
+    // An emitter calls a listener that another one has just removed. And a server has its socket before
+    // it emits 'listening'.
+    if (this.#isStopped || this.#tunedHandle === handleOf(this.#server)) return
+    try {
+      const report = this.apply()
+      this.#settle()?.resolve(report)
+    } catch (error) {
+      this.#refused(error as Error)
+    }
+  }
+
+  /** As Node emits errors: in the next tick, so that whoever called tuneServer() can listen. */
+  #refused(error: Error): void {
+    this.#failure = error
+    this.#settle()?.reject(error)
+    process.nextTick(() => {
+      const isTold = this.#isAwaited && this.#server.listenerCount('error') === 0
+      if (!isTold) this.#server.emit('error', error)
+    })
+  }
+
+  #wait(): Waiting<Partial<TuneReport<S>>> {
+    const server = this.#server
+    const closed = (): void => {
+      this.#settle()?.reject(notTuned('the server was closed'))
+    }
+    let settlers!: Pick<Waiting<Partial<TuneReport<S>>>, 'resolve' | 'reject'>
+    const promise = new Promise<Partial<TuneReport<S>>>((resolve, reject) => {
+      settlers = { resolve, reject }
+    })
+    server.once('close', closed)
+    return { promise, ...settlers, closed }
+  }
+
+  /** The promise that somebody waits for, if any, to be settled by the caller. */
+  #settle(): Waiting<Partial<TuneReport<S>>> | undefined {
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    if (waiting !== undefined) this.#server.off('close', waiting.closed)
+    return waiting
   }
 
   readonly #connection = (socket: net.Socket): void => {
@@ -169,10 +247,28 @@ class Tuning<S extends object> implements ServerTuning<S> {
       applySettings(socket, settings)
       this.#tuned++
     } catch {
-      // The peer may have reset the connection by now; the server's own handlers will hear of it.
+      // The peer may have reset the connection by now, which the server's own handlers notice.
       this.#notTuned++
     }
   }
+}
+
+/** Somebody who waits for the settings to be applied. */
+interface Waiting<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (report: T) => void
+  readonly reject: (error: Error) => void
+  readonly closed: () => void
+}
+
+function notTuned(why: string): SocketOptionError {
+  return new SocketOptionError(`Nothing was tuned: ${why} before the server listened`, {
+    code: 'ERR_SOCKET_TUNER_NO_HANDLE',
+  })
+}
+
+function isUnixDomain(fd: number): boolean {
+  return native.localPort(fd) === -os.errno.EAFNOSUPPORT
 }
 
 /** Connections that are complete and not accepted yet. They were made before the tuning. */

@@ -4,7 +4,7 @@ import { native } from '../../binding'
 import type { PolicyOptions } from '../../close/policy'
 import { hasServerPolicy, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
 import { endpoint } from '../../connect/address'
-import { tuneServer, type ServerTuning } from '../../listen/tune-server'
+import { tuneListening, type ServerTuning } from '../../listen/tune-server'
 import { listenBacklogLimit } from '../../observe/namespace-facts'
 import { setOption } from '../../options/access'
 import type { Settings } from '../../options/option'
@@ -107,7 +107,7 @@ export class Servers {
     known.settings?.stop()
     if (isShared(server) && Object.keys(settings).length > 0)
       return 'its options are those of the primary process'
-    known.settings = tuneServer(server, settings)
+    known.settings = tuneListening(server, settings)
     return reportText(known.settings.report ?? {})
   }
 

@@ -23,19 +23,19 @@ if (cluster.isPrimary) {
     socket.on('close', () => seen.closed++)
   })
   const tuning = tuneServer(server, {}, { closeMode: 'deliver' })
-  server.listen({ host: '127.0.0.1', port: 0 }, () => {
+  server.listen({ host: '127.0.0.1', port: 0 }, async () => {
     const refusals = {
-      setOption: refusalOf(() => setOption(server, 'SO_KEEPALIVE', true)),
-      tuneServer: refusalOf(() => tuneServer(server, { SO_KEEPALIVE: true })),
+      setOption: await refusalOf(() => setOption(server, 'SO_KEEPALIVE', true)),
+      tuneServer: await refusalOf(() => tuneServer(server, { SO_KEEPALIVE: true }).applied),
     }
     process.send({ port: server.address().port, refusals })
   })
   process.on('message', () => process.send({ ...seen, counters: tuning.counters }))
 }
 
-function refusalOf(call) {
+async function refusalOf(call) {
   try {
-    call()
+    await call()
     return undefined
   } catch ({ code }) {
     return code
