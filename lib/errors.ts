@@ -30,7 +30,8 @@ export const errorCodes = {
       '`describeOption(name)` tells the platforms and the first kernel; `tune()` reports such an option as unsupported and goes on. For a client package the message tells the releases that are supported.',
   },
   ERR_SOCKET_TUNER_WRONG_SOCKET: {
-    meaning: 'The option belongs to another address family or protocol than the socket.',
+    meaning:
+      'The option belongs to another address family or protocol than the socket, or does nothing on a unix-domain socket.',
     wayOut: 'Use the option of the same purpose for this socket, as IP_TTL for IPV6_UNICAST_HOPS.',
   },
   ERR_SOCKET_TUNER_DESTROYED: {

@@ -7,6 +7,7 @@ import {
   checkWhole,
   type SocketTunerErrorCode,
 } from './errors'
+import { whyNoDescriptor } from './node/descriptors'
 
 /** Anything that owns a descriptor of its own and says which, as {@link RawSocket} does. */
 export interface DescriptorOwner {
@@ -179,7 +180,7 @@ function serverWithout(server: net.Server, handle: Handle | undefined): Error {
       "The server is not listening: call this after 'listening', or not again after close()",
     )
   }
-  return handle.fd === undefined
+  return handle.fd === undefined && whyNoDescriptor === undefined
     ? refusal(
         'ERR_SOCKET_TUNER_SHARED_HANDLE',
         "The server's listening socket is held by the cluster's primary process, not by this worker",
@@ -199,8 +200,8 @@ function socketWithout(socket: net.Socket, handle: Handle | undefined): Error {
 }
 
 function withoutDescriptor(what: string): Error {
-  return process.platform === 'win32'
-    ? refusal('ERR_SOCKET_TUNER_UNSUPPORTED', `Node gives no descriptor of a ${what} on Windows`)
+  return whyNoDescriptor !== undefined
+    ? refusal('ERR_SOCKET_TUNER_UNSUPPORTED', `The ${what} has no descriptor: ${whyNoDescriptor}`)
     : refusal(
         'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
         `The ${what} has no descriptor: it is being opened, its host name is being looked up, or it runs over another stream; wait for 'connect'`,

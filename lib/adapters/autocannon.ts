@@ -4,7 +4,8 @@ import { isMainThread } from 'node:worker_threads'
 import { wrongFamily, type IpFamily } from '../connect/address'
 import type { SourcePool } from '../connect/source-pool'
 import type { Tuning, TuningOptions } from '../connect/tuning'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError, checkOptions } from '../errors'
+import { checkUnix } from '../connect/unix'
+import { ArgumentTypeError, SocketOptionError, checkOptions } from '../errors'
 import { Connections } from './autocannon/connections'
 import { SharedCounters, type SocketCounters } from './autocannon/counters'
 import type {
@@ -126,9 +127,8 @@ function checkSetupClient(setupClient: unknown, inWorkers: boolean): void {
 /** What connect() would refuse on each connection. */
 function checkDestinations({ url, socketPath }: AutocannonOptions, tuning: Tuning): void {
   if (socketPath !== undefined) {
-    if (tuning.onlyClose) return
-    const reason = 'cannot go together with settings, source or portRange'
-    throw new ArgumentValueError('options.socketPath', reason, socketPath)
+    checkUnix('options.socketPath', socketPath, tuning)
+    return
   }
   const source = tuning.pool?.addresses[0] ?? tuning.localAddress
   if (source === undefined) return

@@ -12,7 +12,6 @@ import { ArgumentValueError, SocketOptionError } from '../errors'
 import { isStreamSocket } from '../target'
 import { limitConnect } from './undici/connect-timeout'
 import {
-  checkPath,
   prepare,
   type Prepared,
   type SharedOptions,
@@ -129,10 +128,9 @@ type Destination = SharedOptions & { host: string; port: number; path: string | 
 /** For net.connect(): what is asked for goes before what the connector was made with. */
 function destination(
   { hostname, port, localAddress, ...asked }: ConnectParameters,
-  { shared, tuning, ...prepared }: Prepared,
+  { shared, ...prepared }: Prepared,
 ): Destination {
   const path = prepared.socketPath ?? asked.socketPath ?? undefined
-  checkPath(path, tuning)
   return {
     ...shared,
     host: hostname,

@@ -12,6 +12,7 @@ import { native } from '../binding'
 import { SocketOptionError } from '../errors'
 import { holdOnHandle } from '../options/keep-alive'
 import { handleOf } from '../target'
+import { requireAdoption } from '../node/descriptors'
 import { bindFailure, endpoint, type IpFamily } from './address'
 import { connectRefusal } from './exhaustion'
 import { openForConnect } from './open'
@@ -66,6 +67,7 @@ const NO_PORT_FREE = -os.errno.EADDRNOTAVAIL
 
 /** Takes over the connect() of a net.Socket that is going to connect over TCP. */
 export function intercept(socket: net.Socket, plan: Plan): Attempt {
+  requireAdoption('connect() cannot be prepared', 'connect')
   const attempt: Attempt = { lease: undefined, connected: undefined }
   const handle = handleOf(socket) as TcpHandle | undefined
   if (typeof handle?.connect !== 'function' || typeof handle.open !== 'function') {

@@ -5,16 +5,17 @@ import { attachPolicy, observeClose } from '../close/hooks'
 import {
   ArgumentTypeError,
   ArgumentValueError,
-  SocketOptionError,
   checkBoolean,
   checkOptions,
   checkWhole,
 } from '../errors'
+import { requireAdoption, whyNoAdoption } from '../node/descriptors'
 import { checkFamily, checkPort, familyOf, wrongFamily, type IpFamily } from './address'
 import { intercept, type Attempt, type Plan } from './attempt'
 import { race } from './race'
 import { resolve, type Address } from './resolve'
 import { prepareTuning, type Tuning, type TuningOptions } from './tuning'
+import { checkUnix, connectUnix } from './unix'
 
 /** The options of net.connect(), and what goes beyond them. */
 export type ConnectOptions = net.NetConnectOpts & TuningOptions
@@ -34,6 +35,8 @@ const LEAST_ATTEMPT_DELAY_MS = 10
 
 const MAX_INT32 = 2 ** 31 - 1
 
+const NOTHING_BEFORE = 'No setting, source or portRange can be in force before connect()'
+
 /**
  * Connects as net.connect() does, with options that are in force before connect(2), from a source
  * address that may come of a pool, and with a close mode. Returns a net.Socket with Node's own events
@@ -45,39 +48,46 @@ const MAX_INT32 = 2 ** 31 - 1
  * one that answers is taken. With `autoSelectFamily: false` only the first address is tried.
  * `localAddress` reserves no port for other destinations (IP_BIND_ADDRESS_NO_PORT).
  *
- * `path` connects to a unix-domain socket as net.connect() does; only `closeMode` goes with it. On
- * Windows there is only `closeMode` too.
+ * `path` connects to a unix-domain socket, abstract ones included; `settings` may have options of
+ * SOL_SOCKET that act there, and neither `source` nor `portRange` can be given. On Windows, Deno and Bun
+ * there is only `closeMode`.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT;
  *   ERR_SOCKET_TUNER_ADDRESS_FAMILY for a source that is not of the destination's family;
+ *   ERR_SOCKET_TUNER_WRONG_SOCKET for a setting that does not act on a unix-domain socket;
  *   ERR_SOCKET_TUNER_UNSUPPORTED. What comes later is emitted as 'error': with EADDRNOTAVAIL and
  *   EADDRINUSE `error.space` says which ports ran out, and the message what would help
  */
 export function connect(options: ConnectOptions, connectListener?: () => void): net.Socket {
-  const tuning = prepareTuning(options)
-  if (isPath(options) && !tuning.onlyClose) {
-    throw new ArgumentValueError(
-      'options.path',
-      'cannot go together with settings, source or portRange',
-      options.path,
-    )
-  }
-  return connectTuned(options, tuning, connectListener)
+  return connectTuned(options, prepareTuning(options), connectListener)
 }
 
-/** The same with a tuning that was checked before; on a unix-domain socket only its close mode acts. */
+/** The same with a tuning that was checked before. */
 export function connectTuned(
   options: net.NetConnectOpts,
   tuning: Tuning,
   connectListener?: () => void,
 ): net.Socket {
   checkOptions('options', options)
-  if (isPath(options)) return withCloseMode(net.connect(options, connectListener), tuning)
-  if (process.platform === 'win32') {
-    if (!tuning.onlyClose) throw notOnWindows()
-    return withCloseMode(net.connect(options, connectListener), tuning)
+  checkSignal(options.signal)
+  const { signal } = options
+  if (isPath(options)) {
+    checkUnix('options.path', options.path, tuning)
+    if (!tuning.onlyClose) requireAdoption(NOTHING_BEFORE, 'connect')
+    const rest = { ...options, signal: undefined }
+    return aborting(
+      signal,
+      withCloseMode(connectUnix(rest, tuning.settings, connectListener), tuning),
+    )
   }
-  return connectTcp(options, tuning, connectListener)
+  if (whyNoAdoption === undefined) return connectTcp(options, tuning, connectListener)
+  if (!tuning.onlyClose) requireAdoption(NOTHING_BEFORE, 'connect')
+  return withCloseMode(net.connect(options, connectListener), tuning)
+}
+
+/** Given to net.connect(), a signal that is aborted already lets the socket connect all the same. */
+function aborting(signal: AbortSignal | undefined, socket: net.Socket): net.Socket {
+  return signal ? addAbortSignal(signal, socket) : socket
 }
 
 function connectTcp(
@@ -87,9 +97,7 @@ function connectTcp(
 ): net.Socket {
   const plan = planOf(options, tuning)
   const family = checkFamilies(options, plan)
-  const { signal } = options
   const { all: several, delayMs } = checkSelection(options)
-  checkSignal(signal)
   checkNew(options)
   // Node takes digits too.
   const port = Number(String(options.port))
@@ -99,8 +107,7 @@ function connectTcp(
   const socket = net.connect(all as net.TcpNetConnectOpts, connectListener)
   const attempt = intercept(socket, plan)
   settleLater(socket, tuning, attempt)
-  // Given to net.connect(), one that is aborted already lets the socket connect all the same.
-  return signal ? addAbortSignal(signal, socket) : socket
+  return aborting(options.signal, socket)
 
   function find(hostname: string, asked: LookupOptions, callback: LookupCallback): void {
     const wanted = several ? { ...asked, all: true } : asked
@@ -207,11 +214,4 @@ function checkFamilies(
 
 function isPath(options: net.NetConnectOpts): options is net.IpcNetConnectOpts {
   return Boolean((options as Partial<net.IpcNetConnectOpts>).path)
-}
-
-function notOnWindows(): SocketOptionError {
-  return new SocketOptionError(
-    'On Windows Node gives no descriptor, so nothing can be set before connect(): only closeMode is there',
-    { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'connect' },
-  )
 }

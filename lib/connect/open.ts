@@ -9,6 +9,7 @@ import {
   type PreparedSettings,
   type TuneReport,
 } from '../options/tune'
+import { requireAdoption } from '../node/descriptors'
 import type { IpFamily } from './address'
 
 /** A descriptor that is the caller's to close or to give away, and what came of its settings. */
@@ -96,7 +97,10 @@ export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {})
     writable: true,
     manualStart: true,
   }
-  return orClose(fd, () => new net.Socket(all))
+  return orClose(fd, () => {
+    requireAdoption('A descriptor cannot become a net.Socket', 'connect')
+    return new net.Socket(all)
+  })
 }
 
 /**

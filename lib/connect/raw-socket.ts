@@ -27,6 +27,7 @@ import {
   type TuneReport,
 } from '../options/tune'
 import type { SocketAddress } from '../options/values'
+import { requireAdoption } from '../node/descriptors'
 import { isServer } from '../target'
 import { announce } from '../warnings'
 import {
@@ -208,6 +209,7 @@ export class RawSocket implements Disposable {
    */
   connect(options: RawConnectOptions, connectListener?: () => void): net.Socket {
     checkOptions('options', options)
+    requireAdoption('A RawSocket cannot be handed over', 'connect')
     const { host, port } = options
     checkPortArgument(port)
     if (host !== undefined) {
@@ -241,6 +243,7 @@ export class RawSocket implements Disposable {
     if (!isServer(server))
       throw new ArgumentTypeError('server', 'an instance of net.Server', server)
     checkOptions('options', options)
+    requireAdoption('A RawSocket cannot be handed over', 'listen')
     const { backlog = 511 } = options
     checkWhole('options.backlog', backlog, 1, 2 ** 31 - 1)
     const fd = this.fd

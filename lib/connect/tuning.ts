@@ -56,6 +56,8 @@ export interface Tuning {
   /** The caller confined the ephemeral ports. */
   readonly confined: boolean
   readonly policy: PolicyOptions | undefined
+  /** The option that a unix-domain socket cannot have. */
+  readonly tcpOnly: 'source' | 'portRange' | undefined
   /** Nothing of it concerns the socket before it is connected: so it can be had on every platform. */
   readonly onlyClose: boolean
 }
@@ -74,6 +76,8 @@ export function prepareTuning(options: TuningOptions): Tuning {
   requirePresent(prepared.missing)
   const pool = source instanceof SourcePool ? source : undefined
   const localAddress = pool === undefined ? checkSource(source) : undefined
+  const tcpOnly =
+    source !== undefined ? 'source' : portRange !== undefined ? 'portRange' : undefined
   const chosen = portRange !== undefined || settings.IP_LOCAL_PORT_RANGE !== undefined
   return {
     settings: prepared,
@@ -83,7 +87,8 @@ export function prepareTuning(options: TuningOptions): Tuning {
     localAddress,
     family: pool?.family ?? (localAddress === undefined ? 0 : familyOf('source', localAddress)),
     policy: closeMode === undefined ? undefined : policyOptions(closeMode, options),
-    onlyClose: prepared.operations.length === 0 && source === undefined && portRange === undefined,
+    tcpOnly,
+    onlyClose: prepared.operations.length === 0 && tcpOnly === undefined,
   }
 }
 

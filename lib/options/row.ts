@@ -102,6 +102,8 @@ export interface OptionRow {
   secret?: true
   /** Reading changes the socket's state: how. */
   readHazard?: string
+  /** Of SOL_SOCKET, but for packets, routes, ports or probes: a unix-domain socket accepts it without effect. */
+  ipOnly?: true
   /** The address family or protocol the option is for, when a TCP socket accepts it without effect. */
   noEffectOnTcp?: string
   /** For `none`: why this library does not offer it. */

@@ -37,7 +37,7 @@ describe('tunedAutocannon refuses before anything is started', () => {
       'settings of a unix-domain socket',
       { socketPath: '/tmp/none' },
       { settings: { TCP_MAXSEG: 1000 } },
-      'ERR_INVALID_ARG_VALUE',
+      'ERR_SOCKET_TUNER_WRONG_SOCKET',
     ],
     ['a setupClient that is none', { url, setupClient: 1 }, {}, 'ERR_INVALID_ARG_TYPE'],
     ['a function for workers', { url, workers: 2, setupClient }, {}, 'ERR_INVALID_ARG_TYPE'],

@@ -286,7 +286,7 @@ describe('tunedAutocannon', () => {
     log.mockRestore()
   })
 
-  it('goes over a unix-domain socket with a close mode alone', async () => {
+  it('goes over a unix-domain socket', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'socket-tuner-'))
     closeLater(() => {
       rmSync(folder, { recursive: true })
@@ -297,7 +297,15 @@ describe('tunedAutocannon', () => {
       server.close()
       server.closeAllConnections()
     })
-    const result = await tunedAutocannon({ ...reconnecting, url: 'http://localhost', socketPath })
+    const sizes = new Set<number>()
+    const setupClient = (client: { conn: net.Socket }): void => {
+      setImmediate(() => sizes.add(getOption(client.conn, 'SO_SNDBUF')))
+    }
+    const result = await tunedAutocannon(
+      { ...reconnecting, url: 'http://localhost', socketPath, setupClient },
+      { settings: { SO_SNDBUF: 50_000 } },
+    )
+    expect([...sizes]).toEqual([100_000])
     expect(result).toMatchObject({ '2xx': 180, errors: 0 })
     // There is no TIME_WAIT to avoid.
     expect(result.sockets).toMatchObject({ created: 20, fallbacks: { 'not-tcp': 20 } })

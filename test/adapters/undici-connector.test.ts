@@ -337,10 +337,19 @@ describe('a connector for a unix-domain socket', () => {
     const socketPath = path.join(folder, own ? 'own' : 'other')
     server.listen(socketPath)
     await once(server, 'listening')
-    const connector = tunedConnector(own ? { socketPath } : {})
+    const settings = { SO_SNDBUF: 50_000 }
+    const connector = tunedConnector(own ? { socketPath, settings } : { settings })
     const asked = parameters('http://localhost', 80, own ? {} : { socketPath })
-    const [bytes] = (await once(await connected(connector, asked), 'data')) as [Buffer]
+    const socket = await connected(connector, asked)
+    expect(getOption(socket, 'SO_SNDBUF')).toBe(100_000)
+    const [bytes] = (await once(socket, 'data')) as [Buffer]
     expect(String(bytes)).toBe('here')
+  })
+
+  it('fails on it with a setting that does not act there', async () => {
+    const connector = tunedConnector({ settings: { IP_TTL: 61 } })
+    const asked = parameters('http://localhost', 80, { socketPath: '/nowhere' })
+    expect(await failure(connector, asked)).toEqual(coded('ERR_SOCKET_TUNER_WRONG_SOCKET'))
   })
 })
 

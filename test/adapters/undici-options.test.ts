@@ -38,7 +38,7 @@ describe('tunedConnector refuses at once', () => {
     ['ERR_SOCKET_TUNER_ADDRESS_FAMILY', { source: '::1', family: 4 }],
     ['ERR_OUT_OF_RANGE', { localPort: 65536 }],
     ['ERR_INVALID_ARG_TYPE', { socketPath: 1 }],
-    ['ERR_INVALID_ARG_VALUE', { socketPath: '/run/a', settings: { IP_TTL: 61 } }],
+    ['ERR_SOCKET_TUNER_WRONG_SOCKET', { socketPath: '/run/a', settings: { IP_TTL: 61 } }],
     ['ERR_INVALID_ARG_VALUE', { socketPath: '/run/a', source: '127.0.0.2' }],
     ['ERR_INVALID_ARG_TYPE', { servername: 1 }],
     ['ERR_INVALID_ARG_TYPE', { rejectUnauthorized: 'no' }],
@@ -65,7 +65,7 @@ describe('tunedConnector accepts', () => {
     [{ timeout: null, maxCachedSessions: null, socketPath: null, allowH2: null, keepAlive: null }],
     [{ timeout: 0, maxCachedSessions: 0, keepAliveInitialDelay: 0 }],
     [{ closeMode: undefined, settings: undefined, source: undefined }],
-    [{ closeMode: 'fin', socketPath: '/run/a' }],
+    [{ closeMode: 'fin', socketPath: '/run/a', settings: { SO_SNDBUF: 50_000 } }],
     [{ ALPNProtocols: Buffer.from('\x02h2') }],
   ])('%o', (options) => {
     expect(make(options)).toBeInstanceOf(Function)

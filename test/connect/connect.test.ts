@@ -1,9 +1,7 @@
 import * as diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
 import * as net from 'node:net'
-import { release, tmpdir } from 'node:os'
-import * as path from 'node:path'
+import { release } from 'node:os'
 import {
   SocketOptionError,
   SourcePool,
@@ -172,25 +170,6 @@ describe('connect()', () => {
     const fixed = await opened({ host: loopback[4], port, localAddress: '127.0.0.8', localPort })
     expect(fixed.localPort).toBe(localPort)
     expect(getOption(fixed, 'SO_REUSEADDR')).toBe(true)
-  })
-
-  it('connects to a unix-domain socket, under a close mode', async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'socket-tuner-'))
-    closeLater(() => {
-      rmSync(folder, { recursive: true })
-    })
-    const name = path.join(folder, 'socket')
-    const server = net.createServer((socket) => {
-      destroyLater(socket)
-    })
-    closeLater(() => server.close())
-    server.listen(name)
-    await once(server, 'listening')
-    const socket = await opened({ path: name, closeMode: 'reset' })
-    expect(policyOf(socket)?.mode).toBe('reset')
-    expect(() => connect({ path: name, settings: { TCP_NODELAY: true } })).toThrow(
-      coded('ERR_INVALID_ARG_VALUE'),
-    )
   })
 
   it.each(['deliver', 'lingering', 'reset'] as const)(

@@ -3,6 +3,7 @@ import type * as http from 'node:http'
 import type * as https from 'node:https'
 import { ArgumentValueError, checkBoolean, checkOptions } from '../../errors'
 import { familyOf } from '../../connect/address'
+import { checkUnix } from '../../connect/unix'
 import {
   prepareTuning,
   tuningOptionNames,
@@ -44,6 +45,8 @@ interface LaterOptions {
   agentKeepAliveTimeoutBuffer?: unknown
   /** Node 24.5+, 22.21+. */
   proxyEnv?: unknown
+  /** What the agents add to each request. */
+  socketPath?: unknown
 }
 
 /**
@@ -70,8 +73,9 @@ export function prepareAgent(options: TunedHttpsAgentOptions & LaterOptions): Ag
 }
 
 function checkTogether(options: http.AgentOptions & LaterOptions, tuning: Tuning): void {
-  const { localAddress, proxyEnv } = options
-  if (localAddress !== undefined) {
+  const { localAddress, proxyEnv, socketPath } = options
+  if (socketPath) checkUnix('options.socketPath', socketPath, tuning)
+  if (localAddress) {
     familyOf('options.localAddress', localAddress)
     if (tuning.family !== 0) {
       const reason = 'cannot be given together with source'

@@ -3,6 +3,7 @@ import type * as net from 'node:net'
 import * as tls from 'node:tls'
 import { checkFamily, checkPort, familyOf, wrongFamily } from '../../connect/address'
 import { prepareTuning, type Tuning, type TuningOptions } from '../../connect/tuning'
+import { checkUnix } from '../../connect/unix'
 import {
   ArgumentTypeError,
   ArgumentValueError,
@@ -44,7 +45,7 @@ export interface TunedConnectorOptions extends TuningOptions, TlsOptions, TcpOpt
   useH2c?: boolean | null | undefined
   /** TLS sessions kept to be resumed, one per server name and port. Default 100; 0 keeps none. */
   maxCachedSessions?: number | null | undefined
-  /** A unix-domain socket to connect to; of the tuning only `closeMode` goes with it. */
+  /** A unix-domain socket to connect to: `settings` that act there go with it, `source` and `portRange` do not. */
   socketPath?: string | null | undefined
   /** How long a connection may take to be ready, TLS included, ms. Default 10 000; 0 is for ever. */
   timeout?: number | null | undefined
@@ -96,7 +97,8 @@ export function prepare(options: TunedConnectorOptions): Prepared {
   const all = own && keepAlive ? withKeepAlive(settings, delayMs) : settings
   const tuning = prepareTuning({ ...options, settings: all, closeMode })
   checkSource(options, tuning)
-  checkPath(options.socketPath, tuning)
+  const socketPath = options.socketPath ?? undefined
+  if (socketPath !== undefined) checkUnix('options.socketPath', socketPath, tuning)
   return {
     tuning,
     shared: {
@@ -110,7 +112,7 @@ export function prepare(options: TunedConnectorOptions): Prepared {
     secureContext: options.secureContext ?? tls.createSecureContext(options),
     timeoutMs: options.timeout ?? CONNECT_TIMEOUT_MS,
     maxCachedSessions: options.maxCachedSessions ?? MAX_CACHED_SESSIONS,
-    socketPath: options.socketPath ?? undefined,
+    socketPath,
     allowH2: options.allowH2 ?? undefined,
     preferH2: options.preferH2 ?? false,
     useH2c: options.useH2c ?? false,
@@ -187,14 +189,4 @@ function checkSource(options: TunedConnectorOptions, tuning: Tuning): void {
   if (source === undefined) return
   const family = familyOf('options.localAddress', source)
   if (asked !== 0 && asked !== family) throw wrongFamily('source', source, asked)
-}
-
-/** @throws ERR_INVALID_ARG_VALUE for a unix-domain socket under a tuning that cannot be had there */
-export function checkPath(socketPath: string | null | undefined, { onlyClose }: Tuning): void {
-  if (socketPath === undefined || socketPath === null || onlyClose) return
-  throw new ArgumentValueError(
-    'options.socketPath',
-    'cannot go together with settings, source or portRange',
-    socketPath,
-  )
 }

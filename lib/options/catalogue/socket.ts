@@ -45,6 +45,7 @@ export const socketOptions = {
   },
   SO_ATTACH_REUSEPORT_CBPF: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'filter',
     access: 'w',
     when: 'pre-listen',
@@ -60,6 +61,7 @@ export const socketOptions = {
   },
   SO_ATTACH_REUSEPORT_EBPF: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'w',
     when: 'pre-listen',
@@ -75,6 +77,7 @@ export const socketOptions = {
   },
   SO_BINDTODEVICE: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'string',
     access: 'rw',
     when: 'pre-connect',
@@ -92,6 +95,7 @@ export const socketOptions = {
   },
   SO_BINDTOIFINDEX: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'pre-connect',
@@ -109,6 +113,7 @@ export const socketOptions = {
   },
   SO_BROADCAST: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -136,6 +141,7 @@ export const socketOptions = {
   },
   SO_BUSY_POLL: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'any',
@@ -152,6 +158,7 @@ export const socketOptions = {
   },
   SO_BUSY_POLL_BUDGET: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'w',
     when: 'any',
@@ -164,6 +171,7 @@ export const socketOptions = {
   },
   SO_CNX_ADVICE: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'w',
     when: 'connected',
@@ -213,6 +221,7 @@ export const socketOptions = {
   },
   SO_DETACH_REUSEPORT_BPF: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'w',
     when: 'pre-listen',
@@ -236,6 +245,7 @@ export const socketOptions = {
   },
   SO_DONTROUTE: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -262,6 +272,7 @@ export const socketOptions = {
   },
   SO_INCOMING_CPU: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'any',
@@ -289,6 +300,7 @@ export const socketOptions = {
   },
   SO_KEEPALIVE: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -330,6 +342,7 @@ export const socketOptions = {
   },
   SO_MARK: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'u32',
     access: 'rw',
     when: 'any',
@@ -344,6 +357,7 @@ export const socketOptions = {
   },
   SO_MAX_PACING_RATE: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'u64',
     access: 'rw',
     when: 'any',
@@ -379,6 +393,7 @@ export const socketOptions = {
   },
   SO_NET_SERVICE_TYPE: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'any',
@@ -507,6 +522,7 @@ export const socketOptions = {
   },
   SO_PREFER_BUSY_POLL: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -518,6 +534,7 @@ export const socketOptions = {
   },
   SO_PRIORITY: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'any',
@@ -541,6 +558,7 @@ export const socketOptions = {
   },
   SO_RANDOMPORT: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'pre-bind',
@@ -604,6 +622,7 @@ export const socketOptions = {
   },
   SO_RCVMARK: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -616,6 +635,7 @@ export const socketOptions = {
   },
   SO_RCVPRIORITY: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -645,6 +665,7 @@ export const socketOptions = {
   },
   SO_RESERVE_MEM: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'any',
@@ -660,6 +681,7 @@ export const socketOptions = {
   },
   SO_REUSEADDR: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'pre-bind',
@@ -673,6 +695,7 @@ export const socketOptions = {
   },
   SO_REUSEPORT: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'pre-bind',
@@ -687,6 +710,7 @@ export const socketOptions = {
   },
   SO_RXQ_OVFL: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -771,6 +795,7 @@ export const socketOptions = {
   },
   SO_TIMESTAMP: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -784,6 +809,7 @@ export const socketOptions = {
   },
   SO_TIMESTAMPING: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'u32',
     access: 'rw',
     when: 'any',
@@ -802,6 +828,7 @@ export const socketOptions = {
   },
   SO_TIMESTAMPNS: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',
@@ -814,6 +841,7 @@ export const socketOptions = {
   },
   SO_TXREHASH: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'int',
     access: 'rw',
     when: 'any',
@@ -829,6 +857,7 @@ export const socketOptions = {
   },
   SO_TXTIME: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'transmitTime',
     access: 'rw',
     when: 'any',
@@ -855,6 +884,7 @@ export const socketOptions = {
   },
   SO_ZEROCOPY: {
     level: 'SOL_SOCKET',
+    ipOnly: true,
     kind: 'bool',
     access: 'rw',
     when: 'any',

@@ -1,0 +1,22 @@
+import { SocketOptionError } from '../errors'
+import type { PreparedSettings } from './tune'
+
+/**
+ * Checks that each setting acts on a unix-domain socket: the kernel accepts many that do nothing there.
+ *
+ * @param where what the message calls the socket
+ * @throws ERR_SOCKET_TUNER_WRONG_SOCKET
+ */
+export function requireUnix({ operations, missing }: PreparedSettings, where: string): void {
+  for (const { option } of [...operations, ...missing]) {
+    const { name, row } = option
+    if (row.level === 'SOL_SOCKET' && row.ipOnly !== true) continue
+    const why =
+      row.level === 'SOL_SOCKET' ? 'acts on IP sockets only' : `is an option of ${row.level}`
+    throw new SocketOptionError(`${name} ${why}; ${where} is a unix-domain socket`, {
+      code: 'ERR_SOCKET_TUNER_WRONG_SOCKET',
+      option: name,
+      level: row.level,
+    })
+  }
+}
