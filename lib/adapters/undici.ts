@@ -7,7 +7,7 @@ import { isIP, type Socket } from 'node:net'
 import * as tls from 'node:tls'
 import { attachPolicy, policyOf } from '../close/hooks'
 import { connectTuned } from '../connect/connect'
-import { connectTls } from '../connect/connect-tls'
+import { addTls, connectTls } from '../connect/connect-tls'
 import { ArgumentValueError, SocketOptionError } from '../errors'
 import { isStreamSocket } from '../target'
 import { limitConnect } from './undici/connect-timeout'
@@ -163,7 +163,7 @@ function over(carrier: Socket, options: Destination, { shared, tuning }: Prepare
   if (isSocket && shared.noDelay === true) carrier.setNoDelay(true)
   if (isSocket && shared.keepAlive === true)
     carrier.setKeepAlive(true, shared.keepAliveInitialDelay)
-  const socket = tls.connect({ ...options, socket: carrier })
+  const socket = addTls(carrier, options, (all) => tls.connect(all))
   const policy = isSocket ? (policyOf(carrier) ?? tuning.policy) : undefined
   if (policy !== undefined) attachPolicy({ armed: false, ...policy, socket })
   return socket

@@ -8,6 +8,7 @@
  */
 import type * as net from 'node:net'
 import { native } from '../binding'
+import { watchHandshake } from '../node/tls'
 import { connectionState } from '../observe/tcp-info'
 import { handleOf, transportHandleOf } from '../target'
 import { announce } from '../warnings'
@@ -93,6 +94,7 @@ export function lastClose(socket: net.Socket): CloseOutcome | undefined {
 /** Puts a socket under a policy, in place of one that it may be under already. */
 export function attachPolicy(policy: ClosePolicy): void {
   hook(policy.socket).policy = policy
+  watchHandshake(policy.socket)
 }
 
 /** Lets a socket close as Node does. */

@@ -1,29 +1,25 @@
-/** What of TLS matters to a close. */
+/** The session tickets and other input of a TLS peer that a close has to reckon with. */
 import type * as net from 'node:net'
+import { hasSentFinished, hasTicket, isTls, isTlsClient, tlsVersionOf } from '../node/tls'
 import { handleOf } from '../target'
 
-/** The parts of a tls.TLSSocket that are looked at, without loading node:tls for it. */
-interface TlsParts {
-  readonly encrypted?: boolean
-  readonly getProtocol?: () => string | null
-  readonly getTLSTicket?: () => Buffer | undefined
-  readonly _tlsOptions?: { readonly isServer?: boolean }
-}
-
-export function isTls(socket: object): boolean {
-  return (socket as TlsParts).encrypted === true
-}
+export { isTls }
 
 /**
  * Whether a TLS 1.3 server's session tickets may still be on their way (RFC 8446 section 4.6.1).
  * They follow the handshake unasked. Should they come after close(), they are answered by a RST, and
  * what was written and not acknowledged is lost. A server may speak before it sends them, so that having
- * read something tells nothing, and how many there are only the server knows.
+ * read something tells nothing, and how many there are only the server knows. A client that gives up
+ * before the handshake is over gets none.
  */
 export function awaitsTickets(socket: net.Socket): boolean {
-  const { encrypted, getProtocol, _tlsOptions } = socket as TlsParts
-  if (encrypted !== true || _tlsOptions?.isServer === true) return false
-  return getProtocol?.call(socket) === 'TLSv1.3'
+  if (!isTlsClient(socket) || tlsVersionOf(socket) !== 'TLSv1.3') return false
+  return !isClosing(socket) || hasSentFinished(socket)
+}
+
+/** Whether nothing more will be sent. The connection below may be destroyed before the TLS socket is. */
+function isClosing(socket: net.Socket): boolean {
+  return socket.destroyed || handleOf(socket)?._parentWrap?.destroyed === true
 }
 
 /**
@@ -31,7 +27,7 @@ export function awaitsTickets(socket: net.Socket): boolean {
  * earlier session again has a ticket from before, and this is false.
  */
 export function lacksTicket(socket: net.Socket): boolean {
-  return !hasRead(socket) && (socket as TlsParts).getTLSTicket?.call(socket) === undefined
+  return !hasRead(socket) && !hasTicket(socket)
 }
 
 /** Whether anything of the peer's has been read: session tickets do not count. */
@@ -44,9 +40,8 @@ export function hasRead(socket: net.Socket): boolean {
  * (RFC 8446 section 5.2). TLS 1.2 with AES-GCM: header 5, nonce 8, alert 2, tag 16 (RFC 5288).
  */
 export function closeNotifySize(socket: net.Socket): number {
-  const { encrypted, getProtocol } = socket as TlsParts
-  if (encrypted !== true) return 0
-  return getProtocol?.call(socket) === 'TLSv1.2' ? 31 : 24
+  if (!isTls(socket)) return 0
+  return tlsVersionOf(socket) === 'TLSv1.2' ? 31 : 24
 }
 
 /** Bytes that were not decrypted, without the close_notify that a peer which has finished sends last. */

@@ -1,4 +1,5 @@
 import type * as net from 'node:net'
+import { addAbortSignal } from 'node:stream'
 import * as tls from 'node:tls'
 import { attachPolicy, policyOf } from '../close/hooks'
 import { connectTuned } from './connect'
@@ -16,23 +17,45 @@ export function connectTls(
   tuning: Tuning,
   secureConnectListener?: () => void,
 ): tls.TLSSocket {
-  const carrier = connectTuned({ ...options, timeout: undefined }, tuning)
-  // The signal is the carrier's, whose error the TLS socket emits; with both it would be there twice.
-  const all: tls.ConnectionOptions & { signal: undefined } = {
-    ...options,
-    socket: carrier,
-    signal: undefined,
-  }
-  const socket = over(carrier, () => tls.connect(all, secureConnectListener))
+  return connectBelow(options, tuning, (all) => tls.connect(all, secureConnectListener))
+}
+
+/**
+ * The same with TLS added by the caller.
+ *
+ * @param add returns a TLS socket over `options.socket`
+ */
+export function connectBelow<Options extends object, Socket extends net.Socket>(
+  options: Options,
+  tuning: Tuning,
+  add: (options: Options & { socket: net.Socket }) => Socket,
+): Socket {
+  // The timeout and the signal are the TLS socket's.
+  const own = { ...options, timeout: undefined, signal: undefined }
+  const carrier = connectTuned(own as unknown as net.NetConnectOpts, tuning)
+  const socket = addTls(carrier, options, add)
   const policy = policyOf(carrier)
   if (policy !== undefined) attachPolicy({ ...policy, socket })
   return socket
 }
 
-/** Bad TLS options are thrown by tls.connect(): then nobody else would end the connection below. */
-function over(carrier: net.Socket, connect: () => tls.TLSSocket): tls.TLSSocket {
+/**
+ * Adds TLS to a connection, which is closed when TLS cannot be had.
+ *
+ * An AbortSignal destroys the TLS socket and through that the connection. If it destroyed the connection
+ * first, Node would free the TLS socket's SSL at once, which within 'secureConnect' is still in use and
+ * ends the process. And given to tls.connect() when it is aborted already, it would destroy the TLS
+ * socket before that has a connection to close.
+ */
+export function addTls<Options extends object, Socket extends net.Socket>(
+  carrier: net.Socket,
+  options: Options,
+  add: (options: Options & { socket: net.Socket }) => Socket,
+): Socket {
+  const { signal } = options as { readonly signal?: AbortSignal | null }
   try {
-    return connect()
+    const socket = add({ ...options, signal: undefined, socket: carrier })
+    return signal ? addAbortSignal(signal, socket) : socket
   } catch (error) {
     carrier.on('error', ignore).destroy()
     throw error

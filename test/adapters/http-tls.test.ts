@@ -183,6 +183,39 @@ describe('TunedHttpsAgent', () => {
     await expectNoMoreThan(before)
   })
 
+  it.each<[string, tls.SecureContextOptions]>([
+    ['ERR_SSL_NO_CIPHER_MATCH', { ciphers: 'NO-SUCH-CIPHER' }],
+    ['ERR_OSSL_PEM_NO_START_LINE', { cert: 'no certificate' }],
+    ['ERR_TLS_INVALID_PROTOCOL_VERSION', { minVersion: 'TLSv0' as 'TLSv1' }],
+  ])('fails the request with %s for what TLS refuses, and no descriptor', async (code, options) => {
+    const server = await serveTls()
+    const before = openDescriptors()
+    const agent = agentWith(options)
+    await expect(ask(server, agent)).rejects.toThrow(coded(code))
+    await expect(ask({ port: 1 }, agent)).rejects.toThrow(coded(code))
+    await expectNoMoreThan(before)
+  })
+
+  it.each(['connect', 'secureConnect'])(
+    "fails the request once when the agent's signal is aborted in '%s'",
+    async (event) => {
+      const server = await serveTls()
+      const before = openDescriptors()
+      const controller = new AbortController()
+      const { signal } = controller
+      const agent = agentWith({ signal } as TunedHttpsAgentOptions)
+      const { request, answer: answered } = begin(server, agent)
+      request.once('socket', (socket) => {
+        socket.once(event, () => {
+          controller.abort()
+          request.destroy()
+        })
+      })
+      await expect(answered).rejects.toThrow(coded('ABORT_ERR'))
+      await expectNoMoreThan(before)
+    },
+  )
+
   it('does not use an idle connection again that its server has closed', async () => {
     const server = await serveTls()
     const agent = agentWith()

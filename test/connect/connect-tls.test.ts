@@ -6,6 +6,7 @@ import { policyOf } from '../../lib/close/hooks'
 import { connectTls } from '../../lib/connect/connect-tls'
 import { prepareTuning } from '../../lib/connect/tuning'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
+import { coded } from '../helpers/coded'
 import { destroyLater, listen, loopback } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
 
@@ -65,6 +66,37 @@ describe('connectTls()', () => {
     expect(await errorOf(socket)).toMatchObject({ code })
     // The server's end may take a moment.
     await expectNoMoreThan(before + 1)
+  })
+
+  it.each(['connect', 'secureConnect', 'data'])(
+    "fails once when the signal is aborted in '%s', and leaves nothing",
+    async (event) => {
+      const port = await serve()
+      const before = openDescriptors()
+      const controller = new AbortController()
+      const socket = open(
+        { host: 'localhost', port, signal: controller.signal },
+        { closeMode: 'deliver' },
+      )
+      const errors: Error[] = []
+      socket.on('error', (error: Error) => errors.push(error))
+      socket.on('secureConnect', () => socket.write('echo'))
+      socket.on(event, () => {
+        controller.abort()
+        socket.destroy()
+      })
+      await new Promise((resolve) => socket.once('close', resolve))
+      expect(errors).toEqual([coded('ABORT_ERR')])
+      await expectNoMoreThan(before + 1)
+    },
+  )
+
+  it('refuses a signal that is none, and ends the connection', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    const signal = {} as AbortSignal
+    expect(() => open({ host, port, signal })).toThrow(coded('ERR_INVALID_ARG_TYPE'))
+    await expectNoMoreThan(before)
   })
 
   it('ends the connection when TLS options are bad', async () => {

@@ -3,9 +3,8 @@ import * as https from 'node:https'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
-import { attachPolicy, policyOf } from '../../close/hooks'
 import { httpsAgentArguments } from '../../connect/arguments'
-import { connectTuned } from '../../connect/connect'
+import { connectBelow } from '../../connect/connect-tls'
 import { agentPartsOf, type ConnectionCallback } from './node'
 import { prepareAgent, type AgentTuning, type TunedHttpsAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
@@ -83,13 +82,11 @@ export class TunedHttpsAgent extends https.Agent {
 
   /** Has Node's agent lay TLS over a connection that is made here, so that its sessions are its own. */
   #connect(options: TlsArgs): net.Socket {
-    const { tuning } = this.#prepared
-    // The timeout is the TLS socket's.
-    const carrier = connectTuned({ ...options, timeout: undefined } as net.NetConnectOpts, tuning)
-    const layered = { ...options, socket: carrier }
-    const socket = agent.createConnection.call(this, layered) as net.Socket
-    const policy = policyOf(carrier)
-    if (policy !== undefined) attachPolicy({ ...policy, socket })
+    const socket = connectBelow(
+      options,
+      this.#prepared.tuning,
+      (layered) => agent.createConnection.call(this, layered) as net.Socket,
+    )
     if (options.timeout) socket.setTimeout(options.timeout)
     return socket
   }

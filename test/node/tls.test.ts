@@ -1,0 +1,154 @@
+/** Contract tests: what lib/node/tls.ts takes Node's TLS sockets to be, on the release that runs them. */
+import { once } from 'node:events'
+import * as net from 'node:net'
+import * as tls from 'node:tls'
+import { promisify } from 'node:util'
+import { duplexPair } from '../close/streams'
+import {
+  hasSentFinished,
+  hasSsl,
+  hasTicket,
+  isTls,
+  isTlsClient,
+  tlsVersionOf,
+  watchHandshake,
+} from '../../lib/node/tls'
+import { makeCertificate } from '../helpers/certificate'
+import { until } from '../helpers/until'
+import { destroyLater, listen } from '../sockets'
+
+const certificate = makeCertificate()
+const trusting = { ca: certificate.cert, servername: 'localhost' }
+const versions = ['TLSv1.2', 'TLSv1.3'] as const
+const immediate = promisify(setImmediate)
+
+interface Handle {
+  readonly fd: number
+  readonly getProtocol: unknown
+  readonly getTLSTicket: unknown
+  readonly destroySSL: () => void
+}
+
+function handleOf(socket: tls.TLSSocket): Handle {
+  return (socket as unknown as { _handle: Handle })._handle
+}
+
+async function serve(options: tls.TlsOptions = {}): Promise<{ port: number; server: tls.Server }> {
+  const server = tls.createServer({ ...certificate, ...options }, destroyLater)
+  server.on('tlsClientError', () => undefined)
+  return { port: await listen(server), server }
+}
+
+function connect(options: tls.ConnectionOptions): tls.TLSSocket {
+  const socket = tls.connect({ host: '127.0.0.1', ...trusting, ...options })
+  destroyLater(socket)
+  return socket
+}
+
+describe("a TLS socket of Node's", () => {
+  it.each(versions)(
+    'reports its version from the end of the handshake on (%s)',
+    async (version) => {
+      const { port, server } = await serve({ maxVersion: version })
+      const accepted = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
+      const socket = connect({ port })
+      expect(isTls(socket)).toBe(true)
+      expect(isTlsClient(socket)).toBe(true)
+      expect(hasSsl(socket)).toBe(true)
+      expect(tlsVersionOf(socket)).toBeUndefined()
+      await once(socket, 'secureConnect')
+      expect(tlsVersionOf(socket)).toBe(version)
+      const [peer] = await accepted
+      expect(isTls(peer)).toBe(true)
+      expect(isTlsClient(peer)).toBe(false)
+      expect(tlsVersionOf(peer)).toBe(version)
+    },
+  )
+
+  it('is told from a plain socket', () => {
+    const socket = new net.Socket()
+    expect(isTls(socket)).toBe(false)
+    expect(isTlsClient(socket)).toBe(false)
+    expect(hasSsl(socket)).toBe(false)
+    expect(tlsVersionOf(socket)).toBeUndefined()
+  })
+
+  it('has a ticket when the server has sent one', async () => {
+    const { port } = await serve()
+    const socket = connect({ port })
+    await once(socket, 'secureConnect')
+    expect(hasTicket(socket)).toBe(false)
+    socket.on('session', () => undefined)
+    await until('a ticket', () => hasTicket(socket), Boolean)
+  })
+
+  it('has methods on its handle that are called for its version and its ticket', async () => {
+    const { port } = await serve()
+    const socket = connect({ port })
+    await once(socket, 'secureConnect')
+    const { getProtocol, getTLSTicket } = handleOf(socket)
+    expect([typeof getProtocol, typeof getTLSTicket]).toEqual(['function', 'function'])
+  })
+
+  it('has a handle whose fd is an errno once its SSL is freed', async () => {
+    const { port } = await serve()
+    const socket = connect({ port })
+    await once(socket, 'secureConnect')
+    await immediate()
+    expect(handleOf(socket).fd).toBeGreaterThan(2)
+    handleOf(socket).destroySSL()
+    expect(handleOf(socket).fd).toBeLessThan(-1)
+    expect(hasSsl(socket)).toBe(false)
+    expect(tlsVersionOf(socket)).toBeUndefined()
+    expect(hasTicket(socket)).toBe(false)
+  })
+
+  it('has a handle whose fd is -1 over a stream, until its SSL is freed', () => {
+    const [stream] = duplexPair()
+    const socket = tls.connect({ socket: stream, ...trusting })
+    destroyLater(socket)
+    expect(handleOf(socket).fd).toBe(-1)
+    expect(hasSsl(socket)).toBe(true)
+    handleOf(socket).destroySSL()
+    expect(hasSsl(socket)).toBe(false)
+  })
+
+  it('sends the end of the handshake of TLS 1.3 after the listeners', async () => {
+    const { port } = await serve()
+    const socket = connect({ port })
+    watchHandshake(socket)
+    watchHandshake(socket)
+    expect(socket.listenerCount('secure')).toBe(2)
+    expect(hasSentFinished(socket)).toBe(false)
+    const inListener = new Promise<boolean>((resolve) => {
+      socket.once('secureConnect', () => {
+        resolve(hasSentFinished(socket))
+      })
+    })
+    expect(await inListener).toBe(false)
+    await immediate()
+    expect(hasSentFinished(socket)).toBe(true)
+  })
+
+  it('is taken to have sent it where nobody watched', async () => {
+    const { port } = await serve()
+    const socket = connect({ port })
+    await once(socket, 'secureConnect')
+    watchHandshake(socket)
+    expect(hasSentFinished(socket)).toBe(true)
+  })
+
+  it('never sends it once its certificate is refused', async () => {
+    const { port } = await serve()
+    const socket = connect({ port, servername: 'other.test' })
+    watchHandshake(socket)
+    let sent: boolean | undefined
+    const ended = new Promise((resolve) => socket.once('close', resolve))
+    jest.spyOn(socket, 'destroy').mockImplementationOnce((error) => {
+      sent = hasSentFinished(socket)
+      return socket.destroy(error)
+    })
+    await ended
+    expect(sent).toBe(false)
+  })
+})
