@@ -3,7 +3,7 @@
 const tseslint = require('typescript-eslint')
 
 module.exports = tseslint.config(
-  { ignores: ['dist/', 'build/', 'coverage/', 'prebuilds/', 'node_modules/'] },
+  { ignores: ['dist/', 'native/build/', 'coverage/', 'prebuilds/', 'node_modules/'] },
   {
     files: ['lib/**/*.ts', 'test/**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

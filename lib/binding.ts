@@ -1,6 +1,5 @@
 import { constants as os } from 'node:os'
-import { join } from 'node:path'
-import { SocketOptionError } from './errors'
+import { loadAddon } from './addon'
 
 /**
  * The native addon. Each function makes one system call (applyBatch: several) and returns its
@@ -105,19 +104,5 @@ function withoutAddon(): Binding {
   }
 }
 
-function load(): Binding {
-  if (process.platform === 'win32') return withoutAddon()
-  try {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- a CommonJS package that looks for the addon beside this one
-    const nodeGypBuild = require('node-gyp-build') as (folder: string) => Binding
-    return nodeGypBuild(join(__dirname, '..'))
-  } catch (cause) {
-    throw new SocketOptionError(
-      `The native addon of socket-tuner could not be loaded on ${process.platform}-${process.arch}. ` +
-        'Build it from source: npx node-gyp rebuild in the package folder.',
-      { code: 'ERR_SOCKET_TUNER_NO_BINARY', cause },
-    )
-  }
-}
-
-export const native: Binding = load()
+export const native: Binding =
+  process.platform === 'win32' ? withoutAddon() : (loadAddon() as Binding)

@@ -88,9 +88,11 @@ export const errorCodes = {
     meaning: 'The group of `prefork()` is closing or closed.',
     wayOut: 'Await `group.close()`, and call `prefork()` again.',
   },
-  ERR_SOCKET_TUNER_NO_BINARY: {
-    meaning: 'The native addon could not be loaded on this platform.',
-    wayOut: 'Build it from source: `npx node-gyp rebuild` in the package folder.',
+  ERR_SOCKET_TUNER_NO_ADDON: {
+    meaning:
+      'The native addon could not be loaded: there is none for this platform, the program was bundled, or Node was started without the right to load one.',
+    wayOut:
+      'The message says which of these it is and what to do: mark socket-tuner as external in the bundler, start Node with `--allow-addons`, or build the addon.',
   },
 } as const
 

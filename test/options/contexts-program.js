@@ -2,11 +2,10 @@
 
 // Run by test/workers.test.ts: the addon loaded three times in one process, twice of them in
 // contexts of their own.
-const { join } = require('node:path')
 const vm = require('node:vm')
+const { addonFile } = require('../../dist/addon')
 
-const addon = join(__dirname, '../..')
-const path = require('node-gyp-build').path(addon)
+const path = addonFile()
 
 function load() {
   const module = { exports: {} }

@@ -4,6 +4,7 @@
 const vm = require('node:vm')
 const { parentPort } = require('node:worker_threads')
 // Not the whole library, which takes longer to load than the rest of a thread's life.
+const { addonFile } = require('../../../dist/addon')
 const { RawSocket } = require('../../../dist/connect/raw-socket')
 const { tcpInfo } = require('../../../dist/observe/tcp-info')
 const { timeWaitCensus } = require('../../../dist/ports/census')
@@ -13,7 +14,7 @@ tcpInfo(raw)
 
 // Once more, in a context of its own: with it goes what is owned there.
 const holder = { exports: {} }
-const path = require('node-gyp-build').path(`${__dirname}/../../..`)
+const path = addonFile()
 const context = vm.createContext({ process, holder, path })
 vm.runInContext('process.dlopen(holder, path)', context)
 const { constants, openSocket, ownFd } = holder.exports

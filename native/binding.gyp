@@ -8,19 +8,19 @@
           "type": "none"
         }, {
           "sources": [
-            "native/addon.cc",
-            "native/batch.cc",
-            "native/constants.cc",
-            "native/group_table.cc",
-            "native/netlink.cc",
-            "native/owner.cc",
-            "native/queues.cc",
-            "native/sock_diag.cc",
-            "native/sock_diag_destroy.cc",
-            "native/sock_diag_dump.cc",
-            "native/socket.cc",
-            "native/sockopt.cc",
-            "native/tcp_info.cc"
+            "addon.cc",
+            "batch.cc",
+            "constants.cc",
+            "group_table.cc",
+            "netlink.cc",
+            "owner.cc",
+            "queues.cc",
+            "sock_diag.cc",
+            "sock_diag_destroy.cc",
+            "sock_diag_dump.cc",
+            "socket.cc",
+            "sockopt.cc",
+            "tcp_info.cc"
           ],
           "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
           "defines": [
