@@ -12,6 +12,11 @@ export const warningCodes = {
     wayOut:
       'Set it before bind, connect or listen: `RawSocket`, or on the server for connections to come.',
   },
+  SOCKET_TUNER_NO_EFFECT: {
+    meaning:
+      'The option is for sockets of another kind. A TCP socket accepts and stores it, and nothing comes of it.',
+    wayOut: 'Leave it out; docs/options.md says which sockets it is for.',
+  },
   SOCKET_TUNER_LINGER_ON_LISTENER: {
     meaning:
       'SO_LINGER on a listening socket is copied to every connection that it accepts: each close of each of them is affected.',

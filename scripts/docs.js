@@ -28,6 +28,8 @@ const timing = {
   any: 'at any moment',
   'pre-bind': 'before bind()',
   'pre-connect': 'before connect(); on a listening socket for connections to come',
+  'pre-established':
+    'before the connection is established; on a listening socket for connections to come',
   'pre-listen': 'on a listening socket, or before listen()',
   connected: 'on a connected socket',
 }
@@ -66,11 +68,17 @@ function inherited(row) {
   return row.inherited === null ? undefined : row.inherited ? 'yes' : 'no'
 }
 
+function takesEffect({ when, refusedLate, withinWindowScale }) {
+  if (refusedLate) return `${timing[when]}; the kernel refuses it later`
+  if (withinWindowScale) return `${timing[when]}; later as far as the window scale allows`
+  return timing[when]
+}
+
 function facts(row) {
   return [
     ['Value', valueOf(row)],
     ['Access', access[row.access]],
-    ['Takes effect', timing[row.when]],
+    ['Takes effect', takesEffect(row)],
     ['Inherited by accepted sockets', inherited(row)],
     ['The kernel changes the value', row.rewritten],
     [
@@ -83,7 +91,7 @@ function facts(row) {
     ['May be refused', row.refused],
     ['Hazard', row.hazard],
     ['Reading it', row.readHazard],
-    ['On TCP', row.noEffectOnTcp],
+    ['On TCP', row.noEffectOnTcp && `no effect: it is for ${row.noEffectOnTcp}`],
     ['Not offered because', row.because],
     ['Secret', row.secret ? 'never read back, printed or put in an error' : undefined],
     ['MPTCP', row.notOnMptcp ? 'no' : undefined],

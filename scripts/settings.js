@@ -6,6 +6,8 @@ const { format, resolveConfig } = require('prettier')
 
 const FILE = resolve(__dirname, '../lib/options/settings.ts')
 const WIDTH = 96
+const DISABLE =
+  '// eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- an interface has no index signature'
 
 /** The types of lib/options/values.ts by kind; where a value is set otherwise than it is read, both. */
 const types = {
@@ -32,6 +34,8 @@ const timing = {
   'pre-bind': 'Set it before bind().',
   'pre-connect': 'Set it before connect(), or on a listening socket for connections to come.',
   'pre-listen': 'Set it on a listening socket, or before listen().',
+  'pre-established':
+    'Set it before the connection is established, or on a listening socket for connections to come.',
   connected: 'Only on a connected socket.',
 }
 
@@ -44,7 +48,8 @@ async function settingsFile(rows) {
     `import type { ${imported().join(', ')} } from './values'`,
     '',
     '/** Values for any number of options, applied in the order in which they are written. */',
-    'export interface Settings {',
+    DISABLE,
+    'export type Settings = {',
     ...writable.flatMap((row) => [
       comment(row, true),
       `readonly ${row.name}?: ${typeOf(row, 1)} | undefined`,
@@ -52,7 +57,8 @@ async function settingsFile(rows) {
     '}',
     '',
     '/** What each option that can be read reads as. */',
-    'export interface OptionValues {',
+    DISABLE,
+    'export type OptionValues = {',
     ...readable.flatMap((row) => [comment(row, false), `readonly ${row.name}: ${typeOf(row, 0)}`]),
     '}',
     '',
@@ -79,7 +85,9 @@ function comment(row, set) {
   const facts = [
     number(row),
     set ? timing[row.when] : undefined,
-    row.noEffectOnTcp === undefined ? undefined : `On TCP it has no effect: ${row.noEffectOnTcp}.`,
+    row.noEffectOnTcp === undefined
+      ? undefined
+      : `No effect on TCP: it is for ${row.noEffectOnTcp}.`,
     set && row.privilege !== undefined ? `Needs ${row.privilege}.` : undefined,
     row.since === undefined ? undefined : `Linux ${row.since} and later.`,
   ].filter((fact) => fact !== undefined)

@@ -55,14 +55,14 @@ async function connectedDescriptor(): Promise<number> {
   return (client as unknown as { _handle: { fd: number } })._handle.fd
 }
 
-const lateBuffer = {
+const lateSynCount = {
   code: 'SOCKET_TUNER_TOO_LATE',
-  reason: 'SO_RCVBUF',
-  message: /^SO_RCVBUF must be set before connect\(\), .*: the socket is connected/,
+  reason: 'TCP_SYNCNT',
+  message:
+    /^TCP_SYNCNT must be set before the connection is established, .*: the socket is connected/,
   socket: connectedDescriptor,
   state: ({ getOption }: typeof Library, fd: number) => [
-    getOption(fd, 'SO_RCVBUF'),
-    getOption(fd, 'SO_BUF_LOCK'),
+    getOption(fd, 'TCP_SYNCNT'),
     getOption(fd, 'TCP_NODELAY'),
   ],
 }
@@ -80,32 +80,32 @@ const listenerLinger = {
 
 const hazards: readonly [what: string, hazard: Hazard][] = [
   [
-    'setOption of SO_RCVBUF on a connected socket',
+    'setOption of TCP_SYNCNT on a connected socket',
     {
-      ...lateBuffer,
+      ...lateSynCount,
       act: ({ setOption }, fd) => {
-        setOption(fd, 'SO_RCVBUF', 40_000)
+        setOption(fd, 'TCP_SYNCNT', 3)
       },
     },
   ],
   [
-    'tune with SO_RCVBUF last on a connected socket',
+    'tune with TCP_SYNCNT last on a connected socket',
     {
-      ...lateBuffer,
-      act: ({ tune }, fd) => void tune(fd, { TCP_NODELAY: true, SO_RCVBUF: 40_000 }),
+      ...lateSynCount,
+      act: ({ tune }, fd) => void tune(fd, { TCP_NODELAY: true, TCP_SYNCNT: 3 }),
     },
   ],
   [
-    'setOption of SO_REUSEPORT on a bound socket',
+    'setOption of IP_FREEBIND on a bound socket',
     {
       code: 'SOCKET_TUNER_TOO_LATE',
-      reason: 'SO_REUSEPORT',
-      message: /^SO_REUSEPORT must be set before bind\(\): the socket is bound/,
+      reason: 'IP_FREEBIND',
+      message: /^IP_FREEBIND must be set before bind\(\): the socket is bound/,
       socket: () => boundSocket(),
       act: ({ setOption }, fd) => {
-        setOption(fd, 'SO_REUSEPORT', true)
+        setOption(fd, 'IP_FREEBIND', true)
       },
-      state: ({ getOption }, fd) => getOption(fd, 'SO_REUSEPORT'),
+      state: ({ getOption }, fd) => getOption(fd, 'IP_FREEBIND'),
     },
   ],
   [
@@ -233,14 +233,14 @@ describe('a warning', () => {
     const fd = boundSocket()
     const warnings = warningsOf(() => {
       for (let i = 0; i < 3; i++) {
-        setOption(fd, 'SO_REUSEPORT', true)
-        setOption(fd, 'SO_REUSEADDR', true)
-        setOption(boundSocket(), 'SO_REUSEADDR', true)
+        setOption(fd, 'IP_FREEBIND', true)
+        setOption(fd, 'IP_BIND_ADDRESS_NO_PORT', true)
+        setOption(boundSocket(), 'IP_BIND_ADDRESS_NO_PORT', true)
       }
     })
     expect(warnings.map(({ message }) => message.split(' ')[0])).toEqual([
-      'SO_REUSEPORT',
-      'SO_REUSEADDR',
+      'IP_FREEBIND',
+      'IP_BIND_ADDRESS_NO_PORT',
     ])
   })
 

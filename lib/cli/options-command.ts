@@ -85,7 +85,10 @@ function factsOf(option: OptionInfo): readonly Fact[] {
     ['Windows', option.windows],
     ['hazard', option.hazard],
     ['reading', option.readHazard],
-    ['on TCP', option.noEffectOnTcp],
+    [
+      'on TCP',
+      option.noEffectOnTcp === undefined ? undefined : `no effect: for ${option.noEffectOnTcp}`,
+    ],
     ['source', option.source],
   ]
 }

@@ -3,10 +3,11 @@ import { descriptorOf, type Target } from '../target'
 import { hazard } from '../warnings'
 import type { Codec } from './codec'
 import { absentOption, kernelFailure } from './failure'
-import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
+import { phaseOf, shortcomingOf, warnListenerLinger, warnOf } from './hazards'
 import { holdKeepAlive, type Held } from './keep-alive'
 import {
   isPresent,
+  needsPhase,
   readableOption,
   writableOption,
   type OptionInput,
@@ -72,9 +73,9 @@ export function getOption<N extends ReadableOption>(target: Target, name: N): Op
 }
 
 function guard(option: PresentOption, fd: number, encoded: number | Uint8Array): void {
-  if (option.row.when !== 'any') {
-    const late = lateness(option, phaseOf(fd))
-    if (late !== undefined) warnLate(option, late)
+  if (needsPhase(option.row)) {
+    const shortcoming = shortcomingOf(option, encoded, phaseOf(fd), fd)
+    if (shortcoming !== undefined) warnOf(option, shortcoming)
   }
   if (option.row.kind === 'linger') warnListenerLinger(option, fd, encoded as Uint8Array)
 }

@@ -61,8 +61,15 @@ function prepare(name: string, row: OptionRow): Option {
     writable: row.access === 'w' || row.access === 'rw',
     refusable: row.privilege !== undefined || row.refused !== undefined,
     held: row.rewrittenByNode === true,
-    guarded: row.when !== 'any' || row.kind === 'linger',
+    guarded: needsPhase(row) || row.kind === 'linger',
   }
+}
+
+/** Whether it depends on the socket's kind and phase what a set does. */
+export function needsPhase({ when, refusedLate, noEffectOnTcp }: OptionRow): boolean {
+  return (
+    (when !== 'any' && when !== 'connected' && refusedLate !== true) || noEffectOnTcp !== undefined
+  )
 }
 
 /** The names of all options, by level and then by name, as docs/options.md has them. */

@@ -15,10 +15,13 @@ export type OptionLevel = 'SOL_SOCKET' | 'IPPROTO_TCP' | 'IPPROTO_IP' | 'IPPROTO
  * - `any`: at any moment.
  * - `pre-bind`: before bind(2), or the implicit bind of connect(2) and listen(2).
  * - `pre-connect`: before connect(2); on a listening socket it reaches later connections.
+ * - `pre-established`: before the connection is established, while it is being made too; on a listening
+ *   socket it reaches later connections.
  * - `pre-listen`: before listen(2), or while listening for connections to come; not on a connected socket.
  * - `connected`: only on a connected socket.
  */
-export type OptionTiming = 'any' | 'pre-bind' | 'pre-connect' | 'pre-listen' | 'connected'
+export type OptionTiming =
+  'any' | 'pre-bind' | 'pre-connect' | 'pre-established' | 'pre-listen' | 'connected'
 
 /** How a value is written in JavaScript and laid out for the kernel: see kinds.ts. */
 export type OptionKind =
@@ -65,6 +68,10 @@ export interface OptionRow {
   /** One sentence in the present tense: what the option does. */
   summary: string
   when: OptionTiming
+  /** The kernel refuses a set that comes too late, so that nothing has to warn of it. */
+  refusedLate?: true
+  /** A late set is as good as an early one up to what the window scale of the connection allows. */
+  withinWindowScale?: true
   /** Copied from a listening socket to the sockets it accepts (Linux); null where it means nothing there. */
   inherited: boolean | null
   unit?: OptionUnit
@@ -104,7 +111,7 @@ export interface OptionRow {
   readHazard?: string
   /** Of SOL_SOCKET, but for packets, routes, ports or probes: a unix-domain socket accepts it without effect. */
   ipOnly?: true
-  /** The address family or protocol the option is for, when a TCP socket accepts it without effect. */
+  /** The sockets that the option is for, when a TCP socket accepts it without effect. */
   noEffectOnTcp?: string
   /** For `none`: why this library does not offer it. */
   because?: string

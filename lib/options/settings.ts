@@ -12,7 +12,8 @@ import type {
 } from './values'
 
 /** Values for any number of options, applied in the order in which they are written. */
-export interface Settings {
+// eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- an interface has no index signature
+export type Settings = {
   /**
    * Attaches a loaded eBPF socket filter, given as its descriptor, to incoming segments.
    *
@@ -48,28 +49,27 @@ export interface Settings {
   /**
    * Binds the socket to the network interface of this name; the empty string removes the binding.
    *
-   * 0 to 15 bytes. Set it before connect(), or on a listening socket for connections to come. Needs
-   * CAP_NET_RAW, to change or remove a binding (before Linux 5.7, for the first one too).
+   * 0 to 15 bytes. Needs CAP_NET_RAW, to change or remove a binding (before Linux 5.7, for the first
+   * one too).
    *
-   * Segments that come in by another interface no longer reach the socket. It is the same binding as
-   * SO_BINDTOIFINDEX.
+   * It acts at once, on an open connection too: segments that come in by another interface no longer
+   * reach the socket. It is the same binding as SO_BINDTOIFINDEX.
    */
   readonly SO_BINDTODEVICE?: string | undefined
   /**
    * Binds the socket to the network interface of this index; 0 removes the binding.
    *
-   * Interface index, 0 to 2147483647. Set it before connect(), or on a listening socket for
-   * connections to come. Needs CAP_NET_RAW, to change or remove a binding (before Linux 5.7, for the
-   * first one too). Linux 5.1 and later.
+   * Interface index, 0 to 2147483647. Needs CAP_NET_RAW, to change or remove a binding (before Linux
+   * 5.7, for the first one too). Linux 5.1 and later.
    *
-   * An index that no interface has is accepted, and then nothing gets through. It is the same
-   * binding as SO_BINDTODEVICE.
+   * It acts at once, on an open connection too. An index that no interface has is accepted, and then
+   * nothing gets through. It is the same binding as SO_BINDTODEVICE.
    */
   readonly SO_BINDTOIFINDEX?: number | undefined
   /**
    * Permits datagrams to a broadcast address.
    *
-   * On TCP it has no effect: UDP.
+   * No effect on TCP: it is for UDP sockets.
    */
   readonly SO_BROADCAST?: boolean | undefined
   /**
@@ -213,8 +213,8 @@ export interface Settings {
    * Bytes, 0 to 1073741823. Set it before connect(), or on a listening socket for connections to
    * come.
    *
-   * The buffer stops growing with the connection. The window scale is fixed by the handshake, so a
-   * larger buffer set later may not be usable.
+   * The buffer stops growing with the connection. The handshake fixes the window scale: a buffer set
+   * later is used up to 65535 bytes times two to the power of that scale.
    */
   readonly SO_RCVBUF?: number | undefined
   /**
@@ -238,13 +238,13 @@ export interface Settings {
   /**
    * Delivers the mark of each received packet as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 5.19 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 5.19 and later.
    */
   readonly SO_RCVMARK?: boolean | undefined
   /**
    * Delivers the priority of each received packet as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 6.14 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 6.14 and later.
    */
   readonly SO_RCVPRIORITY?: boolean | undefined
   /**
@@ -264,18 +264,17 @@ export interface Settings {
   readonly SO_RESERVE_MEM?: number | undefined
   /**
    * Permits bind() to an address that is in TIME_WAIT or that another socket with the option holds
-   * without listening.
-   *
-   * Set it before bind().
+   * without listening. bind() asks for it on both sockets at that moment.
    *
    * On Windows it lets another process take over the port.
    */
   readonly SO_REUSEADDR?: boolean | undefined
   /**
    * Lets several sockets of one user listen on one address, each of which gets a share of the
-   * connections.
+   * connections. bind() asks for it on all of them at that moment; one that listens already may set
+   * it then.
    *
-   * Set it before bind(). Linux 3.9 and later.
+   * Linux 3.9 and later.
    *
    * Connections in the queue of a listener are lost when it closes. macOS does not share the
    * connections out.
@@ -284,7 +283,7 @@ export interface Settings {
   /**
    * Delivers the number of dropped packets as a control message.
    *
-   * On TCP it has no effect: datagram and packet sockets.
+   * No effect on TCP: it is for datagram and packet sockets.
    */
   readonly SO_RXQ_OVFL?: boolean | undefined
   /**
@@ -351,7 +350,7 @@ export interface Settings {
   /**
    * Lets each packet carry the time at which it is to be sent, by the given clock.
    *
-   * On TCP it has no effect: datagram and packet sockets under the etf or fq queue. Needs
+   * No effect on TCP: it is for datagram and packet sockets under the etf or fq queue. Needs
    * CAP_NET_ADMIN, for a clock other than CLOCK_MONOTONIC (1). Linux 4.19 and later.
    */
   readonly SO_TXTIME?: TransmitTime | undefined
@@ -491,9 +490,8 @@ export interface Settings {
   /**
    * Signs the segments to and from one peer with a shared key; an empty key removes it.
    *
-   * Set it before connect(), or on a listening socket for connections to come.
-   *
-   * Segments without the right signature are dropped without a word: with a wrong key the connection
+   * It acts at once, on an open connection too. Segments without the right signature are dropped
+   * without a word: the connection stalls until both ends have the key, and with a wrong key it
    * times out.
    */
   readonly TCP_MD5SIG?: Md5Key | undefined
@@ -587,8 +585,8 @@ export interface Settings {
    * Limits how often a SYN is retransmitted before connect() fails, and on a listener how often a
    * SYN-ACK is.
    *
-   * Retransmits, 1 to 127. Set it before connect(), or on a listening socket for connections to
-   * come.
+   * Retransmits, 1 to 127. Set it before the connection is established, or on a listening socket for
+   * connections to come.
    */
   readonly TCP_SYNCNT?: number | undefined
   /**
@@ -608,11 +606,13 @@ export interface Settings {
    */
   readonly TCP_TIMESTAMP?: number | undefined
   /**
-   * Delays every outgoing segment, to imitate a long path.
+   * Delays every outgoing segment, to imitate a long path, where the fq queue or a network card
+   * paces what is sent.
    *
    * Microseconds, 0 to 268435455. Linux 5.3 and later.
    *
-   * It is for tests: round trips grow by the delay.
+   * It is for tests. Under any other queue nothing is delayed, yet the round-trip time that the
+   * kernel estimates (and tcpInfo() reports) grows by the delay, and with it every timeout.
    */
   readonly TCP_TX_DELAY?: number | undefined
   /**
@@ -629,8 +629,8 @@ export interface Settings {
    *
    * Milliseconds, 0 to 2147483647.
    *
-   * It also replaces TCP_KEEPCNT as the rule by which keepalive ends a connection: keep it above
-   * TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT.
+   * It also replaces TCP_KEEPCNT as the rule by which keepalive ends a connection: keep it at
+   * TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT or above.
    */
   readonly TCP_USER_TIMEOUT?: number | undefined
   /**
@@ -661,7 +661,7 @@ export interface Settings {
   /**
    * Delivers the checksum of each datagram as a control message.
    *
-   * On TCP it has no effect: UDP. Linux 4.0 and later.
+   * No effect on TCP: it is for UDP sockets. Linux 4.0 and later.
    */
   readonly IP_CHECKSUM?: boolean | undefined
   /**
@@ -705,13 +705,13 @@ export interface Settings {
   /**
    * Delivers the security label of each datagram as a control message.
    *
-   * On TCP it has no effect: UDP.
+   * No effect on TCP: it is for UDP sockets.
    */
   readonly IP_PASSSEC?: boolean | undefined
   /**
    * Delivers the interface and destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_PKTINFO?: boolean | undefined
   /**
@@ -723,37 +723,37 @@ export interface Settings {
   /**
    * Delivers the extensions of ICMP errors with the errors of IP_RECVERR.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 5.9 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 5.9 and later.
    */
   readonly IP_RECVERR_RFC4884?: boolean | undefined
   /**
    * Delivers the IP options of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RECVOPTS?: boolean | undefined
   /**
    * Delivers the original destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram sockets (TCP has getsockname() and SO_ORIGINAL_DST).
+   * No effect on TCP: it is for datagram sockets (TCP has getsockname() and SO_ORIGINAL_DST).
    */
   readonly IP_RECVORIGDSTADDR?: boolean | undefined
   /**
    * Delivers the type of service of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RECVTOS?: boolean | undefined
   /**
    * Delivers the time to live of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RECVTTL?: boolean | undefined
   /**
    * Delivers the unprocessed IP options of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RETOPTS?: boolean | undefined
   /**
@@ -780,11 +780,11 @@ export interface Settings {
    */
   readonly IP_TTL?: number | undefined
   /**
-   * Chooses the interface for outgoing packets, without a limit on incoming ones; 0 removes the
+   * Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the
    * choice.
    *
-   * Interface index, 0 to 2147483647. Set it before connect(), or on a listening socket for
-   * connections to come. Linux 3.3 and later.
+   * Interface index, 0 to 2147483647. No effect on TCP: it is for datagram and raw sockets. Linux
+   * 3.3 and later.
    */
   readonly IP_UNICAST_IF?: number | undefined
   /**
@@ -810,7 +810,7 @@ export interface Settings {
   /**
    * Refuses to send datagrams that would need fragments.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_DONTFRAG?: boolean | undefined
   /**
@@ -851,31 +851,31 @@ export interface Settings {
   /**
    * Delivers the extensions of ICMPv6 errors with the errors of IPV6_RECVERR.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 5.9 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 5.9 and later.
    */
   readonly IPV6_RECVERR_RFC4884?: boolean | undefined
   /**
    * Delivers the hop limit of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVHOPLIMIT?: boolean | undefined
   /**
    * Delivers the original destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram sockets (TCP has getsockname() and IP6T_SO_ORIGINAL_DST).
+   * No effect on TCP: it is for datagram sockets (TCP has getsockname() and IP6T_SO_ORIGINAL_DST).
    */
   readonly IPV6_RECVORIGDSTADDR?: boolean | undefined
   /**
    * Delivers the interface and destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVPKTINFO?: boolean | undefined
   /**
    * Delivers the traffic class of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVTCLASS?: boolean | undefined
   /**
@@ -902,11 +902,11 @@ export interface Settings {
    */
   readonly IPV6_UNICAST_HOPS?: number | undefined
   /**
-   * Chooses the interface for outgoing packets, without a limit on incoming ones; 0 removes the
+   * Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the
    * choice.
    *
-   * Interface index, 0 to 2147483647. Set it before connect(), or on a listening socket for
-   * connections to come. Linux 3.3 and later.
+   * Interface index, 0 to 2147483647. No effect on TCP: it is for datagram and raw sockets. Linux
+   * 3.3 and later.
    */
   readonly IPV6_UNICAST_IF?: number | undefined
   /**
@@ -918,7 +918,8 @@ export interface Settings {
 }
 
 /** What each option that can be read reads as. */
-export interface OptionValues {
+// eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- an interface has no index signature
+export type OptionValues = {
   /**
    * Tells whether the socket is listening.
    */
@@ -938,7 +939,7 @@ export interface OptionValues {
   /**
    * Permits datagrams to a broadcast address.
    *
-   * On TCP it has no effect: UDP.
+   * No effect on TCP: it is for UDP sockets.
    */
   readonly SO_BROADCAST: boolean
   /**
@@ -1070,13 +1071,13 @@ export interface OptionValues {
   /**
    * Gives the process, user and group of the peer on a unix socket.
    *
-   * On TCP it has no effect: unix sockets (TCP reads pid 0 and uid and gid 4294967295).
+   * No effect on TCP: it is for unix sockets (TCP reads pid 0 and uid and gid 4294967295).
    */
   readonly SO_PEERCRED: Credentials
   /**
    * Gives the supplementary groups of the peer on a unix socket, four bytes each.
    *
-   * 0 to 32768 bytes. On TCP it has no effect: unix sockets (TCP answers ENODATA). Linux 4.13 and
+   * 0 to 32768 bytes. No effect on TCP: it is for unix sockets (TCP answers ENODATA). Linux 4.13 and
    * later.
    */
   readonly SO_PEERGROUPS: Uint8Array
@@ -1121,13 +1122,13 @@ export interface OptionValues {
   /**
    * Delivers the mark of each received packet as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 5.19 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 5.19 and later.
    */
   readonly SO_RCVMARK: boolean
   /**
    * Delivers the priority of each received packet as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 6.14 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 6.14 and later.
    */
   readonly SO_RCVPRIORITY: boolean
   /**
@@ -1144,12 +1145,13 @@ export interface OptionValues {
   readonly SO_RESERVE_MEM: number
   /**
    * Permits bind() to an address that is in TIME_WAIT or that another socket with the option holds
-   * without listening.
+   * without listening. bind() asks for it on both sockets at that moment.
    */
   readonly SO_REUSEADDR: boolean
   /**
    * Lets several sockets of one user listen on one address, each of which gets a share of the
-   * connections.
+   * connections. bind() asks for it on all of them at that moment; one that listens already may set
+   * it then.
    *
    * Linux 3.9 and later.
    */
@@ -1157,7 +1159,7 @@ export interface OptionValues {
   /**
    * Delivers the number of dropped packets as a control message.
    *
-   * On TCP it has no effect: datagram and packet sockets.
+   * No effect on TCP: it is for datagram and packet sockets.
    */
   readonly SO_RXQ_OVFL: boolean
   /**
@@ -1208,8 +1210,8 @@ export interface OptionValues {
   /**
    * Lets each packet carry the time at which it is to be sent, by the given clock.
    *
-   * On TCP it has no effect: datagram and packet sockets under the etf or fq queue. Linux 4.19 and
-   * later.
+   * No effect on TCP: it is for datagram and packet sockets under the etf or fq queue. Linux 4.19
+   * and later.
    */
   readonly SO_TXTIME: TransmitTime
   /**
@@ -1434,7 +1436,8 @@ export interface OptionValues {
    */
   readonly TCP_TIMESTAMP: number
   /**
-   * Delays every outgoing segment, to imitate a long path.
+   * Delays every outgoing segment, to imitate a long path, where the fq queue or a network card
+   * paces what is sent.
    *
    * Microseconds, 0 to 268435455. Linux 5.3 and later.
    */
@@ -1474,7 +1477,7 @@ export interface OptionValues {
   /**
    * Delivers the checksum of each datagram as a control message.
    *
-   * On TCP it has no effect: UDP. Linux 4.0 and later.
+   * No effect on TCP: it is for UDP sockets. Linux 4.0 and later.
    */
   readonly IP_CHECKSUM: boolean
   /**
@@ -1516,19 +1519,19 @@ export interface OptionValues {
   /**
    * Delivers the security label of each datagram as a control message.
    *
-   * On TCP it has no effect: UDP.
+   * No effect on TCP: it is for UDP sockets.
    */
   readonly IP_PASSSEC: boolean
   /**
    * Delivers the interface and destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_PKTINFO: boolean
   /**
    * Tells the protocol that a raw socket with IP_HDRINCL sends.
    *
-   * On TCP it has no effect: raw sockets (TCP reads 0). Linux 6.4 and later.
+   * No effect on TCP: it is for raw sockets. Linux 6.4 and later.
    */
   readonly IP_PROTOCOL: number
   /**
@@ -1538,37 +1541,37 @@ export interface OptionValues {
   /**
    * Delivers the extensions of ICMP errors with the errors of IP_RECVERR.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 5.9 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 5.9 and later.
    */
   readonly IP_RECVERR_RFC4884: boolean
   /**
    * Delivers the IP options of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RECVOPTS: boolean
   /**
    * Delivers the original destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram sockets (TCP has getsockname() and SO_ORIGINAL_DST).
+   * No effect on TCP: it is for datagram sockets (TCP has getsockname() and SO_ORIGINAL_DST).
    */
   readonly IP_RECVORIGDSTADDR: boolean
   /**
    * Delivers the type of service of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RECVTOS: boolean
   /**
    * Delivers the time to live of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RECVTTL: boolean
   /**
    * Delivers the unprocessed IP options of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IP_RETOPTS: boolean
   /**
@@ -1589,10 +1592,11 @@ export interface OptionValues {
    */
   readonly IP_TTL: number
   /**
-   * Chooses the interface for outgoing packets, without a limit on incoming ones; 0 removes the
+   * Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the
    * choice.
    *
-   * Interface index, 0 to 2147483647. Linux 3.3 and later.
+   * Interface index, 0 to 2147483647. No effect on TCP: it is for datagram and raw sockets. Linux
+   * 3.3 and later.
    */
   readonly IP_UNICAST_IF: number
   /**
@@ -1625,7 +1629,7 @@ export interface OptionValues {
   /**
    * Refuses to send datagrams that would need fragments.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_DONTFRAG: boolean
   /**
@@ -1665,31 +1669,31 @@ export interface OptionValues {
   /**
    * Delivers the extensions of ICMPv6 errors with the errors of IPV6_RECVERR.
    *
-   * On TCP it has no effect: datagram and raw sockets. Linux 5.9 and later.
+   * No effect on TCP: it is for datagram and raw sockets. Linux 5.9 and later.
    */
   readonly IPV6_RECVERR_RFC4884: boolean
   /**
    * Delivers the hop limit of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVHOPLIMIT: boolean
   /**
    * Delivers the original destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram sockets (TCP has getsockname() and IP6T_SO_ORIGINAL_DST).
+   * No effect on TCP: it is for datagram sockets (TCP has getsockname() and IP6T_SO_ORIGINAL_DST).
    */
   readonly IPV6_RECVORIGDSTADDR: boolean
   /**
    * Delivers the interface and destination of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVPKTINFO: boolean
   /**
    * Delivers the traffic class of each datagram as a control message.
    *
-   * On TCP it has no effect: datagram and raw sockets.
+   * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVTCLASS: boolean
   /**
@@ -1710,10 +1714,11 @@ export interface OptionValues {
    */
   readonly IPV6_UNICAST_HOPS: number
   /**
-   * Chooses the interface for outgoing packets, without a limit on incoming ones; 0 removes the
+   * Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the
    * choice.
    *
-   * Interface index, 0 to 2147483647. Linux 3.3 and later.
+   * Interface index, 0 to 2147483647. No effect on TCP: it is for datagram and raw sockets. Linux
+   * 3.3 and later.
    */
   readonly IPV6_UNICAST_IF: number
   /**

@@ -23,7 +23,8 @@ import {
 } from './codec'
 import type { Credentials, Linger, MemoryInfo, SocketAddress, TransmitTime } from './values'
 
-const MAX_LINGER_SECONDS = 65535
+/** macOS keeps them in 16 bits, in ticks of 10 ms. */
+const MAX_LINGER_SECONDS = process.platform === 'darwin' ? 327 : 2 ** 31 - 1
 
 export const linger: BytesCodec<Linger> = {
   carries: 'bytes',

@@ -4,10 +4,18 @@ import { descriptorOf, type Target } from '../target'
 import { getOption } from './access'
 import { BatchFailure, UNSUPPORTED, runBatch, runBatchOnFresh, type Operation } from './batch'
 import { absence, absentOption, kernelFailure } from './failure'
-import { lateness, phaseOf, warnLate, warnListenerLinger } from './hazards'
+import {
+  phaseOf,
+  shortcomingOf,
+  withoutEffect,
+  warnListenerLinger,
+  warnOf,
+  type Shortcoming,
+} from './hazards'
 import { holdKeepAlive } from './keep-alive'
 import {
   isPresent,
+  needsPhase,
   optionOf,
   writableOption,
   type Option,
@@ -33,6 +41,13 @@ export type OptionOutcome<N extends WritableOption> =
   /** Set, and past the moment at which it has its full effect. */
   | {
       readonly status: 'tooLate'
+      readonly requested: OptionInput<N> | undefined
+      readonly value: Read<N> | undefined
+      readonly why: string
+    }
+  /** Set, on a socket of a kind that it does nothing for. */
+  | {
+      readonly status: 'noEffect'
       readonly requested: OptionInput<N> | undefined
       readonly value: Read<N> | undefined
       readonly why: string
@@ -129,9 +144,9 @@ export function applySettings(
   { operations, held, missing }: PreparedSettings,
 ): TuneReport {
   let fd = descriptorOf(target)
-  let late: Map<string, string> | undefined
+  let shortcomings: Map<string, Shortcoming> | undefined
   if (operations.some(isGuarded)) {
-    late = guard(fd, operations)
+    shortcomings = guard(fd, operations)
     // A subscriber to warnings may have closed the socket.
     fd = descriptorOf(target)
   }
@@ -141,7 +156,7 @@ export function applySettings(
   const report: Record<string, unknown> = {}
   operations.forEach((operation, index) => {
     const { name } = operation.option
-    report[name] = outcome(operation, results[index], late?.get(name))
+    report[name] = outcome(operation, results[index], shortcomings?.get(name))
   })
   for (const { option, requested } of missing) {
     report[option.name] = { status: 'unsupported', requested, why: absence(option) }
@@ -150,7 +165,7 @@ export function applySettings(
 }
 
 /**
- * Applies them to a descriptor that was just opened and is to be thrown away when this throws: one
+ * Applies them to the descriptor of a TCP socket that was just opened and is to be thrown away when this throws: one
  * system call each. What this platform or kernel does not have is an error here.
  *
  * @throws as {@link tune}, and ERR_SOCKET_TUNER_UNSUPPORTED
@@ -158,6 +173,10 @@ export function applySettings(
 export function applyToFresh(fd: number, { operations, missing }: PreparedSettings): void {
   requirePresent(missing)
   if (operations.length === 0) return
+  for (const { option } of operations) {
+    const shortcoming = withoutEffect(option)
+    if (shortcoming !== undefined) warnOf(option, shortcoming)
+  }
   const failure = runBatchOnFresh(fd, operations)
   if (failure !== undefined) throw refusal(fd, failure)
 }
@@ -211,27 +230,30 @@ function companionsOf({ row }: PresentOption): readonly PresentOption[] {
   return row.alsoChanges?.map((name) => optionOf(name)).filter(isPresent) ?? []
 }
 
-/** Warns before anything is changed; returns why each late option is late. */
-function guard(fd: number, operations: readonly Operation[]): Map<string, string> {
-  const late = new Map<string, string>()
-  const phase = operations.some(({ option }) => option.row.when !== 'any') ? phaseOf(fd) : 'unknown'
+/** Warns before anything is changed; returns what some of the options will not do, by their names. */
+function guard(fd: number, operations: readonly Operation[]): Map<string, Shortcoming> {
+  const shortcomings = new Map<string, Shortcoming>()
+  const phase = operations.some(({ option }) => needsPhase(option.row)) ? phaseOf(fd) : 'unknown'
   for (const { option, encoded } of operations) {
     if (option.row.kind === 'linger') warnListenerLinger(option, fd, encoded as Uint8Array)
-    const why = lateness(option, phase)
-    if (why === undefined) continue
-    warnLate(option, why)
-    late.set(option.name, why)
+    const shortcoming = shortcomingOf(option, encoded, phase, fd)
+    if (shortcoming === undefined) continue
+    warnOf(option, shortcoming)
+    shortcomings.set(option.name, shortcoming)
   }
-  return late
+  return shortcomings
 }
 
 function outcome(
   { option, encoded, requested }: Operation,
   value: unknown,
-  late: string | undefined,
+  shortcoming: Shortcoming | undefined,
 ): unknown {
   if (value === UNSUPPORTED) return { status: 'unsupported', requested, why: absence(option) }
-  if (late !== undefined) return { status: 'tooLate', requested, value, why: late }
+  if (shortcoming !== undefined) {
+    const { status, why } = shortcoming
+    return { status, requested, value, why }
+  }
   if (value === undefined) return { status: 'applied', value }
   const expected = normalized(option, encoded)
   if (value === expected || isDeepStrictEqual(value, expected)) return { status: 'applied', value }

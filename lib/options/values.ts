@@ -1,9 +1,9 @@
 /** The values of options as JavaScript writes them, by kind. */
 
-/** SO_LINGER as it is read: `seconds` counts only while `enabled`. */
+/** SO_LINGER as it is read: `seconds` is 0 while it is not `enabled`. */
 export interface Linger {
   enabled: boolean
-  /** 0 to 65535 s; 0 makes close() send a RST and throw unsent data away. */
+  /** 0 to 2147483647 s (327 on macOS); 0 makes close() send a RST and throw unsent data away. */
   seconds: number
 }
 

@@ -516,7 +516,7 @@ describe('a value', () => {
     { enabled: 1, seconds: 0 },
     { enabled: true },
     { enabled: true, seconds: -1 },
-    { enabled: true, seconds: 65_536, blocking: true },
+    { enabled: true, seconds: 2 ** 31, blocking: true },
     { enabled: true, seconds: 1, blocking: 1 },
     { min: 2, max: 1 },
     { min: 0, max: 65_536 },

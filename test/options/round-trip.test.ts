@@ -138,6 +138,11 @@ describe('a value that the kernel rewrites', () => {
     ['SO_LINGER', { enabled: false, seconds: 9 }, { enabled: false, seconds: 0 }],
     ['TCP_DEFER_ACCEPT', 2, 3],
     ['TCP_DEFER_ACCEPT', 5, 7],
+    ['TCP_DEFER_ACCEPT', 128, 247],
+    ['TCP_DEFER_ACCEPT', 248, 367],
+    ['TCP_DEFER_ACCEPT', 29_888, 29_887],
+    ['TCP_DEFER_ACCEPT', 2_147_483_647, 29_887],
+    ['TCP_MAXSEG', 0, 536],
     ['TCP_LINGER2', 121, 120],
     ['TCP_LINGER2', 0, sysctl('ipv4/tcp_fin_timeout')],
     ['TCP_LINGER2', -1, -1],
@@ -195,11 +200,15 @@ describe('a value at the end of its range', () => {
     ['SO_SNDTIMEO', 2_000_000_500],
     ['IP_LOCAL_PORT_RANGE', { min: 0, max: 65535 }],
     ['IP_LOCAL_PORT_RANGE', { min: 65535, max: 65535 }],
+    ['SO_LINGER', { enabled: true, seconds: 2_147_483_647, blocking: true }],
   ]
   it.each(cases)('%s %p is neither cut nor made negative', (name, value) => {
     const fd = tcpSocket()
     set(fd, name, value)
-    expect(read(fd, name)).toEqual(value)
+    if (name === 'SO_LINGER') expect(value).toMatchObject(read(fd, name) as object)
+    else expect(read(fd, name)).toEqual(value)
+    // So that the close of the descriptor waits for nothing.
+    if (name === 'SO_LINGER') set(fd, name, { enabled: false, seconds: 0 })
   })
 })
 

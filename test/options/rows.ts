@@ -41,7 +41,7 @@ export function reasonToSkip(row: Row, fd: number): string | undefined {
   return undefined
 }
 
-function isUnsupported({ name, access }: Row, fd: number): boolean {
+export function isUnsupported({ name, access }: Row, fd: number): boolean {
   if (access !== 'r' && access !== 'rw') return false
   try {
     read(fd, name)

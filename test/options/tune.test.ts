@@ -4,7 +4,9 @@ import * as net from 'node:net'
 import { constants } from 'node:os'
 import { inspect } from 'node:util'
 import {
+  RawSocket,
   SocketOptionError,
+  connect,
   getOption,
   profiles,
   setOption,
@@ -26,6 +28,7 @@ import {
   loopback,
   nativeCallsOf,
   tcpSocket,
+  udpSocket,
   unixSocket,
   unprivileged,
   warningsOf,
@@ -86,11 +89,12 @@ describe('tune', () => {
       SO_KEEPALIVE: true,
     } as const
     const fd = tcpSocket()
+    const foreign = new Set(['IP_UNICAST_IF', 'SO_TXTIME'])
     const report = tune(fd, settings)
     for (const [name, value] of Object.entries(settings)) {
       expect([name, report[name as keyof typeof settings]]).toMatchObject([
         name,
-        { status: 'applied', value },
+        { status: foreign.has(name) ? 'noEffect' : 'applied', value },
       ])
       expect([name, read(fd, name)]).toEqual([name, value])
     }
@@ -480,27 +484,59 @@ describe('tune with an option that is not there', () => {
 })
 
 describe('tune of a socket that is past the moment', () => {
-  it('reports SO_RCVBUF on a connected socket as too late, set all the same', async () => {
+  it('reports TCP_MAXSEG on a connected socket as too late, set all the same', async () => {
     const { client } = await connectedPair()
     const warnings = warningsOf(() => {
-      const report = tune(client, { TCP_NODELAY: true, SO_RCVBUF: 40_000 })
+      const report = tune(client, { TCP_NODELAY: true, TCP_MAXSEG: 1200 })
       expect(report.TCP_NODELAY).toEqual({ status: 'applied', value: true })
-      expect(report.SO_RCVBUF).toMatchObject({
+      expect(report.TCP_MAXSEG).toMatchObject({
         status: 'tooLate',
-        requested: 40_000,
-        value: 80_000,
+        requested: 1200,
+        value: expect.any(Number) as number,
         why: expect.stringContaining('before connect()') as string,
       })
       // Once for each option, however often it happens.
-      tune(client, { SO_RCVBUF: 40_000 })
-      setOption(client, 'SO_RCVBUF', 40_000)
+      tune(client, { TCP_MAXSEG: 1200 })
+      setOption(client, 'TCP_MAXSEG', 1200)
     })
     expect(warnings).toHaveLength(1)
     expect(warnings[0]).toMatchObject({
       code: 'SOCKET_TUNER_TOO_LATE',
-      message: expect.stringMatching(/^SO_RCVBUF must be set before connect\(\)/) as string,
+      message: expect.stringMatching(/^TCP_MAXSEG must be set before connect\(\)/) as string,
       detail: expect.stringContaining('RawSocket') as string,
     })
+  })
+
+  it('takes a receive buffer on a connection that has the window scale for it', async () => {
+    const { client } = await connectedPair()
+    const { rcvWscale = 0 } = tcpInfo(client)
+    expect(rcvWscale).toBeGreaterThan(0)
+    const warnings = warningsOf(() => {
+      const report = tune(client, { SO_RCVBUF: 65_536 })
+      expect(report.SO_RCVBUF).toMatchObject({ status: 'adjusted', value: 131_072 })
+      setOption(client, 'SO_RCVBUF', 65_536)
+    })
+    expect(warnings).toEqual([])
+  })
+
+  it('reports one that is larger than the window scale allows as too late', async () => {
+    const port = await listen(net.createServer(destroyLater))
+    const client = connect({ host: loopback[4], port, settings: { SO_RCVBUF: 4096 } })
+    destroyLater(client)
+    await once(client, 'connect')
+    expect(tcpInfo(client).rcvWscale).toBe(0)
+    const warnings = warningsOf(() => {
+      expect(tune(client, { SO_RCVBUF: 65_535 }).SO_RCVBUF.status).toBe('adjusted')
+      expect(tune(client, { SO_RCVBUF: 65_536 }).SO_RCVBUF).toEqual({
+        status: 'tooLate',
+        requested: 65_536,
+        value: 131_072,
+        why:
+          'SO_RCVBUF must be set before connect(), or on the listening socket, for a receive window of more ' +
+          'than 65535 bytes, which is what the window scale of this connection allows',
+      })
+    })
+    expect(warnings.map(({ code }) => code)).toEqual(['SOCKET_TUNER_TOO_LATE'])
   })
 
   it.each([
@@ -509,12 +545,12 @@ describe('tune of a socket that is past the moment', () => {
   ])('reports a pre-bind option on a %s socket', (state, open) => {
     const fd = open()
     const warnings = warningsOf(() => {
-      const report = tune(fd, { SO_REUSEPORT: true, TCP_MAXSEG: 1200, TCP_SAVE_SYN: 1 })
-      expect(report.SO_REUSEPORT).toEqual({
+      const report = tune(fd, { IP_FREEBIND: true, TCP_MAXSEG: 1200, TCP_SAVE_SYN: 1 })
+      expect(report.IP_FREEBIND).toEqual({
         status: 'tooLate',
         requested: true,
         value: true,
-        why: `SO_REUSEPORT must be set before bind(): the socket is ${state}`,
+        why: `IP_FREEBIND must be set before bind(): the socket is ${state}`,
       })
       expect(report.TCP_MAXSEG).toEqual({ status: 'applied', value: 1200 })
       expect(report.TCP_SAVE_SYN).toEqual({ status: 'applied', value: 1 })
@@ -534,8 +570,42 @@ describe('tune of a socket that is past the moment', () => {
 
   it('is silent on a fresh one', () => {
     const warnings = warningsOf(() => {
-      const report = tune(tcpSocket(), { SO_REUSEPORT: true, SO_RCVBUF: 40_000, TCP_MAXSEG: 1200 })
-      expect(report.SO_REUSEPORT.status).toBe('applied')
+      const report = tune(tcpSocket(), { IP_FREEBIND: true, SO_RCVBUF: 40_000, TCP_MAXSEG: 1200 })
+      expect(report.IP_FREEBIND.status).toBe('applied')
+    })
+    expect(warnings).toEqual([])
+  })
+})
+
+describe('tune with an option for sockets of another kind', () => {
+  it('reports that it has no effect on TCP, and warns once', () => {
+    const warnings = warningsOf(() => {
+      expect(tune(tcpSocket(), { IP_CHECKSUM: true, TCP_NODELAY: true })).toEqual({
+        IP_CHECKSUM: {
+          status: 'noEffect',
+          requested: true,
+          value: true,
+          why: 'IP_CHECKSUM has no effect on TCP: it is for UDP sockets',
+        },
+        TCP_NODELAY: { status: 'applied', value: true },
+      })
+      setOption(tcpSocket(), 'IP_CHECKSUM', true)
+      RawSocket.open(4, { IP_CHECKSUM: true }).close()
+    })
+    expect(warnings).toMatchObject([
+      {
+        code: 'SOCKET_TUNER_NO_EFFECT',
+        message: expect.stringContaining('IP_CHECKSUM') as string,
+      },
+    ])
+  })
+
+  it('reports it as applied on such a socket', () => {
+    const warnings = warningsOf(() => {
+      expect(tune(udpSocket(), { IP_CHECKSUM: true, SO_BROADCAST: true })).toEqual({
+        IP_CHECKSUM: { status: 'applied', value: true },
+        SO_BROADCAST: { status: 'applied', value: true },
+      })
     })
     expect(warnings).toEqual([])
   })

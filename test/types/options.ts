@@ -190,7 +190,10 @@ export function tuning(settings: Settings): void {
   report.TCP_NODELAY = { status: 'applied', value: true }
 
   const outcome = report.SO_RCVBUF
-  same<(typeof outcome)['status'], 'applied' | 'adjusted' | 'tooLate' | 'unsupported'>()
+  same<
+    (typeof outcome)['status'],
+    'applied' | 'adjusted' | 'tooLate' | 'noEffect' | 'unsupported'
+  >()
   if (outcome.status === 'adjusted') {
     same<typeof outcome.requested, number>()
     same<typeof outcome.value, number>()
@@ -198,6 +201,7 @@ export function tuning(settings: Settings): void {
   }
   if (outcome.status === 'applied') same<typeof outcome.value, number | undefined>()
   if (outcome.status === 'tooLate') same<typeof outcome.value, number | undefined>()
+  if (outcome.status === 'noEffect') same<typeof outcome.why, string>()
   // @ts-expect-error -- nothing was set
   if (outcome.status === 'unsupported') exactly<never>()(outcome.value)
 

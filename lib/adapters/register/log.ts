@@ -57,7 +57,7 @@ export function reportText(report: Partial<TuneReport>): string {
 
 /** The parts of an outcome, of whatever option. */
 interface Outcome {
-  readonly status: 'applied' | 'adjusted' | 'tooLate' | 'unsupported'
+  readonly status: 'applied' | 'adjusted' | 'tooLate' | 'noEffect' | 'unsupported'
   readonly value?: unknown
   readonly requested?: unknown
   readonly why?: string
@@ -71,6 +71,8 @@ function outcomeText(name: string, { status, value, requested, why = '' }: Outco
       return `${name} ${valueText(name, value)} in place of ${valueText(name, requested)}`
     case 'tooLate':
       return `${name} too late (${why})`
+    case 'noEffect':
+      return `${name} without effect (${why})`
     case 'unsupported':
       return `${name} unsupported (${why})`
   }

@@ -41,7 +41,7 @@ export const ipOptions = {
     summary: 'Delivers the checksum of each datagram as a control message.',
     notOnMptcp: true,
     since: '4.0',
-    noEffectOnTcp: 'UDP',
+    noEffectOnTcp: 'UDP sockets',
     source: 'linux/in.h',
   },
   IP_FREEBIND: {
@@ -144,7 +144,7 @@ export const ipOptions = {
     inherited: true,
     summary: 'Delivers the security label of each datagram as a control message.',
     notOnMptcp: true,
-    noEffectOnTcp: 'UDP',
+    noEffectOnTcp: 'UDP sockets',
     source: 'ip(7)',
   },
   IP_PKTINFO: {
@@ -169,7 +169,7 @@ export const ipOptions = {
     summary: 'Tells the protocol that a raw socket with IP_HDRINCL sends.',
     notOnMptcp: true,
     since: '6.4',
-    noEffectOnTcp: 'raw sockets (TCP reads 0)',
+    noEffectOnTcp: 'raw sockets',
     source: 'linux/in.h',
   },
   IP_RECVERR: {
@@ -304,10 +304,10 @@ export const ipOptions = {
     level: 'IPPROTO_IP',
     kind: 'interfaceIndex',
     access: 'rw',
-    when: 'pre-connect',
+    when: 'any',
     inherited: true,
     summary:
-      'Chooses the interface for outgoing packets, without a limit on incoming ones; 0 removes the choice.',
+      'Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the choice.',
     unit: 'interface index',
     range: [0, 2147483647],
     refused:
@@ -315,6 +315,7 @@ export const ipOptions = {
     notOnMptcp: true,
     since: '3.3',
     windows: 'IP_UNICAST_IF',
+    noEffectOnTcp: 'datagram and raw sockets',
     example: 1,
     source: 'linux/in.h',
   },

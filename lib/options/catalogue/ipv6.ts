@@ -266,10 +266,10 @@ export const ipv6Options = {
     level: 'IPPROTO_IPV6',
     kind: 'interfaceIndex',
     access: 'rw',
-    when: 'pre-connect',
+    when: 'any',
     inherited: true,
     summary:
-      'Chooses the interface for outgoing packets, without a limit on incoming ones; 0 removes the choice.',
+      'Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the choice.',
     unit: 'interface index',
     range: [0, 2147483647],
     refused:
@@ -277,6 +277,7 @@ export const ipv6Options = {
     notOnMptcp: true,
     since: '3.3',
     windows: 'IPV6_UNICAST_IF',
+    noEffectOnTcp: 'datagram and raw sockets',
     example: 1,
     source: 'linux/in6.h',
   },
@@ -285,6 +286,7 @@ export const ipv6Options = {
     kind: 'bool',
     access: 'rw',
     when: 'pre-bind',
+    refusedLate: true,
     inherited: true,
     summary:
       'Leaves IPv4 out of an IPv6 socket, so that another socket can have the same port there.',

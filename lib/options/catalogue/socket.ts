@@ -49,6 +49,7 @@ export const socketOptions = {
     kind: 'filter',
     access: 'w',
     when: 'pre-listen',
+    refusedLate: true,
     inherited: null,
     summary:
       'Attaches a classic BPF program whose result chooses the listener of a SO_REUSEPORT group, numbered in the order of their listen().',
@@ -65,6 +66,7 @@ export const socketOptions = {
     kind: 'int',
     access: 'w',
     when: 'pre-listen',
+    refusedLate: true,
     inherited: null,
     summary:
       'Attaches a loaded eBPF program, given as its descriptor, that chooses the listener of a SO_REUSEPORT group.',
@@ -80,7 +82,7 @@ export const socketOptions = {
     ipOnly: true,
     kind: 'string',
     access: 'rw',
-    when: 'pre-connect',
+    when: 'any',
     inherited: true,
     summary:
       'Binds the socket to the network interface of this name; the empty string removes the binding.',
@@ -90,7 +92,7 @@ export const socketOptions = {
     refused: 'ENODEV when no interface has that name.',
     example: 'lo',
     hazard:
-      'Segments that come in by another interface no longer reach the socket. It is the same binding as SO_BINDTOIFINDEX.',
+      'It acts at once, on an open connection too: segments that come in by another interface no longer reach the socket. It is the same binding as SO_BINDTOIFINDEX.',
     source: 'socket(7)',
   },
   SO_BINDTOIFINDEX: {
@@ -98,7 +100,7 @@ export const socketOptions = {
     ipOnly: true,
     kind: 'int',
     access: 'rw',
-    when: 'pre-connect',
+    when: 'any',
     inherited: true,
     summary: 'Binds the socket to the network interface of this index; 0 removes the binding.',
     unit: 'interface index',
@@ -108,7 +110,7 @@ export const socketOptions = {
     since: '5.1',
     example: 1,
     hazard:
-      'An index that no interface has is accepted, and then nothing gets through. It is the same binding as SO_BINDTODEVICE.',
+      'It acts at once, on an open connection too. An index that no interface has is accepted, and then nothing gets through. It is the same binding as SO_BINDTODEVICE.',
     source: 'asm-generic/socket.h',
   },
   SO_BROADCAST: {
@@ -120,7 +122,7 @@ export const socketOptions = {
     inherited: true,
     summary: 'Permits datagrams to a broadcast address.',
     notOnMptcp: true,
-    noEffectOnTcp: 'UDP',
+    noEffectOnTcp: 'UDP sockets',
     darwin: 'SO_BROADCAST',
     windows: 'SO_BROADCAST',
     source: 'socket(7)',
@@ -225,6 +227,7 @@ export const socketOptions = {
     kind: 'int',
     access: 'w',
     when: 'pre-listen',
+    refusedLate: true,
     inherited: null,
     summary:
       'Removes the program that chooses the listener of a SO_REUSEPORT group; the value is ignored.',
@@ -319,7 +322,8 @@ export const socketOptions = {
     inherited: true,
     summary:
       'Decides what the last close() does with unsent data: off sends it in the background, 0 seconds discards it and resets the connection, more seconds makes close() wait.',
-    rewritten: 'While it is off, the seconds read 0.',
+    rewritten:
+      'The kernel keeps the seconds only while it is on; here they read 0 while it is off.',
     darwin: 'SO_LINGER_SEC',
     windows: 'SO_LINGER',
     example: { enabled: true, seconds: 0 },
@@ -573,6 +577,7 @@ export const socketOptions = {
     kind: 'int',
     access: 'rw',
     when: 'pre-connect',
+    withinWindowScale: true,
     inherited: true,
     summary: 'Sets the size of the receive buffer and ends its tuning by the kernel.',
     unit: 'bytes',
@@ -584,7 +589,7 @@ export const socketOptions = {
     windows: 'SO_RCVBUF',
     example: 50000,
     hazard:
-      'The buffer stops growing with the connection. The window scale is fixed by the handshake, so a larger buffer set later may not be usable.',
+      'The buffer stops growing with the connection. The handshake fixes the window scale: a buffer set later is used up to 65535 bytes times two to the power of that scale.',
     source: 'socket(7)',
   },
   SO_RCVBUFFORCE: {
@@ -592,6 +597,7 @@ export const socketOptions = {
     kind: 'int',
     access: 'w',
     when: 'pre-connect',
+    withinWindowScale: true,
     inherited: null,
     summary: 'Sets SO_RCVBUF without the limit of net.core.rmem_max.',
     unit: 'bytes',
@@ -684,10 +690,10 @@ export const socketOptions = {
     ipOnly: true,
     kind: 'bool',
     access: 'rw',
-    when: 'pre-bind',
+    when: 'any',
     inherited: true,
     summary:
-      'Permits bind() to an address that is in TIME_WAIT or that another socket with the option holds without listening.',
+      'Permits bind() to an address that is in TIME_WAIT or that another socket with the option holds without listening. bind() asks for it on both sockets at that moment.',
     darwin: 'SO_REUSEADDR',
     windows: 'SO_REUSEADDR',
     hazard: 'On Windows it lets another process take over the port.',
@@ -698,10 +704,10 @@ export const socketOptions = {
     ipOnly: true,
     kind: 'bool',
     access: 'rw',
-    when: 'pre-bind',
+    when: 'any',
     inherited: true,
     summary:
-      'Lets several sockets of one user listen on one address, each of which gets a share of the connections.',
+      'Lets several sockets of one user listen on one address, each of which gets a share of the connections. bind() asks for it on all of them at that moment; one that listens already may set it then.',
     since: '3.9',
     darwin: 'SO_REUSEPORT',
     hazard:

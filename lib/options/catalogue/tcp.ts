@@ -133,7 +133,7 @@ export const tcpOptions = {
     unit: 'seconds',
     range: [0, 2147483647],
     rewritten:
-      'Rounded up to the time that a whole number of SYN-ACK retransmits takes: 1, 3, 7, 15, 31, 63, 127 and so on.',
+      'Rounded up to the time that a whole number of SYN-ACK retransmits takes: 1, 3, 7, 15, 31, 63, 127, 247 and then 120 more each. 29887 is the most: more than that is rounded down to it.',
     example: 7,
     hazard: 'A protocol in which the server speaks first waits the whole time on each connection.',
     source: 'tcp(7)',
@@ -169,6 +169,7 @@ export const tcpOptions = {
     kind: 'int',
     access: 'rw',
     when: 'pre-listen',
+    refusedLate: true,
     inherited: false,
     summary:
       'Accepts data in the SYN, from at most this many connections that are not yet complete.',
@@ -189,6 +190,7 @@ export const tcpOptions = {
     kind: 'bool',
     access: 'rw',
     when: 'pre-connect',
+    refusedLate: true,
     inherited: true,
     summary:
       'Makes connect() succeed at once and sends the first write in the SYN, when a cookie of the server is known.',
@@ -218,6 +220,7 @@ export const tcpOptions = {
     kind: 'bool',
     access: 'rw',
     when: 'pre-connect',
+    refusedLate: true,
     inherited: true,
     summary: 'Sends and accepts data in the SYN without a cookie.',
     refused: 'EINVAL on a socket that is connecting or connected.',
@@ -329,7 +332,7 @@ export const tcpOptions = {
     range: [88, 32767],
     also: [0],
     rewritten:
-      'On a connection it reads the size in use, which leaves out 12 bytes for timestamps.',
+      'On a connection it reads the size in use, which leaves out 12 bytes for timestamps. 0 reads 536 on a socket that is not connected.',
     unset: [536, 0],
     darwin: 'TCP_MAXSEG',
     windows: 'TCP_MAXSEG',
@@ -340,7 +343,7 @@ export const tcpOptions = {
     level: 'IPPROTO_TCP',
     kind: 'md5Key',
     access: 'w',
-    when: 'pre-connect',
+    when: 'any',
     inherited: true,
     summary: 'Signs the segments to and from one peer with a shared key; an empty key removes it.',
     refused:
@@ -348,7 +351,7 @@ export const tcpOptions = {
     notOnMptcp: true,
     secret: true,
     hazard:
-      'Segments without the right signature are dropped without a word: with a wrong key the connection times out.',
+      'It acts at once, on an open connection too. Segments without the right signature are dropped without a word: the connection stalls until both ends have the key, and with a wrong key it times out.',
     source: 'RFC 2385, linux/tcp.h',
   },
   TCP_MD5SIG_EXT: {
@@ -588,7 +591,7 @@ export const tcpOptions = {
     level: 'IPPROTO_TCP',
     kind: 'int',
     access: 'rw',
-    when: 'pre-connect',
+    when: 'pre-established',
     inherited: true,
     summary:
       'Limits how often a SYN is retransmitted before connect() fails, and on a listener how often a SYN-ACK is.',
@@ -643,13 +646,15 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Delays every outgoing segment, to imitate a long path.',
+    summary:
+      'Delays every outgoing segment, to imitate a long path, where the fq queue or a network card paces what is sent.',
     unit: 'microseconds',
     range: [0, 268435455],
     notOnMptcp: true,
     since: '5.3',
     example: 1000,
-    hazard: 'It is for tests: round trips grow by the delay.',
+    hazard:
+      'It is for tests. Under any other queue nothing is delayed, yet the round-trip time that the kernel estimates (and tcpInfo() reports) grows by the delay, and with it every timeout.',
     source: 'linux/tcp.h',
   },
   TCP_ULP: {
@@ -683,7 +688,7 @@ export const tcpOptions = {
     windows: 'TCP_MAXRTMS',
     example: 30000,
     hazard:
-      'It also replaces TCP_KEEPCNT as the rule by which keepalive ends a connection: keep it above TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT.',
+      'It also replaces TCP_KEEPCNT as the rule by which keepalive ends a connection: keep it at TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT or above.',
     source: 'tcp(7), RFC 5482',
   },
   TCP_WINDOW_CLAMP: {

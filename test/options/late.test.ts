@@ -1,0 +1,134 @@
+/** What the rows say of the moment of a set, compared with what the kernel says in each state of a socket. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { configure, setOption, type SocketTunerWarning, type WritableOption } from '../../lib'
+import { native } from '../../lib/binding'
+import type { OptionTiming } from '../../lib/options/row'
+import {
+  boundSocket,
+  listeningSocket,
+  loopback,
+  succeed,
+  tcpSocket,
+  udpSocket,
+  type Family,
+} from '../sockets'
+import { anotherValue, familyOf, isPresent, isUnsupported, read, rows, type Row } from './rows'
+
+const onLinux = process.platform === 'linux' ? describe : describe.skip
+
+/** Sockets in each state, that of a connection being made included: nobody answers at its destination. */
+const states = {
+  fresh: tcpSocket,
+  bound: boundSocket,
+  listening: listeningSocket,
+  connecting: connectingSocket,
+  connected: connectedSocket,
+} as const satisfies Record<string, (family: Family) => number>
+
+type State = keyof typeof states
+
+/** When each is too late. */
+const late: Readonly<Record<OptionTiming, readonly State[]>> = {
+  any: [],
+  'pre-bind': ['bound', 'listening', 'connecting', 'connected'],
+  'pre-connect': ['connecting', 'connected'],
+  'pre-established': ['connected'],
+  'pre-listen': ['connecting', 'connected'],
+  connected: [],
+}
+
+function connectedSocket(family: Family): number {
+  const port = native.localPort(listeningSocket(family))
+  const fd = tcpSocket(family)
+  native.connectFd(fd, loopback[family], port)
+  return fd
+}
+
+/** Its SYN goes to a listener that drops it, as one with a filter does. */
+function connectingSocket(family: Family): number {
+  const listener = listeningSocket(family)
+  setOption(listener, 'SO_ATTACH_FILTER', [{ code: 6, jt: 0, jf: 0, k: 0 }])
+  const fd = tcpSocket(family)
+  native.connectFd(fd, loopback[family], native.localPort(listener))
+  return fd
+}
+
+/** What came of a set: whether the kernel took it, and the warnings before it. */
+function attempt(fd: number, name: string, value: unknown): { code: unknown; warnings: string[] } {
+  const warnings: string[] = []
+  const listener = (message: unknown): void => {
+    warnings.push((message as SocketTunerWarning).code)
+  }
+  configure({ hazards: 'ignore' })
+  subscribe('socket-tuner:warning', listener)
+  try {
+    setOption(fd, name as WritableOption, value as never)
+    return { code: undefined, warnings }
+  } catch (error) {
+    return { code: (error as { code?: unknown }).code, warnings }
+  } finally {
+    unsubscribe('socket-tuner:warning', listener)
+  }
+}
+
+function valueFor(row: Row, fd: number): unknown {
+  if (row.kind === 'filter') return [{ code: 6, jt: 0, jf: 0, k: 0 }]
+  return anotherValue(row, row.access === 'w' ? undefined : read(fd, row.name))
+}
+
+const timed = rows.filter(
+  (row) =>
+    (row.access === 'w' || row.access === 'rw') &&
+    isPresent(row) &&
+    row.withinWindowScale !== true &&
+    row.privilege === undefined &&
+    late[row.when].length > 0,
+)
+
+onLinux.each(timed)('$name', (row) => {
+  it.each(Object.keys(states) as State[])('on a %s socket', (state) => {
+    const family = familyOf(row)
+    const fd = states[state](family)
+    if (isUnsupported(row, fd)) return
+    const isLate = late[row.when].includes(state)
+    const { code, warnings } = attempt(fd, row.name, valueFor(row, fd))
+    if (isLate && row.refusedLate === true) {
+      // EBADF where the value is the descriptor of a program.
+      expect(['EINVAL', 'EBADF']).toContain(code)
+      expect(warnings).toEqual([])
+      return
+    }
+    expect(warnings).toEqual(isLate ? ['SOCKET_TUNER_TOO_LATE'] : [])
+    if (isLate) expect(code).toBeUndefined()
+  })
+})
+
+onLinux('an option that is for other sockets than TCP ones', () => {
+  const foreign = rows.filter(
+    (row) =>
+      row.noEffectOnTcp !== undefined &&
+      (row.access === 'w' || row.access === 'rw') &&
+      isPresent(row) &&
+      row.privilege === undefined,
+  )
+
+  it.each(foreign)('$name, is warned of on a TCP socket and nowhere else', (row) => {
+    const family = familyOf(row)
+    const tcp = tcpSocket(family)
+    if (isUnsupported(row, tcp)) return
+    const value = valueFor(row, tcp)
+    for (const open of Object.values(states)) {
+      expect(attempt(open(family), row.name, value)).toEqual({
+        code: undefined,
+        warnings: ['SOCKET_TUNER_NO_EFFECT'],
+      })
+    }
+    expect(attempt(udpSocket(family), row.name, value).warnings).toEqual([])
+  })
+})
+
+it('shows a socket in each state', () => {
+  for (const family of [4, 6] as const) {
+    for (const open of Object.values(states)) succeed(native.localPort(open(family)))
+  }
+})
