@@ -82,7 +82,12 @@ export type {
   TransmitTime,
 } from './options/values'
 export type { PortTrouble } from './ports/alarm'
-export { portBudget, type PortBudget, type PortBudgetOptions } from './ports/budget'
+export {
+  portBudget,
+  type DestinationBudget,
+  type PortBudget,
+  type PortBudgetOptions,
+} from './ports/budget'
 export {
   timeWaitCensus,
   type Census,
@@ -95,8 +100,8 @@ export type { SocketFilter } from './ports/filter'
 export type { Destination } from './ports/place'
 export type { TimeWaitReuse } from './ports/reuse'
 export { timeWaitCount } from './ports/time-wait-count'
-export type { PortReport } from './ports/destination-watch'
-export { watchPorts, type PortWatch } from './ports/watch'
+export type { PortReport } from './ports/place-watch'
+export { watchPorts, type PortWatch, type PortWatchEnded } from './ports/watch'
 export type { PortAlarm, WatchPortsOptions } from './ports/watch-options'
 export type { DescriptorOwner, Target } from './target'
 export {

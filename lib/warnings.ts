@@ -89,6 +89,18 @@ export const warningCodes = {
     wayOut:
       "Keep connections open and use them again; or close with mode 'deliver'; or take more source addresses (`SourcePool`) or a wider net.ipv4.ip_local_port_range. docs/ports.md has them in order.",
   },
+  SOCKET_TUNER_WATCH_ENDED: {
+    meaning:
+      'A watch of `watchPorts()` has died: the kernel refuses to list its sockets, /proc is gone, or a host name is not known. No report and no SOCKET_TUNER_PORTS_LOW comes any more, and its gauges are gone from the metrics.',
+    wayOut:
+      'The message names the cause: allow NETLINK_SOCK_DIAG in the sandbox, mount /proc, correct the name. Then call `watchPorts()` again; `watch.ended` rejects with the error.',
+  },
+  SOCKET_TUNER_WATCH_FAILING: {
+    meaning:
+      'Three looks of `watchPorts()` in a row have failed for want of descriptors, memory or an answer in time. The watch goes on with longer pauses, and its gauges are not published meanwhile.',
+    wayOut:
+      'Raise the limit that the message names, as `ulimit -n` for EMFILE; `watch.failure` and `watch.failedLooks` report it.',
+  },
   SOCKET_TUNER_NOT_TUNED: {
     meaning:
       '`socket-tuner/register` could not do to a socket what its configuration says: that part of it is as Node makes it.',

@@ -6,7 +6,7 @@ import type { PortRange } from '../options/values'
 import {
   readDestinations,
   readTimeWaitByPort,
-  type Destination,
+  type DestinationPorts,
   type TimeWaitAtPort,
 } from './facts/connections'
 import {
@@ -47,20 +47,19 @@ export interface Facts {
   readonly listeners?: readonly Listener[]
   /** The local ports with the most TIME_WAIT entries. */
   readonly timeWaitByPort?: readonly TimeWaitAtPort[]
-  /** The destinations with the most connections; that of the target is always among them. */
-  readonly destinations?: readonly Destination[]
+  /**
+   * The destinations with the most connections from ephemeral ports, and those of the target's addresses
+   * that this host can reach, the most used first.
+   */
+  readonly destinations?: readonly DestinationPorts[]
   readonly target?: ResolvedTarget
 }
 
 /** Reads all facts; connections are counted off the event loop. */
 export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
-  const filters = target?.addresses.map((remoteAddress) => ({
-    remoteAddress,
-    remotePort: target.port,
-  }))
   const listeners = await readListeners()
   const timeWaitByPort = await readTimeWaitByPort()
-  const destinations = await readDestinations(filters)
+  const destinations = await readDestinations(target)
   const sysctls = readSysctls()
   return {
     platform: process.platform,

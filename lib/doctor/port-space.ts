@@ -1,9 +1,9 @@
 /** How many ephemeral ports a destination has, and what settings would give it more. */
-import { sizeOf } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
-import { reuseBetween } from '../ports/reuse'
+import { shareTaken } from '../ports/budget'
+import { PortMap } from '../ports/port-map'
 import type { Facts } from './facts'
-import type { Destination } from './facts/connections'
+import type { DestinationPorts } from './facts/connections'
 import type { Listener } from './facts/listeners'
 import { setting, type SysctlSetting } from './rule'
 
@@ -45,31 +45,15 @@ export function listenersInside(facts: Facts): Listener[] {
  * without those of listening sockets, which connect() passes over. Undefined where the range is not known.
  */
 export function portsPerDestination(facts: Facts): number | undefined {
-  if (facts.portRange === undefined) return undefined
-  const reserved = reservedInside(facts).reduce((sum, range) => sum + sizeOf(range), 0)
-  const listening = new Set(listenersInside(facts).map(({ port }) => port)).size
-  return sizeOf(facts.portRange) - reserved - listening
+  const { portRange, reservedPorts = [], listeners = [] } = facts
+  if (portRange === undefined) return undefined
+  const listening = listeners.map(({ port }) => port)
+  return new PortMap(portRange).passOver({ reserved: reservedPorts, listening, bound: [] }).ports
 }
 
-/** Whether the kernel takes ports out of TIME_WAIT for this destination (tcp_tw_reuse). */
-export function isReused({ sysctls = {} }: Facts, destination: Destination): boolean {
-  const facts = {
-    setting: sysctls['net.ipv4.tcp_tw_reuse'],
-    delayMs: sysctls['net.ipv4.tcp_tw_reuse_delay'],
-    timestamps: sysctls['net.ipv4.tcp_timestamps'],
-  }
-  return reuseBetween(facts, destination.localAddress, destination.remoteAddress).applies
-}
-
-/** The destination with the most of its ports taken, those not counted that would be used again. */
-export function fullest(facts: Facts): { destination: Destination; taken: number } | undefined {
-  const { destinations = [] } = facts
-  return destinations
-    .map((destination) => {
-      const { inUse, timeWait } = destination
-      return { destination, taken: isReused(facts, destination) ? inUse - timeWait : inUse }
-    })
-    .toSorted((a, b) => b.taken - a.taken)[0]
+/** The destination with the greatest share of its ports taken. */
+export function fullest({ destinations = [] }: Facts): DestinationPorts | undefined {
+  return destinations.toSorted((a, b) => shareTaken(b) - shareTaken(a))[0]
 }
 
 /** A range of 50,000 ports and more, with ends of different parity; the present one where it is that. */

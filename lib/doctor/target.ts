@@ -1,8 +1,7 @@
 /** The destination that a diagnosis is for. */
-import { lookup } from 'node:dns/promises'
-import { isIP } from 'node:net'
-import { ArgumentTypeError, ArgumentValueError, checkOptions, checkWhole } from '../errors'
+import { checkOptions, checkWhole } from '../errors'
 import { isLoopback } from '../observe/address-text'
+import { addressesOf, checkHost } from '../ports/place'
 
 /** A host name or an IP address, and a port from 1 to 65535. */
 export interface DiagnosisTarget {
@@ -25,24 +24,13 @@ const MAX_PORT = 65535
 export function checkTarget(target: DiagnosisTarget, argument = 'options.target'): DiagnosisTarget {
   checkOptions(argument, target)
   const { host, port } = target as { host: unknown; port: unknown }
-  if (typeof host !== 'string') {
-    throw new ArgumentTypeError(`${argument}.host`, 'of type string', host)
-  }
-  if (host === '') throw new ArgumentValueError(`${argument}.host`, 'must not be empty', host)
+  checkHost(`${argument}.host`, host)
   checkWhole(`${argument}.port`, port, 1, MAX_PORT)
-  return { host, port }
+  return { host: host as string, port }
 }
-
-/** Where Linux connects to when it is given no address. */
-const reached = new Map([
-  ['0.0.0.0', '127.0.0.1'],
-  ['::', '::1'],
-])
 
 /** @throws (as a rejection) what dns.lookup() gives, as ENOTFOUND */
 export async function resolveTarget(target: DiagnosisTarget): Promise<ResolvedTarget> {
-  const { host } = target
-  const found = isIP(host) === 0 ? await lookup(host, { all: true }) : [{ address: host }]
-  const addresses = found.map(({ address }) => reached.get(address) ?? address)
+  const addresses = await addressesOf(target.host)
   return { ...target, addresses, loopback: addresses.every(isLoopback) }
 }

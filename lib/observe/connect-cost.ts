@@ -4,6 +4,7 @@
  * sign of it that a program gets before the ports are gone.
  */
 import * as net from 'node:net'
+import { isIP } from 'node:net'
 import { native } from '../binding'
 import { plainAddress } from './address-text'
 
@@ -33,55 +34,51 @@ interface TcpPrototype {
   connect6: Connect
 }
 
-const running = new Set<ConnectMeter>()
+/** Those that run, by what they count. */
+const running = new Map<string, Set<ConnectMeter>>()
 let restore: (() => void) | undefined
 
-/** Measures from the time that it is made until stop(). Where Node's handles cannot be had it sees nothing. */
+/**
+ * Measures the calls for one destination from the time that it is made until stop(). Sees nothing while
+ * Node's handles cannot be had, as without a free descriptor.
+ */
 export class ConnectMeter {
-  readonly #costs = new Map<string, Calls>()
-
-  constructor() {
-    running.add(this)
-    restore ??= measureAll()
-  }
-
-  /** What the calls cost since the last time that this was asked. */
-  take(address: string, port: number): ConnectCost {
-    const key = keyOf(address, port)
-    const calls = this.#costs.get(key) ?? new Calls()
-    this.#costs.set(key, calls)
-    return calls.take()
-  }
-
-  /** Only destinations that have been asked for are counted. */
-  count(key: string, microseconds: number): void {
-    this.#costs.get(key)?.add(microseconds)
-  }
-
-  stop(): void {
-    running.delete(this)
-    if (running.size > 0) return
-    restore?.()
-    restore = undefined
-  }
-}
-
-class Calls {
+  readonly #key: string
   readonly #last = new Float64Array(KEPT)
   #count = 0
   #slowest = 0
+
+  constructor(address: string, port: number) {
+    this.#key = keyOf(address, port)
+    const others = running.get(this.#key)
+    if (others === undefined) running.set(this.#key, new Set([this]))
+    else others.add(this)
+    restore ??= measureAll()
+  }
 
   add(microseconds: number): void {
     this.#last[this.#count++ % KEPT] = microseconds
     this.#slowest = Math.max(this.#slowest, microseconds)
   }
 
+  /** What the calls cost since the last time that this was asked. */
   take(): ConnectCost {
+    if (running.size > 0) restore ??= measureAll()
     const last = this.#last.slice(0, this.#count).sort()
     const cost = { calls: this.#count, median: last[last.length >> 1], slowest: this.#slowest }
     this.#count = 0
     this.#slowest = 0
     return cost
+  }
+
+  /** May be called twice. */
+  stop(): void {
+    const meters = running.get(this.#key)
+    if (meters?.delete(this) !== true || meters.size > 0) return
+    running.delete(this.#key)
+    if (running.size > 0) return
+    restore?.()
+    restore = undefined
   }
 }
 
@@ -104,8 +101,10 @@ function measured(own: Connect): Connect {
     const begun = performance.now()
     const result = own.call(this, request, address, port, ...rest)
     const microseconds = 1000 * (performance.now() - begun)
-    const key = keyOf(address, port)
-    for (const meter of running) meter.count(key, microseconds)
+    // What is no address fails in here, and is no connection to any destination.
+    if (isIP(address) !== 0) {
+      for (const meter of running.get(keyOf(address, port)) ?? []) meter.add(microseconds)
+    }
     return result
   }
 }

@@ -5,33 +5,36 @@ import type { PortRange } from '../options/values'
 /** Seconds that an entry stays in TIME_WAIT: TCP_TIMEWAIT_LEN of net/tcp.h, which no setting changes. */
 export const TIME_WAIT_S = 60
 
+/** Reads a file of /proc: {@link contentOf}, or {@link contentOrThrow} where a failure must not look like an absent file. */
+export type ProcReader = (file: string) => string
+
 /** net.ipv4.ip_local_port_range, for IPv6 too (ip(7)); undefined where there is no /proc. */
-export function systemPortRange(): PortRange | undefined {
-  const [min, max] = numbersIn('ip_local_port_range')
+export function systemPortRange(read?: ProcReader): PortRange | undefined {
+  const [min, max] = numbersIn('ip_local_port_range', read)
   return min === undefined || max === undefined ? undefined : { min, max }
 }
 
 /** net.ipv4.tcp_tw_reuse: 0 off, 1 on, 2 on loopback only (tcp(7)). */
-export function timeWaitReuse(): number | undefined {
-  return numbersIn('tcp_tw_reuse')[0]
+export function timeWaitReuse(read?: ProcReader): number | undefined {
+  return numbersIn('tcp_tw_reuse', read)[0]
 }
 
 /** net.ipv4.tcp_tw_reuse_delay, ms (Linux 6.14); undefined before: 1,000 there. */
-export function timeWaitReuseDelay(): number | undefined {
-  return numbersIn('tcp_tw_reuse_delay')[0]
+export function timeWaitReuseDelay(read?: ProcReader): number | undefined {
+  return numbersIn('tcp_tw_reuse_delay', read)[0]
 }
 
 /** net.ipv4.tcp_timestamps: 0 off, 1 and 2 on (RFC 7323; ip-sysctl.rst of the kernel). */
-export function timestampsSetting(): number | undefined {
-  return numbersIn('tcp_timestamps')[0]
+export function timestampsSetting(read?: ProcReader): number | undefined {
+  return numbersIn('tcp_timestamps', read)[0]
 }
 
 /**
  * net.ipv4.ip_local_reserved_ports: ports of the range that neither connect(2) nor bind(2) to port 0
  * takes by itself. Empty where there are none, undefined where it cannot be read.
  */
-export function reservedPorts(): PortRange[] | undefined {
-  const text = contentOf('/proc/sys/net/ipv4/ip_local_reserved_ports')
+export function reservedPorts(read: ProcReader = contentOf): PortRange[] | undefined {
+  const text = read('/proc/sys/net/ipv4/ip_local_reserved_ports')
   // An empty value is a line of its own; no file is no line.
   return text === '' ? undefined : parsePortList(text)
 }
@@ -61,7 +64,7 @@ export function fastOpenMayBeOff(): boolean {
 
 /** net.core.somaxconn: the most connections that may wait to be accepted, whatever listen(2) is told. */
 export function listenBacklogLimit(): number | undefined {
-  return numbersIn('somaxconn', 'core')[0]
+  return numbersIn('somaxconn', contentOf, 'core')[0]
 }
 
 /** Sockets in TIME_WAIT, IPv4 and IPv6 together (proc_pid_net(5), sockstat). */
@@ -77,16 +80,33 @@ export function sizeOf({ min, max }: PortRange): number {
   return max - min + 1
 }
 
-function numbersIn(sysctl: string, group = 'ipv4'): number[] {
-  const text = contentOf(`/proc/sys/net/${group}/${sysctl}`).trim()
+function numbersIn(sysctl: string, read: ProcReader = contentOf, group = 'ipv4'): number[] {
+  const text = read(`/proc/sys/net/${group}/${sysctl}`).trim()
   return text === '' ? [] : text.split(/\s+/).map(Number)
 }
 
-/** A file of /proc; empty where there is none. */
+/** A file of /proc; empty where there is none, or where it cannot be read. */
 export function contentOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {
     return ''
+  }
+}
+
+/** The errno names by which open(2) says that there is no such file for this process. */
+const absent: readonly unknown[] = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM']
+
+/**
+ * A file of /proc; empty where there is none.
+ *
+ * @throws what readFileSync() throws where the file may well be there, as EMFILE
+ */
+export function contentOrThrow(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    if (absent.includes((error as NodeJS.ErrnoException).code)) return ''
+    throw error
   }
 }

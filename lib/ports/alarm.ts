@@ -1,7 +1,7 @@
 /** Whether a destination runs short of ports, and what is said of it. */
 import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
-import type { PortReport } from './destination-watch'
+import type { PortReport } from './place-watch'
 import type { CheckedWatch } from './watch-options'
 
 /**
@@ -19,17 +19,20 @@ const ENOUGH_CALLS = 10
 /** Of one destination. */
 export class Alarm {
   readonly #warnAt: CheckedWatch['warnAt']
+  readonly #silent: boolean
   #best = Infinity
   #before: readonly PortTrouble[] = []
 
-  constructor(warnAt: CheckedWatch['warnAt']) {
+  /** @param silent warns of nothing: the caller shows the troubles itself */
+  constructor(warnAt: CheckedWatch['warnAt'], silent = false) {
     this.#warnAt = warnAt
+    this.#silent = silent
   }
 
-  /** Tells of what was not there the last time. */
+  /** Warns of what was not there the last time. */
   judge(report: Omit<PortReport, 'troubles'>): PortTrouble[] {
     const troubles = this.#troublesOf(report)
-    for (const trouble of troubles) {
+    for (const trouble of this.#silent ? [] : troubles) {
       if (this.#before.includes(trouble)) continue
       const to = endpoint(report.remoteAddress, report.remotePort)
       announce('SOCKET_TUNER_PORTS_LOW', `${trouble} ${to}`, say[trouble](report, to))

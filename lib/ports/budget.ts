@@ -1,25 +1,31 @@
 import type { TcpState } from '../observe/tcp-info'
-import { sizeOf } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
 import { secondsUntilExhaustion } from './forecast'
-import { checkDestination, type Destination } from './place'
+import { checkDestination, placesOf, type Destination, type Place } from './place'
 import { TIME_WAIT_MS, type TimeWaitReuse } from './reuse'
 import { takeSnapshot, type Snapshot } from './snapshot'
 
 /** The ports of one source address towards one destination. */
 export interface PortBudget {
+  /** The host name that the destination was given by; undefined where an address was given. */
+  readonly host: string | undefined
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
   /** The ports that connect() takes from, both ends included. */
   readonly range: PortRange
-  /** How many of them can be connected from: all but those that are reserved or have a listener. */
+  /** How many of them connect() can choose: all but those that are reserved, listened on or bound. */
   readonly ports: number
   /** Ports of the range in net.ipv4.ip_local_reserved_ports. */
   readonly reserved: number
-  /** Ports of the range that a listening socket has. */
+  /** Other ports of the range on which a socket listens, at whatever address. */
   readonly listening: number
-  /** Ports in use, in each TCP state. */
+  /**
+   * Other ports of the range that a socket is bound to that neither listens nor is connected, at whatever
+   * address. Known from Linux 6.8 on; 0 before.
+   */
+  readonly bound: number
+  /** How many of `ports` are in use towards this destination, in each TCP state. */
   readonly byState: Readonly<Partial<Record<TcpState, number>>>
   /** The sum of these. */
   readonly used: number
@@ -46,6 +52,14 @@ export interface PortBudget {
   readonly rate: number
   /** Until there is no port at this rate; undefined when that will not be. */
   readonly secondsUntilExhaustion: number | undefined
+  /** The kernel's table changed under the count, three times in a row: some ports may be missing. */
+  readonly interrupted: boolean
+}
+
+/** What portBudget() gives: the budget of the address whose ports are the nearest to their end. */
+export interface DestinationBudget extends PortBudget {
+  /** Those of the other addresses of a host name, the nearest to its end first; else empty. */
+  readonly others: readonly PortBudget[]
 }
 
 export type PortBudgetOptions = Destination
@@ -56,20 +70,46 @@ const NONE = [0, 0] as const
 const LOOK_BACK_MS = 5_000
 
 /**
- * What there is of ports for connections from one source address to one destination, and how long it
- * lasts. Reads the kernel's table of sockets once, in a thread of the pool, some 2 ms with few sockets
- * and 50 ms with 200,000. Needs no privilege. Linux.
+ * Counts the ports for connections from one source address to one destination, and works out how long
+ * they last. Reads the kernel's table of sockets once for each address, in a thread of the pool: some 2 ms
+ * with few sockets and 50 ms with 200,000. Needs no privilege. Linux.
  *
- * Ports that a program has bound, to connect from or to listen on later, are no one's until then and
- * counted as free, though connect() passes over them.
+ * A host name is looked up at each call, and each of its addresses is counted.
+ *
+ * A port counts as taken while any socket, TIME_WAIT included, connects it to this destination. Ports
+ * outside of the range are never counted. Not seen are ports that a program has named in bind(2) for
+ * connections to another destination: connect() passes over these too.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; ENETUNREACH and the like where this host has no source address for
- *   the destination; ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot be counted
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; what dns.lookup() gives, as ENOTFOUND; ENETUNREACH and the like where
+ *   this host has no source address for the destination; ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot
+ *   be counted; the errno's name when the kernel refuses
  */
-export async function portBudget(options: PortBudgetOptions): Promise<PortBudget> {
-  const snapshot = await takeSnapshot(checkDestination('options', options))
+export async function portBudget(options: PortBudgetOptions): Promise<DestinationBudget> {
+  const [place, ...more] = await placesOf(checkDestination('options', options))
+  const others: PortBudget[] = []
+  let first = await budgetAt(place)
+  // One after the other, so that the pool's threads are left to others.
+  for (const each of more) {
+    const budget = await budgetAt(each)
+    if (shareTaken(budget) <= shareTaken(first)) others.push(budget)
+    else {
+      others.unshift(first)
+      first = budget
+    }
+  }
+  return { ...first, others: others.toSorted((a, b) => shareTaken(b) - shareTaken(a)) }
+}
+
+/** @throws (as a rejection) as takeSnapshot() does */
+export async function budgetAt(place: Place): Promise<PortBudget> {
+  const snapshot = await takeSnapshot(place)
   return budgetOf(snapshot, recentRates(snapshot))
+}
+
+/** How much of its ports a destination has used up: 0 to 1. */
+export function shareTaken({ ports, available }: Pick<PortBudget, 'ports' | 'available'>): number {
+  return ports === 0 ? 1 : 1 - available / ports
 }
 
 /** How fast ports are taken, and live connections become more: per second. */
@@ -88,7 +128,7 @@ export function recentRates({ ports, rules }: Snapshot): Rates {
 }
 
 export function budgetOf(snapshot: Snapshot, { rate, growth }: Rates): PortBudget {
-  const { place, rules, ports, reserved, listening } = snapshot
+  const { place, rules, ports, usable, interrupted } = snapshot
   const byState = ports.byState()
   const used = Object.values(byState).reduce((sum, count) => sum + count, 0)
   const timeWait = byState.TIME_WAIT ?? 0
@@ -96,18 +136,16 @@ export function budgetOf(snapshot: Snapshot, { rate, growth }: Rates): PortBudge
   const earlierMs = TIME_WAIT_MS - rules.heldMs
   const reusable = rules.reuse.applies ? ports.endingWithin(earlierMs) : NONE
   const free = ports.free()
-  const usable = sizeOf(rules.range) - reserved - listening
   const first = free[0] + reusable[0]
   const available = first + free[1] + reusable[1]
   const live = used - timeWait
   return {
+    host: place.host,
     remoteAddress: place.remoteAddress,
     remotePort: place.remotePort,
     localAddress: place.localAddress,
     range: rules.range,
-    ports: usable,
-    reserved,
-    listening,
+    ...usable,
     byState,
     used,
     timeWait,
@@ -117,7 +155,7 @@ export function budgetOf(snapshot: Snapshot, { rate, growth }: Rates): PortBudge
     available,
     untilSlow: rules.inHalves ? first : available,
     heldSeconds: held,
-    sustainableRate: Math.max(0, usable - live) / Math.max(held, 0.001),
+    sustainableRate: Math.max(0, usable.ports - live) / Math.max(held, 0.001),
     rate,
     secondsUntilExhaustion: secondsUntilExhaustion({
       available,
@@ -127,5 +165,6 @@ export function budgetOf(snapshot: Snapshot, { rate, growth }: Rates): PortBudge
       growth,
       held,
     }),
+    interrupted,
   }
 }

@@ -1,45 +1,28 @@
-/** One destination, looked at again and again. */
-import { probeConnect } from '../connect/connect-probe'
-import type { ConnectMeter } from '../observe/connect-cost'
-import { Alarm, type PortTrouble } from './alarm'
-import { budgetOf, recentRates, type PortBudget } from './budget'
-import type { Place } from './place'
-import { RateLearner } from './rates'
-import { takeSnapshot } from './snapshot'
+/** One destination of a watch: a place for each of its addresses. */
+import { Alarm } from './alarm'
+import { placeAt, placesOf, type CheckedDestination, type Place } from './place'
+import { PlaceWatch, type PortReport } from './place-watch'
 import type { CheckedWatch } from './watch-options'
 
-/** A destination at one look. `rate` is that of the last 10 s. */
-export interface PortReport extends PortBudget {
-  /** When it was, ms since the epoch. */
-  readonly time: number
-  /** Calls of connect() to the destination in this thread since the look before. */
-  readonly connects: number
-  /** What half of them took no longer than on the event loop, and the slowest: µs; undefined without any. */
-  readonly connectMicroseconds: number | undefined
-  readonly slowestConnectMicroseconds: number | undefined
-  /**
-   * What connect() costs any program of this network namespace at the moment, µs: measured by one
-   * that sends nothing. Undefined where it cannot be (net.ipv4.tcp_fastopen without 1), without a
-   * port, and where it would take one out of TIME_WAIT (tcp_tw_reuse).
-   */
-  readonly probeMicroseconds: number | undefined
-  readonly troubles: readonly PortTrouble[]
-}
+/** How old the addresses of a host name may be before it is looked up again, ms. */
+const RESOLVE_EVERY_MS = 30_000
 
 export class DestinationWatch {
-  readonly place: Place
-  readonly #meter: ConnectMeter | undefined
-  readonly #learner = new RateLearner()
-  readonly #alarm: Alarm
+  readonly #destination: CheckedDestination
+  readonly #warnAt: CheckedWatch['warnAt']
+  readonly #places = new Map<string, PlaceWatch>()
+  /** The addresses that the name has; others are watched while they have connections left. */
+  #current: ReadonlySet<string> = new Set()
+  #resolvedAt = -Infinity
+  #resolving = false
+  #stopped = false
   #processorMs = 0
 
-  /** @param meter counts what this thread does itself */
-  constructor(place: Place, warnAt: CheckedWatch['warnAt'], meter?: ConnectMeter) {
-    this.place = place
-    this.#meter = meter
-    this.#alarm = new Alarm(warnAt)
-    // From here on its calls are counted.
-    meter?.take(place.remoteAddress, place.remotePort)
+  /** @throws an errno's name where this host has no source for the address */
+  constructor(destination: CheckedDestination, { warnAt }: CheckedWatch) {
+    this.#destination = destination
+    this.#warnAt = warnAt
+    if (!destination.isName) this.#take([placeAt(destination, destination.remoteAddress)])
   }
 
   /** Processor time that the last look took, ms. */
@@ -47,33 +30,64 @@ export class DestinationWatch {
     return this.#processorMs
   }
 
-  async look(): Promise<PortReport> {
-    const { place } = this
-    const snapshot = await takeSnapshot(place)
-    const begun = performance.now()
-    const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
-    const { remoteAddress, remotePort } = place
-    const own = this.#meter?.take(remoteAddress, remotePort)
-    const calls = own?.calls ?? 0
-    const budget = budgetOf(snapshot, rates)
-    const report = {
-      ...budget,
-      time: Date.now(),
-      connects: calls,
-      connectMicroseconds: own?.median,
-      slowestConnectMicroseconds: calls === 0 ? undefined : own?.slowest,
-      probeMicroseconds: this.#probe(budget),
+  /**
+   * One report for each address.
+   *
+   * @throws (as a rejection) as PlaceWatch.look() does; as placesOf() while no address is known
+   */
+  async look(): Promise<PortReport[]> {
+    if (this.#destination.isName) {
+      if (this.#places.size === 0) await this.#resolve()
+      else this.#resolveAgain()
     }
-    const troubles = this.#alarm.judge(report)
-    this.#processorMs = snapshot.processorMs + performance.now() - begun
-    return { ...report, troubles }
+    const reports: PortReport[] = []
+    let processorMs = 0
+    for (const [address, watch] of this.#places) {
+      const report = await watch.look()
+      processorMs += watch.processorMs
+      const isLeft = report.used > 0 || this.#current.has(address)
+      if (isLeft) reports.push(report)
+      else this.#forget(address)
+    }
+    this.#processorMs = processorMs
+    return reports
   }
 
-  /** Where connect() takes ports out of TIME_WAIT a probe would end entries, and with them what they are for. */
-  #probe({ timeWait, timeWaitReuse }: PortBudget): number | undefined {
-    if (timeWaitReuse.applies && timeWait > 0) return undefined
-    const { family, remoteAddress, remotePort, localAddress, hasOwnSource } = this.place
-    const source = hasOwnSource ? localAddress : undefined
-    return probeConnect(family, remoteAddress, remotePort, source)?.microseconds
+  stop(): void {
+    for (const address of this.#places.keys()) this.#forget(address)
+    this.#stopped = true
+  }
+
+  #forget(address: string): void {
+    this.#places.get(address)?.stop()
+    this.#places.delete(address)
+  }
+
+  /** Beside the looks, which a slow resolver must not hold up. While it fails, the addresses stay as they are. */
+  #resolveAgain(): void {
+    if (this.#resolving || performance.now() - this.#resolvedAt < RESOLVE_EVERY_MS) return
+    this.#resolving = true
+    this.#resolve()
+      .catch(() => {
+        this.#resolvedAt = performance.now()
+      })
+      .finally(() => {
+        this.#resolving = false
+      })
+  }
+
+  async #resolve(): Promise<void> {
+    this.#take(await placesOf(this.#destination))
+  }
+
+  #take(places: readonly Place[]): void {
+    // A lookup that was under way brings nothing back to life.
+    if (this.#stopped) return
+    this.#resolvedAt = performance.now()
+    this.#current = new Set(places.map(({ remoteAddress }) => remoteAddress))
+    for (const place of places) {
+      if (this.#places.has(place.remoteAddress)) continue
+      this.#places.set(place.remoteAddress, new PlaceWatch(place, new Alarm(this.#warnAt)))
+    }
   }
 }

@@ -26,11 +26,19 @@ const IPV6 = 2
 export const BOTH_FAMILIES = IPV4 | IPV6
 export const IPV6_ONLY = IPV6
 
+/** TCPF_BOUND_INACTIVE of net/tcp_states.h. */
+const BOUND_INACTIVE = 1 << 13
+
 /** What to dump, checked. */
 export interface DumpRequest {
   /** BOTH_FAMILIES or IPV6_ONLY. */
   readonly families: number
   readonly states: readonly TcpState[]
+  /**
+   * Sockets that are bound to a port and neither connected nor listening too, as CLOSE; Linux 6.8.
+   * Earlier kernels have no list of them.
+   */
+  readonly bound?: boolean
   readonly groupBy: readonly SocketField[]
   /** Bytecode of inet_diag; may be empty. */
   readonly filter: Uint8Array
@@ -48,8 +56,12 @@ export interface Dump {
  * @throws (as a rejection) ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name
  *   when the kernel refuses
  */
-export function dumpSockets({ families, states, groupBy, filter }: DumpRequest): Promise<Dump> {
-  const wanted = states.reduce((sum, state) => sum | (1 << tcpStates.indexOf(state)), 0)
+export function dumpSockets(request: DumpRequest): Promise<Dump> {
+  const { families, states, bound = false, groupBy, filter } = request
+  const wanted = states.reduce(
+    (sum, state) => sum | (1 << tcpStates.indexOf(state)),
+    bound ? BOUND_INACTIVE : 0,
+  )
   const mask = groupBy.reduce((sum, field) => sum | bits[field], 0)
   return new Promise((resolve, reject) => {
     const begun = native.dumpSockets(

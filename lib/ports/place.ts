@@ -1,20 +1,30 @@
 /** Between which addresses ports are looked at, and by what rules connect(2) takes them there. */
-import { isIPv4 } from 'node:net'
+import { lookup } from 'node:dns/promises'
+import { isIP, isIPv4 } from 'node:net'
 import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { familyOf, wrongFamily, type IpFamily } from '../connect/address'
 import { portChoiceHere } from '../connect/port-choice'
 import { sourceFor } from '../connect/source-for'
-import { SocketOptionError, checkOptions, checkWhole } from '../errors'
+import {
+  ArgumentTypeError,
+  ArgumentValueError,
+  SocketOptionError,
+  checkOptions,
+  checkWhole,
+} from '../errors'
 import { plainAddress } from '../observe/address-text'
-import { reservedPorts, systemPortRange } from '../observe/namespace-facts'
+import { contentOrThrow, reservedPorts, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
 import { checkRange } from './filter'
 import { heldMs, reuseBetween, reuseFacts, type TimeWaitReuse } from './reuse'
 
 /** Where connections go to, and from where. */
 export interface Destination {
-  /** An IP address. */
+  /**
+   * An IP address or a host name. A name is looked up as net.connect() does it, by dns.lookup(), and
+   * each of its addresses is counted by itself: each has ports of its own.
+   */
   remoteAddress: string
   /** 1 to 65535 */
   remotePort: number
@@ -24,10 +34,24 @@ export interface Destination {
   portRange?: PortRange | undefined
 }
 
-/** The same, checked and complete. */
+/** The same, checked; a host name is not looked up yet. */
+export interface CheckedDestination {
+  /** The IP address, as plainAddress() writes it, or the host name. */
+  readonly remoteAddress: string
+  readonly isName: boolean
+  readonly remotePort: number
+  readonly source: string | undefined
+  readonly asked: PortRange | undefined
+}
+
+/** One source address, one destination address and port. */
 export interface Place {
   readonly family: IpFamily
+  /** The name that the address was found by; undefined where the caller gave the address. */
+  readonly host: string | undefined
   readonly remoteAddress: string
+  /** The same as connect(2) needs it: with its zone. */
+  readonly reachedAt: string
   readonly remotePort: number
   readonly localAddress: string
   /** The caller named it; else it is what the kernel takes. */
@@ -47,69 +71,168 @@ export interface PortRules {
   readonly inHalves: boolean
 }
 
+/** Neither part of an address, of a URL, nor blank: RFC 1123 and what resolvers take beside it. */
+const HOST_NAME = /^[^\s\0:/?#@[\]%]{1,255}$/
+
+/** Where Linux connects to when it is given no address. */
+const reached = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+])
+
 /**
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; an errno's name where this host has no source for the destination
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY
  */
-export function checkDestination(argument: string, destination: Destination): Place {
+export function checkDestination(argument: string, destination: Destination): CheckedDestination {
   checkOptions(argument, destination)
   const { remoteAddress, remotePort, localAddress, portRange } = destination
-  familyOf(`${argument}.remoteAddress`, remoteAddress)
-  // An IPv6 socket that has an IPv4 peer shares its ports with IPv4.
-  const remote = plainAddress(remoteAddress)
-  const family = isIPv4(remote) ? 4 : 6
+  const remote = checkHost(`${argument}.remoteAddress`, remoteAddress)
+  const isName = isIP(remote) === 0
   checkWhole(`${argument}.remotePort`, remotePort, 1, 65535)
+  const source = localAddress === undefined ? undefined : checkSource(argument, localAddress)
+  if (source !== undefined && !isName && familyIn(source) !== familyIn(remote))
+    throw wrongFamily(`${argument}.localAddress`, source, familyIn(remote))
   if (portRange !== undefined) checkRange(`${argument}.portRange`, portRange)
   return {
-    family,
     remoteAddress: remote,
+    isName,
     remotePort,
-    localAddress:
-      localAddress === undefined
-        ? plainAddress(sourceOf(family, family === 4 ? remote : remoteAddress))
-        : checkSource(`${argument}.localAddress`, localAddress, family),
-    hasOwnSource: localAddress !== undefined,
+    source,
     asked: portRange === undefined ? undefined : { min: portRange.min, max: portRange.max },
   }
 }
 
-function checkSource(argument: string, source: string, family: IpFamily): string {
-  familyOf(argument, source)
-  const plain = plainAddress(source)
-  if ((isIPv4(plain) ? 4 : 6) !== family) throw wrongFamily(argument, source, family)
-  return plain
+/** A host name, or an IP address in one spelling. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
+export function checkHost(argument: string, host: unknown): string {
+  if (typeof host !== 'string') throw new ArgumentTypeError(argument, 'of type string', host)
+  if (isIP(host) !== 0) return reachedBy(host)
+  if (!HOST_NAME.test(host))
+    throw new ArgumentValueError(argument, 'must be an IP address or a host name', host)
+  return host
 }
 
-function sourceOf(family: IpFamily, address: string): string {
+/** A link-local address keeps its zone: without it connect(2) does not know the interface. */
+function reachedBy(address: string): string {
+  if (address.includes('%')) return address
+  // An IPv6 socket that has an IPv4 peer shares its ports with IPv4.
+  const plain = plainAddress(address)
+  return reached.get(plain) ?? plain
+}
+
+function checkSource(argument: string, source: string): string {
+  familyOf(`${argument}.localAddress`, source)
+  return plainAddress(source)
+}
+
+function familyIn(address: string): IpFamily {
+  return isIPv4(address) ? 4 : 6
+}
+
+/**
+ * The addresses of a host name, in the order of the resolver, each once; an address is its own.
+ *
+ * @throws (as a rejection) what dns.lookup() gives, as ENOTFOUND and EAI_AGAIN
+ */
+export async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [reachedBy(host)]
+  const found = await lookup(host, { all: true })
+  return [...new Set(found.map(({ address }) => reachedBy(address)))]
+}
+
+type AtLeastOne<T> = readonly [T, ...T[]]
+
+/**
+ * The places of a destination, one for each address. Those of a name that cannot be reached from here, as
+ * its IPv6 addresses on a host that has none, are left out unless all are.
+ *
+ * @throws (as a rejection) what addressesOf() throws; ERR_SOCKET_TUNER_ADDRESS_FAMILY where the name has
+ *   no address of the source's family; an errno's name where this host has no source for any
+ */
+export async function placesOf(destination: CheckedDestination): Promise<AtLeastOne<Place>> {
+  const { remoteAddress, isName, source } = destination
+  if (!isName) return [placeAt(destination, remoteAddress)]
+  const all = await addressesOf(remoteAddress)
+  const [first = ''] = all
+  const fitting = all.filter(
+    (address) => source === undefined || familyIn(address) === familyIn(source),
+  )
+  if (fitting.length === 0 && source !== undefined)
+    throw wrongFamily(`The source of ${remoteAddress}`, source, familyIn(first))
+  const places: Place[] = []
+  let failure: unknown
+  for (const address of fitting) {
+    try {
+      places.push(placeAt(destination, address))
+    } catch (error) {
+      failure ??= error
+    }
+  }
+  const [place, ...others] = places
+  if (place === undefined) throw failure
+  return [place, ...others]
+}
+
+/** @throws an errno's name where this host has no source for the address */
+export function placeAt(destination: CheckedDestination, address: string): Place {
+  const { remoteAddress, isName, remotePort, source, asked } = destination
+  const family = familyIn(address)
+  return {
+    family,
+    host: isName ? remoteAddress : undefined,
+    remoteAddress: plainAddress(address),
+    reachedAt: address,
+    remotePort,
+    localAddress: source ?? sourceOf(family, address),
+    hasOwnSource: source !== undefined,
+    asked,
+  }
+}
+
+/** @throws an errno's name where this host has no source for the address */
+export function sourceOf(family: IpFamily, address: string): string {
   const source = sourceFor(family, address)
-  if (typeof source === 'string') return source
+  if (typeof source === 'string') return plainAddress(source)
   if (source === -os.errno.EOPNOTSUPP) throw notHere()
   const code = getSystemErrorName(source)
-  throw new SocketOptionError(`This host has no source address for ${address} (${code})`, {
-    code,
-    errno: source,
-    syscall: 'connect',
-    address,
-  })
+  const what = unreachable.includes(code)
+    ? `This host has no source address for ${address} (${code}): see 'ip route get ${address}', or name a source as localAddress`
+    : `The source address for ${address} cannot be found out (${code})`
+  throw new SocketOptionError(what, { code, errno: source, syscall: 'connect', address })
 }
 
-/** @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no /proc */
+const unreachable: readonly string[] = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EINVAL']
+
+/** @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no /proc; EMFILE and the like where it cannot be read now */
 export function rulesOf({ localAddress, remoteAddress, asked }: Place): PortRules {
-  const system = systemPortRange()
+  const read = readSetting
+  const system = systemPortRange(read)
   if (system === undefined) throw notHere()
-  const reuse = reuseBetween(reuseFacts(), localAddress, remoteAddress)
+  const reuse = reuseBetween(reuseFacts(read), localAddress, remoteAddress)
   return {
     range: asked === undefined ? system : confine(system, asked),
-    reserved: reservedPorts() ?? [],
+    reserved: reservedPorts(read) ?? [],
     reuse,
     heldMs: heldMs(reuse),
     inHalves: asked === undefined || portChoiceHere() !== 'whole',
   }
 }
 
+function readSetting(file: string): string {
+  try {
+    return contentOrThrow(file)
+  } catch (error) {
+    const { code = 'EIO', errno, syscall } = error as NodeJS.ErrnoException
+    const message = `${file} cannot be read (${code})`
+    throw new SocketOptionError(message, { code, errno, syscall, cause: error })
+  }
+}
+
 function notHere(): SocketOptionError {
   return new SocketOptionError(
-    `There is no port budget on ${process.platform}: it needs Linux and /proc`,
+    process.platform === 'linux'
+      ? 'Ports cannot be counted here: /proc/sys/net/ipv4/ip_local_port_range cannot be read; mount /proc'
+      : `There is no port budget on ${process.platform}: it needs Linux`,
     {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     },

@@ -5,9 +5,27 @@ import { sizeOf } from '../observe/namespace-facts'
 import type { SocketRecords } from './dump'
 
 const FREE = 0
-/** Neither a socket's state: connect(2) passes over the port. */
+/** Not the state of a socket: connect(2) passes over the port. */
 const CLOSED_OFF = 255
 const TIME_WAIT = tcpStates.indexOf('TIME_WAIT')
+
+/** Ports that connect(2) never chooses, whatever the destination. */
+export interface PassedOver {
+  /** net.ipv4.ip_local_reserved_ports. */
+  readonly reserved: readonly PortRange[]
+  /** Ports on which a socket listens. */
+  readonly listening: readonly number[]
+  /** Ports that a program has bound, without a connection or listen(2) so far. */
+  readonly bound: readonly number[]
+}
+
+/** How many ports of a range connect(2) can choose, and why the others are not among them. */
+export interface UsablePorts {
+  readonly ports: number
+  readonly reserved: number
+  readonly listening: number
+  readonly bound: number
+}
 
 /** What became of a range's ports between two looks at it. */
 export interface Changes {
@@ -45,12 +63,23 @@ export class PortMap {
     this.#remaining[at] = remainingMs
   }
 
-  /** Takes ports out of the range: returns how many of them were free. */
-  closeOff({ min, max }: PortRange): number {
+  /** Closes off what connect(2) passes over, whatever socket a port has, and counts each port once. */
+  passOver({ reserved, listening, bound }: PassedOver): UsablePorts {
+    const counts = {
+      reserved: reserved.reduce((sum, range) => sum + this.#closeOff(range), 0),
+      listening: listening.reduce((sum, port) => sum + this.#closeOff({ min: port, max: port }), 0),
+      bound: bound.reduce((sum, port) => sum + this.#closeOff({ min: port, max: port }), 0),
+    }
+    const closed = counts.reserved + counts.listening + counts.bound
+    return { ports: sizeOf(this.range) - closed, ...counts }
+  }
+
+  /** Returns how many ports it has newly closed off. */
+  #closeOff({ min, max }: PortRange): number {
     let closed = 0
     const last = Math.min(max, this.range.max)
     for (let port = Math.max(min, this.range.min); port <= last; port++) {
-      if (this.#states[port - this.range.min] !== FREE) continue
+      if (this.#states[port - this.range.min] === CLOSED_OFF) continue
       this.#states[port - this.range.min] = CLOSED_OFF
       closed++
     }

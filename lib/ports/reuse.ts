@@ -5,6 +5,7 @@ import {
   timeWaitReuse,
   timeWaitReuseDelay,
   timestampsSetting,
+  type ProcReader,
 } from '../observe/namespace-facts'
 
 export const TIME_WAIT_MS = 1000 * TIME_WAIT_S
@@ -29,12 +30,12 @@ export interface ReuseFacts {
   readonly timestamps: number | undefined
 }
 
-/** The settings in force. */
-export function reuseFacts(): ReuseFacts {
+/** The settings in force. @throws what `read` throws */
+export function reuseFacts(read: ProcReader): ReuseFacts {
   return {
-    setting: timeWaitReuse(),
-    delayMs: timeWaitReuseDelay(),
-    timestamps: timestampsSetting(),
+    setting: timeWaitReuse(read),
+    delayMs: timeWaitReuseDelay(read),
+    timestamps: timestampsSetting(read),
   }
 }
 

@@ -1,6 +1,6 @@
 /** What watchPorts() may be told, checked. */
 import { ArgumentTypeError, ArgumentValueError, checkOptions, checkWhole } from '../errors'
-import { checkDestination, type Destination, type Place } from './place'
+import { checkDestination, type CheckedDestination, type Destination } from './place'
 
 /** When a destination is said to run short of ports. */
 export interface PortAlarm {
@@ -11,7 +11,7 @@ export interface PortAlarm {
 }
 
 export interface WatchPortsOptions {
-  /** 1 to 64 of them. */
+  /** 1 to 64 of them; a host name stands for all of its addresses. */
   destinations: readonly Destination[]
   /** From one look to the next, ms: 10 to 3,600,000. Default 1,000. More where a look costs much. */
   intervalMs?: number | undefined
@@ -21,7 +21,7 @@ export interface WatchPortsOptions {
 }
 
 export interface CheckedWatch {
-  readonly places: readonly Place[]
+  readonly destinations: readonly CheckedDestination[]
   readonly intervalMs: number
   readonly warnAt: { readonly used: number; readonly seconds: number }
   readonly signal: AbortSignal | undefined
@@ -55,10 +55,10 @@ export function checkWatch(options: WatchPortsOptions): CheckedWatch {
   checkWhole('options.warnAt.seconds', seconds, 0, MAX_SECONDS)
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw new ArgumentTypeError('options.signal', 'an instance of AbortSignal', signal)
-  const places = destinations.map((destination, index) =>
+  const checked = destinations.map((destination, index) =>
     checkDestination(`options.destinations[${String(index)}]`, destination as Destination),
   )
-  return { places, intervalMs, warnAt: { used, seconds }, signal }
+  return { destinations: checked, intervalMs, warnAt: { used, seconds }, signal }
 }
 
 function checkShare(argument: string, value: unknown): void {

@@ -1,25 +1,65 @@
 import { channel } from 'node:diagnostics_channel'
-import { ConnectMeter } from '../observe/connect-cost'
-import { DestinationWatch, type PortReport } from './destination-watch'
+import { isNativeError } from 'node:util/types'
+import { endpoint } from '../connect/address'
+import { announce } from '../warnings'
+import { DestinationWatch } from './destination-watch'
 import { Feed } from './feed'
+import type { PortReport } from './place-watch'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
 
-/** A running watch: `for await` gives a report for each destination at each look. */
+/** A running watch: `for await` gives a report for each address of each destination at each look. */
 export interface PortWatch extends AsyncIterable<PortReport>, Disposable {
-  /** The last look, one report for each destination; empty before the first. */
+  /**
+   * The last good look; empty before the first, and when the watch has died. `time` of its reports says
+   * how old they are.
+   */
   readonly latest: readonly PortReport[]
+  /** False once the watch has ended: it was stopped, or it has died. */
+  readonly running: boolean
+  /** Why the last look failed; undefined after a good one. */
+  readonly failure: Error | undefined
+  /** Looks that have failed so far. */
+  readonly failedLooks: number
+  /**
+   * Resolves when the watch was stopped. Rejects with the error when it has died: no more looks are made.
+   * Nobody has to read it; there is no unhandled rejection.
+   */
+  readonly ended: Promise<void>
   /** Ends the watch and every loop over it. May be called twice. */
   stop(): void
+}
+
+/** What subscribers of the diagnostics channel `socket-tuner:ports-ended` get. */
+export interface PortWatchEnded {
+  readonly watch: PortWatch
+  /** Undefined when it was stopped. */
+  readonly error: Error | undefined
 }
 
 /** What of a look can be measured may take this share of a core; all of it is some 2.4 times that. */
 const MOST_OF_A_CORE = 0.004
 /** What a look costs is the least of so many: the others were held up. */
 const COSTS_KEPT = 5
-/** A look fails for want of these and the next one may not. */
-const passing: readonly unknown[] = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EINTR']
+/** The longest pause after looks that failed, ms; more where the interval is longer. */
+const LONGEST_PAUSE_MS = 30_000
+/** Failures in a row that are worth a warning: fewer are chance. */
+const FAILURES_TOLERATED = 3
+
+/** A look fails for want of these, or of an answer in time, and the next one may not. */
+const passing: readonly string[] = [
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
+  'EAGAIN',
+  'EINTR',
+  'EBUSY',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+]
 
 const reports = channel('socket-tuner:ports')
+const ends = channel('socket-tuner:ports-ended')
 
 /**
  * Watches the ports towards destinations: how many are left, how fast they go, when they are used up,
@@ -31,12 +71,20 @@ const reports = channel('socket-tuner:ports')
  * over it is left. Holds no process open, and takes less than 1 % of a
  * core: where the kernel has very many sockets the looks become rarer. Linux.
  *
- * A look that fails for want of descriptors or memory is left out; any other failure ends the watch,
- * and is thrown by the loops over it.
+ * A host name is looked up as net.connect() does it, before the first look and again every 30 s, and each
+ * of its addresses has a report of its own. An address that the name has no more is reported while
+ * connections to it are left. When a later lookup fails the addresses stay as they are.
+ *
+ * A look that fails for want of descriptors or memory, or of an answer in time, is made again after a
+ * pause that doubles up to 30 s; `failedLooks` counts them, and three in a row are warned of as
+ * SOCKET_TUNER_WATCH_FAILING. Any other failure ends the watch: `ended` rejects with it, the loops over
+ * the watch throw it, SOCKET_TUNER_WATCH_ENDED warns of it, and it is published on the diagnostics
+ * channel `socket-tuner:ports-ended`.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; ENETUNREACH and the like where this host has no source address for
- *   a destination; from the loop ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot be counted
+ *   a destination; from the loop and `ended` ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot be counted,
+ *   the errno's name when the kernel refuses, and ENOTFOUND where a host name is not known at first
  */
 export function watchPorts(options: WatchPortsOptions): PortWatch {
   return new Watch(checkWatch(options))
@@ -45,7 +93,6 @@ export function watchPorts(options: WatchPortsOptions): PortWatch {
 class Watch implements PortWatch {
   readonly #options: CheckedWatch
   readonly #watched: readonly DestinationWatch[]
-  readonly #meter = new ConnectMeter()
   readonly #feed = new Feed<PortReport>(() => {
     this.stop()
   })
@@ -55,13 +102,20 @@ class Watch implements PortWatch {
   readonly #costs: number[] = []
   #latest: readonly PortReport[] = []
   #timer: NodeJS.Timeout | undefined
-  #stopped = false
+  #running = true
+  #failure: Error | undefined
+  #failedLooks = 0
+  #failedInARow = 0
+  #settle: { resolve: () => void; reject: (error: Error) => void } | undefined
+  readonly ended: Promise<void>
 
   constructor(options: CheckedWatch) {
     this.#options = options
-    this.#watched = options.places.map(
-      (place) => new DestinationWatch(place, options.warnAt, this.#meter),
-    )
+    this.#watched = watchesOf(options)
+    this.ended = new Promise<void>((resolve, reject) => {
+      this.#settle = { resolve, reject }
+    })
+    this.ended.catch(() => undefined)
     const { signal } = options
     if (signal?.aborted === true) this.stop()
     else {
@@ -72,6 +126,18 @@ class Watch implements PortWatch {
 
   get latest(): readonly PortReport[] {
     return this.#latest
+  }
+
+  get running(): boolean {
+    return this.#running
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure
+  }
+
+  get failedLooks(): number {
+    return this.#failedLooks
   }
 
   [Symbol.asyncIterator](): AsyncIterator<PortReport, undefined> {
@@ -86,13 +152,20 @@ class Watch implements PortWatch {
     this.#end(undefined)
   }
 
-  #end(error: unknown): void {
-    if (this.#stopped) return
-    this.#stopped = true
+  #end(error: Error | undefined): void {
+    if (!this.#running) return
+    this.#running = false
     clearTimeout(this.#timer)
-    this.#meter.stop()
+    for (const watched of this.#watched) watched.stop()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#feed.end(error)
+    if (error === undefined) this.#settle?.resolve()
+    else {
+      this.#latest = []
+      this.#settle?.reject(error)
+      announce('SOCKET_TUNER_WATCH_ENDED', this.#reason(error), this.#endedText(error))
+    }
+    if (ends.hasSubscribers) ends.publish({ watch: this, error } satisfies PortWatchEnded)
   }
 
   async #look(): Promise<void> {
@@ -101,20 +174,54 @@ class Watch implements PortWatch {
       const found: PortReport[] = []
       // One after the other, so that the pool's threads are left to others.
       for (const watched of this.#watched) {
-        const report = await watched.look()
-        if (this.#stopped) return
-        found.push(report)
+        const looked = await watched.look()
+        if (!this.#running) return
+        found.push(...looked)
       }
-      this.#latest = found
-      for (const report of found) if (reports.hasSubscribers) reports.publish(report)
-      this.#feed.give(found)
+      this.#succeed(found)
     } catch (error) {
-      if (!passing.includes((error as { code?: unknown }).code)) {
-        this.#end(error)
-        return
-      }
+      this.#fail(isNativeError(error) ? error : new Error(String(error)))
     }
-    this.#schedule(begun)
+    if (this.#running) this.#schedule(begun)
+  }
+
+  #succeed(found: readonly PortReport[]): void {
+    this.#latest = found
+    this.#failure = undefined
+    this.#failedInARow = 0
+    for (const report of found) if (reports.hasSubscribers) reports.publish(report)
+    this.#feed.give(found)
+  }
+
+  #fail(error: Error): void {
+    if (!this.#running) return
+    this.#failure = error
+    this.#failedLooks++
+    this.#failedInARow++
+    if (!passing.includes(codeOf(error) ?? '')) this.#end(error)
+    else if (this.#failedInARow === FAILURES_TOLERATED)
+      announce('SOCKET_TUNER_WATCH_FAILING', this.#reason(error), this.#failingText(error))
+  }
+
+  /** One cause at one watch is told once. */
+  #reason(error: Error): string {
+    return `${codeOf(error) ?? error.name} ${this.#namesText()}`
+  }
+
+  #endedText(error: Error): string {
+    return `The watch of the ports to ${this.#namesText()} has ended: ${error.message}`
+  }
+
+  #failingText(error: Error): string {
+    const looks = String(this.#failedInARow)
+    return `The last ${looks} looks at the ports to ${this.#namesText()} failed: ${error.message}. The watch goes on trying`
+  }
+
+  #namesText(): string {
+    const [first, ...others] = this.#options.destinations
+    if (first === undefined) return 'nowhere'
+    const text = endpoint(first.remoteAddress, first.remotePort)
+    return others.length === 0 ? text : `${text} and ${String(others.length)} more`
   }
 
   #schedule(begun: number): void {
@@ -122,11 +229,29 @@ class Watch implements PortWatch {
     this.#costs.push(this.#watched.reduce((sum, { processorMs }) => sum + processorMs, 0))
     if (this.#costs.length > COSTS_KEPT) this.#costs.shift()
     const pace = Math.max(this.#options.intervalMs, Math.min(...this.#costs) / MOST_OF_A_CORE)
+    const pause = Math.min(pace * 2 ** this.#failedInARow, Math.max(pace, LONGEST_PAUSE_MS))
     this.#timer = setTimeout(
       () => {
         void this.#look()
       },
-      Math.max(0, begun + pace - now),
+      Math.max(0, begun + pause - now),
     ).unref()
   }
+}
+
+/** All of them, or none: one whose destination cannot be reached leaves no meter behind. */
+function watchesOf(options: CheckedWatch): DestinationWatch[] {
+  const watches: DestinationWatch[] = []
+  try {
+    for (const destination of options.destinations)
+      watches.push(new DestinationWatch(destination, options))
+    return watches
+  } catch (error) {
+    for (const watch of watches) watch.stop()
+    throw error
+  }
+}
+
+function codeOf(error: Error): string | undefined {
+  return (error as NodeJS.ErrnoException).code
 }

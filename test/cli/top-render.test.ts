@@ -6,6 +6,7 @@ const plain: Look = { width: Infinity, colour: false, unicode: true }
 
 function row(some: Partial<PortReport> = {}, history: readonly number[] = [0, 0.5, 1]): Row {
   const report: PortReport = {
+    host: undefined,
     remoteAddress: '10.0.0.1',
     remotePort: 80,
     localAddress: '10.0.0.9',
@@ -13,6 +14,7 @@ function row(some: Partial<PortReport> = {}, history: readonly number[] = [0, 0.
     ports: 28_232,
     reserved: 0,
     listening: 0,
+    bound: 0,
     byState: { TIME_WAIT: 9_000, ESTABLISHED: 5 },
     used: 9_005,
     timeWait: 9_000,
@@ -25,6 +27,7 @@ function row(some: Partial<PortReport> = {}, history: readonly number[] = [0, 0.
     sustainableRate: 470,
     rate: 500,
     secondsUntilExhaustion: 38.4,
+    interrupted: false,
     time: 0,
     connects: 0,
     connectMicroseconds: undefined,
@@ -92,14 +95,25 @@ describe('what top shows', () => {
     expect(lines[3]).toMatch(/^! {2}10\.0\.0\.1:80/)
     expect(lines[4]).toMatch(/^ +10\.0\.0\.1:80/)
     expect(lines.slice(6)).toEqual([
-      '! more than 40 % of the ports are taken',
-      '! no port will be left within a minute',
+      '! 40 % of the ports or more are taken',
+      '! no port will be left in 38 s',
       '! connect() searches for its port, on the event loop',
     ])
     expect(lines.join('\n')).not.toContain('\u001b')
     const coloured = render(all, { ...plain, colour: true })
     expect(coloured[3]).toBe(`\u001b[31m${lines[3] ?? ''}\u001b[0m`)
     expect(coloured[4]).toBe(lines[4])
+  })
+
+  it.each([
+    [0, 'now', '! no port is left'],
+    [0.3, '< 1 s', '! no port will be left in < 1 s'],
+    [59, '59 s', '! no port will be left in 59 s'],
+  ])('says the same in the column and below when %d s are left', (seconds, cell, text) => {
+    const report = { secondsUntilExhaustion: seconds, troubles: ['exhaustion'] as const }
+    const lines = render(view(row(report), row()), plain)
+    expect(lines[3]).toContain(` ${cell} `)
+    expect(lines.at(-1)).toBe(text)
   })
 
   it('keeps to ASCII where the terminal does', () => {

@@ -46,8 +46,15 @@ export const healthy: Facts = {
 /** Where nothing is known, nothing is said but that. */
 export const unknown: Facts = { platform: 'linux', kernelRelease: '6.18.1' }
 
-export function to(remoteAddress: string, inUse: number, timeWait: number) {
-  return { localAddress: '192.0.2.1', remoteAddress, remotePort: 443, inUse, timeWait }
+export function to(
+  remoteAddress: string,
+  used: number,
+  timeWait: number,
+  reusable = 0,
+  ports = 55_296,
+) {
+  const counts = { ports, used, timeWait, reusable, available: ports - used + reusable }
+  return { localAddress: '192.0.2.1', remoteAddress, remotePort: 443, ...counts }
 }
 
 function but(changes: Partial<Facts>): Facts {
@@ -89,15 +96,12 @@ function kernel(major: number, minor: number): Facts {
   return but({ kernel: { major, minor } })
 }
 
-/** 1,000 ports, which `taken` connections without reuse have. */
-function taken(inUse: number, timeWait = 0, reuse = 0, remoteAddress = '192.0.2.9'): Facts {
-  return sysctls(
-    { tcp_tw_reuse: reuse },
-    {
-      portRange: { min: 40_000, max: 40_999 },
-      destinations: [to(remoteAddress, inUse, timeWait)],
-    },
-  )
+/** So many of 1,000 ports have a connection. */
+function taken(used: number, timeWait = 0, reusable = 0, ports = 1_000): Facts {
+  return but({
+    portRange: { min: 40_000, max: 40_999 },
+    destinations: [to('192.0.2.9', used, timeWait, reusable, ports)],
+  })
 }
 
 export const cases: Record<string, { fires: Facts[]; quiet: Facts[] }> = {
@@ -105,26 +109,23 @@ export const cases: Record<string, { fires: Facts[]; quiet: Facts[] }> = {
     fires: [
       taken(900),
       taken(1_000, 1_000),
-      taken(950, 100, 2),
-      // Those that are used again do not count, the others do.
-      taken(1_000, 100, 1),
+      // Those that can be used again do not count, the others do.
+      taken(1_000, 100, 100),
+      taken(950, 950, 49),
       // A reserved port and a listening socket's are not to be had.
-      {
-        ...taken(899),
-        reservedPorts: [{ min: 1, max: 40_000 }],
-        listeners: [{ address: '127.0.0.9', port: 40_500, sockets: 1, waiting: 0 }],
-      },
+      { ...taken(899, 0, 0, 998), listeners: service },
+      taken(0, 0, 0, 0),
     ],
     quiet: [
       taken(899),
-      taken(1_000, 200, 1),
-      taken(1_000, 999, 2, '127.0.0.1'),
+      taken(1_000, 200, 101),
+      taken(1_000, 1_000, 1_000),
       { ...taken(950), destinations: [] },
     ],
   },
   'destination-slow-half': {
-    fires: [taken(500), taken(899), { ...taken(700, 100, 2), listeners: service }],
-    quiet: [taken(499), taken(900), taken(800, 301, 1), taken(800, 301, 2, '::1')],
+    fires: [taken(500), taken(899), { ...taken(700, 100, 100), listeners: service }],
+    quiet: [taken(499), taken(900), taken(800, 301, 301)],
   },
   'port-range-narrow': {
     fires: [range(40_000, 40_999), range(32_768, 60_998, { listeners: service })],

@@ -1,10 +1,10 @@
 import { promises as dns } from 'node:dns'
 import * as net from 'node:net'
-import { diagnose, type DiagnoseOptions, type Facts } from '../../lib'
+import { diagnose, portBudget, type DiagnoseOptions, type Facts } from '../../lib'
 import { findingsOf } from '../../lib/doctor/diagnose'
 import { rules } from '../../lib/doctor/rules'
 import { coded } from '../helpers/coded'
-import { connectionsToFreshPort } from '../helpers/fresh-port'
+import { connectionsToFreshPort, freshPort } from '../helpers/fresh-port'
 import { listen, listeningSocket, loopback } from '../sockets'
 
 // Where there is no /proc there are few facts.
@@ -110,12 +110,24 @@ linux('diagnose() on Linux, without privilege', () => {
   it('knows the connections to its target, however few', async () => {
     const remotePort = await connectionsToFreshPort(1)
     const { destinations } = await factsNow({ target: { host: loopback[4], port: remotePort } })
+    const { ports } = await portBudget({ remoteAddress: loopback[4], remotePort })
     expect(destinations).toContainEqual({
       localAddress: '127.0.0.1',
       remoteAddress: '127.0.0.1',
       remotePort,
-      inUse: 1,
+      ports,
+      used: 1,
       timeWait: 0,
+      reusable: 0,
+      available: ports - 1,
     })
+  })
+
+  it('knows the ports of a target to which there are no connections', async () => {
+    const remotePort = await freshPort()
+    const target = { host: '::ffff:127.0.0.1', port: remotePort }
+    expect((await factsNow({ target })).destinations).toContainEqual(
+      expect.objectContaining({ remoteAddress: '127.0.0.1', remotePort, used: 0 }),
+    )
   })
 })

@@ -157,11 +157,15 @@ describe('findings', () => {
     expect(settings(facts, 'listener-in-range')).toEqual([reserved])
   })
 
-  it('name the destination, and count what is taken', () => {
-    const destinations = [to('2001:db8::1', 50_000, 20_000), to('127.0.0.1', 55_000, 54_000)]
+  it('name the destination of which the greatest share of ports is taken', () => {
+    const destinations = [
+      to('2001:db8::1', 50_000, 20_000, 19_000),
+      to('127.0.0.1', 55_000, 54_000, 54_000),
+    ]
     const [finding] = findingsOf({ ...healthy, destinations })
     expect(finding).toMatchObject({ code: 'destination-slow-half' })
-    expect(finding?.what).toContain('From 192.0.2.1 to [2001:db8::1]:443: 30,000 of 55,296 ports')
+    expect(finding?.what).toContain('From 192.0.2.1 to [2001:db8::1]:443: 31,000 of 55,296 ports')
+    expect(finding?.what).toContain('20,000 are in TIME_WAIT (19,000 of these can be used again')
   })
 
   it('are plain objects for JSON', () => {

@@ -10,10 +10,14 @@ afterEach(() => {
 })
 
 function meterFor(address: string, port: number): ConnectMeter {
-  const meter = new ConnectMeter()
+  const meter = new ConnectMeter(address, port)
   meters.push(meter)
-  meter.take(address, port)
   return meter
+}
+
+interface Handle {
+  connect: (request: object, address: string, port: number) => number
+  close: () => void
 }
 
 async function connected(socket: net.Socket): Promise<void> {
@@ -38,22 +42,32 @@ describe('ConnectMeter', () => {
       const meter = meterFor(host, port)
       await connected(net.connect(port, host))
       await connected(connect({ port, host, settings: { TCP_NODELAY: true } }))
-      const { calls, median = 0, slowest } = meter.take(host, port)
+      const { calls, median = 0, slowest } = meter.take()
       expect(calls).toBe(2)
       expect(median).toBeGreaterThan(0)
       expect(slowest).toBeGreaterThanOrEqual(median)
-      expect(meter.take(host, port)).toEqual({ calls: 0, median: undefined, slowest: 0 })
+      expect(meter.take()).toEqual({ calls: 0, median: undefined, slowest: 0 })
     },
   )
 
-  it('counts for each destination, and only what was asked for', async () => {
+  it('counts for each meter by itself the calls for its destination only', async () => {
     const [port, other] = [await serve('127.0.0.1'), await serve('127.0.0.1')]
-    const meter = meterFor('127.0.0.1', port)
+    const meters = [meterFor('127.0.0.1', port), meterFor('127.0.0.1', other)]
+    const mapped = meterFor('::ffff:127.0.0.1', other)
     await connected(net.connect(other, '127.0.0.1'))
-    expect(meter.take('127.0.0.1', port).calls).toBe(0)
-    expect(meter.take('127.0.0.1', other).calls).toBe(0)
-    await connected(net.connect(other, '127.0.0.1'))
-    expect(meter.take('127.0.0.1', other).calls).toBe(1)
+    expect(meters.map((meter) => meter.take().calls)).toEqual([0, 1])
+    expect(mapped.take().calls).toBe(1)
+  })
+
+  it('lets a call for what is no address fail as it does without a meter', async () => {
+    const port = await serve('127.0.0.1')
+    const socket = net.connect(port, '127.0.0.1')
+    await connected(socket)
+    const { _handle } = socket as unknown as { _handle: { constructor: new (type: 0) => Handle } }
+    meterFor('127.0.0.1', port)
+    const handle = new _handle.constructor(0)
+    expect(handle.connect({}, '1:2:3:4:5:6:7:8:9:0', port)).toBeLessThan(0)
+    handle.close()
   })
 
   it('leaves nothing behind when the last one has stopped', async () => {
@@ -67,7 +81,7 @@ describe('ConnectMeter', () => {
     expect(prototype.connect).not.toBe(own.connect)
     first.stop()
     await connected(net.connect(port, '127.0.0.1'))
-    expect(second.take('127.0.0.1', port).calls).toBe(1)
+    expect(second.take().calls).toBe(1)
     second.stop()
     expect(prototype.connect).toBe(own.connect)
     expect(prototype.connect6).toBe(own.connect6)

@@ -19,13 +19,22 @@ describe('PortMap', () => {
     expect(mapOf([0, ESTABLISHED], [2, TIME_WAIT], [9, ESTABLISHED]).free()).toEqual([3, 4])
   })
 
-  it('closes off what is free and inside of the range only', () => {
-    const map = mapOf([3, ESTABLISHED])
-    expect(map.closeOff({ min: 900, max: 1004 })).toBe(3)
-    expect(map.closeOff({ min: 1010, max: 2000 })).toBe(1)
-    expect(map.closeOff({ min: 1010, max: 1010 })).toBe(0)
-    expect(map.byState()).toEqual({ ESTABLISHED: 1 })
-    expect(map.free()).toEqual([3, 2])
+  it('counts each port that connect() passes over once, whatever sockets it has', () => {
+    const map = mapOf([3, ESTABLISHED], [5, TIME_WAIT])
+    const reserved = [
+      { min: 900, max: 1_004 },
+      { min: 1_004, max: 1_004 },
+      { min: 2_000, max: 2_001 },
+    ]
+    const listening = [1_004, 1_010, 1_010, 80]
+    expect(map.passOver({ reserved, listening, bound: [1_009, 1_010, 65_535] })).toEqual({
+      ports: 4,
+      reserved: 4,
+      listening: 1,
+      bound: 1,
+    })
+    expect(map.byState()).toEqual({ TIME_WAIT: 1 })
+    expect(map.free()).toEqual([2, 1])
   })
 
   it('tells which TIME_WAIT ends soon, and in which second', () => {

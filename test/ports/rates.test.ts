@@ -17,8 +17,8 @@ function look(seconds: number, live: number, waiting: number, ports = range): Sn
     place: {} as Place,
     rules: {} as PortRules,
     ports: map,
-    reserved: 0,
-    listening: 0,
+    usable: { ports: 0, reserved: 0, listening: 0, bound: 0 },
+    interrupted: false,
     at: 1000 * seconds,
     processorMs: 0,
   }

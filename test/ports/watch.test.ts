@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { promises as dns } from 'node:dns'
 import { once } from 'node:events'
+import fs from 'node:fs'
 import * as net from 'node:net'
-import { constants as os } from 'node:os'
+import { constants as os, release } from 'node:os'
 import * as path from 'node:path'
 import { promisify } from 'node:util'
 import {
+  RawSocket,
   configure,
   portBudget,
   watchPorts,
@@ -14,13 +17,49 @@ import {
   type WatchPortsOptions,
 } from '../../lib'
 import { native } from '../../lib/binding'
+import { isBefore, parseKernelVersion } from '../../lib/observe/kernel-version'
 import { coded } from '../helpers/coded'
 import { connectionsToFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import { closeLater, destroyLater, failureOf } from '../sockets'
+import { closeLater, destroyLater, failureOf, listen } from '../sockets'
 
 const run = promisify(execFile)
 const remoteAddress = '127.0.0.1'
+
+/** BOUND_INACTIVE of inet_diag. */
+const kernel = parseKernelVersion(release())
+const knowsBound = kernel !== undefined && !isBefore(kernel, '6.8')
+
+afterEach(() => {
+  jest.restoreAllMocks()
+})
+
+function answerLookups(addresses: readonly string[]) {
+  const found = addresses.map((address) => ({ address, family: net.isIP(address) }))
+  return jest
+    .spyOn(dns, 'lookup')
+    .mockImplementation((() => Promise.resolve(found)) as unknown as typeof dns.lookup)
+}
+
+function failLookups(code: string) {
+  const error = Object.assign(new Error(`getaddrinfo ${code}`), { code, syscall: 'getaddrinfo' })
+  return jest.spyOn(dns, 'lookup').mockRejectedValue(error)
+}
+
+/** Ports from `first` on that can be bound. */
+async function freePorts(first: number, count: number): Promise<number[]> {
+  const found: number[] = []
+  for (let port = first; found.length < count && port < 65_536; port++) {
+    const server = net.createServer().listen(port, '127.0.0.1')
+    const [event] = await Promise.race([
+      once(server, 'listening').then(() => [true]),
+      once(server, 'error').then(() => [false]),
+    ])
+    if (event === true) found.push(port)
+    if (event === true) await once(server.close(), 'close')
+  }
+  return found
+}
 
 function watching(options: WatchPortsOptions) {
   const watch = watchPorts(options)
@@ -57,6 +96,107 @@ describe('portBudget()', () => {
     expect(budget).toMatchObject({ remoteAddress, localAddress: '127.0.0.1', used: 1 })
   })
 
+  it('takes 0.0.0.0 and :: for what connect() reaches by them', async () => {
+    const remotePort = await connectionsToFreshPort(1)
+    for (const [unspecified, reached] of [
+      ['0.0.0.0', '127.0.0.1'],
+      ['::', '::1'],
+    ] as const) {
+      const budget = await portBudget({ remoteAddress: unspecified, remotePort })
+      expect(budget).toMatchObject({ remoteAddress: reached, used: reached === '::1' ? 0 : 1 })
+    }
+  })
+
+  it('counts each address of a host name, the fullest first', async () => {
+    const remotePort = await connectionsToFreshPort(2)
+    answerLookups(['::1', '127.0.0.2', '127.0.0.1', '::ffff:127.0.0.1'])
+    const { others, ...budget } = await portBudget({ remoteAddress: 'a.example', remotePort })
+    expect(budget).toMatchObject({ host: 'a.example', remoteAddress: '127.0.0.1', used: 2 })
+    expect(others.map(({ host, remoteAddress, used }) => [host, remoteAddress, used])).toEqual([
+      ['a.example', '::1', 0],
+      ['a.example', '127.0.0.2', 0],
+    ])
+    const address = await portBudget({ remoteAddress: '127.0.0.1', remotePort })
+    expect(address).toMatchObject({ host: undefined, others: [], used: 2 })
+  })
+
+  it('counts the addresses of the family that the source has', async () => {
+    answerLookups(['::1', '127.0.0.1'])
+    const destination = { remoteAddress: 'a.example', remotePort: 9, localAddress: '127.0.0.3' }
+    const { others, ...budget } = await portBudget(destination)
+    expect(budget).toMatchObject({ remoteAddress: '127.0.0.1', localAddress: '127.0.0.3' })
+    expect(others).toEqual([])
+    answerLookups(['::1'])
+    const refused = coded('ERR_SOCKET_TUNER_ADDRESS_FAMILY')
+    await expect(portBudget(destination)).rejects.toEqual(refused)
+  })
+
+  it('leaves out addresses of a name that this host cannot reach, unless it reaches none', async () => {
+    const connectFd = native.connectFd.bind(native)
+    jest
+      .spyOn(native, 'connectFd')
+      .mockImplementation((fd, address, port) =>
+        address.startsWith('2001:db8:') ? -os.errno.ENETUNREACH : connectFd(fd, address, port),
+      )
+    answerLookups(['2001:db8::1', '127.0.0.1'])
+    const destination = { remoteAddress: 'a.example', remotePort: 9 }
+    const { others, ...budget } = await portBudget(destination)
+    expect([budget.remoteAddress, others]).toEqual(['127.0.0.1', []])
+    answerLookups(['2001:db8::1', '2001:db8::2'])
+    await expect(portBudget(destination)).rejects.toEqual(coded('ENETUNREACH'))
+  })
+
+  it('rejects a host name that is not known, as Node does', async () => {
+    failLookups('ENOTFOUND')
+    const asked = portBudget({ remoteAddress: 'a.example', remotePort: 9 })
+    await expect(asked).rejects.toMatchObject({ code: 'ENOTFOUND', syscall: 'getaddrinfo' })
+  })
+
+  it('counts no connection from a port outside of the range', async () => {
+    const remotePort = await connectionsToFreshPort(0)
+    const { range, used } = await portBudget({ remoteAddress, remotePort })
+    expect(used).toBe(0)
+    for (const localPort of await freePorts(range.min - 3000, 3)) {
+      const socket = net.connect({ port: remotePort, host: remoteAddress, localPort })
+      destroyLater(socket)
+      await once(socket, 'connect')
+    }
+    expect((await portBudget({ remoteAddress, remotePort })).used).toBe(0)
+  })
+
+  it('leaves out ports on which a socket listens, and those that are bound', async () => {
+    const before = await portBudget({ remoteAddress, remotePort: 9 })
+    const server = net.createServer()
+    const listening = await listen(server, '::1')
+    const bound = RawSocket.open(4)
+    closeLater(() => {
+      bound.close()
+    })
+    bound.bind({ address: '127.0.0.9' })
+    const { min, max } = before.range
+    expect(listening).toBeGreaterThanOrEqual(min)
+    expect(listening).toBeLessThanOrEqual(max)
+    expect(await portBudget({ remoteAddress, remotePort: 9 })).toMatchObject(
+      knowsBound
+        ? { listening: before.listening + 1, bound: before.bound + 1, ports: before.ports - 2 }
+        : { listening: before.listening + 1, bound: 0, ports: before.ports - 1 },
+    )
+  })
+
+  it('says when the table changed under the count', async () => {
+    const dump = native.dumpSockets.bind(native)
+    jest
+      .spyOn(native, 'dumpSockets')
+      .mockImplementation((families, states, groupBy, filter, done) =>
+        dump(families, states, groupBy, filter, (total, records, _, microseconds) => {
+          done(total, records, true, microseconds)
+        }),
+      )
+    expect((await portBudget({ remoteAddress, remotePort: 9 })).interrupted).toBe(true)
+    jest.restoreAllMocks()
+    expect((await portBudget({ remoteAddress, remotePort: 9 })).interrupted).toBe(false)
+  })
+
   it('is for a range within that of the namespace', async () => {
     const { range } = await portBudget({ remoteAddress, remotePort: 9 })
     const portRange = { min: range.min + 10, max: range.max - 10 }
@@ -71,7 +211,15 @@ describe('portBudget()', () => {
 
   it.each<[string, unknown, string]>([
     ['nothing', undefined, 'ERR_INVALID_ARG_TYPE'],
-    ['a host name', { remoteAddress: 'localhost', remotePort: 80 }, 'ERR_INVALID_ARG_VALUE'],
+    ['a URL', { remoteAddress: 'http://localhost', remotePort: 80 }, 'ERR_INVALID_ARG_VALUE'],
+    [
+      'a port in the name',
+      { remoteAddress: 'localhost:80', remotePort: 80 },
+      'ERR_INVALID_ARG_VALUE',
+    ],
+    ['an empty name', { remoteAddress: '', remotePort: 80 }, 'ERR_INVALID_ARG_VALUE'],
+    ['a name with a NUL', { remoteAddress: 'a\0b', remotePort: 80 }, 'ERR_INVALID_ARG_VALUE'],
+    ['an array of names', { remoteAddress: ['a'], remotePort: 80 }, 'ERR_INVALID_ARG_TYPE'],
     ['no port', { remoteAddress }, 'ERR_INVALID_ARG_TYPE'],
     ['port 0', { remoteAddress, remotePort: 0 }, 'ERR_OUT_OF_RANGE'],
     ['a port of text', { remoteAddress, remotePort: '80' }, 'ERR_INVALID_ARG_TYPE'],
@@ -101,10 +249,6 @@ describe('portBudget()', () => {
 })
 
 describe('where there is none of it', () => {
-  afterEach(() => {
-    jest.restoreAllMocks()
-  })
-
   it.each([
     ['no addon', () => jest.spyOn(native, 'openSocket').mockReturnValue(-os.errno.EOPNOTSUPP)],
     ['no netlink', () => jest.spyOn(native, 'dumpSockets').mockReturnValue(-os.errno.EOPNOTSUPP)],
@@ -242,27 +386,234 @@ describe('watchPorts()', () => {
     expect(stdout).toBe('looked\n')
   })
 
-  it('leaves out a look for which there was no descriptor, and goes on', async () => {
-    const spy = jest.spyOn(native, 'dumpSockets').mockImplementation(() => -os.errno.EMFILE)
-    const destinations = [{ remoteAddress, remotePort: 9 }]
-    const watch = watching({ destinations, intervalMs: 10 })
-    const first = watch[Symbol.asyncIterator]().next()
+  it('counts calls of connect() for each destination, also where two have the same address', async () => {
+    const remotePort = await connectionsToFreshPort(0)
+    const looks: PortReport[] = []
+    const onReport = (report: unknown) => void looks.push(report as PortReport)
+    subscribe('socket-tuner:ports', onReport)
+    const destinations = [
+      { remoteAddress, remotePort },
+      { remoteAddress, remotePort, localAddress: '127.0.0.2' },
+    ]
+    watching({ destinations, intervalMs: 10 })
+    const socket = net.connect(remotePort, remoteAddress)
+    destroyLater(socket)
+    await once(socket, 'connect')
     await until(
-      'three looks',
-      () => spy.mock.calls.length,
-      (calls) => calls >= 6,
+      'both have counted it',
+      () => looks.filter(({ connects }) => connects === 1).map(({ localAddress }) => localAddress),
+      (counted) => counted.length === 2,
     )
-    spy.mockRestore()
-    expect((await first).value).toMatchObject({ remotePort: 9 })
+    unsubscribe('socket-tuner:ports', onReport)
   })
 
-  it('ends with the error where sockets cannot be counted', async () => {
-    const spy = jest.spyOn(native, 'dumpSockets').mockImplementation(() => -os.errno.EOPNOTSUPP)
-    const watch = watching({ destinations: [{ remoteAddress, remotePort: 9 }] })
-    const refused = coded('ERR_SOCKET_TUNER_UNSUPPORTED')
-    await expect(watch[Symbol.asyncIterator]().next()).rejects.toEqual(refused)
-    await expect(watch[Symbol.asyncIterator]().next()).rejects.toEqual(refused)
+  it('watches each address of a host name', async () => {
+    const remotePort = await connectionsToFreshPort(2)
+    answerLookups(['::1', '127.0.0.1'])
+    const watch = watching({ destinations: [{ remoteAddress: 'a.example', remotePort }] })
+    await watch[Symbol.asyncIterator]().next()
+    expect(watch.latest).toMatchObject([
+      { host: 'a.example', remoteAddress: '::1', used: 0 },
+      { host: 'a.example', remoteAddress: '127.0.0.1', used: 2 },
+    ])
+  })
+
+  it('follows a host name, and lets an old address go when its connections are over', async () => {
+    const remotePort = await connectionsToFreshPort(0)
+    const socket = net.connect(remotePort, '127.0.0.1')
+    destroyLater(socket)
+    await once(socket, 'connect')
+    let later = 0
+    const clock = performance.now.bind(performance)
+    jest.spyOn(performance, 'now').mockImplementation(() => clock() + later)
+    const lookups = answerLookups(['127.0.0.1', '127.0.0.2'])
+    const destinations = [{ remoteAddress: 'a.example', remotePort }]
+    const watch = watching({ destinations, intervalMs: 10 })
+    const addresses = () => watch.latest.map((report) => report.remoteAddress)
+    await until('the first look', addresses, ({ length }) => length === 2)
+    expect(lookups).toHaveBeenCalledTimes(1)
+    answerLookups(['127.0.0.3'])
+    later += 29_000
+    await watch[Symbol.asyncIterator]().next()
+    later += 2_000
+    const kept = await until('the new one', addresses, (all) => all.includes('127.0.0.3'))
+    expect(kept).toContain('127.0.0.1')
+    await until('what has no connection goes', addresses, (all) => !all.includes('127.0.0.2'))
+    failLookups('ENOTFOUND')
+    later += 31_000
+    socket.resetAndDestroy()
+    await until('the old one goes', addresses, (all) => all.join() === '127.0.0.3')
+    expect(watch.failure).toBeUndefined()
+  })
+
+  it('follows the source address that the kernel takes', async () => {
+    const remotePort = await connectionsToFreshPort(0)
+    const watch = watching({ destinations: [{ remoteAddress, remotePort }], intervalMs: 10 })
+    const sources = () => watch.latest.map(({ localAddress }) => localAddress)
+    await until('the first look', sources, (all) => all.join() === '127.0.0.1')
+    const source = jest.spyOn(native, 'localAddress').mockImplementation((_, text) => {
+      return Buffer.from(text.buffer, text.byteOffset).write('127.0.0.7')
+    })
+    await until('another route', sources, (all) => all.join() === '127.0.0.7')
+    source.mockReturnValue(-os.errno.ENETUNREACH)
+    await watch[Symbol.asyncIterator]().next()
+    expect(sources()).toEqual(['127.0.0.7'])
+    expect(watch.running).toBe(true)
+  })
+
+  const nine = [{ remoteAddress, remotePort: 9 }]
+
+  /** What this library published while `call` ran. */
+  async function published(channel: string, call: () => Promise<unknown>): Promise<unknown[]> {
+    const messages: unknown[] = []
+    const onMessage = (message: unknown) => void messages.push(message)
+    subscribe(channel, onMessage)
+    await call().finally(() => unsubscribe(channel, onMessage))
+    return messages
+  }
+
+  function refuseDumps(code: number) {
+    return jest.spyOn(native, 'dumpSockets').mockImplementation(() => code)
+  }
+
+  it.each(['EMFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EINTR', 'ETIMEDOUT'] as const)(
+    'makes a look again that fails by %s, and goes on',
+    async (name) => {
+      configure({ hazards: 'ignore' })
+      const spy = refuseDumps(-os.errno[name])
+      const watch = watching({ destinations: nine, intervalMs: 10 })
+      const first = watch[Symbol.asyncIterator]().next()
+      const warnings = await published('socket-tuner:warning', () =>
+        until(
+          'three looks',
+          () => watch.failedLooks,
+          (looks) => looks >= 3,
+        ),
+      )
+      expect(warnings).toEqual([expect.objectContaining({ code: 'SOCKET_TUNER_WATCH_FAILING' })])
+      expect(watch).toMatchObject({ running: true, failure: coded(name), latest: [] })
+      spy.mockRestore()
+      expect((await first).value).toMatchObject({ remotePort: 9 })
+      expect(watch).toMatchObject({ running: true, failure: undefined })
+      expect(watch.failedLooks).toBeGreaterThanOrEqual(3)
+    },
+  )
+
+  it('makes a look again for which a setting could not be read', async () => {
+    const failure = Object.assign(new Error('EMFILE'), { code: 'EMFILE', syscall: 'open' })
+    const spy = jest.spyOn(fs, 'readFileSync').mockImplementation(() => {
+      throw failure
+    })
+    const watch = watching({ destinations: nine, intervalMs: 10 })
+    await until(
+      'a look fails',
+      () => watch.failedLooks,
+      (looks) => looks > 0,
+    )
+    expect(watch).toMatchObject({ running: true, failure: coded('EMFILE') })
     spy.mockRestore()
+    await watch[Symbol.asyncIterator]().next()
+    expect(watch.failure).toBeUndefined()
+  })
+
+  it('pauses longer after each look that fails', async () => {
+    configure({ hazards: 'ignore' })
+    refuseDumps(-os.errno.EAGAIN)
+    const pauses = jest.spyOn(global, 'setTimeout')
+    const watch = watching({ destinations: nine, intervalMs: 10 })
+    await until(
+      'five looks',
+      () => watch.failedLooks,
+      (looks) => looks >= 5,
+    )
+    watch.stop()
+    const lengths = pauses.mock.calls.map(([, ms = 0]) => ms).filter((ms) => ms > 0)
+    // Less what a look took.
+    const least = [20, 40, 80, 160].map((ms) => ms / 2)
+    for (const ms of least)
+      expect(lengths.some((length) => length >= ms && length <= 2 * ms)).toBe(true)
+  })
+
+  it.each<[string, number, string]>([
+    ['is not there', -os.errno.EOPNOTSUPP, 'ERR_SOCKET_TUNER_UNSUPPORTED'],
+    ['is forbidden', -os.errno.EPERM, 'EPERM'],
+    ['is denied', -os.errno.EACCES, 'EACCES'],
+  ])('says everywhere that it has died where the count %s', async (_, errno, code) => {
+    configure({ hazards: 'ignore' })
+    const watch = watching({ destinations: nine, intervalMs: 10 })
+    await watch[Symbol.asyncIterator]().next()
+    expect(watch).toMatchObject({ running: true, failure: undefined, failedLooks: 0 })
+    const waiting = watch[Symbol.asyncIterator]().next()
+    refuseDumps(errno)
+    const ends: unknown[] = []
+    const warnings = await published('socket-tuner:warning', async () => {
+      ends.push(
+        ...(await published('socket-tuner:ports-ended', () =>
+          expect(watch.ended).rejects.toEqual(coded(code)),
+        )),
+      )
+    })
+    expect(warnings).toEqual([
+      {
+        code: 'SOCKET_TUNER_WATCH_ENDED',
+        reason: `${code} 127.0.0.1:9`,
+        message: expect.stringMatching(
+          /^The watch of the ports to 127\.0\.0\.1:9 has ended: /,
+        ) as string,
+      },
+    ])
+    expect(ends).toEqual([{ watch, error: coded(code) }])
+    expect(watch).toMatchObject({
+      running: false,
+      failure: coded(code),
+      failedLooks: 1,
+      latest: [],
+    })
+    await expect(waiting).rejects.toEqual(coded(code))
+    await expect(watch[Symbol.asyncIterator]().next()).rejects.toEqual(coded(code))
+    watch.stop()
+    await expect(watch.ended).rejects.toEqual(coded(code))
+  })
+
+  it('ends where its host name is not known at first', async () => {
+    configure({ hazards: 'ignore' })
+    failLookups('ENOTFOUND')
+    const watch = watching({ destinations: [{ remoteAddress: 'a.example', remotePort: 9 }] })
+    await expect(watch.ended).rejects.toEqual(coded('ENOTFOUND'))
+  })
+
+  it('waits for a resolver that does not answer at first', async () => {
+    failLookups('EAI_AGAIN')
+    const destinations = [{ remoteAddress: 'a.example', remotePort: 9 }]
+    const watch = watching({ destinations, intervalMs: 10 })
+    await until(
+      'a look fails',
+      () => watch.failedLooks,
+      (looks) => looks > 0,
+    )
+    answerLookups(['127.0.0.1'])
+    await watch[Symbol.asyncIterator]().next()
+    expect(watch.latest).toMatchObject([{ host: 'a.example', remoteAddress: '127.0.0.1' }])
+  })
+
+  it('resolves its promise, and publishes its end without an error, when it is stopped', async () => {
+    const watch = watching({ destinations: nine })
+    const ends = await published('socket-tuner:ports-ended', async () => {
+      watch.stop()
+      await watch.ended
+    })
+    expect(ends).toEqual([{ watch, error: undefined }])
+    expect(watch).toMatchObject({ running: false, failure: undefined })
+    const aborted = watching({ destinations: nine, signal: AbortSignal.abort() })
+    await expect(aborted.ended).resolves.toBeUndefined()
+  })
+
+  it('warns once, and ends no process, where nobody reads its promise', async () => {
+    const program = path.join(__dirname, 'dying-watch-program.js')
+    const { stdout, stderr } = await run(process.execPath, [program])
+    expect(stdout).toBe('alive\n')
+    expect(stderr.match(/SOCKET_TUNER_WATCH_ENDED/g)).toHaveLength(1)
+    expect(stderr).toContain('watch.ended')
   })
 
   const one = [{ remoteAddress, remotePort: 80 }]
@@ -272,8 +623,8 @@ describe('watchPorts()', () => {
     ['65 destinations', { destinations: Array(65).fill(one[0]) }, 'ERR_INVALID_ARG_VALUE'],
     ['no array', { destinations: one[0] }, 'ERR_INVALID_ARG_TYPE'],
     [
-      'an unknown host',
-      { destinations: [{ remoteAddress: 'nowhere', remotePort: 1 }] },
+      'a URL',
+      { destinations: [...one, { remoteAddress: 'http://a', remotePort: 1 }] },
       'ERR_INVALID_ARG_VALUE',
     ],
     ['0 ms', { destinations: one, intervalMs: 0 }, 'ERR_OUT_OF_RANGE'],

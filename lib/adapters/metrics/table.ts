@@ -3,7 +3,7 @@ import { closeTotals } from '../../close/tally'
 import { endpoint } from '../../connect/address'
 import { timeWaitCensus } from '../../ports/census'
 import { timeWaitCount } from '../../ports/time-wait-count'
-import type { PortReport } from '../../ports/destination-watch'
+import type { PortReport } from '../../ports/place-watch'
 import type { CheckedMetrics } from './options'
 
 /** One value and the labels that it stands under. */

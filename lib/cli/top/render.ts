@@ -1,8 +1,8 @@
 /** The view as text. */
 import { endpoint } from '../../connect/address'
-import type { PortReport } from '../../ports/destination-watch'
+import type { PortReport } from '../../ports/place-watch'
 import { align, count } from '../text'
-import type { Row, View } from './source'
+import { WARN_AT, type Row, type View } from './source'
 
 export interface Look {
   /** Columns; lines are cut there. */
@@ -94,6 +94,7 @@ function slowIn({ untilSlow, rate }: PortReport): string {
 function duration(seconds: number | undefined): string {
   if (seconds === undefined) return 'never'
   if (seconds <= 0) return 'now'
+  if (seconds < 0.5) return '< 1 s'
   if (seconds < 2 * MINUTE_S) return `${seconds.toFixed(0)} s`
   if (seconds < 2 * HOUR_S) return `${(seconds / MINUTE_S).toFixed(0)} min`
   return `${(seconds / HOUR_S).toFixed(0)} h`
@@ -116,11 +117,20 @@ function spark(history: readonly number[], { unicode }: Look): string {
 function told({ rows }: View): string[] {
   const troubles = new Set(rows.flatMap(({ report }) => report.troubles))
   const lines = {
-    used: '! more than 40 % of the ports are taken',
-    exhaustion: '! no port will be left within a minute',
+    used: `! ${String(100 * WARN_AT.used)} % of the ports or more are taken`,
+    exhaustion: soonText(rows),
     'slow-connect': '! connect() searches for its port, on the event loop',
   }
   return [...troubles].map((trouble) => lines[trouble])
+}
+
+/** As the column says it: `now`, or how long the first of them lasts. */
+function soonText(rows: readonly Row[]): string {
+  const seconds = rows.flatMap(({ report }) =>
+    report.troubles.includes('exhaustion') ? [report.secondsUntilExhaustion ?? 0] : [],
+  )
+  const first = duration(Math.min(...seconds))
+  return first === 'now' ? '! no port is left' : `! no port will be left in ${first}`
 }
 
 function cut(line: string, { width }: Look): string {

@@ -1,13 +1,15 @@
 /** What `top` shows: the busiest destinations of this network namespace, and those asked for. */
 import { endpoint } from '../../connect/address'
 import {
-  readDestinations,
+  findDestinations,
   readTimeWaitByPort,
   type TimeWaitAtPort,
 } from '../../doctor/facts/connections'
-import { resolveTarget, type DiagnosisTarget } from '../../doctor/target'
-import { DestinationWatch, type PortReport } from '../../ports/destination-watch'
-import { checkDestination, type Destination } from '../../ports/place'
+import type { DiagnosisTarget } from '../../doctor/target'
+import { Alarm } from '../../ports/alarm'
+import { shareTaken } from '../../ports/budget'
+import { checkDestination, placesOf, type Destination } from '../../ports/place'
+import { PlaceWatch, type PortReport } from '../../ports/place-watch'
 import { timeWaitCount } from '../../ports/time-wait-count'
 
 export interface View {
@@ -32,10 +34,11 @@ const MOST_ROWS = 10
 const HISTORY = 60
 /** A client's port is in TIME_WAIT towards a few destinations at most. */
 const SERVERS_SHARE = 20
-const WARN_AT = { used: 0.4, seconds: 60 }
+/** When a row is marked. */
+export const WARN_AT = { used: 0.4, seconds: 60 }
 
 interface Shown {
-  readonly watch: DestinationWatch
+  readonly watch: PlaceWatch
   /** Asked for: it stays, whatever its connections. */
   readonly fixed: boolean
   readonly history: number[]
@@ -48,10 +51,8 @@ export class TopSource {
 
   /** @throws (as a rejection) what dns.lookup() gives; what watchPorts() does */
   async add(targets: readonly DiagnosisTarget[]): Promise<void> {
-    for (const target of targets) {
-      const { addresses, port } = await resolveTarget(target)
-      for (const remoteAddress of addresses) this.#show({ remoteAddress, remotePort: port }, true)
-    }
+    for (const { host, port } of targets)
+      await this.#show({ remoteAddress: host, remotePort: port }, true)
   }
 
   /** @throws (as a rejection) ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot be counted */
@@ -63,10 +64,11 @@ export class TopSource {
     for (const [key, { watch, fixed, history }] of this.#shown) {
       const report = await watch.look()
       if (!fixed && report.used < 2) {
+        watch.stop()
         this.#shown.delete(key)
         continue
       }
-      history.push(report.ports === 0 ? 1 : 1 - report.available / report.ports)
+      history.push(shareTaken(report))
       if (history.length > HISTORY) history.shift()
       ;(fixed ? asked : found).push({ report, history: [...history] })
     }
@@ -80,18 +82,21 @@ export class TopSource {
   async #discover(): Promise<void> {
     const byPort = (await readTimeWaitByPort()) ?? []
     this.#servers = byPort.filter(({ count }) => count >= SERVERS_SHARE)
-    const found = (await readDestinations()) ?? []
-    for (const { localAddress, remoteAddress, remotePort, inUse } of found) {
-      if (inUse > 1 && this.#shown.size < 2 * MOST_ROWS)
-        this.#show({ localAddress, remoteAddress, remotePort }, false)
+    const found = (await findDestinations()) ?? []
+    for (const { localAddress, remoteAddress, remotePort, connections } of found) {
+      if (connections > 1 && this.#shown.size < 2 * MOST_ROWS)
+        await this.#show({ localAddress, remoteAddress, remotePort }, false)
     }
   }
 
-  #show(destination: Destination, fixed: boolean): void {
-    const place = checkDestination('destination', destination)
-    const key = `${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`
-    if (this.#shown.has(key)) return
-    this.#shown.set(key, { watch: new DestinationWatch(place, WARN_AT), fixed, history: [] })
+  async #show(destination: Destination, fixed: boolean): Promise<void> {
+    for (const place of await placesOf(checkDestination('destination', destination))) {
+      const key = `${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`
+      if (this.#shown.has(key)) continue
+      // The marks of the rows say it: a warning of the process would say it twice.
+      const watch = new PlaceWatch(place, new Alarm(WARN_AT, true))
+      this.#shown.set(key, { watch, fixed, history: [] })
+    }
   }
 }
 

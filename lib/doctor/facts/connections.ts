@@ -1,19 +1,36 @@
 /** Which ports connections and TIME_WAIT entries take, counted by the kernel's own table. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { endpoint } from '../../connect/address'
 import { SocketOptionError } from '../../errors'
 import { plainAddress } from '../../observe/address-text'
+import { systemPortRange } from '../../observe/namespace-facts'
 import { connectedStates, type TcpState } from '../../observe/tcp-info'
+import { budgetAt, type PortBudget } from '../../ports/budget'
 import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
 import type { SocketFilter } from '../../ports/filter'
+import { checkDestination, placeAt, type Place } from '../../ports/place'
+import type { ResolvedTarget } from '../target'
 
-/** One source address and one destination: each connection between them needs a port of its own. */
-export interface Destination {
+/** The ports from one source address to one destination, as portBudget() counts them. */
+export type DestinationPorts = Pick<
+  PortBudget,
+  | 'localAddress'
+  | 'remoteAddress'
+  | 'remotePort'
+  | 'ports'
+  | 'used'
+  | 'timeWait'
+  | 'reusable'
+  | 'available'
+>
+
+/** A source address and a destination with connections from ports of the ephemeral range. */
+export interface Ends {
   readonly localAddress: string
   readonly remoteAddress: string
   readonly remotePort: number
-  /** Connections in any state, TIME_WAIT among them. */
-  readonly inUse: number
-  readonly timeWait: number
+  /** How many; of both families, where an IPv6 socket has an IPv4 peer. */
+  readonly connections: number
 }
 
 export interface TimeWaitAtPort {
@@ -37,31 +54,87 @@ export async function readTimeWaitByPort(): Promise<TimeWaitAtPort[] | undefined
 }
 
 /**
- * The destinations with the most connections, of this namespace's clients, and those asked for. Counted
- * by remote port first: a server's connections are each from another port, so that they are few in each
- * group, however many clients there are.
+ * The ports of the destinations with the most connections, of this namespace's clients, and of the
+ * target's. Undefined where they cannot be counted.
  */
 export async function readDestinations(
-  target: readonly SocketFilter[] = [],
-): Promise<Destination[] | undefined> {
-  const byPort = await count(connectedStates, ['remotePort'], {})
-  if (byPort === undefined) return undefined
-  const busiest = byPort.slice(0, PORTS_LOOKED_AT).map(({ remotePort }) => ({ remotePort }))
+  target?: ResolvedTarget,
+): Promise<DestinationPorts[] | undefined> {
+  const found = await findDestinations(filtersOf(target))
+  if (found === undefined) return undefined
+  const places = new Map<string, Place>()
+  for (const place of [...placesOfTarget(target), ...found.map(placeOf)])
+    places.set(`${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`, place)
+  const counted: DestinationPorts[] = []
   // One after the other: a count takes a thread of the pool, which the program needs too.
-  const looked: Destination[] = []
-  for (const filter of busiest) looked.push(...(await destinationsOf(filter)))
-  const asked: Destination[] = []
-  for (const filter of target.slice(0, ADDRESSES_LOOKED_AT)) {
-    asked.push(...(await destinationsOf(filter)))
+  try {
+    for (const place of places.values()) counted.push(destinationPorts(await budgetAt(place)))
+  } catch (error) {
+    passRefusal(error)
+    return undefined
   }
-  const all = [...asked, ...most(looked)]
-  return [...new Map(all.map((destination) => [keyOf(destination), destination])).values()]
+  return counted.toSorted((a, b) => b.used - a.used)
 }
 
-async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
-  const fields = ['localAddress', 'remoteAddress', 'remotePort', 'state'] as const
-  const groups = await count(connectedStates, fields, filter)
-  const found = new Map<string, Destination>()
+function destinationPorts(budget: PortBudget): DestinationPorts {
+  const { localAddress, remoteAddress, remotePort, ports, used, timeWait, reusable, available } =
+    budget
+  return { localAddress, remoteAddress, remotePort, ports, used, timeWait, reusable, available }
+}
+
+/** Where it is reached from here; an address that is not has no source, and no ports. */
+function placesOfTarget(target: ResolvedTarget | undefined): Place[] {
+  if (target === undefined) return []
+  return target.addresses.slice(0, ADDRESSES_LOOKED_AT).flatMap((remoteAddress) => {
+    try {
+      const checked = checkDestination('target', { remoteAddress, remotePort: target.port })
+      return [placeAt(checked, checked.remoteAddress)]
+    } catch (error) {
+      passRefusal(error)
+      return []
+    }
+  })
+}
+
+function placeOf({ localAddress, remoteAddress, remotePort }: Ends): Place {
+  const checked = checkDestination('destination', { localAddress, remoteAddress, remotePort })
+  return placeAt(checked, checked.remoteAddress)
+}
+
+function filtersOf(target: ResolvedTarget | undefined): SocketFilter[] {
+  if (target === undefined) return []
+  const addresses = target.addresses.slice(0, ADDRESSES_LOOKED_AT)
+  return addresses.map((remoteAddress) => ({ remoteAddress, remotePort: target.port }))
+}
+
+/**
+ * Between which ends there are the most connections from ports of the ephemeral range, and those that
+ * match `asked`. Counted by remote port first: a server's connections are each from another port, so that
+ * they are few in each group, however many clients there are. Undefined where they cannot be counted.
+ */
+export async function findDestinations(
+  asked: readonly SocketFilter[] = [],
+): Promise<Ends[] | undefined> {
+  const localPortRange = systemPortRange()
+  if (localPortRange === undefined) return undefined
+  const byPort = await count(connectedStates, ['remotePort'], { localPortRange })
+  if (byPort === undefined) return undefined
+  const busiest = byPort.slice(0, PORTS_LOOKED_AT).map(({ remotePort }) => ({ remotePort }))
+  const looked: Ends[] = []
+  for (const filter of busiest) looked.push(...(await endsOf({ ...filter, localPortRange })))
+  const wanted: Ends[] = []
+  for (const filter of asked) wanted.push(...(await endsOf({ ...filter, localPortRange })))
+  const all = [...wanted, ...most(looked)]
+  return [...new Map(all.map((ends) => [keyOf(ends), ends])).values()]
+}
+
+async function endsOf(filter: SocketFilter): Promise<Ends[]> {
+  const groups = await count(
+    connectedStates,
+    ['localAddress', 'remoteAddress', 'remotePort'],
+    filter,
+  )
+  const found = new Map<string, Ends>()
   for (const [index, group] of (groups ?? []).entries()) {
     if (index % AT_A_STRETCH === AT_A_STRETCH - 1) await nextTurn()
     // An IPv6 socket's connection over IPv4 takes the same ports as one of an IPv4 socket.
@@ -70,20 +143,15 @@ async function destinationsOf(filter: SocketFilter): Promise<Destination[]> {
       remoteAddress: plainAddress(group.remoteAddress ?? ''),
       remotePort: group.remotePort ?? 0,
     }
-    const before = found.get(keyOf(ends))
-    const waiting = group.state === 'TIME_WAIT' ? group.count : 0
-    found.set(keyOf(ends), {
-      ...ends,
-      inUse: (before?.inUse ?? 0) + group.count,
-      timeWait: (before?.timeWait ?? 0) + waiting,
-    })
+    const before = found.get(keyOf(ends))?.connections ?? 0
+    found.set(keyOf(ends), { ...ends, connections: before + group.count })
   }
   return most([...found.values()])
 }
 
 /** Those with the most connections. */
-function most(destinations: readonly Destination[]): Destination[] {
-  return destinations.toSorted((a, b) => b.inUse - a.inUse).slice(0, TOLD)
+function most(found: readonly Ends[]): Ends[] {
+  return found.toSorted((a, b) => b.connections - a.connections).slice(0, TOLD)
 }
 
 async function count(
@@ -94,12 +162,16 @@ async function count(
   try {
     return (await timeWaitCensus({ states, groupBy, ...filter })).groups
   } catch (error) {
-    // Not on this platform, or kept from it by a sandbox.
-    if (error instanceof SocketOptionError) return undefined
-    throw error
+    passRefusal(error)
+    return undefined
   }
 }
 
-function keyOf(ends: Pick<Destination, 'localAddress' | 'remoteAddress' | 'remotePort'>): string {
+/** Not on this platform, or kept from it by a sandbox: then it is not known. Any other error is thrown. */
+function passRefusal(error: unknown): void {
+  if (!(error instanceof SocketOptionError)) throw error
+}
+
+function keyOf(ends: Omit<Ends, 'connections'>): string {
   return `${ends.localAddress} ${ends.remoteAddress} ${String(ends.remotePort)}`
 }

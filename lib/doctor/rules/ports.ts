@@ -2,6 +2,7 @@
 import { endpoint } from '../../connect/address'
 import { sizeOf, TIME_WAIT_S } from '../../observe/namespace-facts'
 import type { PortRange } from '../../options/values'
+import { shareTaken } from '../../ports/budget'
 import type { Facts } from '../facts'
 import {
   DEFAULT_PORTS,
@@ -31,7 +32,7 @@ export const portRules: readonly Rule[] = [
     code: 'destination-nearly-full',
     severity: 'critical',
     title: 'The ports to a destination are nearly all taken',
-    when: '90 % or more of the ephemeral ports from one source address to one destination are taken; those in TIME_WAIT are not counted where tcp_tw_reuse lets them be used again.',
+    when: '90 % or more of the ephemeral ports from one source address to one destination are taken, as `portBudget()` counts them: ports outside of the range are not counted, nor those in TIME_WAIT that tcp_tw_reuse lets connect() take now.',
     why: 'When the last one is taken, connect() fails with EADDRNOTAVAIL. Before that each connect() searches for a free port on the event loop, thirty times as long as at first.',
     sets: [RANGE, RESERVED],
     remedy: REMEDY,
@@ -151,14 +152,15 @@ export const portRules: readonly Rule[] = [
 ]
 
 function filled(facts: Facts, from: number, below: number): Found | undefined {
-  const ports = portsPerDestination(facts)
   const most = fullest(facts)
-  if (ports === undefined || ports <= 0 || most === undefined) return undefined
-  const share = most.taken / ports
+  if (most === undefined) return undefined
+  const share = shareTaken(most)
   if (share < from || share >= below) return undefined
-  const { localAddress, remoteAddress, remotePort, timeWait } = most.destination
+  const { localAddress, remoteAddress, remotePort, ports, available, timeWait, reusable } = most
+  const again =
+    reusable === 0 ? '' : ` (${shown(reusable)} of these can be used again and are not counted)`
   return {
-    what: `From ${localAddress} to ${endpoint(remoteAddress, remotePort)}: ${shown(most.taken)} of ${shown(ports)} ports are taken; ${shown(timeWait)} are in TIME_WAIT.`,
+    what: `From ${localAddress} to ${endpoint(remoteAddress, remotePort)}: ${shown(ports - available)} of ${shown(ports)} ports are taken; ${shown(timeWait)} are in TIME_WAIT${again}.`,
     ...widening(facts),
   }
 }

@@ -1,0 +1,96 @@
+/** One place, looked at again and again. */
+import { probeConnect } from '../connect/connect-probe'
+import { ConnectMeter } from '../observe/connect-cost'
+import type { Alarm, PortTrouble } from './alarm'
+import { budgetOf, recentRates, type PortBudget } from './budget'
+import { sourceOf, type Place } from './place'
+import { RateLearner } from './rates'
+import { takeSnapshot } from './snapshot'
+
+/** A destination at one look. `rate` is that of the last 10 s. */
+export interface PortReport extends PortBudget {
+  /** When it was, ms since the epoch. */
+  readonly time: number
+  /** Calls of connect() to the destination in this thread since the look before. */
+  readonly connects: number
+  /** What half of them took no longer than on the event loop, and the slowest: µs; undefined without any. */
+  readonly connectMicroseconds: number | undefined
+  readonly slowestConnectMicroseconds: number | undefined
+  /**
+   * What connect() costs any program of this network namespace at the moment, µs: measured by one
+   * that sends nothing. Undefined where it cannot be (net.ipv4.tcp_fastopen without 1), without a
+   * port, and where it would take one out of TIME_WAIT (tcp_tw_reuse).
+   */
+  readonly probeMicroseconds: number | undefined
+  readonly troubles: readonly PortTrouble[]
+}
+
+export class PlaceWatch {
+  readonly #meter: ConnectMeter
+  readonly #alarm: Alarm
+  #place: Place
+  #learner = new RateLearner()
+  #processorMs = 0
+
+  constructor(place: Place, alarm: Alarm) {
+    this.#place = place
+    this.#alarm = alarm
+    this.#meter = new ConnectMeter(place.remoteAddress, place.remotePort)
+  }
+
+  /** Processor time that the last look took, ms. */
+  get processorMs(): number {
+    return this.#processorMs
+  }
+
+  /** Its calls of connect() are counted no more. */
+  stop(): void {
+    this.#meter.stop()
+  }
+
+  /** @throws (as a rejection) as takeSnapshot() does */
+  async look(): Promise<PortReport> {
+    this.#followSource()
+    const place = this.#place
+    const snapshot = await takeSnapshot(place)
+    const begun = performance.now()
+    const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
+    const { calls, median, slowest } = this.#meter.take()
+    const budget = budgetOf(snapshot, rates)
+    const report = {
+      ...budget,
+      time: Date.now(),
+      connects: calls,
+      connectMicroseconds: median,
+      slowestConnectMicroseconds: calls === 0 ? undefined : slowest,
+      probeMicroseconds: this.#probe(budget),
+    }
+    const troubles = this.#alarm.judge(report)
+    this.#processorMs = snapshot.processorMs + performance.now() - begun
+    return { ...report, troubles }
+  }
+
+  /** Where the kernel takes another source by now, as after a change of routes, its ports are others. */
+  #followSource(): void {
+    const place = this.#place
+    if (place.hasOwnSource) return
+    let localAddress: string
+    try {
+      localAddress = sourceOf(place.family, place.reachedAt)
+    } catch {
+      // No way there at the moment; the connections that there are still have their ports.
+      return
+    }
+    if (localAddress === place.localAddress) return
+    this.#place = { ...place, localAddress }
+    this.#learner = new RateLearner()
+  }
+
+  /** Where connect() takes ports out of TIME_WAIT a probe would end entries, and with them what they are for. */
+  #probe({ timeWait, timeWaitReuse }: PortBudget): number | undefined {
+    if (timeWaitReuse.applies && timeWait > 0) return undefined
+    const { family, reachedAt, remotePort, localAddress, hasOwnSource } = this.#place
+    const source = hasOwnSource ? localAddress : undefined
+    return probeConnect(family, reachedAt, remotePort, source)?.microseconds
+  }
+}
