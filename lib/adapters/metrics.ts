@@ -26,7 +26,10 @@ export type {
  *   `socket_tuner_ports`, `socket_tuner_ports_used`, `socket_tuner_ports_available`,
  *   `socket_tuner_ports_exhaustion_seconds` (+Inf when that will not be),
  *   `socket_tuner_connections_per_second`, `socket_tuner_connect_duration_seconds` (the median of what
- *   connect() took on the event loop; without calls, what a probe that sends nothing took).
+ *   connect() took on the event loop; without calls, what a probe that sends nothing took), and
+ *   `socket_tuner_watch_last_look_timestamp_seconds`. They are there while the watch runs and its last
+ *   look was good, which `socket_tuner_watch_up` says; `socket_tuner_watch_failed_looks_total` counts the
+ *   looks that were not.
  *
  * @param client what `require('prom-client')` gives; 14 and later
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE (also where a name is registered already),

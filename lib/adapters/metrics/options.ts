@@ -5,7 +5,7 @@ import type { PromClient, PromRegistry } from './prom-client'
 export interface MetricsOptions {
   /** Default prom-client's own, `client.register`. */
   registry?: PromRegistry | undefined
-  /** Whose last look is told. It is the caller's to stop. */
+  /** The watch whose last look is published, while that is a good one. The caller stops it. */
   watch?: PortWatch | undefined
   /** In front of every name. Default `socket_tuner_`. */
   prefix?: string | undefined
@@ -38,7 +38,7 @@ export function checkMetrics(client: PromClient, options: MetricsOptions): Check
     throw new ArgumentTypeError('options.registry', 'a Registry of prom-client', registry)
   if (watch !== undefined) {
     checkOptions('options.watch', watch)
-    if (!Array.isArray(watch.latest))
+    if (!Array.isArray(watch.latest) || typeof watch.running !== 'boolean')
       throw new ArgumentTypeError('options.watch', 'a watch that watchPorts() gave', watch)
   }
   if (typeof prefix !== 'string')

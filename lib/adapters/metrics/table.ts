@@ -1,9 +1,12 @@
 /** The metrics: one row for each. */
+import { fallbackCodes } from '../../close/fallback'
 import { closeTotals } from '../../close/tally'
 import { endpoint } from '../../connect/address'
+import { plainAddress } from '../../observe/address-text'
 import { timeWaitCensus } from '../../ports/census'
 import { timeWaitCount } from '../../ports/time-wait-count'
 import type { PortReport } from '../../ports/place-watch'
+import type { PortWatch } from '../../ports/watch'
 import type { CheckedMetrics } from './options'
 
 /** One value and the labels that it stands under. */
@@ -38,8 +41,7 @@ export const rows: readonly Row[] = [
     kind: 'Counter',
     help: 'Closes that did not go as they were asked to, by cause.',
     labels: ['code'],
-    read: () =>
-      Object.entries(closeTotals().fallbacks).map(([code, value]) => ({ labels: { code }, value })),
+    read: fallbacks,
   },
   total('time_wait_left_total', 'Closes that left a TIME_WAIT entry on this side.', 'timeWaitLeft'),
   total('discarded_bytes_total', 'Bytes written and thrown away by closes.', 'discardedBytes'),
@@ -54,6 +56,30 @@ export const rows: readonly Row[] = [
     help: 'Sockets of this network namespace in TIME_WAIT, by destination.',
     labels: ['destination'],
     read: timeWait,
+  },
+  {
+    name: 'watch_up',
+    kind: 'Gauge',
+    help: '1 while the watch runs and its last look was good, else 0; the gauges of ports are there then only.',
+    labels: [],
+    watched: true,
+    read: ({ watch }) => [{ labels: {}, value: Number(isCurrent(watch)) }],
+  },
+  {
+    name: 'watch_failed_looks_total',
+    kind: 'Counter',
+    help: 'Looks of the watch that failed.',
+    labels: [],
+    watched: true,
+    read: ({ watch }) => [{ labels: {}, value: watch?.failedLooks ?? 0 }],
+  },
+  {
+    name: 'watch_last_look_timestamp_seconds',
+    kind: 'Gauge',
+    help: 'When the last good look of the watch was, in seconds since the epoch.',
+    labels: ['destination', 'source'],
+    watched: true,
+    read: ({ watch }) => samplesOf(watch, ({ time }) => time / 1000),
   },
   port('ports', 'Ports that can be connected from.', ({ ports }) => ports),
   port('ports_used', 'Ports in use, TIME_WAIT included.', ({ used }) => used),
@@ -73,6 +99,12 @@ export const rows: readonly Row[] = [
     },
   ),
 ]
+
+/** Each from 0 on: of a counter that begins with 1 no rate can be told. */
+function fallbacks(): Sample[] {
+  const counts: Readonly<Record<string, number>> = closeTotals().fallbacks
+  return Object.keys(fallbackCodes).map((code) => ({ labels: { code }, value: counts[code] ?? 0 }))
+}
 
 function total(
   name: string,
@@ -94,14 +126,30 @@ function port(
     help,
     labels: ['destination', 'source'],
     watched: true,
-    read: ({ watch }) =>
-      (watch?.latest ?? []).flatMap((report) => {
-        const value = valueOf(report)
-        const destination = endpoint(report.remoteAddress, report.remotePort)
-        const labels = { destination, source: report.localAddress }
-        return value === undefined ? [] : [{ labels, value }]
-      }),
+    read: ({ watch }) => samplesOf(watch, valueOf),
   }
+}
+
+/** A watch that has ended, or whose last look failed, knows nothing of now. */
+function isCurrent(watch: PortWatch | undefined): watch is PortWatch {
+  return watch?.running === true && watch.failure === undefined && watch.latest.length > 0
+}
+
+/** Two destinations of a watch may have the same ends and differ in what the labels do not say. */
+function samplesOf(
+  watch: PortWatch | undefined,
+  valueOf: (report: PortReport) => number | undefined,
+): Sample[] {
+  const samples = new Map<string, Sample>()
+  if (!isCurrent(watch)) return []
+  for (const report of watch.latest) {
+    const value = valueOf(report)
+    const destination = endpoint(report.remoteAddress, report.remotePort)
+    const key = `${destination} ${report.localAddress}`
+    if (value === undefined || samples.has(key)) continue
+    samples.set(key, { labels: { destination, source: report.localAddress }, value })
+  }
+  return [...samples.values()]
 }
 
 /** Where it cannot be told, as without a free descriptor, the other metrics are told all the same. */
@@ -118,10 +166,13 @@ async function timeWait({ maxDestinations }: CheckedMetrics): Promise<Sample[]> 
 async function timeWaitByDestination(maxDestinations: number): Promise<Sample[]> {
   const { total: all, groups } = await timeWaitCensus({ limit: maxDestinations })
   const greatest = groups.filter(({ count }) => count > 1)
-  const told = greatest.map(({ count, remoteAddress = '', remotePort = 0 }) => ({
-    labels: { destination: endpoint(remoteAddress, remotePort) },
-    value: count,
-  }))
+  // IPv6 sockets with an IPv4 peer are a group of their own, and go to the same destination.
+  const told = new Map<string, number>()
+  for (const { count, remoteAddress = '', remotePort = 0 } of greatest) {
+    const destination = endpoint(plainAddress(remoteAddress), remotePort)
+    told.set(destination, (told.get(destination) ?? 0) + count)
+  }
   const rest = all - greatest.reduce((sum, { count }) => sum + count, 0)
-  return [...told, { labels: { destination: OTHER }, value: rest }]
+  const samples = Array.from(told, ([destination, value]) => ({ labels: { destination }, value }))
+  return [...samples, { labels: { destination: OTHER }, value: rest }]
 }
