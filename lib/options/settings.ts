@@ -587,6 +587,9 @@ export type Settings = {
    *
    * Retransmits, 1 to 127. Set it before the connection is established, or on a listening socket for
    * connections to come.
+   *
+   * It stands for the time that so many retransmits take when each interval is twice the last. Linux
+   * 6.5 and later send more of them within that time, by net.ipv4.tcp_syn_linear_timeouts.
    */
   readonly TCP_SYNCNT?: number | undefined
   /**

@@ -599,6 +599,8 @@ export const tcpOptions = {
     range: [1, 127],
     notOnMptcp: true,
     windows: 'SIO_TCP_INITIAL_RTO',
+    hazard:
+      'It stands for the time that so many retransmits take when each interval is twice the last. Linux 6.5 and later send more of them within that time, by net.ipv4.tcp_syn_linear_timeouts.',
     source: 'tcp(7)',
   },
   TCP_THIN_DUPACK: {

@@ -1,0 +1,56 @@
+'use strict'
+
+/** Connections to an echo server whose options are set at any time, and what the kernel says of them. */
+const dgram = require('node:dgram')
+const { once } = require('node:events')
+const { configure, connect, tcpInfo, tune } = require('../../../dist')
+const { config, ready } = require('./parent')
+
+configure({ hazards: 'ignore' })
+let last
+
+/** Begins a connection; the answers to what is written are counted. */
+function begin({ host = config.host, port = config.port, settings = {} } = {}) {
+  const socket = connect({ host, port, settings })
+  last = { socket, answered: 0, error: undefined }
+  const current = last
+  socket.on('data', (chunk) => (current.answered += chunk.length))
+  socket.on('error', ({ code }) => (current.error = code))
+}
+
+async function open(options) {
+  begin(options)
+  await once(last.socket, 'connect')
+}
+
+/** The status that tune() reports for each. */
+function set(settings) {
+  const report = tune(last.socket, settings)
+  return Object.fromEntries(Object.entries(report).map(([name, { status }]) => [name, status]))
+}
+
+function write(text) {
+  last.socket.write(text)
+}
+
+function state() {
+  const { socket, answered, error } = last
+  const { retransmits, rtt, sndMss, state } = socket.destroyed ? {} : tcpInfo(socket)
+  return { answered, error, retransmits, rtt, sndMss, state }
+}
+
+/** Sends one datagram. */
+async function datagram({ settings = {} }) {
+  const socket = dgram.createSocket('udp4').bind()
+  await once(socket, 'listening')
+  tune(socket, settings)
+  await new Promise((resolve) => socket.send('x', config.port, config.host, resolve))
+  socket.close()
+}
+
+/** Signs what goes to one peer and asks for the same; bytes do not travel as such. */
+function sign({ address, key }) {
+  return set({ TCP_MD5SIG: { address, key: Uint8Array.from(key) } })
+}
+
+ready({}, { begin, open, set, sign, write, state, datagram })
