@@ -22,6 +22,9 @@ const levels = [
   ['IPPROTO_TCP', 'TCP options: tcp(7).'],
   ['IPPROTO_IP', 'IPv4 options, and those of IPv6 sockets that carry IPv4: ip(7).'],
   ['IPPROTO_IPV6', 'IPv6 options, refused on IPv4 sockets: ipv6(7).'],
+  ['SOL_UDP', 'UDP options, for datagram sockets: udp(7).'],
+  ['SOL_MPTCP', 'Multipath TCP options.'],
+  ['SOL_TLS', 'TLS in the kernel.'],
 ]
 
 const timing = {
@@ -35,6 +38,8 @@ const timing = {
 }
 
 const access = { rw: 'read, write', r: 'read', w: 'write', none: 'not offered' }
+
+const onlyOn = { unix: 'unix-domain sockets', datagram: 'datagram sockets', mptcp: 'MPTCP sockets' }
 
 const values = {
   bool: 'boolean',
@@ -91,6 +96,7 @@ function facts(row) {
     ['May be refused', row.refused],
     ['Hazard', row.hazard],
     ['Reading it', row.readHazard],
+    ['Only on', onlyOn[row.only]],
     ['On TCP', row.noEffectOnTcp && `no effect: it is for ${row.noEffectOnTcp}`],
     ['Not offered because', row.because],
     ['Secret', row.secret ? 'never read back, printed or put in an error' : undefined],

@@ -39,6 +39,12 @@ const timing = {
   connected: 'Only on a connected socket.',
 }
 
+const onlyOn = {
+  unix: 'Only on unix-domain sockets.',
+  datagram: 'Only on datagram sockets.',
+  mptcp: 'Only on MPTCP sockets.',
+}
+
 async function settingsFile(rows) {
   const readable = rows.filter(({ access }) => access === 'r' || access === 'rw')
   const writable = rows.filter(({ access }) => access === 'w' || access === 'rw')
@@ -85,6 +91,7 @@ function comment(row, set) {
   const facts = [
     number(row),
     set ? timing[row.when] : undefined,
+    onlyOn[row.only],
     row.noEffectOnTcp === undefined
       ? undefined
       : `No effect on TCP: it is for ${row.noEffectOnTcp}.`,

@@ -76,6 +76,13 @@ export function udpSocket(family: Family = 4): number {
   return open(family === 4 ? 'AF_INET' : 'AF_INET6', 'SOCK_DGRAM')
 }
 
+/** An IPv4 Multipath TCP socket; negative where the kernel has none. */
+export function mptcpSocket(): number {
+  const fd = native.openSocket(constant('AF_INET'), constant('SOCK_STREAM'), 262)
+  if (fd >= 0) descriptors.add(fd)
+  return fd
+}
+
 /** A unix-domain stream socket that is not connected. */
 export function unixSocket(): number {
   return open('AF_UNIX', 'SOCK_STREAM')

@@ -2,6 +2,9 @@ import { ipOptions } from './catalogue/ip'
 import { ipv6Options } from './catalogue/ipv6'
 import { socketOptions } from './catalogue/socket'
 import { tcpOptions } from './catalogue/tcp'
+import { mptcpOptions } from './catalogue/mptcp'
+import { tlsOptions } from './catalogue/tls'
+import { udpOptions } from './catalogue/udp'
 
 /**
  * Every option that this library knows, by its kernel name.
@@ -15,4 +18,7 @@ export const catalogue = {
   ...tcpOptions,
   ...ipOptions,
   ...ipv6Options,
+  ...udpOptions,
+  ...mptcpOptions,
+  ...tlsOptions,
 } as const

@@ -26,11 +26,14 @@ export function kernelFailure(
   const { name, row } = option
   const shown = row.secret === true ? undefined : value
   const fields = { errno, syscall, option: name, level: row.level, fd, value: shown }
-  if (errno === -os.errno.ENOPROTOOPT || errno === -os.errno.EOPNOTSUPP) {
+  const isAbsent = errno === -os.errno.ENOPROTOOPT || errno === -os.errno.EOPNOTSUPP
+  if (isAbsent || row.only !== undefined) {
     const mismatch = mismatchOf(option, fd)
     if (mismatch !== undefined) {
       return new SocketOptionError(mismatch, { ...fields, code: 'ERR_SOCKET_TUNER_WRONG_SOCKET' })
     }
+  }
+  if (isAbsent) {
     return new SocketOptionError(`${name} is not supported here: ${absence(option)}`, {
       ...fields,
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
@@ -67,15 +70,26 @@ export function absence({ number, row }: Option): string {
 export function mismatchOf({ name, row }: Option, fd: number): string | undefined {
   const kind = socketKindOf(fd)
   if (kind === undefined) return undefined
-  const { AF_INET, AF_INET6, IPPROTO_TCP } = native.constants
+  const { AF_UNIX, AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DGRAM } = native.constants
   const internet = kind.domain === AF_INET || kind.domain === AF_INET6
   const tcp = internet && (kind.protocol === IPPROTO_TCP || kind.protocol === MPTCP)
   const refusedByMptcp = kind.protocol === MPTCP && row.notOnMptcp === true
+  const ofKind =
+    row.only === undefined ||
+    (row.only === 'unix' && kind.domain === AF_UNIX) ||
+    (row.only === 'datagram' && internet && kind.type === SOCK_DGRAM) ||
+    (row.only === 'mptcp' && kind.protocol === MPTCP)
   const fits =
     row.level === 'SOL_SOCKET' ||
+    row.level === 'SOL_UDP' ||
+    row.level === 'SOL_MPTCP' ||
     (row.level === 'IPPROTO_TCP' && tcp) ||
     (row.level === 'IPPROTO_IPV6' && kind.domain === AF_INET6) ||
     (row.level === 'IPPROTO_IP' && internet)
+  if (!ofKind) {
+    const sockets = { unix: 'unix-domain', datagram: 'UDP', mptcp: 'MPTCP' }[row.only ?? 'datagram']
+    return `${name} is an option of ${sockets} sockets; fd ${String(fd)} is ${nameOf(kind)}`
+  }
   if (fits && !refusedByMptcp) return undefined
   return `${name} is an option of ${row.level}; fd ${String(fd)} is ${nameOf(kind)}`
 }

@@ -59,7 +59,7 @@ function prepare(name: string, row: OptionRow): Option {
     codec: codecs[row.kind],
     readable: row.access === 'r' || row.access === 'rw',
     writable: row.access === 'w' || row.access === 'rw',
-    refusable: row.privilege !== undefined || row.refused !== undefined,
+    refusable: row.privilege !== undefined || row.refused !== undefined || row.only !== undefined,
     held: row.rewrittenByNode === true,
     guarded: needsPhase(row) || row.kind === 'linger',
   }

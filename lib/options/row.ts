@@ -7,7 +7,8 @@
  */
 
 /** The protocol level that setsockopt(2) is given. */
-export type OptionLevel = 'SOL_SOCKET' | 'IPPROTO_TCP' | 'IPPROTO_IP' | 'IPPROTO_IPV6'
+export type OptionLevel =
+  'SOL_SOCKET' | 'IPPROTO_TCP' | 'IPPROTO_IP' | 'IPPROTO_IPV6' | 'SOL_UDP' | 'SOL_MPTCP' | 'SOL_TLS'
 
 /**
  * When a set has its full effect.
@@ -95,6 +96,8 @@ export interface OptionRow {
   privilege?: string
   /** A set can be refused with its value in range and the caller privileged: why. tune() saves what came before it. */
   refused?: string
+  /** The only sockets that have it, where it is not for TCP; others refuse it. */
+  only?: 'unix' | 'datagram' | 'mptcp'
   /** Works on TCP sockets but not on MPTCP ones. */
   notOnMptcp?: true
   /** First Linux kernel release that has it; absent when it is older than 3.0. */

@@ -172,15 +172,61 @@ export type Settings = {
    */
   readonly SO_NET_SERVICE_TYPE?: number | undefined
   /**
+   * Leaves the checksum of a frame to the program.
+   *
+   * No effect on TCP: it is for packet sockets. Linux 3.4 and later.
+   */
+  readonly SO_NOFCS?: boolean | undefined
+  /**
    * macOS: a write to a closed connection fails with EPIPE and raises no SIGPIPE.
    *
    * libuv relies on it: switched off, a write to a closed connection can end the process.
    */
   readonly SO_NOSIGPIPE?: boolean | undefined
   /**
+   * Sends datagrams over IPv4 without a checksum.
+   *
+   * No effect on TCP: it is for UDP sockets.
+   *
+   * A datagram that is damaged on its way is delivered.
+   */
+  readonly SO_NO_CHECK?: boolean | undefined
+  /**
    * Leaves urgent data in the stream of ordinary data.
    */
   readonly SO_OOBINLINE?: boolean | undefined
+  /**
+   * Delivers the credentials of the sender with each message.
+   *
+   * Only on unix-domain sockets.
+   *
+   * Node never reads control messages. SO_PEERCRED gives those of the peer.
+   */
+  readonly SO_PASSCRED?: boolean | undefined
+  /**
+   * Delivers a descriptor of the process of the sender with each message.
+   *
+   * Only on unix-domain sockets. Linux 6.5 and later.
+   *
+   * Node never reads control messages.
+   */
+  readonly SO_PASSPIDFD?: boolean | undefined
+  /**
+   * Permits descriptors to be received with a message; on by default.
+   *
+   * Only on unix-domain sockets. Linux 6.16 and later.
+   *
+   * Switched off, it breaks the channels by which node:cluster and child_process hand over sockets.
+   */
+  readonly SO_PASSRIGHTS?: boolean | undefined
+  /**
+   * Delivers the security label of the sender with each message.
+   *
+   * Only on unix-domain sockets.
+   *
+   * Node never reads control messages.
+   */
+  readonly SO_PASSSEC?: boolean | undefined
   /**
    * Starts each MSG_PEEK this far into the unread data and moves on by what was peeked; -1 is off.
    *
@@ -354,6 +400,12 @@ export type Settings = {
    * CAP_NET_ADMIN, for a clock other than CLOCK_MONOTONIC (1). Linux 4.19 and later.
    */
   readonly SO_TXTIME?: TransmitTime | undefined
+  /**
+   * Tells of each packet whether a wireless network acknowledged it.
+   *
+   * No effect on TCP: it is for datagram and packet sockets. Linux 3.3 and later.
+   */
+  readonly SO_WIFI_STATUS?: boolean | undefined
   /**
    * Permits sends with MSG_ZEROCOPY.
    *
@@ -698,6 +750,25 @@ export type Settings = {
    */
   readonly IP_MTU_DISCOVER?: number | undefined
   /**
+   * Delivers datagrams of every multicast group that this host has joined, not of those of this
+   * socket only.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IP_MULTICAST_ALL?: boolean | undefined
+  /**
+   * Delivers the multicast datagrams of this host to its own sockets too.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IP_MULTICAST_LOOP?: boolean | undefined
+  /**
+   * Sets the time to live of outgoing multicast datagrams; -1 is 1.
+   *
+   * Hops, 0 to 255, also -1. Only on datagram sockets.
+   */
+  readonly IP_MULTICAST_TTL?: number | undefined
+  /**
    * Adds these IP header options to every packet; an accepted socket gets those of the SYN instead.
    *
    * 0 to 40 bytes. Needs CAP_NET_RAW, for a source route.
@@ -729,6 +800,14 @@ export type Settings = {
    * No effect on TCP: it is for datagram and raw sockets. Linux 5.9 and later.
    */
   readonly IP_RECVERR_RFC4884?: boolean | undefined
+  /**
+   * Delivers the size of the largest fragment of each datagram as a control message.
+   *
+   * Only on datagram sockets. Linux 4.10 and later.
+   *
+   * Node never reads control messages.
+   */
+  readonly IP_RECVFRAGSIZE?: boolean | undefined
   /**
    * Delivers the IP options of each datagram as a control message.
    *
@@ -846,6 +925,37 @@ export type Settings = {
    */
   readonly IPV6_MTU_DISCOVER?: number | undefined
   /**
+   * Delivers datagrams of every multicast group that this host has joined, not of those of this
+   * socket only.
+   *
+   * No effect on TCP: it is for datagram and raw sockets. Linux 4.20 and later.
+   */
+  readonly IPV6_MULTICAST_ALL?: boolean | undefined
+  /**
+   * Sets the hop limit of outgoing multicast datagrams; -1 is the default, 1.
+   *
+   * Hops, 0 to 255, also -1. Only on datagram sockets.
+   */
+  readonly IPV6_MULTICAST_HOPS?: number | undefined
+  /**
+   * Chooses the interface for outgoing multicast datagrams; 0 removes the choice.
+   *
+   * Interface index, 0 to 2147483647. Only on datagram sockets.
+   */
+  readonly IPV6_MULTICAST_IF?: number | undefined
+  /**
+   * Delivers the multicast datagrams of this host to its own sockets too.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_MULTICAST_LOOP?: boolean | undefined
+  /**
+   * Delivers the Destination Options header of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVDSTOPTS?: boolean | undefined
+  /**
    * Fails at once on an ICMPv6 error that TCP would otherwise sit out, such as no route.
    *
    * A short outage of a router ends connections that would have survived it.
@@ -858,11 +968,23 @@ export type Settings = {
    */
   readonly IPV6_RECVERR_RFC4884?: boolean | undefined
   /**
+   * Delivers the size of the largest fragment of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets. Linux 4.10 and later.
+   */
+  readonly IPV6_RECVFRAGSIZE?: boolean | undefined
+  /**
    * Delivers the hop limit of each datagram as a control message.
    *
    * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVHOPLIMIT?: boolean | undefined
+  /**
+   * Delivers the Hop-by-Hop Options header of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVHOPOPTS?: boolean | undefined
   /**
    * Delivers the original destination of each datagram as a control message.
    *
@@ -870,11 +992,23 @@ export type Settings = {
    */
   readonly IPV6_RECVORIGDSTADDR?: boolean | undefined
   /**
+   * Delivers the path MTU when it changes as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVPATHMTU?: boolean | undefined
+  /**
    * Delivers the interface and destination of each datagram as a control message.
    *
    * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVPKTINFO?: boolean | undefined
+  /**
+   * Delivers the Routing header of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVRTHDR?: boolean | undefined
   /**
    * Delivers the traffic class of each datagram as a control message.
    *
@@ -918,6 +1052,47 @@ export type Settings = {
    * Set it before bind().
    */
   readonly IPV6_V6ONLY?: boolean | undefined
+  /**
+   * Puts what is written into one datagram, sent when the option is cleared.
+   *
+   * Only on datagram sockets.
+   *
+   * Node sends each message by a call of its own: while it is on, they come as one.
+   */
+  readonly UDP_CORK?: boolean | undefined
+  /**
+   * Delivers datagrams of one flow together, with their size as a control message.
+   *
+   * Only on datagram sockets. Linux 5.0 and later.
+   *
+   * Node never reads control messages: it takes the joined datagrams for one.
+   */
+  readonly UDP_GRO?: boolean | undefined
+  /**
+   * Accepts datagrams over IPv6 that have no checksum.
+   *
+   * Only on datagram sockets. Linux 3.16 and later.
+   *
+   * A datagram that is damaged on its way is delivered.
+   */
+  readonly UDP_NO_CHECK6_RX?: boolean | undefined
+  /**
+   * Sends datagrams over IPv6 without a checksum.
+   *
+   * Only on datagram sockets. Linux 3.16 and later.
+   *
+   * A receiver drops them unless it has UDP_NO_CHECK6_RX.
+   */
+  readonly UDP_NO_CHECK6_TX?: boolean | undefined
+  /**
+   * Cuts what one call sends into datagrams of this size; 0 is off.
+   *
+   * Bytes, 0 to 65535. Only on datagram sockets. Linux 4.18 and later.
+   *
+   * A message of more than 64 such datagrams (128 since Linux 6.9), or one with more than the MTU in
+   * each, fails.
+   */
+  readonly UDP_SEGMENT?: number | undefined
 }
 
 /** What each option that can be read reads as. */
@@ -939,6 +1114,12 @@ export type OptionValues = {
    * Interface index, 0 to 2147483647. Linux 5.1 and later.
    */
   readonly SO_BINDTOIFINDEX: number
+  /**
+   * Gives the offset below which a classic BPF program finds what the kernel knows of a packet.
+   *
+   * Linux 3.14 and later.
+   */
+  readonly SO_BPF_EXTENSIONS: number
   /**
    * Permits datagrams to a broadcast address.
    *
@@ -1046,9 +1227,21 @@ export type OptionValues = {
    */
   readonly SO_NET_SERVICE_TYPE: number
   /**
+   * Leaves the checksum of a frame to the program.
+   *
+   * No effect on TCP: it is for packet sockets. Linux 3.4 and later.
+   */
+  readonly SO_NOFCS: boolean
+  /**
    * macOS: a write to a closed connection fails with EPIPE and raises no SIGPIPE.
    */
   readonly SO_NOSIGPIPE: boolean
+  /**
+   * Sends datagrams over IPv4 without a checksum.
+   *
+   * No effect on TCP: it is for UDP sockets.
+   */
+  readonly SO_NO_CHECK: boolean
   /**
    * macOS: tells how much received data is unread.
    *
@@ -1065,6 +1258,30 @@ export type OptionValues = {
    * Leaves urgent data in the stream of ordinary data.
    */
   readonly SO_OOBINLINE: boolean
+  /**
+   * Delivers the credentials of the sender with each message.
+   *
+   * Only on unix-domain sockets.
+   */
+  readonly SO_PASSCRED: boolean
+  /**
+   * Delivers a descriptor of the process of the sender with each message.
+   *
+   * Only on unix-domain sockets. Linux 6.5 and later.
+   */
+  readonly SO_PASSPIDFD: boolean
+  /**
+   * Permits descriptors to be received with a message; on by default.
+   *
+   * Only on unix-domain sockets. Linux 6.16 and later.
+   */
+  readonly SO_PASSRIGHTS: boolean
+  /**
+   * Delivers the security label of the sender with each message.
+   *
+   * Only on unix-domain sockets.
+   */
+  readonly SO_PASSSEC: boolean
   /**
    * Starts each MSG_PEEK this far into the unread data and moves on by what was peeked; -1 is off.
    *
@@ -1221,6 +1438,12 @@ export type OptionValues = {
    * Tells the type of the socket: 1 is SOCK_STREAM, 2 is SOCK_DGRAM.
    */
   readonly SO_TYPE: number
+  /**
+   * Tells of each packet whether a wireless network acknowledged it.
+   *
+   * No effect on TCP: it is for datagram and packet sockets. Linux 3.3 and later.
+   */
+  readonly SO_WIFI_STATUS: boolean
   /**
    * Permits sends with MSG_ZEROCOPY.
    *
@@ -1514,6 +1737,25 @@ export type OptionValues = {
    */
   readonly IP_MTU_DISCOVER: number
   /**
+   * Delivers datagrams of every multicast group that this host has joined, not of those of this
+   * socket only.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IP_MULTICAST_ALL: boolean
+  /**
+   * Delivers the multicast datagrams of this host to its own sockets too.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IP_MULTICAST_LOOP: boolean
+  /**
+   * Sets the time to live of outgoing multicast datagrams; -1 is 1.
+   *
+   * Hops, 0 to 255, also -1. Only on datagram sockets.
+   */
+  readonly IP_MULTICAST_TTL: number
+  /**
    * Adds these IP header options to every packet; an accepted socket gets those of the SYN instead.
    *
    * 0 to 40 bytes.
@@ -1547,6 +1789,12 @@ export type OptionValues = {
    * No effect on TCP: it is for datagram and raw sockets. Linux 5.9 and later.
    */
   readonly IP_RECVERR_RFC4884: boolean
+  /**
+   * Delivers the size of the largest fragment of each datagram as a control message.
+   *
+   * Only on datagram sockets. Linux 4.10 and later.
+   */
+  readonly IP_RECVFRAGSIZE: boolean
   /**
    * Delivers the IP options of each datagram as a control message.
    *
@@ -1666,6 +1914,37 @@ export type OptionValues = {
    */
   readonly IPV6_MTU_DISCOVER: number
   /**
+   * Delivers datagrams of every multicast group that this host has joined, not of those of this
+   * socket only.
+   *
+   * No effect on TCP: it is for datagram and raw sockets. Linux 4.20 and later.
+   */
+  readonly IPV6_MULTICAST_ALL: boolean
+  /**
+   * Sets the hop limit of outgoing multicast datagrams; -1 is the default, 1.
+   *
+   * Hops, 0 to 255, also -1. Only on datagram sockets.
+   */
+  readonly IPV6_MULTICAST_HOPS: number
+  /**
+   * Chooses the interface for outgoing multicast datagrams; 0 removes the choice.
+   *
+   * Interface index, 0 to 2147483647. Only on datagram sockets.
+   */
+  readonly IPV6_MULTICAST_IF: number
+  /**
+   * Delivers the multicast datagrams of this host to its own sockets too.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_MULTICAST_LOOP: boolean
+  /**
+   * Delivers the Destination Options header of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVDSTOPTS: boolean
+  /**
    * Fails at once on an ICMPv6 error that TCP would otherwise sit out, such as no route.
    */
   readonly IPV6_RECVERR: boolean
@@ -1676,11 +1955,23 @@ export type OptionValues = {
    */
   readonly IPV6_RECVERR_RFC4884: boolean
   /**
+   * Delivers the size of the largest fragment of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets. Linux 4.10 and later.
+   */
+  readonly IPV6_RECVFRAGSIZE: boolean
+  /**
    * Delivers the hop limit of each datagram as a control message.
    *
    * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVHOPLIMIT: boolean
+  /**
+   * Delivers the Hop-by-Hop Options header of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVHOPOPTS: boolean
   /**
    * Delivers the original destination of each datagram as a control message.
    *
@@ -1688,11 +1979,23 @@ export type OptionValues = {
    */
   readonly IPV6_RECVORIGDSTADDR: boolean
   /**
+   * Delivers the path MTU when it changes as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVPATHMTU: boolean
+  /**
    * Delivers the interface and destination of each datagram as a control message.
    *
    * No effect on TCP: it is for datagram and raw sockets.
    */
   readonly IPV6_RECVPKTINFO: boolean
+  /**
+   * Delivers the Routing header of each datagram as a control message.
+   *
+   * No effect on TCP: it is for datagram and raw sockets.
+   */
+  readonly IPV6_RECVRTHDR: boolean
   /**
    * Delivers the traffic class of each datagram as a control message.
    *
@@ -1728,12 +2031,49 @@ export type OptionValues = {
    * Leaves IPv4 out of an IPv6 socket, so that another socket can have the same port there.
    */
   readonly IPV6_V6ONLY: boolean
+  /**
+   * Puts what is written into one datagram, sent when the option is cleared.
+   *
+   * Only on datagram sockets.
+   */
+  readonly UDP_CORK: boolean
+  /**
+   * Delivers datagrams of one flow together, with their size as a control message.
+   *
+   * Only on datagram sockets. Linux 5.0 and later.
+   */
+  readonly UDP_GRO: boolean
+  /**
+   * Accepts datagrams over IPv6 that have no checksum.
+   *
+   * Only on datagram sockets. Linux 3.16 and later.
+   */
+  readonly UDP_NO_CHECK6_RX: boolean
+  /**
+   * Sends datagrams over IPv6 without a checksum.
+   *
+   * Only on datagram sockets. Linux 3.16 and later.
+   */
+  readonly UDP_NO_CHECK6_TX: boolean
+  /**
+   * Cuts what one call sends into datagrams of this size; 0 is off.
+   *
+   * Bytes, 0 to 65535. Only on datagram sockets. Linux 4.18 and later.
+   */
+  readonly UDP_SEGMENT: number
+  /**
+   * Describes the connection: subflows, flags and counters, as struct mptcp_info.
+   *
+   * 0 to 256 bytes. Only on MPTCP sockets. Linux 5.16 and later.
+   */
+  readonly MPTCP_INFO: Uint8Array
 }
 
 /** The options that this library describes and does not offer. */
 export type UnexposedOption =
-  | 'SO_PASSCRED'
-  | 'SO_PASSSEC'
+  | 'SO_DEVMEM_DONTNEED'
+  | 'SO_GET_FILTER'
+  | 'SO_PEERPIDFD'
   | 'TCP_AO_ADD_KEY'
   | 'TCP_AO_DEL_KEY'
   | 'TCP_AO_GET_KEYS'
@@ -1744,5 +2084,44 @@ export type UnexposedOption =
   | 'TCP_REPAIR_OPTIONS'
   | 'TCP_REPAIR_WINDOW'
   | 'TCP_ZEROCOPY_RECEIVE'
+  | 'IP_ADD_MEMBERSHIP'
+  | 'IP_ADD_SOURCE_MEMBERSHIP'
+  | 'IP_BLOCK_SOURCE'
+  | 'IP_DROP_MEMBERSHIP'
+  | 'IP_DROP_SOURCE_MEMBERSHIP'
+  | 'IP_HDRINCL'
+  | 'IP_IPSEC_POLICY'
+  | 'IP_MSFILTER'
+  | 'IP_MULTICAST_IF'
   | 'IP_NODEFRAG'
+  | 'IP_PKTOPTIONS'
+  | 'IP_ROUTER_ALERT'
+  | 'IP_UNBLOCK_SOURCE'
+  | 'IP_XFRM_POLICY'
   | 'IPV6_ADDRFORM'
+  | 'IPV6_ADD_MEMBERSHIP'
+  | 'IPV6_CHECKSUM'
+  | 'IPV6_DROP_MEMBERSHIP'
+  | 'IPV6_DSTOPTS'
+  | 'IPV6_FLOWLABEL_MGR'
+  | 'IPV6_HDRINCL'
+  | 'IPV6_HOPLIMIT'
+  | 'IPV6_HOPOPTS'
+  | 'IPV6_IPSEC_POLICY'
+  | 'IPV6_JOIN_ANYCAST'
+  | 'IPV6_LEAVE_ANYCAST'
+  | 'IPV6_PATHMTU'
+  | 'IPV6_PKTINFO'
+  | 'IPV6_ROUTER_ALERT'
+  | 'IPV6_ROUTER_ALERT_ISOLATE'
+  | 'IPV6_RTHDR'
+  | 'IPV6_RTHDRDSTOPTS'
+  | 'IPV6_XFRM_POLICY'
+  | 'UDP_ENCAP'
+  | 'MPTCP_FULL_INFO'
+  | 'MPTCP_SUBFLOW_ADDRS'
+  | 'MPTCP_TCPINFO'
+  | 'TLS_RX'
+  | 'TLS_RX_EXPECT_NO_PAD'
+  | 'TLS_TX'
+  | 'TLS_TX_ZEROCOPY_RO'

@@ -26,6 +26,7 @@ import {
   type Settings,
   type WritableOption,
 } from './option'
+import type { OptionLevel } from './row'
 
 /** What came of one setting. `value` is what the kernel says afterwards; absent where it cannot be read. */
 export type OptionOutcome<N extends WritableOption> =
@@ -206,19 +207,11 @@ function isGuarded({ option }: Operation): boolean {
  */
 function markSaves(operations: readonly Operation[]): void {
   let last = -1
-  let tcp = false
-  let ip = false
-  let ipv6 = false
+  const levels = new Set<OptionLevel>(['SOL_SOCKET'])
   operations.forEach(({ option }, index) => {
     const { level } = option.row
-    const first =
-      (level === 'IPPROTO_TCP' && !tcp) ||
-      (level === 'IPPROTO_IP' && !ip) ||
-      (level === 'IPPROTO_IPV6' && !ipv6)
-    tcp ||= level === 'IPPROTO_TCP'
-    ip ||= level === 'IPPROTO_IP'
-    ipv6 ||= level === 'IPPROTO_IPV6'
-    if (first || option.refusable) last = index
+    if (!levels.has(level) || option.refusable) last = index
+    levels.add(level)
   })
   for (let index = 0; index < last; index++) {
     const operation = operations[index]

@@ -6,13 +6,17 @@ import {
   failureOf,
   isPrivileged,
   loopback,
+  mptcpSocket,
   tcpSocket,
+  udpSocket,
+  unixSocket,
   type Family,
 } from '../sockets'
 import {
   anotherValue,
   familyOf,
   isPresent,
+  isUnsupported,
   read,
   readsAs,
   reasonToSkip,
@@ -98,8 +102,41 @@ describe.each(families)('on an IPv%i TCP socket', (family) => {
   })
 })
 
+describe('an option of other sockets than TCP ones', () => {
+  const own = { unix: unixSocket, datagram: () => udpSocket(6), mptcp: mptcpSocket } as const
+
+  for (const row of rows.filter((each) => each.only !== undefined && isPresent(each))) {
+    const { name, only = 'datagram', access } = row
+    it.each([4, 6] as const)(`${name} is refused on an IPv%i TCP socket`, (family) => {
+      const fd = tcpSocket(family)
+      const isWritable = access === 'rw'
+      const error = failureOf(() => {
+        if (isWritable) set(fd, name, anotherValue(row, undefined))
+        else read(fd, name)
+      })
+      expect(error).toMatchObject({ code: 'ERR_SOCKET_TUNER_WRONG_SOCKET', option: name, fd })
+      expect(error.message).toContain(`fd ${String(fd)} is an IPv${String(family)} TCP socket`)
+    })
+
+    it(`${name} reads back as set on its own`, () => {
+      const fd = own[only]()
+      // This kernel may have no such socket, or not this option yet.
+      if (fd < 0 || isUnsupported(row, fd)) return
+      const initial = read(fd, name)
+      if (access === 'r') {
+        expect(initial).toBeInstanceOf(Uint8Array)
+        return
+      }
+      const value = anotherValue(row, initial)
+      expect(value).not.toEqual(initial)
+      set(fd, name, value)
+      expect(read(fd, name)).toEqual(value)
+    })
+  }
+})
+
 describe('an IPv6 option on an IPv4 socket', () => {
-  for (const row of rows.filter((each) => familyOf(each) === 6 && isPresent(each))) {
+  for (const row of rows.filter(isIPv6)) {
     const { name, access } = row
     const wrongSocket = {
       code: 'ERR_SOCKET_TUNER_WRONG_SOCKET',
@@ -220,6 +257,10 @@ const least = isPrivileged ? (recent ? 95 : 80) : recent ? 80 : 65
 it(`at least ${String(least)} options have made the round trip`, () => {
   expect(roundTripped.size).toBeGreaterThanOrEqual(least)
 })
+
+function isIPv6(row: Row): boolean {
+  return familyOf(row) === 6 && isPresent(row) && row.only === undefined
+}
 
 /** A number below /proc/sys/net. */
 function sysctl(name: string): number {

@@ -36,6 +36,7 @@ export function familyOf({ level }: Row): Family {
 export function reasonToSkip(row: Row, fd: number): string | undefined {
   if (!isPresent(row)) return `${process.platform} has no such option`
   if (row.roundTrip !== undefined) return row.roundTrip
+  if (row.only !== undefined) return `only ${row.only} sockets have it`
   if (row.privilege !== undefined && !isPrivileged) return `needs ${row.privilege}`
   if (isUnsupported(row, fd)) return 'unsupported by this kernel'
   return undefined
