@@ -1,9 +1,10 @@
 import type * as http from 'node:http'
 import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
-import { policyOptions, type CloseModeOptions } from '../close/options'
-import type { Fallback } from '../close/fallback'
+import { fallback, type Fallback } from '../close/fallback'
 import { attachPolicy, observeClose, policyOf } from '../close/hooks'
+import { policyOptions, type CloseModeOptions } from '../close/options'
+import type { PolicyOptions } from '../close/policy'
 import type { CloseReport } from '../close/report'
 import {
   ArgumentTypeError,
@@ -13,6 +14,7 @@ import {
   checkWhole,
   isObject,
 } from '../errors'
+import { isStreamSocket } from '../target'
 
 /** An answer to a request whose body is not wanted. */
 export interface EarlyAnswer extends Pick<
@@ -31,14 +33,22 @@ export interface EarlyAnswer extends Pick<
 export interface EarlyAnswerReport {
   /**
    * `kept` when the request had come in whole, so that the connection goes on; `stream` for HTTP/2,
-   * where only the stream ends; else the close mode that was used.
+   * where only the stream ends; `none` where there is no socket, as under `fastify.inject()`, or it was
+   * closed before the answer was sent; else the close mode that was used.
    */
-  readonly end: 'kept' | 'stream' | CloseReport['mode']
-  /** Why the peer was not read to its end: a deadline, a limit, an error. */
+  readonly end: 'kept' | 'stream' | 'none' | CloseReport['mode']
+  /** Why the answer was not sent, or the peer not read to its end: a deadline, a limit, an error. */
   readonly fallback?: Fallback
   /** Bytes of the connection that were thrown away after the answer. */
   readonly unreadBytes: number
 }
+
+const gone: EarlyAnswerReport = {
+  end: 'none',
+  fallback: fallback('destroyed', 'the connection was closed before the answer was sent'),
+  unreadBytes: 0,
+}
+const resetByPeer = fallback('peer-error', 'the client reset the stream before the answer was sent')
 
 /** RFC 9113 section 7. */
 const NO_ERROR = 0
@@ -58,7 +68,9 @@ type Response = http.ServerResponse | http2.Http2ServerResponse
  * On HTTP/2 the stream ends with RST_STREAM NO_ERROR after the answer, as RFC 9113 section 8.1 has it,
  * and the connection goes on.
  *
- * Resolves when the connection is over. Returns at once otherwise; nothing has to be awaited.
+ * Resolves when the response is over and, where the connection closes with it, the connection; never
+ * rejects. Nothing has to be awaited. Where a test injects the request (light-my-request, @hapi/shot)
+ * there is no connection: the response is all there is.
  *
  * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_HTTP_HEADERS_SENT
  *   when the answer has begun already; as Node for a header that cannot be sent. Nothing is changed then
@@ -80,23 +92,52 @@ export function answerEarly(
   }
   const all = { ...withoutFraming(headers), 'content-length': bytes.length }
   if (isHttp2(response)) return endStream(response, status, all, bytes)
-  const { socket } = request as http.IncomingMessage
-  if (request.complete) {
-    response.writeHead(status, all).end(bytes)
-    return Promise.resolve({ end: 'kept', unreadBytes: 0 })
-  }
+  const { socket } = request as { socket: unknown }
+  const keeps = isWhole(request as http.IncomingMessage)
   // It throws for a header that cannot be sent.
-  response.writeHead(status, { ...all, connection: 'close' })
-  const over = lingering(socket, policy)
+  response.writeHead(status, keeps ? all : { ...all, connection: 'close' })
+  const over = isStreamSocket(socket)
+    ? endOnSocket(response, socket, keeps ? undefined : policy)
+    : responseOver(response).then(() => ({ end: 'none', unreadBytes: 0 }) as const)
   response.end(bytes)
   return over
 }
 
-/** Puts the connection under mode `lingering`; resolves when it is over. */
-function lingering(
+/** @param policy how the connection is to end with the answer; undefined to keep it */
+function endOnSocket(
+  response: http.ServerResponse,
   socket: net.Socket,
-  policy: ReturnType<typeof policyOptions>,
+  policy: PolicyOptions | undefined,
 ): Promise<EarlyAnswerReport> {
+  if (socket.destroyed) return Promise.resolve(gone)
+  if (policy !== undefined) return lingering(socket, policy)
+  return responseOver(response, socket).then((isSent) =>
+    isSent ? { end: 'kept', unreadBytes: 0 } : gone,
+  )
+}
+
+/** Resolves with whether the response was sent, when it was or never will be. */
+function responseOver(response: http.ServerResponse, socket?: net.Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finished = (): void => {
+      over(true)
+    }
+    const closed = (): void => {
+      over(false)
+    }
+    const over = (isSent: boolean): void => {
+      response.off('finish', finished).off('close', closed)
+      socket?.off('close', closed)
+      resolve(isSent)
+    }
+    response.once('finish', finished).once('close', closed)
+    // A response that waits for an earlier one of the connection does not emit 'close' with it.
+    socket?.once('close', closed)
+  })
+}
+
+/** Puts the connection under mode `lingering`; resolves when it is over. */
+function lingering(socket: net.Socket, policy: PolicyOptions): Promise<EarlyAnswerReport> {
   const { armed = false, lingering: group } = policyOf(socket) ?? {}
   return new Promise((resolve) => {
     attachPolicy({ ...policy, socket, armed, lingering: group })
@@ -113,14 +154,25 @@ function endStream(
   bytes: Uint8Array,
 ): Promise<EarlyAnswerReport> {
   const { stream } = response
+  response.writeHead(status, headers)
+  if (stream.closed || stream.destroyed) return Promise.resolve(gone)
   return new Promise((resolve) => {
+    let isSent = false
     stream.once('close', () => {
-      resolve({ end: 'stream', unreadBytes: 0 })
+      const report = { end: 'stream', unreadBytes: 0 } as const
+      resolve(isSent ? report : { ...report, fallback: resetByPeer })
     })
-    response.writeHead(status, headers).end(bytes, () => {
+    response.end(bytes, () => {
+      isSent = true
       stream.close(NO_ERROR)
     })
   })
+}
+
+/** Whether nothing of the request is still to come: it is complete, or announced no body. */
+function isWhole({ complete, headers }: http.IncomingMessage): boolean {
+  if (complete) return true
+  return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
 }
 
 function withoutFraming(headers: http.OutgoingHttpHeaders): http.OutgoingHttpHeaders {
@@ -142,8 +194,14 @@ function isHttp2(response: Response): response is http2.Http2ServerResponse {
 function checkPair(request: unknown, response: unknown): void {
   if (!isObject(request) || typeof request.httpVersion !== 'string')
     throw new ArgumentTypeError('request', 'the request of an http or http2 server', request)
-  if (!isObject(response) || typeof response.writeHead !== 'function')
+  if (
+    !isObject(response) ||
+    typeof response.writeHead !== 'function' ||
+    typeof response.once !== 'function'
+  )
     throw new ArgumentTypeError('response', 'the response of an http or http2 server', response)
-  if (response.req !== request)
+  const { req } = response
+  // An injected response may have something else there.
+  if (req !== request && isObject(req) && isStreamSocket(req.socket))
     throw new ArgumentValueError('response', 'must be that of the request', response)
 }
