@@ -1,11 +1,15 @@
 /** What the command line says, checked. */
 import { isIPv6 } from 'node:net'
 import { parseArgs } from 'node:util'
+import type { Severity } from '../doctor/rule'
 import { checkTarget, type DiagnosisTarget } from '../doctor/target'
 import { ArgumentTypeError, ArgumentValueError, checkWhole } from '../errors'
+import { nearest } from './nearest'
 
 export type Command =
-  | { readonly name: 'help' | 'version' }
+  | { readonly name: 'version' }
+  /** Of one command, or of all. */
+  | { readonly name: 'help'; readonly of: CommandName | undefined }
   | { readonly name: 'options'; readonly option: string | undefined; readonly json: boolean }
   | ({ readonly name: 'demo' } & DemoArguments)
   | ({ readonly name: 'doctor' } & DoctorArguments)
@@ -26,6 +30,8 @@ export interface DoctorArguments {
   readonly target: DiagnosisTarget | undefined
   /** Print a file for /etc/sysctl.d in place of the findings. */
   readonly printSysctl: boolean
+  /** Findings of this severity and above make the command fail. */
+  readonly failOn: FailOn | undefined
 }
 
 export interface TopArguments {
@@ -55,6 +61,10 @@ const MAX_INTERVAL_S = 3_600
 const INTERVAL_S = 2
 const MAX_TARGETS = 10
 
+const failOn = ['critical', 'warning', 'advice'] as const satisfies readonly Severity[]
+
+export type FailOn = (typeof failOn)[number]
+
 const flags = {
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -66,65 +76,97 @@ const flags = {
   interval: { type: 'string' },
   once: { type: 'boolean' },
   'print-sysctl': { type: 'boolean' },
+  'fail-on': { type: 'string' },
 } as const
 
 type Flag = keyof typeof flags
 
-const flagsOf = new Map<string, readonly Flag[]>([
-  ['demo', ['json', 'connections', 'seconds', 'loopback']],
-  ['options', ['json']],
-  ['doctor', ['json', 'target', 'print-sysctl']],
-  ['top', ['json', 'target', 'interval', 'once']],
-])
+const flagsOf = {
+  demo: ['json', 'connections', 'seconds', 'loopback'],
+  options: ['json'],
+  doctor: ['json', 'target', 'print-sysctl', 'fail-on'],
+  top: ['json', 'target', 'interval', 'once'],
+} as const satisfies Record<string, readonly Flag[]>
 
-export const usage = `Usage: socket-tuner <command>
+export type CommandName = keyof typeof flagsOf
 
-  demo                 Opens and closes some thousand connections in each close mode and prints
+const commandNames = Object.keys(flagsOf) as CommandName[]
+/** With every command, and without one. */
+const everywhere: readonly Flag[] = ['help', 'version']
+
+const helpOf: Readonly<Record<CommandName, string>> = {
+  demo: `  demo                 Opens and closes some thousand connections in each close mode and prints
                        what became of them, their bytes and their ports. As root (Linux) in a
                        network namespace of its own, else on loopback. Takes less than 90 s.
     --connections N    connections in each mode, 10 to ${String(MAX_CONNECTIONS)}
     --seconds N        time limit of each mode, 1 to ${String(MAX_SECONDS)}; default ${String(DEFAULT_SECONDS)}
     --loopback         on loopback also as root
     --json             print the figures as JSON
-
-  options [NAME]       Lists the socket options, or tells all about one.
+`,
+  options: `  options [NAME]       Lists the socket options, or describes one.
     --json             print as JSON
-
-  doctor               Tells what is wrong, or could be better, with ports, TIME_WAIT and queues of
+`,
+  doctor: `  doctor               Reports what is wrong, or could be better, with ports, TIME_WAIT and queues of
                        this network namespace, and what to set. Changes nothing.
     --target HOST:PORT for connections to there; an IPv6 address in brackets: [::1]:80
-    --print-sysctl     print a file for /etc/sysctl.d with the settings
+    --fail-on SEVERITY exit with 3 when there is a finding of this severity or above:
+                       ${failOn.join(', ')}
+    --print-sysctl     print a file for /etc/sysctl.d with the settings, those of severity info left out
     --json             print facts and findings as JSON
-
-  top                  Shows TIME_WAIT and ports by destination as they go, when they are used up, and
+`,
+  top: `  top                  Shows TIME_WAIT and ports by destination as they go, when they are used up, and
                        what connect() costs. Ends with q.
-    --target HOST:PORT show this destination too, up to ${String(MAX_TARGETS)} of them
+    --target HOST:PORT show this destination too, up to ${String(MAX_TARGETS)} of them; of a host name each address
     --interval N       seconds from one look to the next, 1 to ${String(MAX_INTERVAL_S)}; default ${String(INTERVAL_S)}
     --once             print one look and end
     --json             print each look as a line of JSON
+`,
+}
 
-  -h, --help           print this
+const EXIT_CODES = 'Exit codes: 0 it ran, 1 it failed, 2 it was called wrongly'
+
+/** What --help prints. */
+export function usage(of?: CommandName): string {
+  if (of !== undefined) {
+    const codes = of === 'doctor' ? `${EXIT_CODES}, 3 see --fail-on` : EXIT_CODES
+    return `Usage: socket-tuner ${of} [OPTIONS]\n\n${helpOf[of]}\n${codes}.\n`
+  }
+  const all = commandNames.map((name) => helpOf[name]).join('\n')
+  return `Usage: socket-tuner <command>
+
+${all}
+  help [COMMAND]       Prints this, or the part on one command.
+  -h, --help           the same
   -v, --version        print the version
+
+${EXIT_CODES}, 3 see doctor --fail-on.
 `
+}
 
 /** @throws UsageError */
 export function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args)
-  if (values.help === true) return { name: 'help' }
-  if (values.version === true) return { name: 'version' }
-  const [name, ...rest] = positionals
-  if (name === undefined) throw new UsageError('No command given', 'ERR_MISSING_ARGS')
-  const allowed = flagsOf.get(name)
-  if (allowed === undefined) {
-    throw new UsageError(`'${name}' is not a command`, 'ERR_INVALID_ARG_VALUE')
+  const [first, ...others] = positionals
+  if (first === 'help' || values.help === true) {
+    const [of, ...more] = first === 'help' ? others : positionals
+    refuseRest('help', first === 'help' ? more : [], 0)
+    return { name: 'help', of: of === undefined ? undefined : commandOf(of) }
   }
-  refuseOthers(name, values, allowed)
+  if (values.version === true) return { name: 'version' }
+  if (first === undefined) {
+    throw new UsageError(
+      `No command was given; there are ${commandNames.join(', ')}`,
+      'ERR_MISSING_ARGS',
+    )
+  }
+  const name = commandOf(first)
+  refuseOthers(name, values)
   const json = values.json === true
   if (name === 'options') {
-    refuseRest(name, rest, 1)
-    return { name, option: rest[0], json }
+    refuseRest(name, others, 1)
+    return { name, option: others[0], json }
   }
-  refuseRest(name, rest, 0)
+  refuseRest(name, others, 0)
   if (name === 'doctor') return { name, json, ...doctorArguments(values) }
   if (name === 'top') return { name, json, ...topArguments(values) }
   return {
@@ -136,6 +178,15 @@ export function parseCommand(args: readonly string[]): Command {
   }
 }
 
+function commandOf(text: string): CommandName {
+  const name = commandNames.find((each) => each === text)
+  if (name !== undefined) return name
+  const meant = nearest(text, [...commandNames, 'help'])
+  const hint =
+    meant === undefined ? `there are ${commandNames.join(', ')}` : `did you mean '${meant}'?`
+  throw new UsageError(`'${text}' is not a command; ${hint}`, 'ERR_INVALID_ARG_VALUE')
+}
+
 function doctorArguments(
   values: ReturnType<typeof parse>['values'],
 ): Omit<DoctorArguments, 'json'> {
@@ -144,7 +195,16 @@ function doctorArguments(
     throw new UsageError('--print-sysctl and --json exclude each other', 'ERR_INVALID_ARG_VALUE')
   }
   const [target] = targetsOf(values.target, 1)
-  return { printSysctl, target }
+  return { printSysctl, target, failOn: severityOf(values['fail-on']) }
+}
+
+function severityOf(text: string | undefined): FailOn | undefined {
+  const severity = failOn.find((each) => each === text)
+  if (text === undefined || severity !== undefined) return severity
+  throw new UsageError(
+    `--fail-on takes one of: ${failOn.join(', ')}. Received '${text}'`,
+    'ERR_INVALID_ARG_VALUE',
+  )
 }
 
 function topArguments({
@@ -174,24 +234,56 @@ function targetOf(text: string): DiagnosisTarget {
       return checkTarget({ host: inBrackets, port: Number(port) }, '--target')
     }
     if (name !== undefined) return checkTarget({ host: name, port: Number(port) }, '--target')
-    throw new ArgumentValueError('--target', 'must be host:port or [address]:port', text)
+    throw new ArgumentValueError(
+      '--target',
+      'must be host:port with a number for the port, an IPv6 address in brackets: [::1]:80',
+      text,
+    )
   } catch (error) {
     throw asUsageError(error)
   }
 }
 
 function parse(args: readonly string[]) {
+  const all = { args: [...args], options: flags, allowPositionals: true } as const
+  // Names first, in words of our own: those of parseArgs() know no nearest one.
+  const { tokens, positionals } = parseArgs({ ...all, strict: false, tokens: true })
+  for (const token of tokens) {
+    if (token.kind === 'option' && !(token.name in flags))
+      refuseFlag(
+        token.rawName,
+        commandNames.find((name) => name === positionals[0]),
+      )
+  }
   try {
-    return parseArgs({ args: [...args], options: flags, allowPositionals: true })
+    return parseArgs(all)
   } catch (error) {
     throw asUsageError(error)
   }
 }
 
-function refuseOthers(name: string, values: object, allowed: readonly string[]): void {
+/** A flag that no command has. */
+function refuseFlag(rawName: string, command: CommandName | undefined): never {
+  const known = command === undefined ? Object.keys(flags) : [...flagsOf[command], ...everywhere]
+  const meant = nearest(rawName.replace(/^-+/, ''), known)
+  const hint = meant === undefined ? `there are ${listOf(known)}` : `did you mean --${meant}?`
+  const has = command === undefined ? 'There is no option' : `'${command}' has no option`
+  throw new UsageError(`${has} ${rawName}; ${hint}`, 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
+}
+
+/** A flag of another command. */
+function refuseOthers(name: CommandName, values: object): void {
+  const allowed: readonly string[] = [...flagsOf[name], ...everywhere]
   const other = Object.keys(values).find((flag) => !allowed.includes(flag))
   if (other === undefined) return
-  throw new UsageError(`'${name}' has no option --${other}`, 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
+  throw new UsageError(
+    `'${name}' has no option --${other}; it has ${listOf(flagsOf[name])}`,
+    'ERR_PARSE_ARGS_UNKNOWN_OPTION',
+  )
+}
+
+function listOf(names: readonly string[]): string {
+  return names.map((name) => `--${name}`).join(', ')
 }
 
 function refuseRest(name: string, rest: readonly string[], most: number): void {

@@ -1,13 +1,45 @@
 /** `socket-tuner doctor`: what the library's diagnose() finds, for people. */
 import { diagnose, type Diagnosis, type Facts, type Finding, type SysctlSetting } from '../index'
-import type { DoctorArguments } from './arguments'
+import { severities } from '../doctor/rule'
+import type { DoctorArguments, FailOn } from './arguments'
 import { sysctlFile } from './sysctl-file'
 import { count, counted, wrap } from './text'
 
-/** @throws what diagnose() throws, as for a host that is not known */
-export async function runDoctor({ json, target, printSysctl }: DoctorArguments): Promise<void> {
+/** A finding that --fail-on asks for. */
+const FOUND = 3
+
+/**
+ * Returns the exit code.
+ *
+ * @throws what diagnose() throws, as for a host that is not known; with --fail-on an error where what the
+ *   rules go by cannot be read, since nothing found means nothing there
+ */
+export async function runDoctor(options: DoctorArguments): Promise<number> {
+  const { json, target, printSysctl, failOn } = options
   const diagnosis = await diagnose({ target })
+  // Set before the output, whose reader may be gone.
+  const code = exitCodeOf(diagnosis, failOn)
+  process.exitCode = code
   process.stdout.write(printed(diagnosis, json, printSysctl))
+  const unknown = failOn === undefined ? [] : unknownOf(diagnosis.facts)
+  if (unknown.length > 0)
+    throw new Error(
+      `--fail-on cannot judge what is not known here: ${unknown.join(', ')}. Run it on Linux with /proc mounted and NETLINK_SOCK_DIAG allowed`,
+    )
+  return code
+}
+
+/** @returns 3 when there is a finding of this severity or above */
+export function exitCodeOf({ findings }: Diagnosis, failOn: FailOn | undefined): number {
+  if (failOn === undefined) return 0
+  const most = severities.indexOf(failOn)
+  return findings.some(({ severity }) => severities.indexOf(severity) <= most) ? FOUND : 0
+}
+
+/** What rules of every severity rest on. */
+function unknownOf({ sysctls, destinations, counters }: Facts): string[] {
+  const parts = { settings: sysctls, connections: destinations, counters }
+  return Object.entries(parts).flatMap(([name, facts]) => (facts === undefined ? [name] : []))
 }
 
 function printed(diagnosis: Diagnosis, json: boolean, printSysctl: boolean): string {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The socket-tuner command. Exit codes: 0 it ran, 1 it failed, 2 it was called wrongly. */
+/** The socket-tuner command. Exit codes: 0 it ran, 1 it failed, 2 it was called wrongly, 3 --fail-on. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError, parseCommand, usage, type Command } from './arguments'
@@ -16,7 +16,7 @@ function version(): string {
 async function run(command: Command): Promise<number> {
   switch (command.name) {
     case 'help':
-      process.stdout.write(usage)
+      process.stdout.write(usage(command.of))
       return 0
     case 'version':
       console.log(version())
@@ -27,26 +27,47 @@ async function run(command: Command): Promise<number> {
     case 'demo':
       return runDemo(command)
     case 'doctor':
-      await runDoctor(command)
-      return 0
+      return runDoctor(command)
     case 'top':
       await runTop(command)
       return 0
   }
 }
 
+/** What to do about an error whose message does not say it. */
+function wayOut(error: unknown): string | undefined {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOTFOUND':
+      return 'Correct the host name of --target, or name an IP address.'
+    case 'EAI_AGAIN':
+      return 'The resolver does not answer: try again, or name an IP address in --target.'
+    case 'EMFILE':
+    case 'ENFILE':
+      return "No descriptor is left: raise 'ulimit -n', or close other programs."
+    case 'EPERM':
+    case 'EACCES':
+      return 'A sandbox forbids it: allow NETLINK_SOCK_DIAG sockets.'
+    default:
+      return undefined
+  }
+}
+
 async function main(): Promise<void> {
-  // `socket-tuner options | head` closes the pipe early: that is no failure.
+  // `socket-tuner options | head` closes the pipe early: that is no failure, and no success of --fail-on.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? 0 : 1)
+    process.exit(error.code === 'EPIPE' ? (process.exitCode ?? 0) : 1)
   })
+  // Nobody reads what is said there.
+  process.stderr.on('error', () => undefined)
   try {
     process.exitCode = await run(parseCommand(process.argv.slice(2)))
   } catch (error) {
     const misused = error instanceof UsageError
     const code = misused ? ` (${error.code})` : ''
     console.error(`socket-tuner: ${error instanceof Error ? error.message : String(error)}${code}`)
-    if (misused) console.error("See 'socket-tuner --help'.")
+    const hint = wayOut(error)
+    if (hint !== undefined) console.error(hint)
+    if (misused) console.error("See 'socket-tuner help'.")
     process.exitCode = misused ? 2 : 1
   }
 }

@@ -1,6 +1,7 @@
 /** `socket-tuner options [NAME]`: the catalogue, as the library has it on this machine. */
 import { describeOption, optionNames, type OptionInfo, type OptionName } from '../index'
-import { asUsageError } from './arguments'
+import { UsageError, asUsageError } from './arguments'
+import { nearest } from './nearest'
 import { align, wrap } from './text'
 
 /** @throws UsageError for a name that is no option */
@@ -18,7 +19,9 @@ function find(name: string): OptionInfo {
   try {
     return forReaders(describeOption(name.toUpperCase() as OptionName))
   } catch (error) {
-    throw asUsageError(error)
+    const { message, code } = asUsageError(error)
+    const meant = nearest(name, optionNames)
+    throw new UsageError(meant === undefined ? message : `${message}; did you mean ${meant}?`, code)
   }
 }
 

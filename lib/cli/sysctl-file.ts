@@ -2,7 +2,10 @@
 import type { Diagnosis, Finding } from '../index'
 import { wrap } from './text'
 
-/** Every line but the settings is a comment. Where findings differ on one, the most severe is right. */
+/**
+ * Every line but the settings is a comment. Where findings differ on one, the most severe is right. Those of
+ * severity info are left out: for most hosts nothing has to be done there.
+ */
 export function sysctlFile({ findings, facts }: Diagnosis): string {
   const lines = [
     ...comment(
@@ -17,8 +20,14 @@ export function sysctlFile({ findings, facts }: Diagnosis): string {
     )
   }
   const settled = new Set<string>()
-  for (const finding of findings) lines.push(...block(finding, settled))
-  if (settled.size === 0) lines.push('', ...comment('Nothing is to be set.'))
+  const needed = findings.filter(({ severity }) => severity !== 'info')
+  for (const finding of needed) lines.push(...block(finding, settled))
+  if (settled.size === 0) lines.push('', ...comment('Nothing has to be set.'))
+  const others = findings.filter(({ set = [] }) => set.some(({ sysctl }) => !settled.has(sysctl)))
+  if (others.length > 0) {
+    const codes = others.map(({ code }) => code).join(', ')
+    lines.push('', ...comment(`Left out, since for most hosts nothing has to be done: ${codes}.`))
+  }
   return `${lines.join('\n')}\n`
 }
 

@@ -10,7 +10,10 @@ import { timeWaitTotal } from '../observe/namespace-facts'
 export function timeWaitCount(): number {
   const count = timeWaitTotal()
   if (count !== undefined) return count
-  throw new SocketOptionError('There is no /proc/net/sockstat here to count TIME_WAIT by', {
-    code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
-  })
+  throw new SocketOptionError(
+    'TIME_WAIT cannot be counted: /proc/net/sockstat cannot be read; that needs Linux with /proc mounted',
+    {
+      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    },
+  )
 }

@@ -26,6 +26,10 @@ describe('socket-tuner', () => {
     [['doctor', 'localhost:80'], 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'],
     [['doctor', '--seconds', '5'], 'ERR_PARSE_ARGS_UNKNOWN_OPTION'],
     [['doctor', '--json', '--print-sysctl'], 'ERR_INVALID_ARG_VALUE'],
+    [['doctor', '--fail-on'], 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'],
+    [['doctor', '--fail-on', 'Critical'], 'ERR_INVALID_ARG_VALUE'],
+    [['top', '--fail-on', 'critical'], 'ERR_PARSE_ARGS_UNKNOWN_OPTION'],
+    [['help', 'doctor', 'top'], 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'],
     [['doctor', '--target'], 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE'],
     [['doctor', '--target', ''], 'ERR_INVALID_ARG_VALUE'],
     [['doctor', '--target', 'localhost'], 'ERR_INVALID_ARG_VALUE'],
@@ -48,17 +52,53 @@ describe('socket-tuner', () => {
     expect(ended.stderr).toContain(`(${code})`)
   })
 
-  it.each(['--help', '-h'])('%s prints every command', async (flag) => {
-    const { code, stdout, stderr } = await run(flag)
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^Usage: socket-tuner <command>/)
-    expect(stdout).toContain('demo')
-    expect(stdout).toContain('options [NAME]')
-    expect(stdout).toContain('doctor')
+  it.each([
+    [['docter'], "'docter' is not a command; did you mean 'doctor'?"],
+    [['destroy'], "'destroy' is not a command; there are demo, options, doctor, top"],
+    [['help', 'tpo'], "'tpo' is not a command; did you mean 'top'?"],
+    [['doctor', '--taget', 'a:1'], "'doctor' has no option --taget; did you mean --target?"],
+    [
+      ['doctor', '--printsysctl'],
+      "'doctor' has no option --printsysctl; did you mean --print-sysctl?",
+    ],
+    [['top', '--onec'], "'top' has no option --onec; did you mean --once?"],
+    [['--verison'], 'There is no option --verison; did you mean --version?'],
+    [['demo', '--target', 'a:1'], "'demo' has no option --target; it has --json, --connections"],
+    [['top', '-x'], "'top' has no option -x; there are --json, --target, --interval, --once"],
+    [['options', 'TCP_NODLAY'], 'did you mean TCP_NODELAY?'],
+    [
+      ['doctor', '--fail-on', 'info'],
+      "--fail-on takes one of: critical, warning, advice. Received 'info'",
+    ],
+    [[], 'No command was given; there are demo, options, doctor, top'],
+  ])('%j says what was meant, or what there is', async (args, text) => {
+    const ended = await run(...args)
+    expect(ended).toMatchObject({ code: 2, stdout: '' })
+    expect(ended.stderr).toContain(text)
+    expect(ended.stderr).toContain("See 'socket-tuner help'.")
   })
 
-  it('prints help for a command too', async () => {
-    expect((await run('demo', '--help')).stdout).toBe((await run('--help')).stdout)
+  it.each([[['--help']], [['-h']], [['help']]])('%j prints every command', async (args) => {
+    const { code, stdout, stderr } = await run(...args)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^Usage: socket-tuner <command>/)
+    for (const part of ['demo', 'options [NAME]', 'doctor', 'top', 'help [COMMAND]', 'Exit codes'])
+      expect(stdout).toContain(part)
+  })
+
+  it.each([
+    ['doctor', '--fail-on'],
+    ['top', '--interval'],
+    ['demo', '--connections'],
+    ['options', 'NAME'],
+  ])('prints the part on %s alone, in each way of asking', async (name, part) => {
+    const all = [await run(name, '--help'), await run(name, '-h'), await run('help', name)]
+    const [{ stdout } = { stdout: '' }] = all
+    for (const each of all) expect(each).toMatchObject({ code: 0, stdout, stderr: '' })
+    expect(stdout).toMatch(new RegExp(`^Usage: socket-tuner ${name} `))
+    expect(stdout).toContain(part)
+    for (const other of ['demo', 'options', 'doctor', 'top'].filter((each) => each !== name))
+      expect(stdout).not.toMatch(new RegExp(`^  ${other} `, 'm'))
   })
 
   it.each(['--version', '-v'])('%s prints the version of the package', async (flag) => {

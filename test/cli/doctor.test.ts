@@ -1,5 +1,6 @@
-import { diagnose, type Diagnosis } from '../../lib'
-import { report } from '../../lib/cli/doctor-command'
+import { diagnose, type Diagnosis, type Finding, type Severity } from '../../lib'
+import type { FailOn } from '../../lib/cli/arguments'
+import { exitCodeOf, report } from '../../lib/cli/doctor-command'
 import { sysctlFile } from '../../lib/cli/sysctl-file'
 import { rules } from '../../lib/doctor/rules'
 import { run } from './run-cli'
@@ -65,13 +66,31 @@ describe('socket-tuner doctor', () => {
     const diagnosed = await diagnose()
     const names = namesIn(sysctlFile(diagnosed))
     for (const each of [names, namesIn(stdout)]) expect(new Set(each).size).toBe(each.length)
-    const asked = diagnosed.findings.flatMap(({ set = [] }) => set.map(({ sysctl }) => sysctl))
-    expect(names).toEqual(expect.arrayContaining(asked))
+    const needed = diagnosed.findings.filter(({ severity }) => severity !== 'info')
+    const asked = needed.flatMap(({ set = [] }) => set.map(({ sysctl }) => sysctl))
+    expect(new Set(names)).toEqual(new Set(asked))
   })
 
   it('fails on a host that is not known', async () => {
     const ended = await run('doctor', '--target', 'no-such-host.invalid:80')
     expect(ended).toMatchObject({ code: 1, stdout: '' })
-    expect(ended.stderr).toMatch(/^socket-tuner: getaddrinfo E\w+ no-such-host\.invalid\n$/)
+    expect(ended.stderr).toMatch(
+      /^socket-tuner: getaddrinfo E\w+ no-such-host\.invalid\n.*IP address.*\n$/,
+    )
+  })
+
+  it.each<[FailOn | undefined, readonly Severity[], number]>([
+    [undefined, ['critical', 'warning', 'advice', 'info'], 0],
+    ['critical', ['critical', 'info'], 3],
+    ['critical', ['warning', 'advice', 'info'], 0],
+    ['warning', ['critical'], 3],
+    ['warning', ['warning'], 3],
+    ['warning', ['advice', 'info'], 0],
+    ['advice', ['advice'], 3],
+    ['advice', ['info'], 0],
+    ['advice', [], 0],
+  ])('with --fail-on %s and findings %j: exit code %d', (failOn, found, code) => {
+    const findings = found.map((severity) => ({ severity }) as Finding)
+    expect(exitCodeOf({ findings } as unknown as Diagnosis, failOn)).toBe(code)
   })
 })

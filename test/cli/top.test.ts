@@ -19,10 +19,10 @@ class InTerminal {
   text = ''
   readonly ended: Promise<number | null>
 
-  constructor(...args: readonly string[]) {
+  constructor(args: readonly string[], environment: Record<string, string> = {}) {
     const command = [TERMINAL, process.execPath, MAIN, 'top', ...args]
     this.child = spawn('python3', command, {
-      env: { ...process.env, LC_ALL: 'C.UTF-8', TERM: 'xterm', NO_COLOR: '' },
+      env: { ...process.env, LC_ALL: 'C.UTF-8', TERM: 'xterm', NO_COLOR: '', ...environment },
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     closeLater(() => this.child.kill('SIGKILL'))
@@ -51,6 +51,24 @@ describe('socket-tuner top', () => {
     expect(stdout).not.toContain('\u001b')
   })
 
+  it('shows each address of a host name', async () => {
+    const port = await connectionsToFreshPort(2)
+    const target = `localhost:${String(port)}`
+    const { code, stdout } = await run('top', '--once', '--json', '--target', target)
+    expect(code).toBe(0)
+    expect((JSON.parse(stdout) as Shown).destinations).toContainEqual(
+      expect.objectContaining({ host: 'localhost', remoteAddress: '127.0.0.1', used: 2 }),
+    )
+  })
+
+  it('ends without an error when the reader of its lines goes away', async () => {
+    const cli = new Cli('top', '--json', '--interval', '1')
+    const closed = cli.closed()
+    await cli.printed('}\n')
+    cli.child.stdout.destroy()
+    expect(await closed).toMatchObject({ code: 0, stderr: '' })
+  })
+
   it('prints a line of JSON for each look with --json, until a signal', async () => {
     const port = await connectionsToFreshPort(3)
     const target = `127.0.0.1:${String(port)}`
@@ -74,7 +92,7 @@ describe('socket-tuner top', () => {
     ['q', 'q'],
     ['Control-C', '\u0003'],
   ])('has the screen for itself and gives it back: %s', async (_, key) => {
-    const terminal = new InTerminal('--interval', '3600')
+    const terminal = new InTerminal(['--interval', '3600'])
     await terminal.shown('q ends')
     expect(terminal.text).toContain('\u001b[?1049h\u001b[?25l')
     terminal.child.stdin?.write(key)
@@ -82,15 +100,26 @@ describe('socket-tuner top', () => {
     expect(terminal.text.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true)
   })
 
+  it('prints plain lines on a terminal that has no other screen', async () => {
+    const terminal = new InTerminal(['--interval', '3600'], { TERM: 'dumb' })
+    await terminal.shown('in TIME_WAIT')
+    expect(terminal.text).not.toContain('\u001b')
+    terminal.child.kill('SIGKILL')
+    await terminal.ended
+  })
+
   it('draws anew when the terminal changes its size', async () => {
     const port = await connectionsToFreshPort(3)
-    const terminal = new InTerminal('--interval', '3600', '--target', `127.0.0.1:${String(port)}`)
+    const terminal = new InTerminal(['--interval', '3600', '--target', `127.0.0.1:${String(port)}`])
     await terminal.shown(/connect {2}/)
     terminal.text = ''
     // The terminal's program makes it 30 columns wide.
     terminal.child.kill('SIGUSR1')
-    await terminal.shown(/destination/)
+    await terminal.shown(/\u001b\[J/)
     expect(terminal.text).not.toContain('connect  ')
+    const lines = terminal.text.replaceAll(/\u001b\[[?\d]*[A-Za-z]/g, '').split(/\r?\n/)
+    // A longer one would be wrapped, and move those below.
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(30)
     terminal.child.stdin?.write('q')
     expect(await terminal.ended).toBe(0)
   })

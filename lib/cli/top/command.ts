@@ -38,12 +38,15 @@ async function live(source: TopSource, first: View, options: TopArguments): Prom
   }
   let view = first
   const draw = (): void => {
-    const lines = render(view, lookOf(stdout, process.env))
-    screen?.draw([`${lines[0] ?? ''}  ${HINT}`, ...lines.slice(1)])
+    const look = lookOf(stdout, process.env)
+    const [title = '', ...lines] = render(view, look)
+    // A line that is wrapped would move the others.
+    screen?.draw([`${title}  ${HINT}`.slice(0, look.width), ...lines])
   }
   for (const signal of SIGNALS) process.on(signal, quit)
   const terminal = { output: stdout, input: stdin }
-  const screen = stdout.isTTY && !options.json ? new Screen(terminal, quit, draw) : undefined
+  const isScreen = stdout.isTTY && !options.json && process.env.TERM !== 'dumb'
+  const screen = isScreen ? new Screen(terminal, quit, draw) : undefined
   try {
     for (;;) {
       if (screen === undefined) print(view, options.json)

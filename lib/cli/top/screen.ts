@@ -17,12 +17,13 @@ export interface Terminal {
 
 /** What the terminal can show. */
 export function lookOf(output: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): Look {
-  const { NO_COLOR = '', TERM, LC_ALL, LC_CTYPE, LANG = '' } = environment
+  const { NO_COLOR = '', TERM, LC_ALL = '', LC_CTYPE = '', LANG = '' } = environment
   const isTerminal = output.isTTY
   return {
     width: isTerminal ? output.columns || WIDTH : Infinity,
     colour: isTerminal && NO_COLOR === '' && TERM !== 'dumb',
-    unicode: /utf-?8/i.test(LC_ALL ?? LC_CTYPE ?? LANG),
+    // An empty one counts as none (locale(7)).
+    unicode: /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG),
   }
 }
 
