@@ -11,6 +11,7 @@ const { describeOption, optionNames } = require('../dist')
 const { severities } = require('../dist/doctor/rule')
 const { rules } = require('../dist/doctor/rules')
 const { errorCodes } = require('../dist/errors')
+const { refusalsText } = require('../dist/options/failure')
 const { warningCodes } = require('../dist/warnings')
 const { settingsFile } = require('./settings')
 const { fallbackCodes } = require('../dist/close/fallback')
@@ -93,7 +94,7 @@ function facts(row) {
         : undefined,
     ],
     ['Needs', row.privilege],
-    ['May be refused', row.refused],
+    ['May be refused', refusalsText(row)],
     ['Hazard', row.hazard],
     ['Reading it', row.readHazard],
     ['Only on', onlyOn[row.only]],

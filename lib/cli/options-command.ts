@@ -1,5 +1,6 @@
 /** `socket-tuner options [NAME]`: the catalogue, as the library has it on this machine. */
 import { describeOption, optionNames, type OptionInfo, type OptionName } from '../index'
+import { refusalsText } from '../options/failure'
 import { UsageError, asUsageError } from './arguments'
 import { nearest } from './nearest'
 import { align, wrap } from './text'
@@ -81,7 +82,7 @@ function factsOf(option: OptionInfo): readonly Fact[] {
     ['inherited', inheritance(option)],
     ['reads back', option.rewritten],
     ['privilege', option.privilege],
-    ['refused', option.refused],
+    ['refused', refusalsText(option)],
     ['changes too', option.alsoChanges?.join(', ')],
     ['since', option.since === undefined ? undefined : `Linux ${option.since}`],
     ['macOS', option.darwin],

@@ -2,9 +2,9 @@
 import { getSystemErrorName } from 'node:util'
 import { constants as os } from 'node:os'
 import { intFailure, native } from '../binding'
-import { SocketOptionError } from '../errors'
+import { SocketOptionError, type ErrnoCode } from '../errors'
 import type { Option } from './option'
-import type { OptionRow } from './row'
+import type { OptionRow, OptionTiming } from './row'
 
 const MPTCP = 262
 
@@ -41,7 +41,7 @@ export function kernelFailure(
   }
   const code = getSystemErrorName(errno)
   return new SocketOptionError(
-    `${syscall} ${name} on fd ${String(fd)}: ${code}${hint(option, errno)}`,
+    `${syscall} ${name} on fd ${String(fd)}: ${code}${hint(option, code)}`,
     {
       ...fields,
       code,
@@ -61,8 +61,9 @@ export function absentOption(option: Option): SocketOptionError {
 /** Why an option is missing. */
 export function absence({ number, row }: Option): string {
   if (number === undefined) return `${process.platform} has no such option`
-  const since = row.since === undefined ? '' : `; Linux has since ${row.since}`
-  const refused = row.refused === undefined ? '' : `; ${row.refused}`
+  const since = row.since === undefined ? '' : `; Linux has had it since ${row.since}`
+  const clause = row.refused?.EOPNOTSUPP ?? row.refused?.ENOPROTOOPT
+  const refused = clause === undefined ? '' : `; it is also refused ${clause}`
   return `this kernel does not have it, or not for this socket${since}${refused}`
 }
 
@@ -123,21 +124,45 @@ function nameOf({ domain, type, protocol }: SocketKind): string {
   return `${family} socket of protocol ${String(protocol)}`
 }
 
-function hint({ row }: Option, errno: number): string {
-  switch (-errno) {
-    case os.errno.EPERM:
-    case os.errno.EACCES:
-      return permission(row)
-    case os.errno.EBADF:
-      return ': the descriptor is not open'
-    case os.errno.ENOTSOCK:
+/** What the error means for this option, and the way out. */
+function hint({ row }: Option, code: string): string {
+  const clause = row.refused?.[code as ErrnoCode]
+  const given = clause === undefined ? '' : `, returned ${clause}`
+  switch (code) {
+    case 'EPERM':
+    case 'EACCES':
+      return given + permission(row, clause)
+    case 'EBADF':
+      return clause === undefined ? ': the descriptor is not open' : given
+    case 'ENOTSOCK':
       return ': the descriptor is not a socket'
     default:
-      return row.refused === undefined ? '' : `: ${row.refused}`
+      return row.refusedLate === true && code === 'EINVAL' ? `${given}: ${inTime[row.when]}` : given
   }
 }
 
-function permission({ privilege, refused }: OptionRow): string {
-  const reasons = [privilege === undefined ? 'not permitted' : `needs ${privilege}`, refused]
-  return `: ${reasons.filter((reason) => reason !== undefined).join('; ')}`
+const inTime: Readonly<Record<OptionTiming, string>> = {
+  any: 'set it at any moment',
+  'pre-bind': 'set it before bind(), as RawSocket does',
+  'pre-connect': 'set it before connect(), as RawSocket and connect({ settings }) do',
+  'pre-established': 'set it before the connection is established',
+  'pre-listen': 'set it on the listening socket',
+  connected: 'set it once the connection is established',
+}
+
+function permission({ privilege }: OptionRow, clause: string | undefined): string {
+  if (privilege === undefined) return clause === undefined ? ': not permitted' : ''
+  return (
+    `: needs ${privilege}. Run as root, or add the capability: setcap on the node binary, ` +
+    'AmbientCapabilities= of systemd, --cap-add of docker'
+  )
+}
+
+/** `EBADF or EINVAL unless …; EPERM once …`: when a set is refused, for the reader. */
+export function refusalsText({ refused = {} }: Pick<OptionRow, 'refused'>): string | undefined {
+  const clauses = [...new Set(Object.values(refused))]
+  if (clauses.length === 0) return undefined
+  const codesOf = (clause: string): string[] =>
+    Object.entries(refused).flatMap(([code, its]) => (its === clause ? [code] : []))
+  return clauses.map((clause) => `${codesOf(clause).join(' or ')} ${clause}`).join('; ')
 }

@@ -6,6 +6,8 @@
  * line's listing and the generated tests.
  */
 
+import type { ErrnoCode } from '../errors'
+
 /** The protocol level that setsockopt(2) is given. */
 export type OptionLevel =
   'SOL_SOCKET' | 'IPPROTO_TCP' | 'IPPROTO_IP' | 'IPPROTO_IPV6' | 'SOL_UDP' | 'SOL_MPTCP' | 'SOL_TLS'
@@ -94,8 +96,11 @@ export interface OptionRow {
   alsoChanges?: readonly string[]
   /** Capability that a set needs on Linux. */
   privilege?: string
-  /** A set can be refused with its value in range and the caller privileged: why. tune() saves what came before it. */
-  refused?: string
+  /**
+   * When a set is refused with its value in range and the caller privileged, by the name of the errno:
+   * a clause such as "when no interface has that name". tune() saves what came before such an option.
+   */
+  refused?: Readonly<Partial<Record<ErrnoCode, string>>>
   /** The only sockets that have it, where it is not for TCP; others refuse it. */
   only?: 'unix' | 'datagram' | 'mptcp'
   /** Works on TCP sockets but not on MPTCP ones. */

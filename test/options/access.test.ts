@@ -13,6 +13,7 @@ import {
 } from '../../lib'
 import { native } from '../../lib/binding'
 import {
+  boundSocket,
   closeLater,
   connectedPair,
   constant,
@@ -456,6 +457,45 @@ describe('repair mode', () => {
   })
 })
 
+describe('the message of a refusal', () => {
+  const none = 'no_such_name'
+  const cases: readonly [name: WritableOption, value: unknown, fd: () => number, text: RegExp][] = [
+    [
+      'TCP_CONGESTION',
+      none,
+      tcpSocket,
+      /: ENOENT, returned when the kernel has no algorithm of that name$/,
+    ],
+    ['SO_BINDTODEVICE', none, tcpSocket, /: ENODEV, returned when no interface has that name$/],
+    [
+      'SO_DETACH_FILTER',
+      0,
+      tcpSocket,
+      /^setsockopt SO_DETACH_FILTER on fd \d+: ENOENT, returned when no program is attached$/,
+    ],
+    [
+      'TCP_FASTOPEN_CONNECT',
+      true,
+      listeningSocket,
+      /: EINVAL, returned on a socket that is listening, .*: set it before connect\(\), as RawSocket and/,
+    ],
+    [
+      'IPV6_V6ONLY',
+      true,
+      () => boundSocket(6),
+      /: EINVAL, returned once .*: set it before bind\(\)/,
+    ],
+  ]
+  it.each(cases)('of %s %j names the cause once and the way out', (name, value, open, text) => {
+    const fd = open()
+    const { message } = failureOf(() => {
+      setOption(fd, name, value as never)
+    })
+    expect(message).toMatch(text)
+    expect(message.match(/\bE[A-Z]{4,}\b/g)).toHaveLength(1)
+  })
+})
+
 describe('without privilege', () => {
   const cases: readonly [name: WritableOption, value: unknown][] = [
     ['SO_DEBUG', true],
@@ -478,7 +518,10 @@ describe('without privilege', () => {
     )
     expect(['EPERM', 'EACCES']).toContain(error.code)
     expect(error).toMatchObject({ syscall: 'setsockopt', option: name, fd, value })
-    expect(error.message).toContain(`needs ${describeOption(name).privilege ?? 'nothing'}`)
+    expect(error.message).toContain(
+      `needs ${describeOption(name).privilege ?? 'nothing'}. Run as root`,
+    )
+    expect(error.message).toMatch(/setcap .*AmbientCapabilities.*--cap-add/)
   })
 })
 

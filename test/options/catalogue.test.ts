@@ -199,7 +199,7 @@ onLinux('an option set on a listening socket', () => {
 
 /** The option of a listening socket, set to `value` or left alone, and of one that it accepts. */
 async function acceptedValue(
-  { name, when, refused = '' }: Row,
+  { name, when, refused = {} }: Row,
   family: Family,
   value: unknown,
 ): Promise<{ listening: unknown; accepted: unknown }> {
@@ -207,7 +207,8 @@ async function acceptedValue(
   const set = (): void => {
     if (value !== undefined) setOption(fd, name as WritableOption, value as never)
   }
-  const early = when !== 'any' || refused.includes('listening socket')
+  const early =
+    when !== 'any' || Object.values(refused).some((clause) => clause.includes('listening socket'))
   if (early) set()
   // bind() to one address sets IPV6_V6ONLY.
   succeed(native.bindFd(fd, name === 'IPV6_V6ONLY' ? '::' : loopback[family], 0))

@@ -211,7 +211,9 @@ describe('a value at the end of its range', () => {
   for (const row of rows.filter(({ access, range }) => access === 'rw' && range !== undefined)) {
     const reason =
       reasonToSkip(row, probe) ??
-      (row.refused === undefined ? undefined : `may be refused: ${row.refused}`)
+      (row.refused === undefined
+        ? undefined
+        : `may be refused: ${Object.keys(row.refused).join(', ')}`)
     const title = `is taken by ${row.name}`
     if (reason !== undefined) {
       it.skip(`${title} (${reason})`, () => undefined)

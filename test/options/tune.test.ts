@@ -464,7 +464,7 @@ describe('tune with an option that is not there', () => {
       SO_RESERVE_MEM: {
         status: 'unsupported',
         requested: 65_536,
-        why: expect.stringContaining('Linux has since 5.16') as string,
+        why: expect.stringContaining('Linux has had it since 5.16') as string,
       },
       TCP_CORK: { status: 'applied', value: true },
     })

@@ -271,7 +271,7 @@ export const ipOptions = {
     length: [0, 40],
     rewritten: 'Filled up with zeros to a multiple of four bytes.',
     privilege: 'CAP_NET_RAW, for a source route',
-    refused: 'EINVAL for options that are malformed or that the kernel does not know.',
+    refused: { EINVAL: 'for options that are malformed or that the kernel does not know' },
     notOnMptcp: true,
     darwin: 'IP_OPTIONS',
     windows: 'IP_OPTIONS',
@@ -500,8 +500,10 @@ export const ipOptions = {
       'Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the choice.',
     unit: 'interface index',
     range: [0, 2147483647],
-    refused:
-      'EADDRNOTAVAIL when no interface has that index, EINVAL when the socket is bound to another one.',
+    refused: {
+      EADDRNOTAVAIL: 'when no interface has that index',
+      EINVAL: 'when the socket is bound to another one',
+    },
     notOnMptcp: true,
     since: '3.3',
     windows: 'IP_UNICAST_IF',

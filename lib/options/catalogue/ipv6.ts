@@ -38,7 +38,7 @@ export const ipv6Options = {
     range: [0, 3343],
     rewritten:
       'Groups of flags that are not named read as their default, and flags that Linux does not use read 0.',
-    refused: 'EINVAL for flags that contradict each other.',
+    refused: { EINVAL: 'for flags that contradict each other' },
     notOnMptcp: true,
     example: 5,
     source: 'RFC 5014, linux/in6.h',
@@ -304,7 +304,7 @@ export const ipv6Options = {
     summary: 'Chooses the interface for outgoing multicast datagrams; 0 removes the choice.',
     unit: 'interface index',
     range: [0, 2147483647],
-    refused: 'ENODEV when no interface has that index.',
+    refused: { ENODEV: 'when no interface has that index' },
     notOnMptcp: true,
     only: 'datagram',
     example: 1,
@@ -574,8 +574,10 @@ export const ipv6Options = {
       'Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the choice.',
     unit: 'interface index',
     range: [0, 2147483647],
-    refused:
-      'EADDRNOTAVAIL when no interface has that index, EINVAL when the socket is bound to another one.',
+    refused: {
+      EADDRNOTAVAIL: 'when no interface has that index',
+      EINVAL: 'when the socket is bound to another one',
+    },
     notOnMptcp: true,
     since: '3.3',
     windows: 'IPV6_UNICAST_IF',
@@ -592,7 +594,7 @@ export const ipv6Options = {
     inherited: true,
     summary:
       'Leaves IPv4 out of an IPv6 socket, so that another socket can have the same port there.',
-    refused: 'EINVAL once the socket is bound.',
+    refused: { EINVAL: 'once the socket is bound' },
     darwin: 'IPV6_V6ONLY',
     windows: 'IPV6_V6ONLY',
     source: 'ipv6(7)',

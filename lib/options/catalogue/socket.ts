@@ -21,8 +21,11 @@ export const socketOptions = {
     inherited: true,
     summary: 'Attaches a loaded eBPF socket filter, given as its descriptor, to incoming segments.',
     range: [0, 2147483647],
-    refused:
-      'EBADF or EINVAL unless the number is the descriptor of a BPF_PROG_TYPE_SOCKET_FILTER program; EPERM once SO_LOCK_FILTER is on.',
+    refused: {
+      EBADF: 'unless the number is the descriptor of a BPF_PROG_TYPE_SOCKET_FILTER program',
+      EINVAL: 'unless the number is the descriptor of a BPF_PROG_TYPE_SOCKET_FILTER program',
+      EPERM: 'once SO_LOCK_FILTER is on',
+    },
     notOnMptcp: true,
     since: '3.19',
     hazard:
@@ -36,8 +39,12 @@ export const socketOptions = {
     when: 'any',
     inherited: true,
     summary: 'Attaches a classic BPF program that accepts, cuts or drops incoming segments.',
-    refused:
-      'EINVAL for a program that the kernel rejects, ENOMEM above net.core.optmem_max, EPERM once SO_LOCK_FILTER is on or where a security policy keeps filters from unprivileged processes.',
+    refused: {
+      EINVAL: 'for a program that the kernel rejects',
+      ENOMEM: 'above net.core.optmem_max',
+      EPERM:
+        'once SO_LOCK_FILTER is on or where a security policy keeps filters from unprivileged processes',
+    },
     notOnMptcp: true,
     hazard:
       'A segment that the program rejects is dropped without a word to the peer, which sends it again until it gives up.',
@@ -53,8 +60,10 @@ export const socketOptions = {
     inherited: null,
     summary:
       'Attaches a classic BPF program whose result chooses the listener of a SO_REUSEPORT group, numbered in the order of their listen().',
-    refused:
-      'EINVAL unless SO_REUSEPORT was on before bind() or listen(); EPERM once SO_LOCK_FILTER is on.',
+    refused: {
+      EINVAL: 'unless SO_REUSEPORT was on before bind() or listen()',
+      EPERM: 'once SO_LOCK_FILTER is on',
+    },
     notOnMptcp: true,
     since: '4.6',
     hazard: 'The numbers shift when a listener of the group closes: the last one takes its place.',
@@ -71,8 +80,12 @@ export const socketOptions = {
     summary:
       'Attaches a loaded eBPF program, given as its descriptor, that chooses the listener of a SO_REUSEPORT group.',
     range: [0, 2147483647],
-    refused:
-      'EBADF or EINVAL unless the number is the descriptor of a fitting program and SO_REUSEPORT was on before bind() or listen().',
+    refused: {
+      EBADF:
+        'unless the number is the descriptor of a fitting program and SO_REUSEPORT was on before bind() or listen()',
+      EINVAL:
+        'unless the number is the descriptor of a fitting program and SO_REUSEPORT was on before bind() or listen()',
+    },
     notOnMptcp: true,
     since: '4.6',
     source: 'socket(7)',
@@ -89,7 +102,7 @@ export const socketOptions = {
     length: [0, 15],
     privilege:
       'CAP_NET_RAW, to change or remove a binding (before Linux 5.7, for the first one too)',
-    refused: 'ENODEV when no interface has that name.',
+    refused: { ENODEV: 'when no interface has that name' },
     example: 'lo',
     hazard:
       'It acts at once, on an open connection too: segments that come in by another interface no longer reach the socket. It is the same binding as SO_BINDTOIFINDEX.',
@@ -228,7 +241,7 @@ export const socketOptions = {
     summary:
       'Removes the program that SO_ATTACH_FILTER or SO_ATTACH_BPF attached; the value is ignored.',
     range: [0, 0],
-    refused: 'ENOENT when no program is attached, EPERM once SO_LOCK_FILTER is on.',
+    refused: { ENOENT: 'when no program is attached', EPERM: 'once SO_LOCK_FILTER is on' },
     notOnMptcp: true,
     source: 'socket(7)',
   },
@@ -243,7 +256,7 @@ export const socketOptions = {
     summary:
       'Removes the program that chooses the listener of a SO_REUSEPORT group; the value is ignored.',
     range: [0, 0],
-    refused: 'ENOENT when no program is attached, EINVAL outside a SO_REUSEPORT group.',
+    refused: { ENOENT: 'when no program is attached', EINVAL: 'outside a SO_REUSEPORT group' },
     notOnMptcp: true,
     since: '5.3',
     source: 'asm-generic/socket.h',
@@ -371,7 +384,7 @@ export const socketOptions = {
     when: 'any',
     inherited: true,
     summary: 'Forbids every later change of the attached filter.',
-    refused: 'EPERM to switch it off.',
+    refused: { EPERM: 'to switch it off' },
     notOnMptcp: true,
     since: '3.9',
     hazard: 'It cannot be switched off again, not even with privileges.',
@@ -777,8 +790,11 @@ export const socketOptions = {
     summary: 'Reserves memory for the socket in its memory cgroup.',
     unit: 'bytes',
     range: [0, 2147483647],
-    refused:
-      'EOPNOTSUPP unless a memory cgroup accounts for the socket, ENOMEM or EPERM when it has no room.',
+    refused: {
+      EOPNOTSUPP: 'unless a memory cgroup accounts for the socket',
+      ENOMEM: 'when it has no room',
+      EPERM: 'when it has no room',
+    },
     since: '5.16',
     roundTrip: 'It needs a memory cgroup that accounts for sockets.',
     source: 'asm-generic/socket.h',
@@ -922,8 +938,10 @@ export const socketOptions = {
       'Chooses, by SOF_TIMESTAMPING_ flags, which packets get a time stamp and from which clock.',
     unit: 'bit mask',
     range: [0, 524287],
-    refused:
-      'EINVAL for a flag that this kernel does not know, for OPT_ID (128) unless connected, and for flags that need another one.',
+    refused: {
+      EINVAL:
+        'for a flag that this kernel does not know, for OPT_ID (128) unless connected, and for flags that need another one',
+    },
     windows: 'SIO_TIMESTAMPING',
     example: 16,
     hazard:
@@ -968,7 +986,7 @@ export const socketOptions = {
     inherited: true,
     summary: 'Lets each packet carry the time at which it is to be sent, by the given clock.',
     privilege: 'CAP_NET_ADMIN, for a clock other than CLOCK_MONOTONIC (1)',
-    refused: 'EINVAL for an unknown clock, or for a flag other than 1 and 2.',
+    refused: { EINVAL: 'for an unknown clock, or for a flag other than 1 and 2' },
     notOnMptcp: true,
     since: '4.19',
     noEffectOnTcp: 'datagram and packet sockets under the etf or fq queue',
@@ -1007,7 +1025,7 @@ export const socketOptions = {
     when: 'any',
     inherited: true,
     summary: 'Permits sends with MSG_ZEROCOPY.',
-    refused: 'EBUSY on a connected socket, on older kernels.',
+    refused: { EBUSY: 'on a connected socket, on older kernels' },
     notOnMptcp: true,
     since: '4.14',
     hazard: 'Node never sends with MSG_ZEROCOPY, so it changes nothing there.',

@@ -92,7 +92,7 @@ export const tcpOptions = {
     summary: 'Names the congestion control algorithm.',
     length: [1, 15],
     privilege: 'CAP_NET_ADMIN, for an algorithm outside net.ipv4.tcp_allowed_congestion_control',
-    refused: 'ENOENT when the kernel has no algorithm of that name.',
+    refused: { ENOENT: 'when the kernel has no algorithm of that name' },
     windows: 'TCP_CONGESTION_ALGORITHM',
     example: 'reno',
     source: 'tcp(7)',
@@ -148,7 +148,7 @@ export const tcpOptions = {
     unit: 'microseconds',
     range: [1001, 200000],
     rewritten: 'Rounded up to the timer tick of the kernel, 1 to 10 ms.',
-    refused: 'EINVAL below two timer ticks: for less than 4001 at 250 ticks per second.',
+    refused: { EINVAL: 'below two timer ticks: for less than 4001 at 250 ticks per second' },
     notOnMptcp: true,
     since: '6.15',
     example: 40000,
@@ -176,7 +176,7 @@ export const tcpOptions = {
     unit: 'connections',
     range: [0, 2147483647],
     rewritten: 'Cut to net.core.somaxconn.',
-    refused: 'EINVAL on a socket that is connecting or connected.',
+    refused: { EINVAL: 'on a socket that is connecting or connected' },
     since: '3.7',
     darwin: 'TCP_FASTOPEN',
     windows: 'TCP_FASTOPEN',
@@ -194,8 +194,10 @@ export const tcpOptions = {
     inherited: true,
     summary:
       'Makes connect() succeed at once and sends the first write in the SYN, when a cookie of the server is known.',
-    refused:
-      'EINVAL on a socket that is listening, connecting or connected, EOPNOTSUPP without bit 1 of net.ipv4.tcp_fastopen.',
+    refused: {
+      EINVAL: 'on a socket that is listening, connecting or connected',
+      EOPNOTSUPP: 'without bit 1 of net.ipv4.tcp_fastopen',
+    },
     since: '4.11',
     hazard:
       'connect() reports success before the server has answered; a refused connection shows at the first write. Data in a SYN can be delivered twice.',
@@ -210,7 +212,7 @@ export const tcpOptions = {
     summary:
       'Sets the key that this listener makes Fast Open cookies with: 16 bytes, or 32 for a key and its predecessor.',
     length: [16, 32],
-    refused: 'EINVAL unless it is 16 or 32 bytes long.',
+    refused: { EINVAL: 'unless it is 16 or 32 bytes long' },
     since: '4.15',
     secret: true,
     source: 'linux/tcp.h, RFC 7413',
@@ -223,7 +225,7 @@ export const tcpOptions = {
     refusedLate: true,
     inherited: true,
     summary: 'Sends and accepts data in the SYN without a cookie.',
-    refused: 'EINVAL on a socket that is connecting or connected.',
+    refused: { EINVAL: 'on a socket that is connecting or connected' },
     since: '4.15',
     hazard: 'Without cookies anyone can make a server work for a forged address.',
     source: 'linux/tcp.h',
@@ -346,8 +348,11 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary: 'Signs the segments to and from one peer with a shared key; an empty key removes it.',
-    refused:
-      'EINVAL when the address is of another family than the socket, ENOENT to remove a key that is not there, ENOPROTOOPT where the kernel was built without it.',
+    refused: {
+      EINVAL: 'when the address is of another family than the socket',
+      ENOENT: 'to remove a key that is not there',
+      ENOPROTOOPT: 'where the kernel was built without it',
+    },
     notOnMptcp: true,
     secret: true,
     hazard:
@@ -413,8 +418,10 @@ export const tcpOptions = {
     summary: 'Gives or sets the sequence number of the queue that TCP_REPAIR_QUEUE chose.',
     range: [0, 4294967295],
     privilege: 'CAP_NET_ADMIN, for repair mode',
-    refused:
-      'EINVAL unless TCP_REPAIR is on and a queue is chosen, EPERM unless the socket is closed.',
+    refused: {
+      EINVAL: 'unless TCP_REPAIR is on and a queue is chosen',
+      EPERM: 'unless the socket is closed',
+    },
     notOnMptcp: true,
     since: '3.5',
     roundTrip: 'It exists in repair mode only.',
@@ -444,7 +451,7 @@ export const tcpOptions = {
     range: [-1, 1],
     alsoChanges: ['SO_REUSEADDR'],
     privilege: 'CAP_NET_ADMIN',
-    refused: 'EPERM on a listening socket.',
+    refused: { EPERM: 'on a listening socket' },
     rewritten: '-1 reads 0.',
     notOnMptcp: true,
     since: '3.5',
@@ -473,7 +480,7 @@ export const tcpOptions = {
     summary: 'Chooses the queue that repair mode works on: 0 none, 1 receive, 2 send.',
     range: [0, 2],
     privilege: 'CAP_NET_ADMIN, for repair mode',
-    refused: 'EPERM unless TCP_REPAIR is on.',
+    refused: { EPERM: 'unless TCP_REPAIR is on' },
     notOnMptcp: true,
     since: '3.5',
     roundTrip: 'It exists in repair mode only.',
@@ -518,7 +525,7 @@ export const tcpOptions = {
     unit: 'microseconds',
     range: [1001, 200000],
     rewritten: 'Rounded up to the timer tick of the kernel, 1 to 10 ms.',
-    refused: 'EINVAL below two timer ticks: for less than 4001 at 250 ticks per second.',
+    refused: { EINVAL: 'below two timer ticks: for less than 4001 at 250 ticks per second' },
     notOnMptcp: true,
     since: '6.15',
     example: 40000,
@@ -636,7 +643,7 @@ export const tcpOptions = {
     summary: 'Gives the clock of the TCP timestamps of the connection, and sets it in repair mode.',
     range: [0, 4294967295],
     privilege: 'CAP_NET_ADMIN, for repair mode',
-    refused: 'EPERM unless TCP_REPAIR is on.',
+    refused: { EPERM: 'unless TCP_REPAIR is on' },
     notOnMptcp: true,
     since: '3.9',
     roundTrip: 'The clock moves on, and it can be set in repair mode only.',
@@ -668,8 +675,11 @@ export const tcpOptions = {
     summary:
       'Attaches an upper layer protocol of the kernel, such as tls, to an established connection.',
     length: [1, 15],
-    refused:
-      'ENOENT when the kernel has no such protocol, ENOTCONN before the connection is established, EEXIST when one is attached.',
+    refused: {
+      ENOENT: 'when the kernel has no such protocol',
+      ENOTCONN: 'before the connection is established',
+      EEXIST: 'when one is attached',
+    },
     notOnMptcp: true,
     since: '4.13',
     hazard: 'It cannot be detached again.',
@@ -703,7 +713,7 @@ export const tcpOptions = {
     unit: 'bytes',
     range: [0, 2147483647],
     rewritten: 'A value between 1 and 1151 becomes 1152.',
-    refused: 'EINVAL for 0 on a socket that is listening, connecting or connected.',
+    refused: { EINVAL: 'for 0 on a socket that is listening, connecting or connected' },
     notOnMptcp: true,
     example: 65536,
     hazard:
