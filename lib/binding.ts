@@ -28,7 +28,7 @@ export interface Binding {
   shutdownWrite(fd: number): number
   /** The bound port, 0 when there is none. */
   localPort(fd: number): number
-  /** Length of the bound address, as text without a zone, written to the front of `out`. */
+  /** Length of the bound address, as text, a link-local one with its zone, written to the front of `out`. */
   localAddress(fd: number, out: Uint8Array): number
   /** Makes an object close the descriptor when it is garbage, or when its thread ends. */
   ownFd(fd: number, owner: object): number

@@ -3,6 +3,8 @@
 #include "args.h"
 
 #include <arpa/inet.h>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <net/if.h>
@@ -59,7 +61,17 @@ struct Address {
   socklen_t length = 0;
 };
 
-// "1.2.3.4", "::1" or "fe80::1%eth0" with a port.
+// The index of an interface given by its name or by that number (RFC 4007 section 11); 0 for none.
+uint32_t ZoneIndex(const char* zone) {
+  const uint32_t index = if_nametoindex(zone);
+  if (index != 0 || *zone < '1' || *zone > '9') return index;
+  char* end = nullptr;
+  errno = 0;
+  const unsigned long number = std::strtoul(zone, &end, 10);
+  return errno == 0 && *end == '\0' && number <= UINT32_MAX ? static_cast<uint32_t>(number) : 0;
+}
+
+// "1.2.3.4", "::1", "fe80::1%eth0" or "fe80::1%2" with a port.
 bool ParseAddress(const char* text, int port, Address* out) {
   auto* v4 = reinterpret_cast<sockaddr_in*>(&out->storage);
   if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
@@ -75,7 +87,7 @@ bool ParseAddress(const char* text, int port, Address* out) {
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&out->storage);
   if (char* zone = std::strchr(host, '%')) {
     *zone++ = '\0';
-    v6->sin6_scope_id = if_nametoindex(zone);
+    v6->sin6_scope_id = ZoneIndex(zone);
     if (v6->sin6_scope_id == 0) return false;
   }
   if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1) return false;
@@ -139,8 +151,20 @@ Napi::Value LocalPort(const Napi::CallbackInfo& info) {
   return Failure(info, EAFNOSUPPORT);
 }
 
-// localAddress(fd, out): bytes of text written to the front of `out`, the bound address without a
-// zone, or -errno as localPort
+// Appends "%eth0" to a link-local address; "%3" where the interface has gone.
+void AppendZone(const sockaddr_in6& name, char* text, size_t size) {
+  if (name.sin6_scope_id == 0 || !IN6_IS_ADDR_LINKLOCAL(&name.sin6_addr)) return;
+  char zone[IF_NAMESIZE];
+  const size_t length = std::strlen(text);
+  if (if_indextoname(name.sin6_scope_id, zone) != nullptr) {
+    std::snprintf(text + length, size - length, "%%%s", zone);
+  } else {
+    std::snprintf(text + length, size - length, "%%%u", name.sin6_scope_id);
+  }
+}
+
+// localAddress(fd, out): bytes of text written to the front of `out`, the bound address, of a
+// link-local one with its zone, or -errno as localPort
 Napi::Value LocalAddress(const Napi::CallbackInfo& info) {
   sockaddr_storage name{};
   Bytes out;
@@ -155,8 +179,11 @@ Napi::Value LocalAddress(const Napi::CallbackInfo& info) {
   } else {
     return Failure(info, EAFNOSUPPORT);
   }
-  char text[INET6_ADDRSTRLEN];
+  char text[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
   if (inet_ntop(name.ss_family, address, text, sizeof(text)) == nullptr) return Failure(info, errno);
+  if (name.ss_family == AF_INET6) {
+    AppendZone(*reinterpret_cast<sockaddr_in6*>(&name), text, sizeof(text));
+  }
   const size_t length = std::strlen(text);
   if (length > out.length) return Failure(info, ENOSPC);
   std::memcpy(out.data, text, length);

@@ -1,5 +1,6 @@
 /** Addresses and ports as callers give them, checked. */
 import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import {
   ArgumentTypeError,
@@ -81,8 +82,11 @@ export function bindFailure(
   })
 }
 
-function bindReason(code: string, address: string, port: number): string {
+/** Why bind(2) refuses an address and port, after a colon; empty where there is nothing to add. */
+export function bindReason(code: string, address: string, port: number): string {
   switch (code) {
+    case 'EINVAL':
+      return zoneReason(address)
     case 'EADDRNOTAVAIL':
       return `: ${address} is not an address of this host`
     case 'EADDRINUSE':
@@ -94,4 +98,16 @@ function bindReason(code: string, address: string, port: number): string {
     default:
       return ''
   }
+}
+
+/** The usual reasons why bind(2) refuses a link-local address. */
+function zoneReason(address: string): string {
+  const [, zone] = address.split('%')
+  if (zone === undefined) {
+    return /^fe[89ab]/i.test(address)
+      ? `: a link-local address needs its interface, as in ${address}%eth0`
+      : ''
+  }
+  const isKnown = /^\d+$/.test(zone) || Object.hasOwn(networkInterfaces(), zone)
+  return isKnown ? '' : `: there is no interface '${zone}', or it has no address`
 }

@@ -14,6 +14,11 @@ export function systemPortRange(read?: ProcReader): PortRange | undefined {
   return min === undefined || max === undefined ? undefined : { min, max }
 }
 
+/** net.ipv4.ip_unprivileged_port_start: ports below it need CAP_NET_BIND_SERVICE (ip(7)), for IPv6 too. */
+export function unprivilegedPortStart(read?: ProcReader): number | undefined {
+  return numbersIn('ip_unprivileged_port_start', read)[0]
+}
+
 /** net.ipv4.tcp_tw_reuse: 0 off, 1 on, 2 on loopback only (tcp(7)). */
 export function timeWaitReuse(read?: ProcReader): number | undefined {
   return numbersIn('tcp_tw_reuse', read)[0]

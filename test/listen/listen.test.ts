@@ -94,6 +94,15 @@ describe('listen()', () => {
     await expect(listen(net.createServer(), { host, port })).rejects.toThrow(coded('EADDRINUSE'))
   })
 
+  it('says so where the socket that has the port lacks SO_REUSEPORT', async () => {
+    const { port } = await listen(serverOf(net.createServer()), { host })
+    const settings = { SO_REUSEPORT: true }
+    await expect(listen(net.createServer(), { host, port, settings })).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+      message: expect.stringContaining('has this port without SO_REUSEPORT') as string,
+    })
+  })
+
   it("makes a cluster worker listen on a socket of its own, not the primary's", async () => {
     const program = join(__dirname, 'cluster-listen-program.js')
     const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 20_000 })
@@ -140,7 +149,7 @@ describe('listen() that is refused', () => {
     const before = openDescriptors()
     const server = net.createServer()
     await expect(listen(server, { host, port, closeMode: 'deliver' })).rejects.toMatchObject({
-      message: `listen EADDRINUSE: address already in use ${host}:${String(port)}`,
+      message: `listen EADDRINUSE: address already in use ${host}:${String(port)}: another socket has this port; \`ss -ltnp sport = :${String(port)}\` shows which`,
       code: 'EADDRINUSE',
       syscall: 'listen',
       address: host,
@@ -161,6 +170,9 @@ describe('listen() that is refused', () => {
         code: 'EACCES',
         syscall: 'listen',
         port: 81,
+        message: expect.stringMatching(
+          /port 81 is privileged \(net.ipv4.ip_unprivileged_port_start = \d+\); give .*CAP_NET_BIND_SERVICE/,
+        ) as string,
       })
     } finally {
       if (root) process.seteuid?.(0)
