@@ -843,7 +843,9 @@ export type Settings = {
    *
    * 0 to 255.
    *
-   * It also sets SO_PRIORITY. Connections to IPv6 hosts take IPV6_TCLASS instead.
+   * It also sets SO_PRIORITY. Connections to IPv6 hosts take IPV6_TCLASS instead. Later releases of
+   * Node 24 and Node 26 set it by socket.setTypeOfService(), which some releases of undici call with
+   * 0 for each request: the last call wins.
    */
   readonly IP_TOS?: number | undefined
   /**
@@ -1020,7 +1022,9 @@ export type Settings = {
    *
    * 0 to 255, also -1.
    *
-   * Connections to IPv4 hosts take IP_TOS instead: on a dual-stack socket set both.
+   * Connections to IPv4 hosts take IP_TOS instead: on a dual-stack socket set both. Later releases
+   * of Node 24 and Node 26 set it by socket.setTypeOfService(), which some releases of undici call
+   * with 0 for each request: the last call wins.
    */
   readonly IPV6_TCLASS?: number | undefined
   /**

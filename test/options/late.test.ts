@@ -1,6 +1,13 @@
 /** What the rows say of the moment of a set, compared with what the kernel says in each state of a socket. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { configure, setOption, type SocketTunerWarning, type WritableOption } from '../../lib'
+import {
+  configure,
+  setOption,
+  tcpInfo,
+  tune,
+  type SocketTunerWarning,
+  type WritableOption,
+} from '../../lib'
 import { native } from '../../lib/binding'
 import type { OptionTiming } from '../../lib/options/row'
 import {
@@ -124,6 +131,39 @@ onLinux('an option that is for other sockets than TCP ones', () => {
       })
     }
     expect(attempt(udpSocket(family), row.name, value).warnings).toEqual([])
+  })
+})
+
+onLinux('an option that bind() of another socket asks for', () => {
+  /** Whether a second socket with the option can be bound beside one that was bound before. */
+  function bindsBeside(fd: number, name: 'SO_REUSEADDR' | 'SO_REUSEPORT'): number {
+    const second = tcpSocket()
+    setOption(second, name, true)
+    return native.bindFd(second, loopback[4], native.localPort(fd)) < 0 ? -1 : second
+  }
+
+  it('is in time on a bound socket: SO_REUSEADDR', () => {
+    const first = boundSocket()
+    expect(bindsBeside(first, 'SO_REUSEADDR')).toBe(-1)
+    expect(tune(first, { SO_REUSEADDR: true }).SO_REUSEADDR.status).toBe('applied')
+    expect(bindsBeside(first, 'SO_REUSEADDR')).toBeGreaterThan(-1)
+  })
+
+  it('is in time on a listening socket, and balances: SO_REUSEPORT', () => {
+    const first = boundSocket()
+    succeed(native.listenFd(first, 64))
+    expect(bindsBeside(first, 'SO_REUSEPORT')).toBe(-1)
+    expect(tune(first, { SO_REUSEPORT: true }).SO_REUSEPORT.status).toBe('applied')
+    const second = bindsBeside(first, 'SO_REUSEPORT')
+    succeed(native.listenFd(second, 64))
+    // That all 40 come to one of two is a matter of 1 in 2 to the 39th power.
+    const CONNECTIONS = 40
+    for (let made = 0; made < CONNECTIONS; made++) {
+      native.connectFd(tcpSocket(), loopback[4], native.localPort(first))
+    }
+    const queued = [first, second].map((fd) => tcpInfo(fd).unacked ?? 0)
+    expect(queued.reduce((sum, each) => sum + each)).toBe(CONNECTIONS)
+    expect(Math.min(...queued)).toBeGreaterThan(0)
   })
 })
 

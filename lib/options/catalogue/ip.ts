@@ -447,7 +447,8 @@ export const ipOptions = {
     darwin: 'IP_TOS',
     windows: 'IP_TOS',
     example: 72,
-    hazard: 'It also sets SO_PRIORITY. Connections to IPv6 hosts take IPV6_TCLASS instead.',
+    hazard:
+      'It also sets SO_PRIORITY. Connections to IPv6 hosts take IPV6_TCLASS instead. Later releases of Node 24 and Node 26 set it by socket.setTypeOfService(), which some releases of undici call with 0 for each request: the last call wins.',
     source: 'ip(7), RFC 2474',
   },
   IP_TRANSPARENT: {

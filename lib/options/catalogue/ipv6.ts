@@ -533,7 +533,8 @@ export const ipv6Options = {
     notOnMptcp: true,
     darwin: 'IPV6_TCLASS',
     example: 72,
-    hazard: 'Connections to IPv4 hosts take IP_TOS instead: on a dual-stack socket set both.',
+    hazard:
+      'Connections to IPv4 hosts take IP_TOS instead: on a dual-stack socket set both. Later releases of Node 24 and Node 26 set it by socket.setTypeOfService(), which some releases of undici call with 0 for each request: the last call wins.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_TRANSPARENT: {
