@@ -3,7 +3,7 @@ import type { PortRange } from '../options/values'
 import { secondsUntilExhaustion } from './forecast'
 import { checkDestination, placesOf, type Destination, type Place } from './place'
 import { TIME_WAIT_MS, type TimeWaitReuse } from './reuse'
-import { takeSnapshot, type Snapshot } from './snapshot'
+import { readOwners, takeSnapshot, type PortOwners, type Snapshot } from './snapshot'
 
 /** The ports of one source address towards one destination. */
 export interface PortBudget {
@@ -71,8 +71,8 @@ const LOOK_BACK_MS = 5_000
 
 /**
  * Counts the ports for connections from one source address to one destination, and works out how long
- * they last. Reads the kernel's table of sockets once for each address, in a thread of the pool: some 2 ms
- * with few sockets and 50 ms with 200,000. Needs no privilege. Linux.
+ * they last. Reads the kernel's tables of ports and of sockets, the latter once for each address, in a thread
+ * of the pool: some 2 ms with few sockets and 100 ms with 200,000. Needs no privilege. Linux.
  *
  * A host name is looked up at each call, and each of its addresses is counted.
  *
@@ -88,10 +88,11 @@ const LOOK_BACK_MS = 5_000
 export async function portBudget(options: PortBudgetOptions): Promise<DestinationBudget> {
   const [place, ...more] = await placesOf(checkDestination('options', options))
   const others: PortBudget[] = []
-  let first = await budgetAt(place)
+  const owners = await readOwners()
+  let first = await budgetAt(place, owners)
   // One after the other, so that the pool's threads are left to others.
   for (const each of more) {
-    const budget = await budgetAt(each)
+    const budget = await budgetAt(each, owners)
     if (shareTaken(budget) <= shareTaken(first)) others.push(budget)
     else {
       others.unshift(first)
@@ -102,8 +103,8 @@ export async function portBudget(options: PortBudgetOptions): Promise<Destinatio
 }
 
 /** @throws (as a rejection) as takeSnapshot() does */
-export async function budgetAt(place: Place): Promise<PortBudget> {
-  const snapshot = await takeSnapshot(place)
+export async function budgetAt(place: Place, owners: PortOwners): Promise<PortBudget> {
+  const snapshot = await takeSnapshot(place, owners)
   return budgetOf(snapshot, recentRates(snapshot))
 }
 

@@ -2,6 +2,7 @@
 import { Alarm } from './alarm'
 import { placeAt, placesOf, type CheckedDestination, type Place } from './place'
 import { PlaceWatch, type PortReport } from './place-watch'
+import type { PortOwners } from './snapshot'
 import type { CheckedWatch } from './watch-options'
 
 /** How old the addresses of a host name may be before it is looked up again, ms. */
@@ -35,7 +36,8 @@ export class DestinationWatch {
    *
    * @throws (as a rejection) as PlaceWatch.look() does; as placesOf() while no address is known
    */
-  async look(): Promise<PortReport[]> {
+  async look(owners: PortOwners): Promise<PortReport[]> {
+    if (this.#stopped) return []
     if (this.#destination.isName) {
       if (this.#places.size === 0) await this.#resolve()
       else this.#resolveAgain()
@@ -43,7 +45,7 @@ export class DestinationWatch {
     const reports: PortReport[] = []
     let processorMs = 0
     for (const [address, watch] of this.#places) {
-      const report = await watch.look()
+      const report = await watch.look(owners)
       processorMs += watch.processorMs
       const isLeft = report.used > 0 || this.#current.has(address)
       if (isLeft) reports.push(report)

@@ -5,7 +5,7 @@ import type { Alarm, PortTrouble } from './alarm'
 import { budgetOf, recentRates, type PortBudget } from './budget'
 import { sourceOf, type Place } from './place'
 import { RateLearner } from './rates'
-import { takeSnapshot } from './snapshot'
+import { takeSnapshot, type PortOwners } from './snapshot'
 
 /** A destination at one look. `rate` is that of the last 10 s. */
 export interface PortReport extends PortBudget {
@@ -49,10 +49,10 @@ export class PlaceWatch {
   }
 
   /** @throws (as a rejection) as takeSnapshot() does */
-  async look(): Promise<PortReport> {
+  async look(owners: PortOwners): Promise<PortReport> {
     this.#followSource()
     const place = this.#place
-    const snapshot = await takeSnapshot(place)
+    const snapshot = await takeSnapshot(place, owners)
     const begun = performance.now()
     const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
     const { calls, median, slowest } = this.#meter.take()

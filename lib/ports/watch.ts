@@ -5,6 +5,7 @@ import { announce } from '../warnings'
 import { DestinationWatch } from './destination-watch'
 import { Feed } from './feed'
 import type { PortReport } from './place-watch'
+import { readOwners } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
 
 /** A running watch: `for await` gives a report for each address of each destination at each look. */
@@ -172,12 +173,14 @@ class Watch implements PortWatch {
     const begun = performance.now()
     try {
       const found: PortReport[] = []
+      const owners = await readOwners()
       // One after the other, so that the pool's threads are left to others.
       for (const watched of this.#watched) {
-        const looked = await watched.look()
+        const looked = await watched.look(owners)
         if (!this.#running) return
         found.push(...looked)
       }
+      this.#countCost(owners.processorMs)
       this.#succeed(found)
     } catch (error) {
       this.#fail(isNativeError(error) ? error : new Error(String(error)))
@@ -225,17 +228,29 @@ class Watch implements PortWatch {
   }
 
   #schedule(begun: number): void {
-    const now = performance.now()
-    this.#costs.push(this.#watched.reduce((sum, { processorMs }) => sum + processorMs, 0))
-    if (this.#costs.length > COSTS_KEPT) this.#costs.shift()
-    const pace = Math.max(this.#options.intervalMs, Math.min(...this.#costs) / MOST_OF_A_CORE)
-    const pause = Math.min(pace * 2 ** this.#failedInARow, Math.max(pace, LONGEST_PAUSE_MS))
+    const pause = this.#failedInARow === 0 ? this.#pace() : this.#pauseAfterFailure()
     this.#timer = setTimeout(
       () => {
         void this.#look()
       },
-      Math.max(0, begun + pause - now),
+      Math.max(0, begun + pause - performance.now()),
     ).unref()
+  }
+
+  #countCost(ownersMs: number): void {
+    const cost = this.#watched.reduce((sum, { processorMs }) => sum + processorMs, ownersMs)
+    this.#costs.push(cost)
+    if (this.#costs.length > COSTS_KEPT) this.#costs.shift()
+  }
+
+  #pace(): number {
+    return Math.max(this.#options.intervalMs, Math.min(...this.#costs) / MOST_OF_A_CORE)
+  }
+
+  /** A look that fails costs next to nothing. */
+  #pauseAfterFailure(): number {
+    const { intervalMs } = this.#options
+    return Math.min(intervalMs * 2 ** this.#failedInARow, Math.max(intervalMs, LONGEST_PAUSE_MS))
   }
 }
 

@@ -516,6 +516,17 @@ describe('watchPorts()', () => {
     expect(watch.failure).toBeUndefined()
   })
 
+  it('outlives a time without any descriptor', async () => {
+    const program = path.join(__dirname, 'starved-watch-program.js')
+    // Some are Node's own.
+    const script = 'ulimit -n 64; exec "$0" "$1"'
+    const { stdout } = await run('sh', ['-c', script, process.execPath, program])
+    expect(JSON.parse(stdout)).toEqual({
+      starved: { code: 'EMFILE', failure: 'EMFILE', running: true },
+      fed: { running: true, looks: 1 },
+    })
+  })
+
   it('pauses longer after each look that fails', async () => {
     configure({ hazards: 'ignore' })
     refuseDumps(-os.errno.EAGAIN)

@@ -10,6 +10,7 @@ import { Alarm } from '../../ports/alarm'
 import { shareTaken } from '../../ports/budget'
 import { checkDestination, placesOf, type Destination } from '../../ports/place'
 import { PlaceWatch, type PortReport } from '../../ports/place-watch'
+import { readOwners } from '../../ports/snapshot'
 import { timeWaitCount } from '../../ports/time-wait-count'
 
 export interface View {
@@ -59,10 +60,11 @@ export class TopSource {
   async look(): Promise<View> {
     const timeWait = timeWaitCount()
     if (this.#looks++ % DISCOVER_EVERY === 0) await this.#discover()
+    const owners = await readOwners()
     const asked: Row[] = []
     const found: Row[] = []
     for (const [key, { watch, fixed, history }] of this.#shown) {
-      const report = await watch.look()
+      const report = await watch.look(owners)
       if (!fixed && report.used < 2) {
         watch.stop()
         this.#shown.delete(key)

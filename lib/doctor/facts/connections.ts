@@ -9,6 +9,7 @@ import { budgetAt, type PortBudget } from '../../ports/budget'
 import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
 import type { SocketFilter } from '../../ports/filter'
 import { checkDestination, placeAt, type Place } from '../../ports/place'
+import { readOwners } from '../../ports/snapshot'
 import type { ResolvedTarget } from '../target'
 
 /** The ports from one source address to one destination, as portBudget() counts them. */
@@ -68,7 +69,9 @@ export async function readDestinations(
   const counted: DestinationPorts[] = []
   // One after the other: a count takes a thread of the pool, which the program needs too.
   try {
-    for (const place of places.values()) counted.push(destinationPorts(await budgetAt(place)))
+    const owners = await readOwners()
+    for (const place of places.values())
+      counted.push(destinationPorts(await budgetAt(place, owners)))
   } catch (error) {
     passRefusal(error)
     return undefined
