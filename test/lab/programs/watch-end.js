@@ -1,0 +1,21 @@
+'use strict'
+
+/** Takes /proc/sys away from its own mount namespace while a watch runs, and tells how that ends. */
+const { execFileSync } = require('node:child_process')
+const { setImmediate: nextTurn } = require('node:timers/promises')
+const { watchPorts } = require('../../../dist')
+const { ready, warnings } = require('./parent')
+
+async function run() {
+  const watch = watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })
+  const { value } = await watch[Symbol.asyncIterator]().next()
+  const before = { looks: value.remotePort, running: watch.running }
+  execFileSync('mount', ['-t', 'tmpfs', 'none', '/proc/sys'])
+  const error = await watch.ended.catch(({ code, message }) => ({ code, message }))
+  // A process warning comes in a later turn.
+  await nextTurn()
+  const after = { running: watch.running, latest: watch.latest.length, error }
+  return { before, after, warnings }
+}
+
+ready({}, { run })

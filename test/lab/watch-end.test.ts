@@ -1,0 +1,22 @@
+import { labDescribe } from '../helpers/lab'
+import { useNamespace } from '../helpers/namespace'
+
+labDescribe('watchPorts() when the kernel settings go away', ['root', 'ip'], () => {
+  const namespace = useNamespace()
+
+  it('dies, and says so by its promise and one warning', async () => {
+    const node = ['unshare', '--mount', process.execPath] as const
+    expect(await namespace().perform('watch-end', {}, node)).toEqual({
+      before: { looks: 9, running: true },
+      after: {
+        running: false,
+        latest: 0,
+        error: {
+          code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+          message: expect.stringContaining('mount /proc') as string,
+        },
+      },
+      warnings: ['SOCKET_TUNER_WATCH_ENDED'],
+    })
+  })
+})
