@@ -1,12 +1,14 @@
 'use strict'
 
-/** Goes on when its watch dies, which the kernel's refusal is played for. */
+/** Goes on when its watch dies, which the kernel's refusal is played for, and nobody reads its promise. */
+const { subscribe } = require('node:diagnostics_channel')
 const { native } = require('../../dist/binding')
 const { watchPorts } = require('../../dist')
 
 const EPERM = 1
 native.dumpSockets = () => -EPERM
-const watch = watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })
-setTimeout(() => {
-  if (!watch.running) console.log('alive')
-}, 50)
+subscribe('socket-tuner:ports-ended', ({ watch }) => {
+  // An unhandled rejection would end the process before this.
+  setImmediate(() => console.log(watch.running ? 'running' : 'alive'))
+})
+watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })
