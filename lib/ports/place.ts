@@ -195,13 +195,22 @@ export function sourceOf(family: IpFamily, address: string): string {
   if (typeof source === 'string') return plainAddress(source)
   if (source === -os.errno.EOPNOTSUPP) throw notHere()
   const code = getSystemErrorName(source)
-  const what = unreachable.includes(code)
-    ? `This host has no source address for ${address} (${code}): see 'ip route get ${address}', or name a source as localAddress`
-    : `The source address for ${address} cannot be found out (${code})`
+  const what = sourceFailure(code, address)
   throw new SocketOptionError(what, { code, errno: source, syscall: 'connect', address })
 }
 
-const unreachable: readonly string[] = ['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EINVAL']
+function sourceFailure(code: string, address: string): string {
+  switch (code) {
+    case 'ENETUNREACH':
+    case 'EHOSTUNREACH':
+    case 'EADDRNOTAVAIL':
+      return `This host has no source address for ${address} (${code}): see 'ip route get ${address}', or name a source as localAddress`
+    case 'EINVAL':
+      return `${address} needs its zone, as in fe80::1%eth0, to be reached (${code})`
+    default:
+      return `The source address for ${address} cannot be found out (${code})`
+  }
+}
 
 /** @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no /proc; EMFILE and the like where it cannot be read now */
 export function rulesOf({ localAddress, remoteAddress, asked }: Place): PortRules {

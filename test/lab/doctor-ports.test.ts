@@ -14,7 +14,7 @@ interface Shown {
 }
 
 /** 300 ephemeral ports, as far as a port is neither reserved nor that of a listening socket. */
-labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip'], () => {
+labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip', 'ipv6'], () => {
   const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '40000 40299' })
   let budgets: Program
 
@@ -100,6 +100,21 @@ labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip'], () => {
     const { text } = await command(`cli top --once --target ${HOST}:${String(PORT)} 2>&1`)
     expect(text.match(/% of the ports or more are taken/g)).toHaveLength(1)
     expect(text).not.toContain('SOCKET_TUNER_PORTS_LOW')
+  })
+
+  it('count connections to a link-local address, which is given with its zone', async () => {
+    const host = 'fe80::1%lo'
+    await namespace().run('ip', 'address', 'add', 'fe80::1/64', 'dev', 'lo', 'nodad')
+    await namespace().serve('sink-server', { host, firstPort: 9_002 })
+    const client = { way: 'net.connect', host, ports: [9_002], hold: true, count: 3, atATime: 1 }
+    const { program } = await namespace().start('port-client', client)
+    expect(await program.ask('run')).toMatchObject({ made: 3 })
+    const counts = { remoteAddress: 'fe80::1', localAddress: 'fe80::1', used: 3 }
+    const question = { remoteAddress: host, remotePort: 9_002 }
+    expect(await budgets.ask('budget', question)).toMatchObject(counts)
+    const args = [MAIN, 'doctor', '--json', '--target', `[${host}]:9002`] as const
+    const { facts } = JSON.parse(await namespace().run(process.execPath, ...args)) as Diagnosis
+    expect(facts.destinations).toContainEqual(expect.objectContaining(counts))
   })
 
   it('cannot judge where nothing is known', async () => {

@@ -146,6 +146,15 @@ describe('portBudget()', () => {
     await expect(portBudget(destination)).rejects.toEqual(coded('ENETUNREACH'))
   })
 
+  it('asks for the zone of a link-local address', async () => {
+    jest.spyOn(native, 'connectFd').mockReturnValue(-os.errno.EINVAL)
+    const asked = portBudget({ remoteAddress: 'fe80::1', remotePort: 9 })
+    await expect(asked).rejects.toMatchObject({
+      code: 'EINVAL',
+      message: expect.stringContaining('fe80::1 needs its zone') as string,
+    })
+  })
+
   it('rejects a host name that is not known, as Node does', async () => {
     failLookups('ENOTFOUND')
     const asked = portBudget({ remoteAddress: 'a.example', remotePort: 9 })
