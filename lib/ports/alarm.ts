@@ -71,13 +71,18 @@ function costOf({
 const say: Readonly<
   Record<PortTrouble, (report: Omit<PortReport, 'troubles'>, to: string) => string>
 > = {
-  used: ({ ports, available, timeWait, localAddress, untilSlow }, to) =>
+  used: ({ ports, available, timeWait, reusable, localAddress, untilSlow }, to) =>
     `${String(ports - available)} of ${String(ports)} ports from ${localAddress} to ${to} are taken, ` +
-    `${String(timeWait)} of them in TIME_WAIT; ${String(untilSlow)} connections until connect() gets slow`,
+    // Those that can be used again are not taken.
+    `${String(timeWait - reusable)} of them in TIME_WAIT; ${String(untilSlow)} connections until connect() gets slow`,
   exhaustion: ({ secondsUntilExhaustion = 0, rate, sustainableRate, localAddress }, to) =>
-    `The ports from ${localAddress} to ${to} are used up in ${String(Math.round(secondsUntilExhaustion))} s ` +
+    `The ports from ${localAddress} to ${to} ${usedUp(secondsUntilExhaustion)} ` +
     `at ${rate.toFixed(0)} connections/s; ${sustainableRate.toFixed(0)}/s can go on`,
   'slow-connect': (report, to) =>
     `connect() to ${to} takes ${(costOf(report) ?? 0).toFixed(0)} µs on the event loop: the kernel searches ` +
     `for ports, ${String(report.available)} are left`,
+}
+
+function usedUp(seconds: number): string {
+  return seconds <= 0 ? 'are used up' : `will be used up in ${String(Math.ceil(seconds))} s`
 }
