@@ -5,6 +5,7 @@ import type * as net from 'node:net'
 import { TunedAgent } from '../../lib/adapters/http'
 import type { Certificate } from '../helpers/certificate'
 import { answer, ScriptedServer, type Script } from '../helpers/scripted-server'
+import { readTable, stateOf, unreadAt } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
 import { closeLater } from '../sockets'
 
@@ -91,6 +92,32 @@ export function begin(
   if (Array.isArray(body)) for (const chunk of body as (string | Buffer)[]) request.write(chunk)
   request.end(typeof body === 'string' ? body : undefined)
   return { request, events, answer }
+}
+
+/** How long the kernel may take for a segment on loopback: much more than it ever does. */
+const DELIVERED_WITHIN_MS = 10_000
+
+/**
+ * Does something at the server's end of an idle connection and returns when the client's kernel has it, but
+ * before its event loop has seen anything: a busy processor may deliver a segment after close(2) returned.
+ */
+export function unnoticed(
+  server: ScriptedServer,
+  act: (socket: net.Socket) => unknown = (socket) => socket.destroy(),
+  sockets: readonly (net.Socket | undefined)[] = server.sockets.slice(0, 1),
+): void {
+  for (const socket of sockets) {
+    const { localPort: remotePort = 0, remotePort: localPort = 0 } = socket ?? {}
+    const end = { localPort, remotePort }
+    if (socket === undefined || stateOf(readTable(), end) !== 'ESTABLISHED') {
+      throw new Error('the connection is not open')
+    }
+    act(socket)
+    const began = performance.now()
+    while (stateOf(readTable(), end) === 'ESTABLISHED' && unreadAt(readTable(), end) === 0) {
+      if (performance.now() - began > DELIVERED_WITHIN_MS) throw new Error('nothing has come')
+    }
+  }
 }
 
 /** How many connections an agent has. */

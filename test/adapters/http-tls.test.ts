@@ -14,6 +14,7 @@ import {
   expectNothingLeft,
   held,
   serve,
+  unnoticed,
   use,
   type Answer,
   type Question,
@@ -67,7 +68,7 @@ describe('TunedHttpsAgent', () => {
     await ask(server, agent)
     await ask(server, agent, { method: 'POST' })
     expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
-    server.sockets[0]?.destroy()
+    unnoticed(server)
     await ask(server, agent, { method: 'POST' })
     expect(agent.counters).toMatchObject({ created: 2, reused: 1, deadBeforeReuse: 1, retried: 0 })
   })
@@ -220,7 +221,7 @@ describe('TunedHttpsAgent', () => {
     const server = await serveTls()
     const agent = agentWith()
     await ask(server, agent)
-    server.sockets[0]?.destroy()
+    unnoticed(server)
     await ask(server, agent, { method: 'POST' })
     expect(agent.counters).toMatchObject({ created: 2, reused: 0, retried: 0 })
     await expectNothingLeft(agent, server)

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { connectionsToFreshPort } from '../helpers/fresh-port'
+import { UNKNOWN_HOST } from '../helpers/unknown-host'
 import { closeLater } from '../sockets'
 import { Cli, run } from './run-cli'
 
@@ -131,7 +132,7 @@ describe('socket-tuner top', () => {
     [['--interval', '0'], 2, '--interval'],
     [['--interval', 'x'], 2, '--interval'],
     [['--print-sysctl'], 2, 'has no option --print-sysctl'],
-    [['--once', '--target', 'no-such-host.invalid:80'], 1, 'no-such-host.invalid'],
+    [['--once', '--target', `${UNKNOWN_HOST}:80`], 1, UNKNOWN_HOST],
   ])('%j: exit code %d', async (args, expected, text) => {
     const { code, stdout, stderr } = await run('top', ...(args as string[]))
     expect({ code, stdout }).toEqual({ code: expected, stdout: '' })

@@ -263,14 +263,17 @@ describe('closeSocket with a deadline', () => {
 
   it('ends a lingering close when the peer goes on sending for too long', async () => {
     const { client, peer } = await connected('tcp', { allowHalfOpen: true })
-    const chunk = Buffer.alloc(65_536)
+    client.pause()
+    // A byte each time: a fast machine sends more than maxDiscardBytes otherwise.
     const send = (): void => {
-      if (!peer.writable) return
-      peer.write(chunk, (error) => {
-        if (error === null || error === undefined) send()
-      })
+      if (peer.writable) peer.write('x', () => setImmediate(send))
     }
     send()
+    await until(
+      'input waits',
+      () => queueSizes(client).unread,
+      (bytes) => bytes > 0,
+    )
     const report = await closeSocket(client, { mode: 'lingering', timeoutMs: 500 })
     expect(report.fallback).toMatchObject({ code: 'deadline' })
     expect(report.unreadBytes).toBeGreaterThan(0)

@@ -12,6 +12,9 @@ import { closeLater } from '../sockets'
 import { connected, Relay } from './pair'
 
 const LARGE = 3_000_000
+/** SO_SNDBUF and SO_RCVBUF that every system allows, whatever net.core.wmem_max and tcp_rmem are. */
+const LARGE_BUFFER = 150_000
+const SMALL_BUFFER = 4_608
 
 async function listening(server: net.Server, path?: string): Promise<number> {
   closeLater(() => server.close())
@@ -162,10 +165,11 @@ describe('deliver of a TLS 1.3 client', () => {
       // Reading this told an earlier version that session tickets had come too.
       peer.write('welcome')
       await once(client, 'data')
-      setOption(client, 'SO_SNDBUF', 1_000_000)
+      // Some of it is not acknowledged while the peer does not read.
+      setOption(client, 'SO_SNDBUF', LARGE_BUFFER)
+      setOption(peer, 'SO_RCVBUF', SMALL_BUFFER)
       peer.pause()
-      // More than the peer's kernel takes unread: some of it is not acknowledged.
-      const bytes = 1_000_000
+      const bytes = LARGE_BUFFER
       client.write(Buffer.alloc(bytes))
       const closing = closeSocket(client, { mode: 'deliver', closeNotify })
       await until(
@@ -175,6 +179,7 @@ describe('deliver of a TLS 1.3 client', () => {
       )
       expect(queueSizes(client).unacknowledged).toBeGreaterThan(0)
       peer.write('late')
+      setOption(peer, 'SO_RCVBUF', LARGE_BUFFER)
       peer.resume()
       expect(await closing).toMatchObject({ mode: 'deliver', discardedBytes: 0 })
       await peerClosed
@@ -218,10 +223,11 @@ describe('deliver of a TLS 1.3 client', () => {
 
   it('gives up waiting for a peer that acknowledges nothing when the deadline has passed', async () => {
     const { client, peer } = await connected('tls')
+    setOption(client, 'SO_SNDBUF', LARGE_BUFFER)
+    setOption(peer, 'SO_RCVBUF', SMALL_BUFFER)
     peer.pause()
-    client.write(Buffer.alloc(1_000_000))
+    client.write(Buffer.alloc(LARGE_BUFFER))
     setCloseMode(client, 'deliver', { timeoutMs: 100 })
-    setOption(client, 'SO_SNDBUF', 1_000_000)
     await until(
       'the kernel has it all',
       () => client.writableLength,

@@ -48,12 +48,21 @@ export function readTable(): string {
 }
 
 /** The state of one end of one connection; undefined when there is no such socket. */
-export function stateOf(table: string, { localPort, remotePort }: Connection): State | undefined {
+export function stateOf(table: string, connection: Connection): State | undefined {
+  const [, , , state = ''] = lineOf(table, connection) ?? []
+  return states[parseInt(state, 16) - 1]
+}
+
+/** Bytes in the receive queue of one end of one connection; 0 when there is no such socket. */
+export function unreadAt(table: string, connection: Connection): number {
+  const [, , , , queues = ''] = lineOf(table, connection) ?? []
+  return parseInt(queues.split(':')[1] ?? '0', 16)
+}
+
+function lineOf(table: string, { localPort, remotePort }: Connection): string[] | undefined {
   for (const line of table.split('\n')) {
-    const [, local, remote, state = ''] = line.trim().split(/\s+/)
-    if (portOf(local) === localPort && portOf(remote) === remotePort) {
-      return states[parseInt(state, 16) - 1]
-    }
+    const fields = line.trim().split(/\s+/)
+    if (portOf(fields[1]) === localPort && portOf(fields[2]) === remotePort) return fields
   }
   return undefined
 }
