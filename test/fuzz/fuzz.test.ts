@@ -1,9 +1,10 @@
 import { execFile, type ExecFileException } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { size } from '../helpers/size'
 
-/** How many calls are made of native functions: a million under the sanitizers, see .ci/sanitize. */
-const NATIVE_CALLS = Number(process.env.FUZZ_CALLS ?? 20_000)
+/** Calls of native functions: more of them under the sanitizers, see .ci/sanitize. */
+const NATIVE_CALLS = size('FUZZ_CALLS')
 const PUBLIC_CALLS = NATIVE_CALLS / 4
 const ROUNDS = 100 + NATIVE_CALLS / 1_000
 const DEADLINE_MS = 300_000

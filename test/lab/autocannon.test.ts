@@ -4,8 +4,9 @@ import { makeCertificate } from '../helpers/certificate'
 import { afterAllClosed, serveHttp, type HttpServerSeen } from '../helpers/http-runs'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
+import { size } from '../helpers/size'
 
-const AMOUNT = 20_000
+const AMOUNT = size('LAB_REQUESTS')
 /** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 /** One request on each connection, and the client closes when it has the answer. */

@@ -2,6 +2,7 @@ import { makeCertificate } from '../helpers/certificate'
 import { afterAllClosed, serveHttp } from '../helpers/http-runs'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
+import { size } from '../helpers/size'
 import type { Program } from '../helpers/program'
 
 /** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
@@ -30,8 +31,8 @@ async function expectNoErrors(server: Program, requests: number): Promise<void> 
 labDescribe('TunedAgent with one request per connection', ['root', 'ip'], () => {
   const namespace = useNamespace(manyPorts)
 
-  it('leaves no TIME_WAIT after 20,000 where it closes, and the server has no error', async () => {
-    const requests = 20_000
+  it('leaves no TIME_WAIT where it closes, and the server has no error', async () => {
+    const requests = size('LAB_REQUESTS')
     const { server, port } = await namespace().serve('patient-server')
     await ask(namespace(), { port, requests })
     await expectNoErrors(server, requests)
@@ -52,8 +53,8 @@ labDescribe('TunedAgent with one request per connection', ['root', 'ip'], () => 
 labDescribe('TunedAgent with a server that closes too', ['root', 'ip'], () => {
   const namespace = useNamespace(manyPorts)
 
-  it('leaves TIME_WAIT after at most 1 % of 20,000 requests', async () => {
-    const requests = 20_000
+  it('leaves TIME_WAIT after at most 1 % of the requests', async () => {
+    const requests = size('LAB_REQUESTS')
     const { server, port } = await serveHttp(namespace())
     await ask(namespace(), { port, requests })
     await expectNoErrors(server, requests)

@@ -2,6 +2,7 @@ import type { AgentCounters } from '../../lib/adapters/http'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
+import { size } from '../helpers/size'
 
 interface Race {
   requests: number
@@ -47,8 +48,8 @@ async function race(namespace: Namespace, { certificate, ...task }: Race): Promi
 labDescribe('a server that closes idle connections at random', ['root', 'ip', 'openssl'], () => {
   const namespace = useNamespace()
 
-  it('is not noticed by 50,000 GETs through TunedAgent', async () => {
-    const requests = 50_000
+  it('is not noticed by GETs through TunedAgent', async () => {
+    const requests = size('KEEP_ALIVE_GETS')
     const { client } = await race(namespace(), { requests })
     expect(client).toMatchObject({ answered: requests, errors: {} })
     // Each way of closing the race was needed.

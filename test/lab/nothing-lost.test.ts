@@ -19,6 +19,7 @@ import {
   type Path,
   type Schedule,
 } from '../helpers/schedules'
+import { size } from '../helpers/size'
 
 const seed = Number(process.env.SCHEDULES_SEED ?? randomInt(2 ** 30))
 /** Runs at the same time, each with a seed of its own. */
@@ -42,11 +43,6 @@ const LOOPBACK: readonly Path[] = [
   { name: 'loopback, IPv4', host: '127.0.0.1', listen: '127.0.0.1', isBad: false },
   { name: 'loopback, IPv6', host: '::1', listen: '::1', isBad: false },
 ]
-
-/** A share of what continuous integration tries. */
-function share(runs: number): number {
-  return process.env.CI === 'true' ? runs : Math.ceil(runs / 10)
-}
 
 labDescribe('a close, whatever comes before it', ['root', 'ip', 'cc', 'tun', 'openssl'], () => {
   const namespace = useNamespace(boundsTimeouts ? impatient : {})
@@ -99,8 +95,8 @@ labDescribe('a close, whatever comes before it', ['root', 'ip', 'cc', 'tun', 'op
   }
 
   it.each<[string, readonly Path[], number]>([
-    ['loopback', LOOPBACK, share(9_500)],
-    ['links that lose 1, 4 and 10 % of the packets', badPaths, share(700)],
+    ['loopback', LOOPBACK, size('SCHEDULES_LOOPBACK')],
+    ['links that lose 1, 4 and 10 % of the packets', badPaths, size('SCHEDULES_BAD_LINKS')],
   ])('loses nothing but what a reset counts, on %s', async (_, paths, runs) => {
     const played = await tryOut(soundSchedule(paths), runs)
     expect(played.length).toBeGreaterThanOrEqual(runs)
@@ -110,11 +106,15 @@ labDescribe('a close, whatever comes before it', ['root', 'ip', 'cc', 'tun', 'op
   // The limits in docs/closes.md: what the peer has got before the close fails is the front of the
   // stream, and every close comes to an end.
   it('breaks the stream off at most where the peer is still sending', async () => {
-    const played = await tryOut(unsoundSchedule(LOOPBACK), share(500), (schedule, outcome) => {
-      if (outcome.hangs === true) return 'it comes to no end'
-      if (outcome.isIntact || halfClosesTls(schedule)) return undefined
-      return 'the peer got other bytes, or in another order'
-    })
+    const played = await tryOut(
+      unsoundSchedule(LOOPBACK),
+      size('SCHEDULES_UNSOUND'),
+      (schedule, outcome) => {
+        if (outcome.hangs === true) return 'it comes to no end'
+        if (outcome.isIntact || halfClosesTls(schedule)) return undefined
+        return 'the peer got other bytes, or in another order'
+      },
+    )
     tell(played)
   })
 })

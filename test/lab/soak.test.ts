@@ -1,10 +1,11 @@
 /**
  * Very many connections through one server and one client, with mode changes, restarts of the server and
- * resets among them. SOAK_CONNECTIONS says how many; 1,000,000, as in CI, take some minutes.
+ * resets among them. test/sizes.json has their number; 1,000,000 take some minutes.
  */
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { steadyNode, type Program } from '../helpers/program'
+import { size } from '../helpers/size'
 import { until } from '../helpers/until'
 
 /** As in programs/sizes.js. */
@@ -14,9 +15,7 @@ const PARTING = 256
 /** Of programs/soak-kinds.js, those whose last word the server must have. */
 const partingKinds = ['deliver', 'policy', 'fin', 'lingering'] as const
 
-const CONNECTIONS = Number(
-  process.env.SOAK_CONNECTIONS ?? (process.env.CI === 'true' ? 1_000_000 : 60_000),
-)
+const CONNECTIONS = size('SOAK_CONNECTIONS')
 const AT_A_TIME = 64
 const RESTARTS = 10
 /** Bytes of heap; 200 that each connection of the shortest run left behind are more. */

@@ -6,13 +6,14 @@ import { labDescribe, type Need } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
 import { INSTALL_DEADLINE_MS, installNode } from '../helpers/node-release'
 import type { Program } from '../helpers/program'
+import { size } from '../helpers/size'
 
 /** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
-/** All of them under the newest release, fewer under the others: what is tested is the same. */
+/** More under the newest release at full size, fewer under the others: what is tested is the same. */
 function atLength(version: Version): number {
-  return version === releases.at(-1)?.version ? 20_000 : 5_000
+  return version === releases.at(-1)?.version ? size('LAB_REQUESTS') : 5_000
 }
 
 /** What runs the clients of a release that this Node is too old for. */

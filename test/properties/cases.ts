@@ -1,6 +1,7 @@
 /** How much the properties try, and what they try it on. */
 import fc from 'fast-check'
 import { native } from '../../lib/binding'
+import { size } from '../helpers/size'
 import type { Row } from '../options/rows'
 import { rows } from '../options/rows'
 import { boundSocket, listeningSocket, tcpSocket, udpSocket, unixSocket } from '../sockets'
@@ -8,9 +9,9 @@ import { boundSocket, listeningSocket, tcpSocket, udpSocket, unixSocket } from '
 // Many cases take their time, however fast each is.
 jest.setTimeout(600_000)
 
-/** A share of the 100,000 cases that continuous integration tries; a tenth of it elsewhere. */
+/** A share of the 100,000 cases that all properties try together at full size. */
 export function cases(share: number): number {
-  return process.env.CI === 'true' ? share : Math.ceil(share / 10)
+  return Math.ceil((share * size('PROPERTY_PERCENT')) / 100)
 }
 
 /** Sockets of every kind and state that need no peer. */

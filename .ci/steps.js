@@ -1,0 +1,79 @@
+'use strict'
+
+/**
+ * What `.ci/run` runs. A step is a command that exits with 0 when all is well; a suite is a Jest run, whose
+ * tests are counted one by one. Each takes one processor and runs beside others: none may write into dist/,
+ * build/ or a file that another one reads. `alone` marks what measures and therefore runs by itself; `after`
+ * names the step that must have ended before.
+ * Lines of a log that match `shows` are printed even when the step passes: seeds and figures.
+ */
+
+/** Run first, one after the other; when one of them fails, nothing else is run. */
+const setUp = [
+  { name: 'tools', command: 'bash .ci/tools' },
+  { name: 'npm ci', command: 'npm ci --no-audit --no-fund' },
+  { name: 'node releases', command: 'for v in 22 24 26; do bash .ci/node $v || exit; done' },
+]
+
+const jest = 'node node_modules/jest/bin/jest.js'
+
+/** The longest first, so that none of them is alone at the end. */
+const steps = [
+  {
+    name: 'lab',
+    command: 'bash .ci/lab',
+    isSuite: true,
+    shows: /^SCHEDULES_SEED|MiB$|connections in/,
+  },
+  { name: 'arm64 in qemu', command: 'bash .ci/arm64' },
+  {
+    name: 'unit, sanitized',
+    command: 'bash .ci/isolated bash .ci/sanitize',
+    isSuite: true,
+    shows: /^[a-z]+-program\.js \d+ \d+$/,
+  },
+  {
+    name: 'unit on Node 20, coverage',
+    command: 'PROOFS=quick bash .ci/isolated bash .ci/coverage',
+    isSuite: true,
+    shows: /^(lib|native)\/: /,
+  },
+  {
+    name: 'unit on Node 22, unprivileged',
+    command: 'PROOFS=quick bash .ci/isolated bash .ci/unprivileged 22',
+    isSuite: true,
+  },
+  {
+    name: 'unit on Node 24',
+    command: 'PROOFS=quick bash .ci/isolated bash .ci/on-node 24',
+    isSuite: true,
+  },
+  {
+    name: 'unit on Node 26',
+    command: 'PROOFS=quick bash .ci/isolated bash .ci/on-node 26',
+    isSuite: true,
+  },
+  // They share what they fetch.
+  { name: 'package', command: 'bash .ci/package', after: 'arm64 in qemu' },
+  { name: 'install matrix', command: 'bash .ci/install-matrix', after: 'package' },
+  { name: 'loading', command: 'bash .ci/loading', after: 'install matrix' },
+  { name: 'lint', command: 'npm run --silent lint' },
+  { name: 'clang-tidy', command: 'bash .ci/tidy' },
+  { name: 'demo', command: 'bash .ci/isolated node dist/cli/main.js demo' },
+  { name: 'valgrind', command: 'bash .ci/memcheck', shows: /ERROR SUMMARY/ },
+  { name: 'macOS, compiled only', command: 'bash .ci/darwin' },
+  { name: 'answers of the kernel, fuzzed', command: 'bash .ci/fuzz-netlink', shows: /Seed|^Done/ },
+  { name: 'examples', command: 'bash .ci/isolated node .ci/examples.js' },
+  { name: 'compiler warnings', command: 'bash .ci/warnings' },
+  { name: 'types', command: 'npm run --silent typecheck' },
+  { name: 'declarations, by many compilers', command: 'bash .ci/types-matrix' },
+  { name: 'docs', command: 'node scripts/docs.js --check' },
+  {
+    name: 'lab, what measures',
+    command: `${jest} --config jest.lab.config.js test/lab/budget`,
+    isSuite: true,
+    alone: true,
+  },
+]
+
+module.exports = { setUp, steps }

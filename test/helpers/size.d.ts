@@ -1,0 +1,3 @@
+import type sizes from '../sizes.json'
+
+export function size(name: keyof typeof sizes): number
