@@ -9,11 +9,12 @@ import { makeCertificate } from '../helpers/certificate'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import type { Program } from '../helpers/program'
+import { size } from '../helpers/size'
 import { stateOf, type State } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
 
 const seed = Number(process.env.SCHEDULES_SEED ?? randomInt(2 ** 30))
-const RUNS = process.env.CI === 'true' ? 600 : 120
+const RUNS = size('CLOSE_ORDERS')
 const LANES = 6
 
 type Who = 'closer' | 'peer'
