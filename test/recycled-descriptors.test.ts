@@ -223,10 +223,10 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
     [
       'setOption',
       (target): void => {
-        setOption(target, 'SO_RCVBUF', 9_000)
+        setOption(target, 'TCP_MAXSEG', 1_000)
       },
     ],
-    ['tune', (target) => tune(target, { SO_KEEPALIVE: true, SO_RCVBUF: 9_000 })],
+    ['tune', (target) => tune(target, { SO_KEEPALIVE: true, TCP_MAXSEG: 1_000 })],
   ])('%s', async (_, call) => {
     const newcomer = await Newcomer.arrives()
     const { client } = await connectedPair()
@@ -281,7 +281,7 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
       process.nextTick(resolve)
     })
     expect(tcpInfo(server).unacked).toBe(1)
-    const tuning = tuneServer(server, { SO_RCVBUF: 9_000 })
+    const tuning = tuneServer(server, { TCP_MAXSEG: 1_000 })
     // In front of the tuning's own.
     server.prependListener('connection', (socket: net.Socket) => {
       recycleAtClose(socket, newcomer)

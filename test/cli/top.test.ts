@@ -112,7 +112,8 @@ describe('socket-tuner top', () => {
   it('draws anew when the terminal changes its size', async () => {
     const port = await connectionsToFreshPort(3)
     const terminal = new InTerminal(['--interval', '3600', '--target', `127.0.0.1:${String(port)}`])
-    await terminal.shown(/connect {2}/)
+    // All of the first picture, so that none of it is taken for the second.
+    await terminal.shown(/connect {2}[^]*\u001b\[J/)
     terminal.text = ''
     // The terminal's program makes it 30 columns wide.
     terminal.child.kill('SIGUSR1')

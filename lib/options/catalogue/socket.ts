@@ -384,7 +384,7 @@ export const socketOptions = {
     when: 'any',
     inherited: true,
     summary: 'Forbids every later change of the attached filter.',
-    refused: { EPERM: 'to switch it off' },
+    refused: { EPERM: 'once it is on: it cannot be switched off' },
     notOnMptcp: true,
     since: '3.9',
     hazard: 'It cannot be switched off again, not even with privileges.',
