@@ -87,7 +87,7 @@ describe('a server under register', () => {
   })
 
   it('says with SOCKET_TUNER_DEBUG what was done to each socket, and a summary', async () => {
-    const settings = { ...tuned.servers.settings, SO_REUSEPORT: true }
+    const settings = { ...tuned.servers.settings, IP_BIND_ADDRESS_NO_PORT: true }
     const configuration = { servers: { ...tuned.servers, settings } }
     const options = { configuration, debug: true }
     const program = new Registered('register-server-program.js', ['process'], options)
@@ -95,7 +95,7 @@ describe('a server under register', () => {
     const lines = linesOf(ended.stderr)
     expect(lines[0]).toBe(
       `server [::]:${String(port)}: TCP_MAXSEG 1000, ` +
-        'SO_REUSEPORT too late (SO_REUSEPORT must be set before bind(): the socket is listening); ' +
+        'IP_BIND_ADDRESS_NO_PORT too late (IP_BIND_ADDRESS_NO_PORT must be set before bind(): the socket is listening); ' +
         'backlog 100; closes: deliver',
     )
     expect(lines.filter((line) => line.startsWith('accepted'))).toHaveLength(REQUESTS)

@@ -218,11 +218,26 @@ function lossOf(schedule: Schedule, { written, received, ended, error, report }:
   if (error !== undefined && !endsByReset) return `the peer had ${error}`
   if (!ended && !endsByReset) return 'the peer saw no end'
   if (report === undefined) return undefined
-  if (report.mode !== mode) return `it was closed in mode ${report.mode}`
-  if (report.fallback !== undefined) return `it says ${report.fallback.message}`
+  if (!isDocumentedFallback(schedule, report)) {
+    if (report.mode !== mode) return `it was closed in mode ${report.mode}`
+    if (report.fallback !== undefined) return `it says ${report.fallback.message}`
+  }
   if (report.error !== undefined) return `it had ${report.error}`
   if (report.discardedBytes !== 0) return 'the report speaks of bytes thrown away'
   return undefined
+}
+
+/**
+ * `deliver` uses `fin` where the FIN went out before, by end(), and on an accepted connection whose peer has
+ * sent nothing by then (docs/closes.md, "deliver").
+ */
+function isDocumentedFallback(
+  { mode, closer, transport, closing }: Schedule,
+  report: NonNullable<Outcome['report']>,
+): boolean {
+  if (mode !== 'deliver' || report.mode !== 'fin') return false
+  if (report.fallback?.code === 'ended') return closing.halfCloses && report.timeWait === 'here'
+  return report.fallback?.code === 'silent-peer' && closer === 'server' && transport === 'tcp'
 }
 
 /** More than TLS adds: to a record (RFC 8446 section 5.2), and to all of them by what it sends unasked. */
