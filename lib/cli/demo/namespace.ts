@@ -15,6 +15,8 @@ const settings = {
   ip_local_port_range: `${String(DEFAULT_PORTS.min)} ${String(DEFAULT_PORTS.max)}`,
   // With few megabytes of memory the kernel would keep fewer entries than there are ports.
   tcp_max_tw_buckets: '131072',
+  // No RST that a late segment provokes ends an entry (RFC 1337), so that each can be counted.
+  tcp_rfc1337: '1',
 } as const
 
 /** The program and arguments that a command is put behind to run in a new namespace. */
