@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { closeSync, readFileSync } from 'node:fs'
 import * as net from 'node:net'
 import { types } from 'node:util'
-import { configure } from '../lib'
+import { configure, tcpInfo } from '../lib'
 import { native } from '../lib/binding'
 
 export type Family = 4 | 6
@@ -25,6 +25,9 @@ function hasCapabilities(): boolean {
 }
 
 export const loopback = { 4: '127.0.0.1', 6: '::1' } as const
+
+/** How long the kernel may take for a segment on loopback: much more than it ever does. */
+export const DELIVERED_WITHIN_MS = 10_000
 
 const closers: (() => void)[] = []
 const descriptors = new Set<number>()
@@ -100,6 +103,24 @@ export function listeningSocket(family: Family = 4): number {
   const fd = boundSocket(family)
   succeed(native.listenFd(fd, 16))
   return fd
+}
+
+/** A port of a listener whose accept queue is full: the SYN of who connects to it is dropped. */
+export function fullListener(address: string = loopback[4]): number {
+  const family = address.includes(':') ? 6 : 4
+  const fd = tcpSocket(family)
+  succeed(native.bindFd(fd, address, 0))
+  succeed(native.listenFd(fd, 0))
+  const port = succeed(native.localPort(fd))
+  native.connectFd(tcpSocket(family), address, port)
+  native.connectFd(tcpSocket(family), address, port)
+  if (process.platform !== 'linux') return port
+  // A busy processor may handle the SYN after connect(2) has returned.
+  const began = performance.now()
+  while (tcpInfo(fd).unacked === 0) {
+    if (performance.now() - began > DELIVERED_WITHIN_MS) throw new Error('the queue stays empty')
+  }
+  return port
 }
 
 /** Throws when a native function has failed. */

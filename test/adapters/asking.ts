@@ -7,7 +7,7 @@ import type { Certificate } from '../helpers/certificate'
 import { answer, ScriptedServer, type Script } from '../helpers/scripted-server'
 import { readTable, stateOf, unreadAt } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
-import { closeLater } from '../sockets'
+import { closeLater, DELIVERED_WITHIN_MS } from '../sockets'
 
 export async function serve(
   script: Script = (socket) => {
@@ -93,9 +93,6 @@ export function begin(
   request.end(typeof body === 'string' ? body : undefined)
   return { request, events, answer }
 }
-
-/** How long the kernel may take for a segment on loopback: much more than it ever does. */
-const DELIVERED_WITHIN_MS = 10_000
 
 /**
  * Does something at the server's end of an idle connection and returns when the client's kernel has it, but

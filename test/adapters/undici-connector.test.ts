@@ -13,32 +13,14 @@ import {
   type TunedConnectorOptions,
 } from '../../lib/adapters/undici'
 import { ConnectTimeoutError } from '../../lib/adapters/undici/connect-timeout'
-import { native } from '../../lib/binding'
 import { policyOf } from '../../lib/close/hooks'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { makeCertificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
-import {
-  boundSocket,
-  closeLater,
-  destroyLater,
-  listen,
-  loopback,
-  succeed,
-  tcpSocket,
-} from '../sockets'
+import { closeLater, destroyLater, fullListener, listen, loopback } from '../sockets'
 
 const certificate = makeCertificate()
 const ca = certificate.cert
-
-/** A port at which no more connections are taken and none is refused. */
-function fullListener(): number {
-  const fd = boundSocket()
-  succeed(native.listenFd(fd, 0))
-  const port = succeed(native.localPort(fd))
-  for (let i = 0; i < 2; i++) native.connectFd(tcpSocket(), loopback[4], port)
-  return port
-}
 
 async function serve(): Promise<number> {
   const server = net.createServer((socket) => {

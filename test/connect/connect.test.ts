@@ -10,14 +10,13 @@ import {
   getOption,
   type ConnectOptions,
 } from '../../lib'
-import { native } from '../../lib/binding'
 import { policyOf } from '../../lib/close/hooks'
 import { portChoiceOf } from '../../lib/connect/port-choice'
 import { handleOf } from '../../lib/target'
 import { coded } from '../helpers/coded'
 import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import { closeLater, destroyLater, listen, loopback, succeed, tcpSocket } from '../sockets'
+import { closeLater, destroyLater, fullListener, listen, loopback } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
 
 const wholeRange = portChoiceOf(process.platform, release()) === 'whole'
@@ -29,16 +28,6 @@ async function serve(host: string = loopback[4]): Promise<number> {
     socket.resume()
   })
   return listen(server, host)
-}
-
-/** A port at which no more connections are taken and none is refused, on `address` or all addresses. */
-function fullListener(address = '0.0.0.0'): number {
-  const fd = tcpSocket()
-  succeed(native.bindFd(fd, address, 0))
-  succeed(native.listenFd(fd, 0))
-  const port = succeed(native.localPort(fd))
-  for (let i = 0; i < 2; i++) native.connectFd(tcpSocket(), address, port)
-  return port
 }
 
 /** Connects; the socket is destroyed after the test. */
@@ -280,7 +269,7 @@ describe('connect() by host name', () => {
   })
 
   it('reports each address and each attempt at its moment', async () => {
-    const port = fullListener()
+    const port = fullListener('0.0.0.0')
     const lookup = lookupOf('127.0.0.1', '127.0.0.2')
     const socket = open({ host: 'x.test', port, lookup, autoSelectFamilyAttemptTimeout: 10 })
     // The second attempt begins while the first one goes on.
@@ -622,7 +611,7 @@ describe('connect() that is given up', () => {
   it.each([[[loopback[4]]], [['127.0.0.1', '127.0.0.2']]])(
     'while nobody answers at %j, by its signal',
     async (addresses) => {
-      const port = fullListener()
+      const port = fullListener('0.0.0.0')
       const before = openDescriptors()
       const controller = new AbortController()
       const { signal } = controller

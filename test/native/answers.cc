@@ -67,9 +67,17 @@ struct Outcome {
   bool interrupted;
 };
 
+// For what must come to an end by it: any other answer has the time that a slow machine needs.
+Patience Little() {
+  Patience patience;
+  patience.silence_ms = 100;
+  patience.total_ms = 300;
+  return patience;
+}
+
 // Receives what `feed` sends, which is told by a false to stop.
-Outcome Dump(const std::function<void(const Send&)>& feed, MayAnswer may_answer = FromAnyone,
-             bool ends = false) {
+Outcome Dump(const std::function<void(const Send&)>& feed, const Patience& patience = {},
+             MayAnswer may_answer = FromAnyone, bool ends = false) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return {-errno, 0, false};
   const Descriptor theirs(pair[1]);
@@ -83,9 +91,6 @@ Outcome Dump(const std::function<void(const Send&)>& feed, MayAnswer may_answer 
   });
   {
     const Descriptor mine(pair[0]);
-    Patience patience;
-    patience.silence_ms = 100;
-    patience.total_ms = 300;
     result = Receive(mine.get(), kSequence, &dump, patience, may_answer);
   }
   feeder.join();
@@ -102,7 +107,7 @@ Outcome DumpForEver(const Bytes& datagram, MayAnswer may_answer = FromAnyone) {
   const auto feed = [&](const Send& send) {
     while (send(datagram)) continue;
   };
-  return Dump(feed, may_answer);
+  return Dump(feed, Little(), may_answer);
 }
 
 void Print(const char* name, const Outcome& outcome) {
@@ -132,8 +137,8 @@ void Answers() {
   Print("a message of 4 GiB", Dump({WithLength(one, UINT32_MAX)}));
   Print("half a header after the last message", Dump({one + Bytes(7), done}));
   Print("a datagram that does not fit", Dump({Bytes(70'000)}));
-  Print("the end of the connection", Dump([](const Send&) {}, FromAnyone, true));
-  Print("silence", Dump([](const Send&) {}));
+  Print("the end of the connection", Dump([](const Send&) {}, {}, FromAnyone, true));
+  Print("silence", Dump([](const Send&) {}, Little()));
   Print("sockets without end", DumpForEver(one));
   Print("other messages without end", DumpForEver(Coded(NLMSG_DONE, 0, 6)));
   Print("answers of those who may not", DumpForEver(one + done, FromNobody));

@@ -12,6 +12,7 @@ import { native } from '../../lib/binding'
 import type { OptionTiming } from '../../lib/options/row'
 import {
   boundSocket,
+  fullListener,
   listeningSocket,
   loopback,
   succeed,
@@ -51,12 +52,10 @@ function connectedSocket(family: Family): number {
   return fd
 }
 
-/** Its SYN goes to a listener that drops it, as one with a filter does. */
 function connectingSocket(family: Family): number {
-  const listener = listeningSocket(family)
-  setOption(listener, 'SO_ATTACH_FILTER', [{ code: 6, jt: 0, jf: 0, k: 0 }])
+  const port = fullListener(loopback[family])
   const fd = tcpSocket(family)
-  native.connectFd(fd, loopback[family], native.localPort(listener))
+  native.connectFd(fd, loopback[family], port)
   return fd
 }
 
