@@ -80,5 +80,7 @@ export function hasPeerFinished(
 ): boolean {
   // Better a TIME_WAIT entry reported in vain than one that is hidden.
   if (bytesReceived === undefined || read === undefined) return true
-  return bytesReceived - read - Math.max(0, native.unreadBytes(fd)) >= 1
+  const unread = bytesReceived - read
+  // Mostly all is read, and nothing has to be asked of the kernel.
+  return unread >= 1 && unread - Math.max(0, native.unreadBytes(fd)) >= 1
 }

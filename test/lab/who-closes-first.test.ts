@@ -28,6 +28,9 @@ labDescribe("closeSocket 'deliver' while the peer closes", ['root', 'ip', 'tc'],
     const { left, right } = namespaces()
     const ends = { from: left, to: right }
     const { client, server, port } = await connectPeers(ends, RIGHT)
+    // A server's 'deliver' is 'fin' towards a client that has sent nothing.
+    await Promise.all([server.read(), client.write(1)])
+    await server.sees('a byte', ({ bytes }) => bytes === 1)
     const ballast = await connectPeers(ends, RIGHT)
     // What goes before the FINs takes half a second to the other end, so they pass each other.
     const slow = ['root', 'tbf', 'rate', '160kbit', 'burst', '2000', 'limit', '100000']
