@@ -6,6 +6,7 @@ import { closeSocket, closeTotals, setCloseMode } from '../../lib'
 import { native } from '../../lib/binding'
 import { makeCertificate } from '../helpers/certificate'
 import { closeLater, destroyLater, listen } from '../sockets'
+import { Relay } from './pair'
 
 const certificate = makeCertificate()
 const trusting = { host: '127.0.0.1', ca: certificate.cert, servername: 'localhost' }
@@ -102,21 +103,28 @@ describe("mode 'deliver' of a TLS 1.3 client", () => {
   })
 
   it('waits for tickets when it is destroyed after the handshake', async () => {
-    const socket = connect({ port: await serve() })
+    const relay = new Relay()
+    const socket = connect({ port: await relay.to(await serve()) })
     socket.once('secureConnect', () => {
+      relay.keep()
       setImmediate(() => socket.destroy())
     })
     expect(await isHeld(socket)).toBe(true)
+    relay.release()
   })
 
-  it("waits for tickets when closeSocket() is called in 'secureConnect'", async () => {
-    const socket = connect({ port: await serve() })
+  it("waits for tickets when closeSocket() is called in 'secureConnect' after a write", async () => {
+    const relay = new Relay()
+    const socket = connect({ port: await relay.to(await serve()) })
     const closed = new Promise((resolve, reject) => {
       socket.once('secureConnect', () => {
+        relay.keep()
+        socket.write('x')
         closeSocket(socket, { mode: 'deliver' }).then(resolve, reject)
       })
     })
     expect(await isHeld(socket)).toBe(true)
+    relay.release()
     expect(await closed).toMatchObject({ mode: 'deliver', discardedBytes: 0 })
   })
 })
