@@ -157,9 +157,9 @@ void AppendZone(const sockaddr_in6& name, char* text, size_t size) {
   char zone[IF_NAMESIZE];
   const size_t length = std::strlen(text);
   if (if_indextoname(name.sin6_scope_id, zone) != nullptr) {
-    std::snprintf(text + length, size - length, "%%%s", zone);
+    static_cast<void>(std::snprintf(text + length, size - length, "%%%s", zone));
   } else {
-    std::snprintf(text + length, size - length, "%%%u", name.sin6_scope_id);
+    static_cast<void>(std::snprintf(text + length, size - length, "%%%u", name.sin6_scope_id));
   }
 }
 
