@@ -72,7 +72,13 @@ describe.each(transports)('closeSocket over %s', (transport) => {
       pair.client.end(Buffer.alloc(LARGE))
       const closing = closeSocket(pair.client, { mode })
       pair.peer.resume()
-      expect(await closing).toMatchObject({ mode, discardedBytes: 0 })
+      const report = await closing
+      expect(report.discardedBytes).toBe(0)
+      // The FIN of end() is out, and the peer may answer it by its own before the close: see close-orders in the lab.
+      const isTooLate = mode === 'deliver' && report.timeWait === 'here'
+      expect(report).toMatchObject(
+        isTooLate ? { mode: 'fin', fallback: { code: 'ended' } } : { mode },
+      )
       await pair.peerClosed
       expect(pair.received).toEqual({ bytes: LARGE, ended: true, error: undefined })
     },
