@@ -2,8 +2,7 @@
 
 /**
  * prebuild [TARGET...]: builds the addons that the package ships, or those named, into prebuilds/. zig
- * compiles them on any machine, so the same sources give the same bytes everywhere. What was built from
- * the same sources before is taken from .cache/.
+ * compiles them all on any machine. What was built from the same sources before is taken from .cache/.
  */
 const { execFile, execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')

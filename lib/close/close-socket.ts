@@ -72,24 +72,8 @@ function optionsFor(socket: net.Socket, options: CloseSocketOptions): PolicyOpti
   const standing = mode === undefined ? policyOf(socket) : undefined
   if (standing === undefined) return policyOptions(mode ?? 'fin', options, 'options.mode')
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
-  return policyOptions(
-    standing.mode,
-    { ...closeOptionsOf(standing), ...Object.fromEntries(given) },
-    'options.mode',
-  )
-}
-
-function closeOptionsOf({
-  requireTimestamps,
-  requirePeerData,
-  closeNotify,
-  timeoutMs,
-  idleTimeoutMs,
-  maxDiscardBytes,
-  maxLingering,
-}: PolicyOptions): CloseModeOptions {
-  const limits = { timeoutMs, idleTimeoutMs, maxDiscardBytes, maxLingering }
-  return { requireTimestamps, requirePeerData, closeNotify, ...limits }
+  const all = { ...standing, ...Object.fromEntries(given) }
+  return policyOptions(standing.mode, all, 'options.mode')
 }
 
 /** `session.socket` of HTTP/2 is a proxy: what its session has still to send, only the session knows. */
@@ -167,6 +151,7 @@ class Closing {
     }
     Object.assign(this.#policy, options)
     if (this.#socket.destroyed) this.#policy.abort?.()
+    else if (carrierOf(this.#socket).destroyed) this.#destroyLater()
     else this.#destroy()
   }
 
@@ -214,11 +199,12 @@ class Closing {
     const socket = this.#socket
     const nothingWritten = bytesNotInKernel(socket) === 0
     const atOnce = this.#policy.mode === 'reset' || (socket.pending && nothingWritten)
-    const isGone = carrierOf(socket).destroyed
-    if (isGone) {
+    if (carrierOf(socket).destroyed) {
       this.#policy.cause = fallback('destroyed', 'the connection below was destroyed before')
+      this.#destroyLater()
+      return
     }
-    if (atOnce || isGone) {
+    if (atOnce) {
       this.#destroy()
       return
     }
@@ -228,6 +214,16 @@ class Closing {
       socket.resume()
     }
     socket.destroySoon()
+  }
+
+  /**
+   * For a TLS socket whose connection below is gone. In 'secureConnect' Node is still inside OpenSSL, and
+   * destroy() would free the SSL that is in use there.
+   */
+  #destroyLater(): void {
+    setImmediate(() => {
+      this.#destroy()
+    })
   }
 
   #destroy(): void {
