@@ -42,15 +42,16 @@ export function closeAndForget(ending: Ending, done: Done): void {
     return
   }
   const discarded = discardUnread(fd, socket, connection)
+  const streamEnded = socket.readableEnded
   const peerFinished = hasPeerFinished(fd, connection, readBytes(socket, discarded))
-  const outcome = outcomeOf({ ...connection, finOrder, peerFinished }, discardedBytes)
+  const outcome = outcomeOf({ ...connection, finOrder, peerFinished, streamEnded }, discardedBytes)
   const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), peerFinished)
   if (policy.held !== true && awaitsTickets(socket)) {
     const ticket = discarded === 0 && !isOver(connection.state) && lacksTicket(socket)
     const condition = isSafe(ticket)
     if (!condition(fd, 0)) {
       const copy = takeOver(ending, { condition, discarded }, (rest) => {
-        const end = { ...rest.end, finOrder }
+        const end = { ...rest.end, finOrder, streamEnded }
         done(
           afterTakeOver({ ...outcomeOf(end, discardedBytes), unreadBytes: rest.unreadBytes }, rest),
         )

@@ -22,6 +22,7 @@ export function finish(
 ): void {
   const { policy, fd } = ending
   const { socket } = policy
+  const streamEnded = socket.readableEnded
   disarm(policy, fd)
   const discardedBytes = bytesLost(socket, connection)
   const discarded = discardUnread(fd, socket, connection)
@@ -38,13 +39,13 @@ export function finish(
     const finOrder = ending.finOrder ?? finOrderIn(connection.state)
     const copy = takeOver(ending, { idleTimeoutMs, discarded }, (rest) => {
       const { unreadBytes } = rest
-      const timeWait = timeWaitOf({ ...rest.end, finOrder }, 'fin')
+      const timeWait = timeWaitOf({ ...rest.end, finOrder, streamEnded }, 'fin')
       done(afterTakeOver({ ...outcome, unreadBytes, timeWait }, rest))
     })
     native.shutdownWrite(fd)
     if (copy >= 0) return
   }
-  const end = { ...connection, finOrder: ending.finOrder, peerFinished }
+  const end = { ...connection, finOrder: ending.finOrder, peerFinished, streamEnded }
   const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), peerFinished)
   done({ ...outcome, unreadBytes, timeWait: timeWaitOf(end, 'fin') })
 }

@@ -230,7 +230,10 @@ function closedByNode(
   // close() with unread input sends a RST: RFC 2525 section 2.17.
   const by = isReset || unreadBytes > 0 ? 'reset' : 'fin'
   const peerFinished = hasPeerFinished(fd, state, transportHandleOf(carrier)?.bytesRead)
-  const timeWait = timeWaitOf({ ...state, finOrder, peerFinished }, by)
+  const timeWait = timeWaitOf(
+    { ...state, finOrder, peerFinished, streamEnded: carrier.readableEnded },
+    by,
+  )
   return { mode: by, discardedBytes, unreadBytes, timeWait, byNode: true }
 }
 

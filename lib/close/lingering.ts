@@ -39,7 +39,9 @@ export function closeLingering(ending: Ending, done: Done): void {
       discardedBytes,
       unreadBytes,
       // A peer that is still sending is reset at some moment.
-      timeWait: isStillSending(cut) ? 'unknown' : timeWaitOf({ ...end, finOrder }, 'fin'),
+      timeWait: isStillSending(cut)
+        ? 'unknown'
+        : timeWaitOf({ ...end, finOrder, streamEnded: false }, 'fin'),
     }
     done(afterTakeOver(outcome, rest))
   })

@@ -5,7 +5,13 @@ import { announce } from '../warnings'
 import { fallback, type Fallback } from './fallback'
 import { bytesNotInKernel, readBytes } from './pending'
 import type { Done, Ending } from './policy'
-import { hasPeerFinished, timeWaitOf, type FinOrder, type TimeWait } from './time-wait'
+import {
+  hasPeerFinished,
+  timeWaitOf,
+  type ConnectionEnd,
+  type FinOrder,
+  type TimeWait,
+} from './time-wait'
 import { closeNotifySize, withoutCloseNotify } from './tls'
 
 const ON_AT_ONCE = words(1, 0)
@@ -32,7 +38,12 @@ export interface ResetCost {
  */
 export function closeWithReset({ policy, fd, finOrder }: Ending, done: Done): void {
   const { socket } = policy
-  const cost = armReset(fd, bytesNotInKernel(socket), finOrder, readBytes(socket, 0))
+  const cost = armReset(
+    fd,
+    bytesNotInKernel(socket),
+    { finOrder, streamEnded: socket.readableEnded },
+    readBytes(socket, 0),
+  )
   const { peerFinished, ...outcome } = cost
   const alert = closeNotifySize(socket)
   done({ ...outcome, unreadBytes: withoutCloseNotify(cost.unreadBytes, alert, peerFinished) })
@@ -47,7 +58,7 @@ export function closeWithReset({ policy, fd, finOrder }: Ending, done: Done): vo
 export function armReset(
   fd: number,
   pending: number,
-  finOrder: FinOrder | undefined,
+  { finOrder, streamEnded }: Pick<ConnectionEnd, 'finOrder' | 'streamEnded'>,
   read: number | undefined,
 ): ResetCost {
   const connection = connectionState(fd)
@@ -80,7 +91,7 @@ export function armReset(
     discardedBytes,
     inFlightBytes,
     unreadBytes,
-    timeWait: timeWaitOf({ state, notTcp, finOrder, peerFinished }, by),
+    timeWait: timeWaitOf({ state, notTcp, finOrder, peerFinished, streamEnded }, by),
     wasOver: state === 'CLOSE',
     peerFinished,
   }

@@ -18,7 +18,7 @@ export interface TakenOver {
   /** Bytes of input that were thrown away, those before it was taken over among them. */
   readonly unreadBytes: number
   /** The connection right before its descriptor was closed. */
-  readonly end: Omit<ConnectionEnd, 'finOrder'>
+  readonly end: Omit<ConnectionEnd, 'finOrder' | 'streamEnded'>
   /** Why it was ended before its time: a deadline, or an error. */
   readonly cut: Fallback | undefined
   /** It was reset in the end, at this cost. */
@@ -104,7 +104,7 @@ export function takeOver(
     if (rest.destroyed) return
     look()
     const read = readBefore === undefined ? undefined : readBefore + come
-    reset = armReset(copy, 0, finOrder, read)
+    reset = armReset(copy, 0, { finOrder, streamEnded: socket.readableEnded }, read)
     rest.destroy()
   }
   const stopPolling =

@@ -23,10 +23,12 @@ export interface ConnectionEnd {
   readonly finOrder: FinOrder | undefined
   /** Whether the peer's FIN has come. Only needed in state CLOSE. */
   readonly peerFinished: boolean
+  /** Whether its stream has ended, which on TLS it does by close_notify: its FIN may come at any moment. */
+  readonly streamEnded: boolean
 }
 
 export function timeWaitOf(
-  { state, notTcp, finOrder, peerFinished }: ConnectionEnd,
+  { state, notTcp, finOrder, peerFinished, streamEnded }: ConnectionEnd,
   by: ClosedBy,
 ): TimeWait {
   if (notTcp) return 'avoided'
@@ -35,9 +37,12 @@ export function timeWaitOf(
       return 'avoided'
     case 'SYN_RECV':
     case 'ESTABLISHED':
+      return by === 'fin' ? 'here' : 'avoided'
     case 'FIN_WAIT1':
     case 'FIN_WAIT2':
-      return by === 'fin' ? 'here' : 'avoided'
+      if (by === 'fin') return 'here'
+      // Should the peer's FIN be quicker than close(2), the connection is in TIME_WAIT.
+      return streamEnded ? 'unknown' : 'avoided'
     case 'CLOSING':
     case 'TIME_WAIT':
       return by === 'reset' ? 'avoided' : 'here'

@@ -62,8 +62,18 @@ const questions = {
         resolve(socket.localPort)
       })
     }),
-  /** The accepted end of the client with that port. */
-  accepted: ({ id, port }) => accepted.has(port) && (add(id, accepted.get(port)), true),
+  /**
+   * The accepted end of the connection between these ports. Each is taken once: a client's port comes again,
+   * and may lead to both servers at the same time.
+   */
+  accepted: ({ id, port, clientPort }) => {
+    const key = `${port}:${clientPort}`
+    const socket = accepted.get(key)
+    if (socket === undefined) return false
+    accepted.delete(key)
+    add(id, socket)
+    return true
+  },
   /** The policy that stands before anything else happens. */
   stand: ({ id, mode }) => {
     const { socket, outcomes } = ends.get(id)
@@ -101,7 +111,7 @@ function serve() {
   const take = (socket) => {
     socket.pause()
     socket.on('error', () => undefined)
-    accepted.set(socket.remotePort, socket)
+    accepted.set(`${socket.localPort}:${socket.remotePort}`, socket)
   }
   const plain = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, take)
   const secure = tls.createServer({ ...certificate, allowHalfOpen: true }, take)
