@@ -455,6 +455,27 @@ describe('watchPorts()', () => {
     expect(watch.failure).toBeUndefined()
   })
 
+  it('takes no longer pause after a look in which the machine was held up', async () => {
+    const held = new Int32Array(new SharedArrayBuffer(4))
+    const clock = Date.now.bind(Date)
+    // A report has the time: the thread waits there, and uses no processor.
+    jest.spyOn(Date, 'now').mockImplementationOnce(() => {
+      Atomics.wait(held, 0, 0, 200)
+      return clock()
+    })
+    const remotePort = await connectionsToFreshPort(0)
+    const looks: unknown[] = []
+    const onReport = (report: unknown): void => void looks.push(report)
+    subscribe('socket-tuner:ports', onReport)
+    watching({ destinations: [{ remoteAddress, remotePort }], intervalMs: 10 })
+    await until(
+      'another look',
+      () => looks.length,
+      (count) => count >= 2,
+    )
+    unsubscribe('socket-tuner:ports', onReport)
+  })
+
   it('follows the source address that the kernel takes', async () => {
     const remotePort = await connectionsToFreshPort(0)
     const watch = watching({ destinations: [{ remoteAddress, remotePort }], intervalMs: 10 })
