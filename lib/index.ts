@@ -48,6 +48,7 @@ export {
   type TuneServerOptions,
 } from './listen/tune-server'
 export { queueSizes, type QueueSizes } from './observe/queue-sizes'
+export type { SocketFilter } from './observe/sock-diag-filter'
 export {
   tcpInfo,
   type CongestionState,
@@ -96,7 +97,6 @@ export {
   type CensusOptions,
 } from './ports/census'
 export { destroyTimeWait, type DelayedSegmentsAccepted } from './ports/destroy-time-wait'
-export type { SocketFilter } from './ports/filter'
 export type { Destination } from './ports/place'
 export type { TimeWaitReuse } from './ports/reuse'
 export { timeWaitCount } from './ports/time-wait-count'

@@ -111,6 +111,12 @@ export const warningCodes = {
       'SO_REUSEPORT does not balance connections on this platform: the workers of `prefork()` share one listening socket, as node:cluster does it.',
     wayOut: "Pass `steering: 'cluster'` where that is meant; listeners of their own need Linux.",
   },
+  SOCKET_TUNER_PREFORK_UNSEEN: {
+    meaning:
+      '`prefork()` closes, and the kernel does not report the connections whose handshake is under way. Those that take longer than 1 s, because a packet was lost, are reset when the port is closed.',
+    wayOut:
+      'Allow NETLINK_SOCK_DIAG in the sandbox, and load the kernel module tcp_diag where it is missing.',
+  },
 } as const
 
 export type WarningCode = keyof typeof warningCodes

@@ -1,14 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { ArgumentTypeError, ArgumentValueError, checkBoolean, checkWhole } from '../errors'
-import { tcpStates, type TcpState } from '../observe/tcp-info'
 import {
   BOTH_FAMILIES,
   dumpSockets,
   socketFields,
   type SocketField,
   type SocketRecords,
-} from './dump'
-import { bytecodeOf, checkFilter, type SocketFilter } from './filter'
+} from '../observe/dump'
+import { bytecodeOf, type SocketFilter } from '../observe/sock-diag-filter'
+import { tcpStates, type TcpState } from '../observe/tcp-info'
+import { checkFilter } from './filter'
 
 /** What sockets are put together by. */
 export type CensusField = SocketField

@@ -1,7 +1,8 @@
 import { native } from '../binding'
 import { ArgumentTypeError, ArgumentValueError, isObject } from '../errors'
-import { bytecodeOf, checkFilter, filterFields, type SocketFilter } from './filter'
-import { sockDiagFailure } from './sock-diag-failure'
+import { sockDiagFailure } from '../observe/sock-diag-failure'
+import { bytecodeOf, type SocketFilter } from '../observe/sock-diag-filter'
+import { checkFilter, filterFields } from './filter'
 
 /** What the caller of {@link destroyTimeWait} has to write, so that nobody calls it unawares. */
 export interface DelayedSegmentsAccepted {

@@ -207,6 +207,36 @@ labDescribe('connections whose handshake is under way', ['root', 'ip', 'nft', 'i
   })
 })
 
+labDescribe('the primary that closes its group', ['root', 'ip', 'strace'], () => {
+  const namespace = useNamespace()
+
+  /** The system calls of a kind that the primary makes while it closes. */
+  async function callsWhileClosing(server: Program, ...expressions: string[]): Promise<string> {
+    const strace = namespace().spawn('strace', '-f', '-p', String(server.pid), ...expressions)
+    await strace.wrote(/attached/)
+    expect(await server.ask('close')).toBe('done')
+    await strace.stop('SIGINT')
+    return strace.output
+  }
+
+  it('asks the kernel for half-open connections and reads no table of all of them', async () => {
+    const { server } = await group(namespace())
+    const calls = await callsWhileClosing(server, '-e', 'trace=open,openat,socket')
+    expect(calls).toContain('NETLINK_SOCK_DIAG')
+    expect(calls).not.toContain('/proc/net/tcp')
+    expect(await server.ask('warnings')).toEqual([])
+  })
+
+  it.each(['EPERM', 'EPROTONOSUPPORT'])('closes and warns where netlink is %s', async (code) => {
+    const { server } = await group(namespace())
+    const workersBefore = await workers(server)
+    const calls = await callsWhileClosing(server, '-e', `inject=socket:error=${code}`)
+    expect(calls).toContain(`${code} (`)
+    expect(await server.ask('warnings')).toEqual(['SOCKET_TUNER_PREFORK_UNSEEN'])
+    expect(workersBefore.filter(isRunning)).toEqual([])
+  })
+})
+
 labDescribe("steering 'cpu'", ['root', 'ip', 'taskset'], () => {
   const namespace = useNamespace()
 

@@ -1,20 +1,28 @@
 import type * as net from 'node:net'
-import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../../binding'
 import type { RawSocket } from '../../connect/raw-socket'
+import type { SocketOptionError } from '../../errors'
+import { BOTH_FAMILIES, dumpSockets } from '../../observe/dump'
+import { bytecodeOf } from '../../observe/sock-diag-filter'
 import { tcpInfo } from '../../observe/tcp-info'
 import { setOption } from '../../options/access'
+import { announce } from '../../warnings'
 import { asNode, bind, bindTo } from '../bound'
 import type { PreforkPlan } from './options'
 import { byCpu, noNewConnections } from './programs'
 
 /**
- * Half-open connections are waited for at most so long: a lost SYN-ACK is sent again after 1 s and
- * after 2 s more. Those of a SYN flood or a scan never complete.
+ * The longest wait for half-open connections: the kernel sends a lost SYN-ACK again after 1 s and after
+ * 2 s more. Those of a SYN flood or a scan never complete.
  */
 const HALF_OPEN_MS = 3_500
+/**
+ * The wait where the kernel does not report half-open connections. It is enough for every handshake
+ * that loses no packet.
+ */
+const UNSEEN_MS = 1_000
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 100
 
@@ -78,20 +86,38 @@ export class Listeners {
    * @param isServed whether a slot has a worker that accepts
    */
   async drained(timeoutMs: number, isServed: (slot: number) => boolean): Promise<void> {
-    const start = performance.now()
-    let empty = 0
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      const passed = performance.now() - start
-      const complete = passed > HALF_OPEN_MS || (await halfOpen(this.address.port)) === 0
-      empty = complete && this.#waiting(isServed) === 0 ? empty + 1 : 0
-      // A SYN that passed before the filter was there may be half-open only now.
-      if (empty === 2 || passed > timeoutMs) return
-      await delay(pause)
+    const over = new AbortController()
+    const deadline = delay(timeoutMs, undefined, { signal: over.signal }).catch(() => undefined)
+    try {
+      // A busy thread pool answers late.
+      await Promise.race([this.#untilEmpty(over.signal, isServed), deadline])
+    } finally {
+      over.abort()
     }
   }
 
   close(): void {
     for (const socket of this.#sockets) socket.close()
+  }
+
+  async #untilEmpty(over: AbortSignal, isServed: (slot: number) => boolean): Promise<void> {
+    const start = performance.now()
+    let empty = 0
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      const complete = await this.#areComplete(performance.now() - start)
+      if (over.aborted) return
+      empty = complete && this.#waiting(isServed) === 0 ? empty + 1 : 0
+      // A SYN that passed before the filter was there may be half-open only now.
+      if (empty === 2) return
+      await delay(pause)
+    }
+  }
+
+  /** Whether no handshake is under way, or has had its time. */
+  async #areComplete(passedMs: number): Promise<boolean> {
+    if (passedMs > HALF_OPEN_MS) return true
+    const count = await halfOpen(this.address)
+    return count === 0 || (count === undefined && passedMs > UNSEEN_MS)
   }
 
   #waiting(isServed: (slot: number) => boolean): number {
@@ -109,12 +135,28 @@ function startListening(
   if (errno < 0) throw asNode({ code: getSystemErrorName(errno), errno, fd }, address, port)
 }
 
-/** Connections to a port whose handshake is not complete (proc_pid_net(5), tcp). */
-async function halfOpen(port: number): Promise<number> {
-  const hex = port.toString(16).toUpperCase().padStart(4, '0')
-  const synRecv = new RegExp(`:${hex} [0-9A-F]+:[0-9A-F]{4} 03 `, 'g')
-  const tables = await Promise.all(
-    ['/proc/net/tcp', '/proc/net/tcp6'].map((file) => readFile(file, 'latin1').catch(() => '')),
-  )
-  return tables.reduce((sum, table) => sum + (table.match(synRecv)?.length ?? 0), 0)
+/**
+ * The connections to an address whose handshake is not complete; undefined where the kernel does not
+ * report them (NETLINK_SOCK_DIAG is missing or forbidden).
+ */
+async function halfOpen({ address, port }: net.AddressInfo): Promise<number | undefined> {
+  const isWildcard = address === '::' || address === '0.0.0.0'
+  const filter = bytecodeOf({ localPort: port, localAddress: isWildcard ? undefined : address })
+  try {
+    const { total } = await dumpSockets({
+      families: BOTH_FAMILIES,
+      states: ['SYN_RECV'],
+      groupBy: [],
+      filter,
+    })
+    return total
+  } catch (error) {
+    const { code, message } = error as SocketOptionError
+    announce(
+      'SOCKET_TUNER_PREFORK_UNSEEN',
+      code,
+      `prefork() waits ${String(UNSEEN_MS)} ms for connections whose handshake is under way, since the kernel does not report them: ${message}`,
+    )
+    return undefined
+  }
 }

@@ -1,9 +1,9 @@
 /** Sockets as the kernel dumps them, put together by native/group_table.h. Off the event loop. */
 import { native } from '../binding'
-import { tcpStates, type TcpState } from '../observe/tcp-info'
 import { LITTLE } from '../options/codec'
-import { addressText } from '../observe/address-text'
+import { addressText } from './address-text'
 import { sockDiagFailure } from './sock-diag-failure'
+import { tcpStates, type TcpState } from './tcp-info'
 
 /** What sockets are put together by. */
 export type SocketField = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'state'
