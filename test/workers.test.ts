@@ -1,21 +1,24 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { size } from './helpers/size'
+
+const ROUNDS = size('WORKER_ROUNDS')
 
 /** What the program prints; rejects when it is ended by a signal or fails. */
-async function run(program: string): Promise<unknown> {
-  const path = join(__dirname, 'options', program)
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--no-warnings', path])
+async function run(program: string, ...args: string[]): Promise<unknown> {
+  const line = ['--no-warnings', join(__dirname, 'options', program), ...args]
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, line)
   expect(stderr).toBe('')
   return JSON.parse(stdout)
 }
 
 describe('the addon in worker threads', () => {
   it('works in several at once, and survives that they are terminated midway', async () => {
-    expect(await run('workers-program.js')).toEqual({
-      finished: 100,
-      terminated: 100,
-      exitCodes: { 0: 100, 1: 100 },
+    expect(await run('workers-program.js', String(ROUNDS))).toEqual({
+      finished: 2 * ROUNDS,
+      terminated: 2 * ROUNDS,
+      exitCodes: { 0: 2 * ROUNDS, 1: 2 * ROUNDS },
       errors: [],
       leakedDescriptors: 0,
       hazardsHere: false,

@@ -8,6 +8,7 @@ import { registerMetrics } from '../../lib/adapters/metrics'
 import { native } from '../../lib/binding'
 import { fallbackCodes } from '../../lib/close/fallback'
 import { coded } from '../helpers/coded'
+import { looksCostNothing } from '../helpers/free-looks'
 import { listenOnFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf } from '../sockets'
@@ -150,6 +151,7 @@ describe('registerMetrics()', () => {
   }
 
   it('publishes the gauges of ports only while the watch sees them', async () => {
+    looksCostNothing()
     configure({ hazards: 'ignore' })
     const watch = watchPorts({
       destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }],

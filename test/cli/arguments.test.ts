@@ -1,8 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { run } from './run-cli'
+import { print, run } from './run-cli'
 
 describe('socket-tuner', () => {
+  it.each([
+    [['--version'], 0, /^\d+\.\d+\.\d+\n$/, /^$/],
+    [['help', 'top'], 0, /^Usage: socket-tuner top [^]*\.\n$/, /^$/],
+    [['options', 'SO_LINGER'], 0, /^SO_LINGER [^]*\n$/, /^$/],
+    [['options', 'TCP_NO_SUCH'], 2, /^$/, /^socket-tuner: [^]*\.\n$/],
+    [[], 2, /^$/, /^socket-tuner: [^]*\.\n$/],
+  ])('%j is a process that ends with %i when it has written all', async (args, code, out, err) => {
+    const ended = await run(...args)
+    expect(ended).toMatchObject({ code, signal: null })
+    expect(ended.stdout).toMatch(out)
+    expect(ended.stderr).toMatch(err)
+    expect(await print(...args)).toEqual(ended)
+  })
+
   it.each([
     [[], 'ERR_MISSING_ARGS'],
     [['destroy'], 'ERR_INVALID_ARG_VALUE'],
@@ -46,7 +60,7 @@ describe('socket-tuner', () => {
     [['options', 'TCP_NODELAY', 'SO_LINGER'], 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'],
     [['options', 'TCP_NO_SUCH'], 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
   ])('%j exits with 2 and %s on standard error', async (args, code) => {
-    const ended = await run(...args)
+    const ended = await print(...args)
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/^socket-tuner: /)
     expect(ended.stderr).toContain(`(${code})`)
@@ -72,14 +86,14 @@ describe('socket-tuner', () => {
     ],
     [[], 'No command was given; there are demo, options, doctor, top'],
   ])('%j says what was meant, or what there is', async (args, text) => {
-    const ended = await run(...args)
+    const ended = await print(...args)
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toContain(text)
     expect(ended.stderr).toContain("See 'socket-tuner help'.")
   })
 
   it.each([[['--help']], [['-h']], [['help']]])('%j prints every command', async (args) => {
-    const { code, stdout, stderr } = await run(...args)
+    const { code, stdout, stderr } = await print(...args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^Usage: socket-tuner <command>/)
     for (const part of ['demo', 'options [NAME]', 'doctor', 'top', 'help [COMMAND]', 'Exit codes'])
@@ -92,7 +106,7 @@ describe('socket-tuner', () => {
     ['demo', '--connections'],
     ['options', 'NAME'],
   ])('prints the part on %s alone, in each way of asking', async (name, part) => {
-    const all = [await run(name, '--help'), await run(name, '-h'), await run('help', name)]
+    const all = [await print(name, '--help'), await print(name, '-h'), await print('help', name)]
     const [{ stdout } = { stdout: '' }] = all
     for (const each of all) expect(each).toMatchObject({ code: 0, stdout, stderr: '' })
     expect(stdout).toMatch(new RegExp(`^Usage: socket-tuner ${name} `))
@@ -104,6 +118,6 @@ describe('socket-tuner', () => {
   it.each(['--version', '-v'])('%s prints the version of the package', async (flag) => {
     const file = readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')
     const { version } = JSON.parse(file) as { version: string }
-    expect(await run(flag)).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })
+    expect(await print(flag)).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })
   })
 })

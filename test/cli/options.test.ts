@@ -1,5 +1,5 @@
 import { describeOption, optionNames, type OptionInfo } from '../../lib'
-import { run } from './run-cli'
+import { print } from './run-cli'
 
 /** What is printed of an option: not what only the generated tests use. */
 function printed(info: OptionInfo): unknown {
@@ -8,7 +8,7 @@ function printed(info: OptionInfo): unknown {
 
 describe('socket-tuner options', () => {
   it('lists each option on one line of at most 100 columns', async () => {
-    const { code, stdout, stderr } = await run('options')
+    const { code, stdout, stderr } = await print('options')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const lines = stdout.split('\n')
     for (const name of optionNames) {
@@ -20,7 +20,7 @@ describe('socket-tuner options', () => {
   })
 
   it('marks the options that this platform lacks', async () => {
-    const { stdout } = await run('options')
+    const { stdout } = await print('options')
     for (const name of optionNames) {
       const absent = describeOption(name).number === undefined
       expect(stdout.includes(`(${name})`)).toBe(absent)
@@ -28,13 +28,13 @@ describe('socket-tuner options', () => {
   })
 
   it('prints the catalogue as JSON', async () => {
-    const { code, stdout } = await run('options', '--json')
+    const { code, stdout } = await print('options', '--json')
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toEqual(optionNames.map((name) => printed(describeOption(name))))
   })
 
   it('tells all about one option', async () => {
-    const { code, stdout } = await run('options', 'SO_LINGER')
+    const { code, stdout } = await print('options', 'SO_LINGER')
     const { summary, hazard = '', source } = describeOption('SO_LINGER')
     expect(code).toBe(0)
     const text = stdout.replace(/\s+/g, ' ')
@@ -44,7 +44,7 @@ describe('socket-tuner options', () => {
   })
 
   it('takes a name in small letters, and gives JSON', async () => {
-    const { code, stdout } = await run('options', 'tcp_nodelay', '--json')
+    const { code, stdout } = await print('options', 'tcp_nodelay', '--json')
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toEqual(printed(describeOption('TCP_NODELAY')))
   })
@@ -52,7 +52,7 @@ describe('socket-tuner options', () => {
   it('says why an option is not offered', async () => {
     const name = optionNames.find((each) => describeOption(each).access === 'none')
     if (name === undefined) return
-    const { stdout } = await run('options', name)
+    const { stdout } = await print('options', name)
     expect(stdout.replace(/\s+/g, ' ')).toContain(`none: ${describeOption(name).because ?? ''}`)
   })
 })

@@ -1,5 +1,10 @@
 /** Runs the built command as a user does. */
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
+import {
+  fork,
+  spawn,
+  type ChildProcess,
+  type ChildProcessWithoutNullStreams,
+} from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -52,6 +57,35 @@ export class Cli {
 /** Runs the command to its end. */
 export async function run(...args: readonly string[]): Promise<Ended> {
   return new Cli(...args).closed()
+}
+
+let printing: ChildProcess | undefined
+
+afterAll(() => {
+  printing?.kill('SIGKILL')
+  printing = undefined
+})
+
+/**
+ * Runs a command that only prints, one at a time, without the start of a process for each: all of a file share one.
+ * Its code is null where it was not done at once.
+ */
+export async function print(...args: readonly string[]): Promise<Ended> {
+  printing ??= fork(join(__dirname, 'printing-program.js'))
+  const over = new AbortController()
+  const { signal } = over
+  const ended = Promise.race([
+    once(printing, 'message', { signal }),
+    once(printing, 'exit', { signal }).then((status) => {
+      throw new Error(`The program ended: ${JSON.stringify(status)}`)
+    }),
+  ])
+  printing.send(args)
+  try {
+    return ((await ended) as [Ended])[0]
+  } finally {
+    over.abort()
+  }
 }
 
 function isOf(pid: number, mark: string): boolean {

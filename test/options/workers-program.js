@@ -2,13 +2,17 @@
 
 // Run by test/workers.test.ts in a process of its own, since what it looks for may end the process:
 // rounds of worker threads that load the addon at once, use options, and are terminated midway.
+// Its argument is the number of rounds.
 const { readdirSync } = require('node:fs')
 const net = require('node:net')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
-const { configure, getOption, setOption, tcpInfo, tune } = require('../../dist')
+// Not all of the library: each of 200 threads would compile it.
 const { native } = require('../../dist/binding')
+const { tcpInfo } = require('../../dist/observe/tcp-info')
+const { getOption, setOption } = require('../../dist/options/access')
+const { tune } = require('../../dist/options/tune')
+const { configure } = require('../../dist/warnings')
 
-const ROUNDS = 50
 const WORKERS = 4
 
 const { AF_INET, SOCK_STREAM } = native.constants
@@ -16,7 +20,7 @@ const { AF_INET, SOCK_STREAM } = native.constants
 async function main() {
   const before = openDescriptors()
   const totals = { finished: 0, terminated: 0, exitCodes: {}, errors: [] }
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < Number(process.argv[2]); round++) {
     await Promise.all(Array.from({ length: WORKERS }, (_, index) => run(index % 2 === 0, totals)))
   }
   totals.leakedDescriptors = openDescriptors() - before

@@ -19,6 +19,7 @@ import {
 import { native } from '../../lib/binding'
 import { isBefore, parseKernelVersion } from '../../lib/observe/kernel-version'
 import { coded } from '../helpers/coded'
+import { dumpsCostNothing, looksCostNothing } from '../helpers/free-looks'
 import { connectionsToFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf, listen } from '../sockets'
@@ -275,6 +276,8 @@ describe('where there is none of it', () => {
 })
 
 describe('watchPorts()', () => {
+  beforeEach(looksCostNothing)
+
   it('gives a report for each destination at each look, and publishes it', async () => {
     const remotePort = await connectionsToFreshPort(2)
     const published: unknown[] = []
@@ -456,6 +459,8 @@ describe('watchPorts()', () => {
   })
 
   it('takes no longer pause after a look in which the machine was held up', async () => {
+    jest.restoreAllMocks()
+    dumpsCostNothing()
     const held = new Int32Array(new SharedArrayBuffer(4))
     const clock = Date.now.bind(Date)
     // A report has the time: the thread waits there, and uses no processor.

@@ -1,0 +1,32 @@
+'use strict'
+
+// Run by run-cli.ts: the built command again and again in one process, for the arguments of each message. For
+// commands that are done when they have printed: what comes in a later turn of the event loop is not seen.
+const { join } = require('node:path')
+
+const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
+
+process.on('message', (args) => {
+  const written = { stdout: '', stderr: '' }
+  const restore = Object.keys(written).map((name) => {
+    const stream = process[name]
+    const { write } = stream
+    stream.write = (text) => {
+      written[name] += text
+      return true
+    }
+    return () => {
+      stream.write = write
+      stream.removeAllListeners('error')
+    }
+  })
+  process.argv = [process.execPath, MAIN, ...args]
+  process.exitCode = undefined
+  delete require.cache[MAIN]
+  require(MAIN)
+  setImmediate(() => {
+    for (const undo of restore) undo()
+    process.send({ code: process.exitCode ?? null, signal: null, ...written })
+    process.exitCode = 0
+  })
+})
