@@ -22,6 +22,8 @@ export interface Binding {
   openSocket(domain: number, type: number, protocol: number): number
   closeFd(fd: number): number
   duplicateFd(fd: number): number
+  /** RLIMIT_NOFILE, the soft limit (getrlimit(2)): above 2**53 when there is none. */
+  descriptorLimit(): number
   bindFd(fd: number, address: string, port: number): number
   connectFd(fd: number, address: string, port: number): number
   listenFd(fd: number, backlog: number): number
@@ -86,6 +88,7 @@ function withoutAddon(): Binding {
     openSocket: fail,
     closeFd: fail,
     duplicateFd: fail,
+    descriptorLimit: fail,
     bindFd: fail,
     connectFd: fail,
     listenFd: fail,

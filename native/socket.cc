@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -54,6 +55,13 @@ Napi::Value DuplicateFd(const Napi::CallbackInfo& info) {
   if (!ReadFd(info, 0, &fd)) return BadArgument(info);
   const int copy = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   return copy < 0 ? Failure(info, errno) : Napi::Number::New(info.Env(), copy);
+}
+
+// descriptorLimit(): the soft limit on open descriptors, above 2**53 when there is none, or -errno
+Napi::Value DescriptorLimit(const Napi::CallbackInfo& info) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return Failure(info, errno);
+  return Napi::Number::New(info.Env(), static_cast<double>(limit.rlim_cur));
 }
 
 struct Address {
@@ -231,6 +239,7 @@ void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("openSocket", Napi::Function::New<OpenSocket>(env, "openSocket"));
   exports.Set("closeFd", Napi::Function::New<CloseFd>(env, "closeFd"));
   exports.Set("duplicateFd", Napi::Function::New<DuplicateFd>(env, "duplicateFd"));
+  exports.Set("descriptorLimit", Napi::Function::New<DescriptorLimit>(env, "descriptorLimit"));
   // bindFd(fd, address, port): 0 or -errno
   exports.Set("bindFd", Napi::Function::New<WithAddress<bind>>(env, "bindFd"));
   // connectFd(fd, address, port): 0 or -errno; -EINPROGRESS when it goes on

@@ -1,14 +1,6 @@
 /** Addresses and ports as callers give them, checked. */
 import { isIP } from 'node:net'
-import { networkInterfaces } from 'node:os'
-import { getSystemErrorName } from 'node:util'
-import {
-  ArgumentTypeError,
-  ArgumentValueError,
-  SocketOptionError,
-  checkWhole,
-  type SocketOptionErrorFields,
-} from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
 
 export type IpFamily = 4 | 6
 
@@ -61,53 +53,4 @@ export function wrongFamily(
 /** `1.2.3.4:80` and `[::1]:80`. */
 export function endpoint(address: string, port: number): string {
   return isIP(address) === 6 ? `[${address}]:${String(port)}` : `${address}:${String(port)}`
-}
-
-/** The error for bind(2) of `address`, as Node names its parts. */
-export function bindFailure(
-  errno: number,
-  address: string,
-  port: number,
-  fields: Partial<SocketOptionErrorFields> = {},
-): SocketOptionError {
-  const code = getSystemErrorName(errno)
-  const where = endpoint(address, port)
-  return new SocketOptionError(`bind ${code} ${where}${bindReason(code, address, port)}`, {
-    errno,
-    syscall: 'bind',
-    address,
-    port,
-    ...fields,
-    code,
-  })
-}
-
-/** Why bind(2) refuses an address and port, after a colon; empty where there is nothing to add. */
-export function bindReason(code: string, address: string, port: number): string {
-  switch (code) {
-    case 'EINVAL':
-      return zoneReason(address)
-    case 'EADDRNOTAVAIL':
-      return `: ${address} is not an address of this host`
-    case 'EADDRINUSE':
-      return port === 0
-        ? ': bind() found no port that is free for all destinations; with IP_BIND_ADDRESS_NO_PORT it need not be'
-        : `: another socket has port ${String(port)}`
-    case 'EACCES':
-      return `: port ${String(port)} needs CAP_NET_BIND_SERVICE (net.ipv4.ip_unprivileged_port_start)`
-    default:
-      return ''
-  }
-}
-
-/** The usual reasons why bind(2) refuses a link-local address. */
-function zoneReason(address: string): string {
-  const [, zone] = address.split('%')
-  if (zone === undefined) {
-    return /^fe[89ab]/i.test(address)
-      ? `: a link-local address needs its interface, as in ${address}%eth0`
-      : ''
-  }
-  const isKnown = /^\d+$/.test(zone) || Object.hasOwn(networkInterfaces(), zone)
-  return isKnown ? '' : `: there is no interface '${zone}', or it has no address`
 }

@@ -13,8 +13,17 @@ import { SocketOptionError } from '../errors'
 import { holdOnHandle } from '../options/keep-alive'
 import { handleOf } from '../target'
 import { requireAdoption } from '../node/descriptors'
-import { bindFailure, endpoint, type IpFamily } from './address'
-import { connectRefusal } from './exhaustion'
+import {
+  answerConnect,
+  replaceConnectError,
+  tcpHandle,
+  type ConnectRequest,
+  type HandleCall,
+  type TcpHandle,
+} from '../node/tcp-handle'
+import { endpoint, type IpFamily } from './address'
+import { bindFailure } from './bind-failure'
+import { connectFailure, noSocket } from './connect-failure'
 import { openForConnect } from './open'
 import { chooseOtherPorts, choosePorts } from './port-choice'
 import type { Lease, Search } from './source-ledger'
@@ -37,70 +46,80 @@ export interface Attempt {
   lease: Lease | undefined
   /** A descriptor that is connected already and that connect() is to take. */
   connected: number | undefined
-}
-
-interface Request {
-  readonly oncomplete: (
-    status: number,
-    handle: TcpHandle,
-    request: Request,
-    readable: boolean,
-    writable: boolean,
-  ) => void
-}
-
-type Connect = (
-  request: Request,
-  address: string,
-  port: number,
-  ...rest: readonly unknown[]
-) => number
-
-/** The parts of Node's TCP handle that are used. */
-interface TcpHandle {
-  connect: Connect
-  connect6: Connect
-  open(fd: number): number
+  /** The source address that was bound to. */
+  source: string | undefined
 }
 
 const NO_PORT_FREE = -os.errno.EADDRNOTAVAIL
 
-/** Takes over the connect() of a net.Socket that is going to connect over TCP. */
+/**
+ * Takes over the connect() of a net.Socket that is going to connect over TCP. Its errors name the way
+ * out.
+ */
 export function intercept(socket: net.Socket, plan: Plan): Attempt {
   requireAdoption('connect() cannot be prepared', 'connect')
-  const attempt: Attempt = { lease: undefined, connected: undefined }
-  const handle = handleOf(socket) as TcpHandle | undefined
-  if (typeof handle?.connect !== 'function' || typeof handle.open !== 'function') {
+  const attempt = newAttempt()
+  const handle = tcpHandle(handleOf(socket))
+  if (handle === undefined) {
     socket.destroy()
-    throw new SocketOptionError('This release of Node has no TCP handle that can be prepared', {
-      code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
-      syscall: 'connect',
-    })
+    throw noHandle()
   }
-  const { connect, connect6 } = handle
-  const takeOver = (family: IpFamily, own: Connect): Connect => {
-    return (request, address, port, ...rest) => {
-      // From now on the handle has its own methods again. To delete these would make each access to the
-      // handle a search in a hash table, 1 % of what a busy client can do.
-      handle.connect = connect
-      handle.connect6 = connect6
-      try {
-        if (attempt.connected !== undefined) return take(handle, request, plan, attempt)
-        const proceed = (): number => own.call(handle, request, address, port, ...rest)
-        return begin(handle, plan, attempt, { family, address, port, connect: proceed })
-      } catch (error) {
-        socket.destroy(error as Error)
-        return 0
-      }
+  answerConnect(handle, (call) => {
+    try {
+      if (attempt.connected !== undefined) return take(handle, call.request, plan, attempt)
+      const result = begin(handle, plan, attempt, call)
+      const failure = result < 0 ? failureOf(result, plan, attempt, call) : undefined
+      if (failure !== undefined) throw failure
+      replaceConnectError(socket, call.request, (status) =>
+        failureOf(status, plan, attempt, call, true),
+      )
+      return result
+    } catch (error) {
+      socket.destroy(error as Error)
+      return 0
     }
-  }
-  handle.connect = takeOver(4, connect)
-  handle.connect6 = takeOver(6, connect6)
+  })
   return attempt
 }
 
+/**
+ * The same for a handle whose net.Socket is to have Node's own errors only. What fails before
+ * connect(2), and the want of a port, is given to `failed`.
+ */
+export function prepareHandle(
+  handle: TcpHandle,
+  plan: Plan,
+  failed: (failure: Error) => void,
+): Attempt {
+  requireAdoption('connect() cannot be prepared', 'connect')
+  const attempt = newAttempt()
+  answerConnect(handle, (call) => {
+    try {
+      const result = begin(handle, plan, attempt, call)
+      const exhausted = result === NO_PORT_FREE ? failureOf(result, plan, attempt, call) : undefined
+      if (exhausted !== undefined) failed(exhausted)
+      return result
+    } catch (error) {
+      failed(error as Error)
+      return 0
+    }
+  })
+  return attempt
+}
+
+function newAttempt(): Attempt {
+  return { lease: undefined, connected: undefined, source: undefined }
+}
+
+export function noHandle(): SocketOptionError {
+  return new SocketOptionError('This release of Node has no TCP handle that can be prepared', {
+    code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    syscall: 'connect',
+  })
+}
+
 /** Lets the net.Socket go on as when its own connect() was successful. */
-function take(handle: TcpHandle, request: Request, plan: Plan, attempt: Attempt): number {
+function take(handle: TcpHandle, request: ConnectRequest, plan: Plan, attempt: Attempt): number {
   const { connected = -1 } = attempt
   attempt.connected = undefined
   give(handle, connected)
@@ -122,35 +141,30 @@ function give(handle: TcpHandle, fd: number): void {
   })
 }
 
-interface Destination {
-  readonly family: IpFamily
-  readonly address: string
-  readonly port: number
-  /** Node's own call: 0 when it is under way, or the errno. */
-  readonly connect: () => number
-}
-
-function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: Destination): number {
+/** @returns as Node's own call: 0 when it is under way, or the negated errno */
+function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: HandleCall): number {
   const { tuning, localPort, blockList } = plan
   if (blockList?.check(to.address, to.family === 6 ? 'ipv6' : 'ipv4')) throw blocked(to)
   const { pool } = tuning
   const search =
     pool === undefined ? undefined : ledgerOf(pool).search(endpoint(to.address, to.port))
-  let source = search === undefined ? plan.localAddress : search.next()
+  attempt.source = search === undefined ? plan.localAddress : search.next()
   const fd = openForConnect(to.family, tuning.settings, (fresh) => {
-    prepare(fresh, plan, source !== undefined)
+    prepare(fresh, plan, attempt.source !== undefined)
   })
+  if (fd < 0) throw noSocket(fd, to)
   give(handle, fd)
   holdOnHandle(handle, tuning.settings.held)
   for (;;) {
+    const { source } = attempt
     if (source !== undefined || localPort > 0) bindTo(fd, to.family, source, localPort)
     const result = connectFrom(fd, tuning, localPort, to)
     if (result !== NO_PORT_FREE) {
       if (result === 0) attempt.lease = search?.taken()
       return result
     }
-    source = otherSource(search)
-    if (source === undefined) throw refusal(plan, to)
+    attempt.source = otherSource(search)
+    if (attempt.source === undefined) return result
   }
 }
 
@@ -177,7 +191,7 @@ function bindTo(fd: number, family: IpFamily, source: string | undefined, port: 
 }
 
 /** Tries all ports that there are from the address that the descriptor is bound to. */
-function connectFrom(fd: number, tuning: Tuning, localPort: number, to: Destination): number {
+function connectFrom(fd: number, tuning: Tuning, localPort: number, to: HandleCall): number {
   for (let tries = 1; ; tries++) {
     const result = to.connect()
     if (result !== NO_PORT_FREE || localPort > 0) return result
@@ -186,7 +200,7 @@ function connectFrom(fd: number, tuning: Tuning, localPort: number, to: Destinat
 }
 
 /** As Node's own. */
-function blocked({ address, port }: Destination): SocketOptionError {
+function blocked({ address, port }: HandleCall): SocketOptionError {
   return new SocketOptionError(`IP(${address}) is blocked by net.BlockList`, {
     code: 'ERR_IP_BLOCKED',
     address,
@@ -199,15 +213,25 @@ function otherSource(search: Search | undefined): string | undefined {
   return search?.next()
 }
 
-function refusal({ tuning, localAddress, localPort }: Plan, to: Destination): SocketOptionError {
-  return connectRefusal({
-    errno: NO_PORT_FREE,
-    family: to.family,
-    address: to.address,
-    port: to.port,
+function failureOf(
+  errno: number,
+  { tuning, localAddress, localPort }: Plan,
+  { source }: Attempt,
+  { family, address, port }: HandleCall,
+  answered = false,
+): SocketOptionError | undefined {
+  const poolSize = tuning.pool?.addresses.length
+  const { confined } = tuning
+  return connectFailure({
+    errno,
+    family,
+    address,
+    port,
     localAddress,
     localPort,
-    poolSize: tuning.pool?.addresses.length,
-    confined: tuning.confined,
+    source,
+    poolSize,
+    confined,
+    answered,
   })
 }

@@ -55,8 +55,8 @@ const NOTHING_BEFORE = 'No setting, source or portRange can be in force before c
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT;
  *   ERR_SOCKET_TUNER_ADDRESS_FAMILY for a source that is not of the destination's family;
  *   ERR_SOCKET_TUNER_WRONG_SOCKET for a setting that does not act on a unix-domain socket;
- *   ERR_SOCKET_TUNER_UNSUPPORTED. What comes later is emitted as 'error': with EADDRNOTAVAIL and
- *   EADDRINUSE `error.space` says which ports ran out, and the message what would help
+ *   ERR_SOCKET_TUNER_UNSUPPORTED. What comes later is emitted as 'error': the message names the way
+ *   out, and with EADDRNOTAVAIL and EADDRINUSE `error.space` says which ports ran out
  */
 export function connect(options: ConnectOptions, connectListener?: () => void): net.Socket {
   return connectTuned(options, prepareTuning(options), connectListener)

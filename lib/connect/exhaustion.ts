@@ -1,13 +1,11 @@
-/** The error for a connect() that found no port, said in full. */
+/** Why a connect() found no port, in full. */
 import { constants as os } from 'node:os'
-import { SocketOptionError } from '../errors'
 import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../observe/namespace-facts'
 import { endpoint, type IpFamily } from './address'
 import { sourceFor } from './source-for'
 
-/** A connect() that failed with EADDRNOTAVAIL. */
-export interface Refused {
-  readonly errno: number
+/** A connect() that was refused for want of a port. */
+export interface Exhausted {
   readonly family: IpFamily
   readonly address: string
   readonly port: number
@@ -21,43 +19,38 @@ export interface Refused {
   readonly confined: boolean
 }
 
+/** What the error says of it. */
+export interface ExhaustionText {
+  readonly why: string
+  readonly space: 'tuple' | undefined
+  readonly timeWait: number | undefined
+}
+
 /**
  * EADDRNOTAVAIL from connect(2) has three causes: every ephemeral port from this source to this
  * destination is taken; the one port that was asked for is; or there is no source address for the
  * destination at all, as for ::1 on a host without IPv6.
  */
-export function connectRefusal(refused: Refused): SocketOptionError {
-  const { errno, address, port, localAddress, localPort } = refused
+export function exhaustionText(exhausted: Exhausted): ExhaustionText {
+  const { address, localPort } = exhausted
+  if (!hasSourceFor(exhausted)) {
+    const why = `this host has no source address for ${address}`
+    return { why, space: undefined, timeWait: undefined }
+  }
   const timeWait = timeWaitTotal()
-  const reachable = hasSourceFor(refused)
-  const local = localAddress === undefined ? '' : ` - Local (${endpoint(localAddress, localPort)})`
-  const why = !reachable
-    ? `this host has no source address for ${address}`
-    : localPort > 0
-      ? fixedPort(refused)
-      : noPort(refused, timeWait)
-  return new SocketOptionError(`connect EADDRNOTAVAIL ${endpoint(address, port)}${local}: ${why}`, {
-    code: 'EADDRNOTAVAIL',
-    errno,
-    syscall: 'connect',
-    address,
-    port,
-    localAddress,
-    localPort: localPort > 0 ? localPort : undefined,
-    space: reachable ? 'tuple' : undefined,
-    timeWait: reachable ? timeWait : undefined,
-  })
+  const why = localPort > 0 ? fixedPort(exhausted) : noPort(exhausted, timeWait)
+  return { why, space: 'tuple', timeWait }
 }
 
-function fixedPort({ localPort, address, port }: Refused): string {
+function fixedPort({ localPort, address, port }: Exhausted): string {
   return (
     `a connection from local port ${String(localPort)} to ${endpoint(address, port)} exists already, ` +
     'perhaps in TIME_WAIT. What helps: no fixed local port'
   )
 }
 
-function noPort(refused: Refused, timeWait: number | undefined): string {
-  const { address, port, localAddress, poolSize, confined } = refused
+function noPort(exhausted: Exhausted, timeWait: number | undefined): string {
+  const { address, port, localAddress, poolSize, confined } = exhausted
   const range = systemPortRange()
   const ports =
     confined || range === undefined
@@ -71,10 +64,10 @@ function noPort(refused: Refused, timeWait: number | undefined): string {
     timeWait === undefined
       ? ''
       : `; ${String(timeWait)} sockets of this network namespace are in TIME_WAIT`
-  return `${ports} ${from} to ${endpoint(address, port)} are taken${waiting}. What helps: ${remedies(refused).join('; ')}`
+  return `${ports} ${from} to ${endpoint(address, port)} are taken${waiting}. What helps: ${remedies(exhausted).join('; ')}`
 }
 
-function remedies({ poolSize, confined }: Refused): string[] {
+function remedies({ poolSize, confined }: Exhausted): string[] {
   const reuse = timeWaitReuse()
   return [
     'keep connections open and use them again',
@@ -88,7 +81,7 @@ function remedies({ poolSize, confined }: Refused): string[] {
 }
 
 /** Whether the kernel finds a source for the destination, as far as it can be told. */
-function hasSourceFor({ family, address, localAddress }: Refused): boolean {
+function hasSourceFor({ family, address, localAddress }: Exhausted): boolean {
   if (localAddress !== undefined) return true
   const source = sourceFor(family, address)
   return typeof source === 'string' || source === -os.errno.EMFILE || source === -os.errno.ENFILE

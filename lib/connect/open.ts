@@ -11,6 +11,7 @@ import {
 } from '../options/tune'
 import { requireAdoption } from '../node/descriptors'
 import type { IpFamily } from './address'
+import { reasonOf } from './refusals'
 
 /** A descriptor that is the caller's to close or to give away, and what came of its settings. */
 export interface OpenedSocket {
@@ -32,6 +33,7 @@ export function openSocket(
   { mptcp = false }: { readonly mptcp?: boolean } = {},
 ): OpenedSocket {
   const fd = streamSocket(family, mptcp)
+  if (fd < 0) throw socketFailure(family, mptcp, fd)
   return { fd, report: orClose(fd, () => applySettings(fd, settings)) }
 }
 
@@ -39,6 +41,7 @@ export function openSocket(
  * The same for a socket that is connected at once: an option that is not to be had is an error.
  *
  * @param prepare what goes before the settings
+ * @returns the descriptor, or the negated errno of socket(2)
  */
 export function openForConnect(
   family: IpFamily,
@@ -46,6 +49,7 @@ export function openForConnect(
   prepare: (fd: number) => void,
 ): number {
   const fd = streamSocket(family, false)
+  if (fd < 0) return fd
   orClose(fd, () => {
     prepare(fd)
     applyToFresh(fd, settings)
@@ -53,6 +57,7 @@ export function openForConnect(
   return fd
 }
 
+/** The descriptor, or the negated errno. */
 function streamSocket(family: IpFamily, mptcp: boolean): number {
   const { SOCK_STREAM, IPPROTO_TCP, IPPROTO_MPTCP } = native.constants
   const domain = domainOf(family)
@@ -64,9 +69,7 @@ function streamSocket(family: IpFamily, mptcp: boolean): number {
       syscall: 'socket',
     })
   }
-  const fd = native.openSocket(domain, SOCK_STREAM, protocol)
-  if (fd < 0) throw socketFailure(family, mptcp ? 'MPTCP' : 'TCP', fd)
-  return fd
+  return native.openSocket(domain, SOCK_STREAM, protocol)
 }
 
 /** What socket(2) calls a family; undefined where there is no addon. */
@@ -124,10 +127,11 @@ export function listenOnDescriptor(
   Object.assign(holder, { _handle: null })
 }
 
-/** The protocol that makes the kernel's ENOENT or EPROTONOSUPPORT plain. */
-function socketFailure(family: IpFamily, protocol: string, errno: number): SocketOptionError {
+function socketFailure(family: IpFamily, mptcp: boolean, errno: number): SocketOptionError {
   const code = getSystemErrorName(errno)
-  return new SocketOptionError(`socket for IPv${String(family)} ${protocol}: ${code}`, {
+  const protocol = mptcp ? 'MPTCP' : 'TCP'
+  const reason = reasonOf('socket', code, { mptcp })
+  return new SocketOptionError(`socket for IPv${String(family)} ${protocol}: ${code}${reason}`, {
     code,
     errno,
     syscall: 'socket',

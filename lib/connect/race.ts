@@ -4,11 +4,10 @@
  * are given up. Each attempt is a socket of its own with all settings in force.
  */
 import * as net from 'node:net'
-import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
-import { SocketOptionError } from '../errors'
 import { transportHandleOf } from '../target'
 import { intercept, type Attempt, type Plan } from './attempt'
+import { noSocket } from './connect-failure'
 import type { Address } from './resolve'
 import type { Lease } from './source-ledger'
 
@@ -126,7 +125,8 @@ class Race {
     if (this.#over) return
     const copy = native.duplicateFd(transportHandleOf(runner.socket)?.fd ?? -1)
     if (copy < 0) {
-      this.#fail(runner, duplicateFailure(copy))
+      const { address } = runner
+      this.#fail(runner, noSocket(copy, { address, port: this.#options.port }))
       return
     }
     const { address, family, attempt } = runner
@@ -186,9 +186,4 @@ class Race {
   #report(event: string, { address, family }: Runner, ...rest: readonly unknown[]): void {
     this.#socket.emit(event, address, this.#options.port, family, ...rest)
   }
-}
-
-function duplicateFailure(errno: number): SocketOptionError {
-  const code = getSystemErrorName(errno)
-  return new SocketOptionError(`fcntl F_DUPFD_CLOEXEC: ${code}`, { code, errno, syscall: 'fcntl' })
 }

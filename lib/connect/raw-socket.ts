@@ -1,7 +1,7 @@
 import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
-import { native } from '../binding'
+import { intFailure, native } from '../binding'
 import {
   ArgumentTypeError,
   ArgumentValueError,
@@ -28,17 +28,13 @@ import {
 } from '../options/tune'
 import type { SocketAddress } from '../options/values'
 import { requireAdoption } from '../node/descriptors'
-import { isServer } from '../target'
+import { answerConnect, replaceConnectError, tcpHandle } from '../node/tcp-handle'
+import { handleOf, isServer } from '../target'
 import { announce } from '../warnings'
-import {
-  bindFailure,
-  checkFamily,
-  checkPort,
-  familyOf,
-  wrongFamily,
-  type IpFamily,
-} from './address'
+import { checkFamily, checkPort, familyOf, wrongFamily, type IpFamily } from './address'
+import { bindFailure, listenFailure } from './bind-failure'
 import { boundAddress } from './bound-address'
+import { connectFailure } from './connect-failure'
 import { adoptSocket, listenOnDescriptor, openSocket } from './open'
 
 export interface RawSocketOptions {
@@ -91,6 +87,8 @@ export class RawSocket implements Disposable {
   /** What the net.Socket is to keep in force. */
   readonly #held: Held[]
   #fd: number
+  /** What bind() was called with. */
+  #bound: BindOptions = {}
   #end: 'open' | 'closed' | 'handed over' = 'open'
 
   /**
@@ -197,6 +195,7 @@ export class RawSocket implements Disposable {
       const space = getSystemErrorName(result) === 'EADDRINUSE' ? 'bind' : undefined
       throw bindFailure(result, address, port, { fd: this.#fd, space })
     }
+    this.#bound = { address, port }
     return this
   }
 
@@ -205,7 +204,8 @@ export class RawSocket implements Disposable {
    * up in the socket's own family, and its first address is taken.
    *
    * @throws ERR_INVALID_ARG_TYPE; ERR_SOCKET_BAD_PORT; ERR_SOCKET_TUNER_ADDRESS_FAMILY; as {@link fd}.
-   *   The RawSocket stays open then. What comes later is emitted as 'error'
+   *   The RawSocket stays open then. What comes later is emitted as 'error', whose message names the way
+   *   out
    */
   connect(options: RawConnectOptions, connectListener?: () => void): net.Socket {
     checkOptions('options', options)
@@ -223,6 +223,7 @@ export class RawSocket implements Disposable {
     const { timeout, signal, ...rest } = options
     const socket = adoptSocket(this.#handOver(), rest)
     holdKeepAlive(socket, this.#held)
+    explainFailures(socket, this.#bound)
     if (timeout !== undefined) socket.setTimeout(timeout)
     socket.connect(
       { ...rest, family: this.family, autoSelectFamily: false } as net.TcpNetConnectOpts,
@@ -246,7 +247,7 @@ export class RawSocket implements Disposable {
     requireAdoption('A RawSocket cannot be handed over', 'listen')
     const { backlog = 511 } = options
     checkWhole('options.backlog', backlog, 1, 2 ** 31 - 1)
-    const fd = this.fd
+    const { fd, localAddress } = this
     if (server.listening) {
       throw new SocketOptionError('The server is listening already', {
         code: 'ERR_SERVER_ALREADY_LISTEN',
@@ -263,7 +264,7 @@ export class RawSocket implements Disposable {
       }
       const failed = (error: Error): void => {
         settle()
-        reject(error)
+        reject(listenFailureOf(error, localAddress))
       }
       server.on('listening', listening)
       server.on('error', failed)
@@ -301,6 +302,43 @@ export class RawSocket implements Disposable {
     dropped.unregister(this)
     return native.disownFd(this.#owner)
   }
+}
+
+/** Lets the errors of a connect() that is about to begin name the way out. */
+function explainFailures(socket: net.Socket, bound: BindOptions): void {
+  const handle = tcpHandle(handleOf(socket))
+  if (handle === undefined) return
+  const { address, port: localPort = 0 } = bound
+  const source = address === '0.0.0.0' || address === '::' ? undefined : address
+  answerConnect(handle, (call) => {
+    const failureOf = (errno: number, answered: boolean): Error | undefined => {
+      const confined = hasPortRange(handleOf(socket)?.fd ?? -1)
+      const from = { source, localAddress: source, localPort, confined, poolSize: undefined }
+      return connectFailure({ ...call, ...from, errno, answered })
+    }
+    const result = call.connect()
+    const failure = result < 0 ? failureOf(result, false) : undefined
+    if (failure === undefined) {
+      replaceConnectError(socket, call.request, (status) => failureOf(status, true))
+      return result
+    }
+    socket.destroy(failure)
+    return 0
+  })
+}
+
+/** The way out with Node's own error of listen(2). */
+function listenFailureOf(error: Error, { address, port }: SocketAddress): Error {
+  const { code, errno, syscall } = error as NodeJS.ErrnoException
+  if (code === undefined || errno === undefined || syscall !== 'listen') return error
+  return listenFailure(Object.assign(error, { code }), address, port)
+}
+
+function hasPortRange(fd: number): boolean {
+  const { IPPROTO_IP, IP_LOCAL_PORT_RANGE } = native.constants
+  if (IPPROTO_IP === undefined || IP_LOCAL_PORT_RANGE === undefined) return false
+  const range = native.getInt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE)
+  return intFailure(range) === 0 && range !== 0
 }
 
 function notOpened(

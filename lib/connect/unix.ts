@@ -1,10 +1,11 @@
 /** Connections to unix-domain sockets, with options in force before connect(2). */
 import * as net from 'node:net'
-import { inspect, getSystemErrorName } from 'node:util'
+import { inspect } from 'node:util'
 import { native } from '../binding'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
 import { requireUnix } from '../options/unix'
 import { applyToFresh, type PreparedSettings } from '../options/tune'
+import { noSocket } from './connect-failure'
 import type { Tuning } from './tuning'
 
 /**
@@ -31,7 +32,7 @@ export function connectUnix(
   if (settings.operations.length === 0) return net.connect(options, connectListener)
   let fd: number
   try {
-    fd = openUnix(settings)
+    fd = openUnix(options.path, settings)
   } catch (error) {
     return new net.Socket(options).destroy(error as Error)
   }
@@ -41,7 +42,7 @@ export function connectUnix(
   return net.connect(all as net.IpcNetConnectOpts, connectListener)
 }
 
-function openUnix(settings: PreparedSettings): number {
+function openUnix(path: string, settings: PreparedSettings): number {
   const { AF_UNIX, SOCK_STREAM } = native.constants
   if (AF_UNIX === undefined || SOCK_STREAM === undefined) {
     throw new SocketOptionError(`Sockets cannot be opened here on ${process.platform}`, {
@@ -50,14 +51,7 @@ function openUnix(settings: PreparedSettings): number {
     })
   }
   const fd = native.openSocket(AF_UNIX, SOCK_STREAM, 0)
-  if (fd < 0) {
-    const code = getSystemErrorName(fd)
-    throw new SocketOptionError(`socket of the unix domain: ${code}`, {
-      code,
-      errno: fd,
-      syscall: 'socket',
-    })
-  }
+  if (fd < 0) throw noSocket(fd, { address: path })
   try {
     applyToFresh(fd, settings)
     return fd

@@ -1,17 +1,11 @@
 /** Bound sockets that do not listen yet, with Node's own errors. */
 import { lookup } from 'node:dns/promises'
 import * as net from 'node:net'
-import { constants as os } from 'node:os'
-import { getSystemErrorMap } from 'node:util'
-import { bindReason, endpoint, type IpFamily } from '../connect/address'
+import type { IpFamily } from '../connect/address'
+import { listenFailure } from '../connect/bind-failure'
 import { RawSocket } from '../connect/raw-socket'
-import {
-  ArgumentValueError,
-  SocketOptionError,
-  type SocketOptionErrorFields,
-  checkWhole,
-} from '../errors'
-import { listenBacklogLimit, unprivilegedPortStart } from '../observe/namespace-facts'
+import { ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
+import { listenBacklogLimit } from '../observe/namespace-facts'
 import type { Settings } from '../options/option'
 import { hazard } from '../warnings'
 
@@ -65,7 +59,8 @@ export function bindTo({ family, address }: Place, port: number, plan: BindPlan)
     return raw.bind({ address, port })
   } catch (error) {
     raw.close()
-    throw asNode(error as SocketOptionError, address, port, settings)
+    const reusePort = settings.SO_REUSEPORT === true
+    throw listenFailure(error as SocketOptionError, address, port, { reusePort })
   }
 }
 
@@ -80,8 +75,12 @@ function openAt(
   try {
     return RawSocket.open(family, settings, { mptcp })
   } catch (error) {
-    if (error instanceof SocketOptionError && error.code === 'EAFNOSUPPORT')
-      throw asNode(error, address, port)
+    if (
+      error instanceof SocketOptionError &&
+      error.syscall === 'socket' &&
+      error.errno !== undefined
+    )
+      throw listenFailure(error, address, port)
     throw error
   }
 }
@@ -108,54 +107,6 @@ export function checkBacklog(backlog: number | undefined): number {
     )
   }
   return backlog
-}
-
-/** A refused bind(2) or listen(2) in the words of Node's own server.listen(), with the way out. */
-export function asNode(
-  error: Pick<SocketOptionErrorFields, 'code' | 'errno' | 'fd'>,
-  address: string,
-  port: number,
-  settings: Settings = {},
-): SocketOptionError {
-  const { code, errno = -os.errno.EINVAL, fd } = error
-  const [, text = code] = getSystemErrorMap().get(errno) ?? []
-  const reason = reasonFor(code, address, port, settings)
-  return new SocketOptionError(`listen ${code}: ${text} ${endpoint(address, port)}${reason}`, {
-    code,
-    errno,
-    syscall: 'listen',
-    address,
-    port,
-    fd,
-    cause: error,
-  })
-}
-
-function reasonFor(code: string, address: string, port: number, settings: Settings): string {
-  switch (code) {
-    case 'EACCES':
-      return `: ${unprivilegedPorts(port)}; give the process CAP_NET_BIND_SERVICE, or lower that sysctl`
-    case 'EADDRINUSE':
-      return settings.SO_REUSEPORT === true
-        ? ': a socket has this port without SO_REUSEPORT, or of another user; ' + findIt(port)
-        : `: another socket has this port; ${findIt(port)}`
-    case 'EAFNOSUPPORT':
-      return ': this host has no IPv6 (ipv6.disable), so listen on an IPv4 address'
-    default:
-      return bindReason(code, address, port)
-  }
-}
-
-function unprivilegedPorts(port: number): string {
-  const first = unprivilegedPortStart()
-  const limit = first === undefined ? '' : ` = ${String(first)}`
-  return `port ${String(port)} is privileged (net.ipv4.ip_unprivileged_port_start${limit})`
-}
-
-function findIt(port: number): string {
-  return process.platform === 'linux'
-    ? `\`ss -ltnp sport = :${String(port)}\` shows which`
-    : `\`lsof -nP -iTCP:${String(port)}\` shows which`
 }
 
 /** The address that a name stands for: the first one, as Node does. */

@@ -1,7 +1,7 @@
 import * as diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import * as net from 'node:net'
-import { release } from 'node:os'
+import { constants, release } from 'node:os'
 import {
   SocketOptionError,
   SourcePool,
@@ -10,6 +10,7 @@ import {
   getOption,
   type ConnectOptions,
 } from '../../lib'
+import { native } from '../../lib/binding'
 import { policyOf } from '../../lib/close/hooks'
 import { portChoiceOf } from '../../lib/connect/port-choice'
 import { handleOf } from '../../lib/target'
@@ -219,6 +220,23 @@ describe('connect() by host name', () => {
     expect(error).toBeInstanceOf(AggregateError)
     expect(error.code).toBe('ECONNREFUSED')
     expect(error.errors).toMatchObject([{ address: '127.0.0.66' }, { address: '127.0.0.67' }])
+    await expectNoMoreThan(before)
+  })
+
+  it('names the limit when there is no descriptor for the address that answered', async () => {
+    const port = await serve()
+    const before = openDescriptors()
+    jest.spyOn(native, 'duplicateFd').mockReturnValue(-constants.errno.EMFILE)
+    const error = await failure({
+      host: 'two.test',
+      port,
+      lookup: lookupOf(loopback[4], '127.0.0.66'),
+    })
+    jest.restoreAllMocks()
+    expect(error.code).toBe('EMFILE')
+    expect(error.message).toMatch(
+      /^connect EMFILE 127\.0\.0\.1:\d+: all (\d+ )?descriptors .* \(RLIMIT_NOFILE\)\. What helps: .*`ulimit -n`/,
+    )
     await expectNoMoreThan(before)
   })
 

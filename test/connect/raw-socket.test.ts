@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads'
 import {
   RawSocket,
   closeSocket,
+  connect,
   getOption,
   setOption,
   tcpInfo,
@@ -16,6 +17,7 @@ import {
 import * as diagnostics from 'node:diagnostics_channel'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
+import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf, listen, loopback } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
@@ -182,6 +184,31 @@ describe('a RawSocket', () => {
     await expectNoMoreThan(before)
   })
 
+  it('names the way out when its port has a connection to the destination', async () => {
+    const port = await serve()
+    const from = { localAddress: '127.0.0.8', localPort: await freshPort() }
+    const first = connect({ host: loopback[4], port, ...from })
+    destroyLater(first)
+    await once(first, 'connect')
+    const before = openDescriptors()
+    const raw = opened(4, { SO_REUSEADDR: true })
+    raw.bind({ address: from.localAddress, port: from.localPort })
+    const error = await errorOf(raw.connect({ host: loopback[4], port }))
+    expect(error).toMatchObject({
+      ...{ code: 'EADDRNOTAVAIL', syscall: 'connect', address: loopback[4], port },
+      ...{ ...from, space: 'tuple' },
+    })
+    expect(error.message).toMatch(/: a connection from local port \d+ to .* exists already/)
+    await expectNoMoreThan(before)
+  })
+
+  it('says that a second bind() is one too many', () => {
+    const raw = opened(4).bind({ address: loopback[4] })
+    expect(() => raw.bind({ address: loopback[4] })).toThrow(
+      'bind EINVAL 127.0.0.1:0: the socket is bound already',
+    )
+  })
+
   it('closes its descriptor when its signal is aborted, before or while it connects', async () => {
     const port = await serve()
     const before = openDescriptors()
@@ -248,7 +275,12 @@ describe('a RawSocket', () => {
     closeLater(() => server.close())
     await first.listenOn(server)
     const before = openDescriptors()
-    await expect(second.listenOn(net.createServer())).rejects.toThrow(coded('EADDRINUSE'))
+    await expect(second.listenOn(net.createServer())).rejects.toMatchObject({
+      message: expect.stringContaining(
+        `listen EADDRINUSE: address already in use 127.0.0.1:${String(port)}: another socket has this port; `,
+      ) as string,
+      ...{ code: 'EADDRINUSE', syscall: 'listen', address: loopback[4], port },
+    })
     await expectNoMoreThan(before - 1)
   })
 })

@@ -105,6 +105,7 @@ const parameters = {
   ],
   closeFd: [descriptor],
   duplicateFd: [descriptor],
+  descriptorLimit: [],
   bindFd: [descriptor, () => random.pick(addresses), port],
   connectFd: [descriptor, () => random.pick(addresses), port],
   listenFd: [descriptor, word],

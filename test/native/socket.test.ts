@@ -147,6 +147,16 @@ describe('listenFd', () => {
   })
 })
 
+describe('descriptorLimit', () => {
+  it('is the soft limit of this process', () => {
+    const [, soft = ''] = /^Max open files +(\w+)/m.exec(
+      readFileSync('/proc/self/limits', 'utf8'),
+    ) as unknown as string[]
+    const limit = native.descriptorLimit()
+    expect(limit > Number.MAX_SAFE_INTEGER ? 'unlimited' : String(limit)).toBe(soft)
+  })
+})
+
 describe('shutdownWrite', () => {
   it('sends a FIN behind what is queued', async () => {
     const { client, accepted } = await connectedPair()

@@ -224,8 +224,10 @@ describe('a native function', () => {
 
   it('gives a number for a descriptor alone, and for nothing', () => {
     for (const name of names) {
-      expect(numberFrom(name, [])).toBeLessThan(0)
-      expect(numberFrom(name, [undefined])).toBeLessThan(0)
+      const results = [numberFrom(name, []), numberFrom(name, [undefined])]
+      // One of them takes nothing.
+      if (name === 'descriptorLimit') expect(Math.min(...results)).toBeGreaterThan(0)
+      else expect(Math.max(...results)).toBeLessThan(0)
       const constructed = (): unknown => Reflect.construct(functions[name] as () => void, [])
       expect(constructed).not.toThrow()
     }

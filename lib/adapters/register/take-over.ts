@@ -1,20 +1,10 @@
-import type * as net from 'node:net'
-import { intercept, type Attempt, type Plan } from '../../connect/attempt'
+import { noHandle, prepareHandle, type Attempt, type Plan } from '../../connect/attempt'
+import { tcpHandle, type TcpHandle } from '../../node/tcp-handle'
 import type { Handle } from '../../target'
 
-type Connect = (
-  request: unknown,
-  address: string,
-  port: number,
-  ...rest: readonly unknown[]
-) => number
-
-/** The parts of Node's TCP handle that are used. */
-type TcpHandle = Handle & { connect: Connect; connect6: Connect }
-
 /**
- * Takes over the next connect() of a handle, as {@link intercept} does, but for this: where it fails,
- * Node connects by itself, with what is set by then.
+ * Prepares the next connect() of a handle, for a program that is to see Node's own errors and no
+ * others. Where the preparation fails, Node connects by itself, with what is set by then.
  *
  * @param told of how it went, when connect() was called
  */
@@ -23,20 +13,16 @@ export function takeOver(
   plan: Plan,
   told: (failure: Error | undefined) => void,
 ): Attempt {
-  const own = handle as TcpHandle
+  const own = tcpHandle(handle)
+  if (own === undefined) throw noHandle()
   const { connect, connect6 } = own
   let failure: Error | undefined
-  // In place of the net.Socket, which a failure is to leave alone.
-  const standIn = {
-    _handle: handle,
-    destroy: (error: Error) => {
-      failure = error
-    },
-  }
-  const attempt = intercept(standIn as unknown as net.Socket, plan)
-  const orNodes = (taken: Connect, nodes: Connect): Connect => {
-    return (...args) => {
-      const result = taken.call(handle, ...args)
+  const attempt = prepareHandle(own, plan, (error) => {
+    failure = error
+  })
+  const orNodes = (prepared: TcpHandle['connect'], nodes: TcpHandle['connect']) => {
+    return (...args: Parameters<TcpHandle['connect']>): number => {
+      const result = prepared.call(handle, ...args)
       told(failure)
       return failure === undefined ? result : nodes.call(handle, ...args)
     }

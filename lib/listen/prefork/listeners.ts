@@ -2,6 +2,7 @@ import type * as net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../../binding'
+import { listenFailure } from '../../connect/bind-failure'
 import type { RawSocket } from '../../connect/raw-socket'
 import type { SocketOptionError } from '../../errors'
 import { BOTH_FAMILIES, dumpSockets } from '../../observe/dump'
@@ -9,7 +10,7 @@ import { bytecodeOf } from '../../observe/sock-diag-filter'
 import { tcpInfo } from '../../observe/tcp-info'
 import { setOption } from '../../options/access'
 import { announce } from '../../warnings'
-import { asNode, bind, bindTo } from '../bound'
+import { bind, bindTo } from '../bound'
 import type { PreforkPlan } from './options'
 import { byCpu, noNewConnections } from './programs'
 
@@ -132,7 +133,7 @@ function startListening(
   { address, port }: { address: string; port: number },
 ): void {
   const errno = native.listenFd(fd, backlog)
-  if (errno < 0) throw asNode({ code: getSystemErrorName(errno), errno, fd }, address, port)
+  if (errno < 0) throw listenFailure({ code: getSystemErrorName(errno), errno, fd }, address, port)
 }
 
 /**

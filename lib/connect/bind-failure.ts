@@ -1,0 +1,46 @@
+/** The errors of a local address that is refused, as Node names their parts, with the way out. */
+import { constants as os } from 'node:os'
+import { getSystemErrorMap, getSystemErrorName } from 'node:util'
+import { SocketOptionError, type SocketOptionErrorFields } from '../errors'
+import { endpoint } from './address'
+import { reasonOf } from './refusals'
+
+/** The error for bind(2) of `address`. */
+export function bindFailure(
+  errno: number,
+  address: string,
+  port: number,
+  fields: Partial<SocketOptionErrorFields> = {},
+): SocketOptionError {
+  const code = getSystemErrorName(errno)
+  const reason = reasonOf('bind', code, { address, port, fd: fields.fd })
+  return new SocketOptionError(`bind ${code} ${endpoint(address, port)}${reason}`, {
+    errno,
+    syscall: 'bind',
+    address,
+    port,
+    ...fields,
+    code,
+  })
+}
+
+/** The same in the words of server.listen(), of whichever call was refused. */
+export function listenFailure(
+  error: Pick<SocketOptionErrorFields, 'code' | 'errno' | 'fd'>,
+  address: string,
+  port: number,
+  { reusePort = false }: { readonly reusePort?: boolean } = {},
+): SocketOptionError {
+  const { code, errno = -os.errno.EINVAL, fd } = error
+  const [, text = code] = getSystemErrorMap().get(errno) ?? []
+  const reason = reasonOf('listen', code, { address, port, reusePort })
+  return new SocketOptionError(`listen ${code}: ${text} ${endpoint(address, port)}${reason}`, {
+    code,
+    errno,
+    syscall: 'listen',
+    address,
+    port,
+    fd,
+    cause: error,
+  })
+}

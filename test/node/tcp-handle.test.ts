@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import * as net from 'node:net'
+import {
+  answerConnect,
+  replaceConnectError,
+  tcpHandle,
+  type TcpHandle,
+} from '../../lib/node/tcp-handle'
+import { handleOf } from '../../lib/target'
+import { freshPort } from '../helpers/fresh-port'
+import { socketPath } from '../options/targets'
+import { destroyLater, listen, loopback } from '../sockets'
+
+/** A net.Socket that is going to connect in a later tick, and its handle. */
+function connecting(port: number): { socket: net.Socket; handle: TcpHandle } {
+  const socket = net.connect({ host: loopback[4], port, autoSelectFamily: false })
+  destroyLater(socket)
+  const handle = tcpHandle(handleOf(socket))
+  if (handle === undefined) throw new Error('there is no handle')
+  return { socket, handle }
+}
+
+/** What a socket says of a connection that fails, and the error that it ends with. */
+async function reportsOf(socket: net.Socket): Promise<unknown[]> {
+  const reports: unknown[] = []
+  socket.on('connectionAttemptFailed', (...args: unknown[]) => reports.push(args.at(-1)))
+  socket.on('error', (error) => reports.push(error))
+  await new Promise((resolve) => socket.once('close', resolve))
+  return reports
+}
+
+describe('The connect() of a TCP handle', () => {
+  it('is answered once, with the destination, and is what it was afterwards', async () => {
+    const server = net.createServer((peer) => peer.end())
+    const port = await listen(server)
+    const { socket, handle } = connecting(port)
+    const { connect, connect6 } = handle
+    const calls: unknown[] = []
+    answerConnect(handle, ({ family, address, port: to, connect: proceed }) => {
+      calls.push([family, address, to])
+      expect([handle.connect, handle.connect6]).toEqual([connect, connect6])
+      return proceed()
+    })
+    await once(socket, 'connect')
+    expect(calls).toEqual([[4, loopback[4], port]])
+  })
+
+  it('gives its result to Node', async () => {
+    const { socket, handle } = connecting(await freshPort())
+    answerConnect(handle, () => -1)
+    expect(await reportsOf(socket)).toMatchObject([{ code: 'EPERM', syscall: 'connect' }])
+  })
+
+  it('is not that of a unix-domain socket', () => {
+    const socket = net.connect(socketPath()).on('error', () => undefined)
+    destroyLater(socket)
+    expect(tcpHandle(handleOf(socket))).toBeUndefined()
+    expect(tcpHandle(undefined)).toBeUndefined()
+  })
+})
+
+describe('The error of a connect() that fails later', () => {
+  it('is replaced wherever the net.Socket reports it, and nothing is left on the socket', async () => {
+    const { socket, handle } = connecting(await freshPort())
+    const error = new Error('ours')
+    const statuses: number[] = []
+    answerConnect(handle, ({ request, connect }) => {
+      replaceConnectError(socket, request, (status) => {
+        statuses.push(status)
+        return error
+      })
+      return connect()
+    })
+    const before = Object.keys(socket)
+    const [attempt, last, ...more] = await reportsOf(socket)
+    expect(attempt).toBe(error)
+    expect(last).toBe(error)
+    expect(more).toEqual([])
+    expect(statuses).toEqual([expect.any(Number)])
+    expect(Object.keys(socket)).toEqual(before)
+  })
+
+  it("is Node's own where there is no other", async () => {
+    const { socket, handle } = connecting(await freshPort())
+    answerConnect(handle, ({ request, connect }) => {
+      replaceConnectError(socket, request, () => undefined)
+      return connect()
+    })
+    const [attempt, last] = await reportsOf(socket)
+    expect(last).toMatchObject({ code: 'ECONNREFUSED' })
+    expect(last).toBe(attempt)
+  })
+
+  it('gives way to that of a listener which destroys the socket', async () => {
+    const { socket, handle } = connecting(await freshPort())
+    answerConnect(handle, ({ request, connect }) => {
+      replaceConnectError(socket, request, () => new Error('ours'))
+      return connect()
+    })
+    const own = new Error("the listener's")
+    socket.prependListener('connectionAttemptFailed', () => {
+      socket.destroy(own)
+    })
+    expect((await reportsOf(socket)).at(-1)).toBe(own)
+  })
+
+  it('is not made when the socket was destroyed before', async () => {
+    const { socket, handle } = connecting(await freshPort())
+    const failure = jest.fn()
+    const connected = new Promise<void>((resolve) => {
+      answerConnect(handle, ({ request, connect }) => {
+        replaceConnectError(socket, request, failure)
+        resolve()
+        return connect()
+      })
+    })
+    await connected
+    socket.destroy()
+    expect(await reportsOf(socket)).toEqual([])
+    expect(failure).not.toHaveBeenCalled()
+  })
+})
