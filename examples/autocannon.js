@@ -21,9 +21,11 @@ async function main() {
     },
     { settings: { SO_RCVBUF: 65536, TCP_NODELAY: true }, closeMode: 'deliver' },
   )
-  console.log({ errors, sockets })
+  const { created, closes, failures } = sockets
+  console.log({ errors, created, closes })
+  for (const [code, { count, message }] of Object.entries(failures))
+    console.log(`${count} connections failed with ${code}: ${message}`)
   server.close()
-  const { created, closes } = sockets
   if (errors > 0 || created !== 2000) process.exitCode = 1
   if (process.platform === 'linux' && closes.deliver !== created) process.exitCode = 1
 }

@@ -8,6 +8,7 @@ import { checkUnix } from '../connect/unix'
 import { ArgumentTypeError, SocketOptionError, checkOptions } from '../errors'
 import { Connections } from './autocannon/connections'
 import { SharedCounters, type SocketCounters } from './autocannon/counters'
+import type { FailureCount } from './autocannon/failures'
 import type {
   Autocannon,
   AutocannonCallback,
@@ -27,6 +28,7 @@ export type {
   AutocannonResult,
   AutocannonRun,
   AutocannonStatistics,
+  FailureCount,
   SocketCounters,
 }
 
@@ -44,7 +46,8 @@ export interface AutocannonTuning extends Omit<TuningOptions, 'source'> {
 /**
  * Runs autocannon (8 and 9) with every connection tuned, also after it has reconnected and in its
  * worker threads: settings are in force before connect(2), and its closes are made in a close mode.
- * Takes autocannon's options and gives what it gives; the result has `sockets` beside.
+ * Takes autocannon's options and gives what it gives; the result has `sockets` beside, which says also
+ * why connections failed: `sockets.failures`.
  *
  * A connection that fails at once, as for want of a port, is tried again in the next turn of the
  * event loop, so that the run comes to its end.

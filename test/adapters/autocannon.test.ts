@@ -9,8 +9,9 @@ import type * as Library from '../../lib'
 import type * as Adapter from '../../lib/adapters/autocannon'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { makeCertificate } from '../helpers/certificate'
+import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
-import { closeLater, listen } from '../sockets'
+import { closeLater, fullListener, listen } from '../sockets'
 
 // As it is published: worker threads of autocannon load modules as Node does, without jest's help.
 const { SourcePool, getOption } = jest.requireActual<typeof Library>('../../dist')
@@ -108,6 +109,9 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(result.sockets).toEqual({
       created: 20,
       failed: 0,
+      broken: 0,
+      unfinished: 0,
+      failures: {},
       closes: { ...noCloses, deliver: 20 },
       fallbacks: {},
       timeWaitLeft: 0,
@@ -195,8 +199,61 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     // Not an address of this host (RFC 5737): refused at once, without the event loop.
     const result = await tunedAutocannon(options, { source: '192.0.2.1' })
     expect(result.errors).toBeGreaterThan(0)
-    expect(result.sockets).toMatchObject({ created: 0, closes: noCloses })
-    expect(result.sockets.failed).toBeGreaterThan(0)
+    const { sockets } = result
+    expect(sockets).toMatchObject({ created: 0, broken: 0, closes: noCloses })
+    expect(sockets.failed).toBeGreaterThan(0)
+    expect(sockets.failures).toEqual({
+      EADDRNOTAVAIL: {
+        count: sockets.failed,
+        message: 'bind EADDRNOTAVAIL 192.0.2.1:0: 192.0.2.1 is not an address of this host',
+      },
+    })
+  })
+
+  it('says how many attempts were refused, and by what', async () => {
+    const port = await freshPort()
+    const options = { connections: 2, amount: 20, sampleInt: 50, ...more }
+    const { sockets } = await tunedAutocannon({ ...options, url: `127.0.0.1:${String(port)}` })
+    expect(sockets).toMatchObject({ created: 0, broken: 0 })
+    expect(sockets.failed).toBeGreaterThanOrEqual(2)
+    const message = `connect ECONNREFUSED 127.0.0.1:${String(port)}`
+    expect(sockets.failures).toEqual({ ECONNREFUSED: { count: sockets.failed, message } })
+  })
+
+  it('says how many attempts had no answer in time', async () => {
+    const url = `127.0.0.1:${String(fullListener())}`
+    const options = { connections: 2, amount: 4, timeout: 1, sampleInt: 50, ...more, url }
+    const { sockets } = await tunedAutocannon(options)
+    expect(sockets).toMatchObject({ created: 0, broken: 0 })
+    expect(sockets.failed).toBeGreaterThanOrEqual(2)
+    expect(sockets.failures).toEqual({
+      ETIMEDOUT: {
+        count: sockets.failed,
+        message: expect.stringMatching(
+          /^No answer to the SYN within autocannon's timeout/,
+        ) as string,
+      },
+    })
+  })
+
+  it('says how many attempts had no answer when the run ended', async () => {
+    const url = `127.0.0.1:${String(fullListener())}`
+    const options = { connections: 2, duration: 1, sampleInt: 50, ...more, url }
+    const { sockets } = await tunedAutocannon(options)
+    expect(sockets).toMatchObject({ created: 0, failed: 0, unfinished: 2, failures: {} })
+  })
+
+  it('says how many connections broke, and by what', async () => {
+    const seen = await serve((response) => {
+      response.req.socket.resetAndDestroy()
+    })
+    const options = { connections: 2, amount: 10, sampleInt: 50, ...more, url: seen.url }
+    const { sockets } = await tunedAutocannon(options)
+    expect(sockets.failed).toBe(0)
+    expect(sockets.broken).toBeGreaterThanOrEqual(2)
+    expect(sockets.failures).toEqual({
+      ECONNRESET: { count: sockets.broken, message: 'read ECONNRESET' },
+    })
   })
 
   it('leaves no descriptor open', async () => {

@@ -68,6 +68,9 @@ labDescribe('autocannon with one request per connection', needs, () => {
     expect(client.sockets).toEqual({
       created: amount,
       failed: 0,
+      broken: 0,
+      unfinished: 0,
+      failures: {},
       closes,
       fallbacks: {},
       timeWaitLeft: 0,
@@ -103,6 +106,30 @@ labDescribe('autocannon with one request per connection', needs, () => {
       expect(done.timeWaits.client).toBeLessThanOrEqual(AMOUNT / 100)
     },
   )
+})
+
+labDescribe('autocannon in a narrow port range', ['root', 'ip'], () => {
+  const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '40000 40099' })
+
+  it.each(threads)('says that the ports ran out, and what would help (%s)', async (_, more) => {
+    const { port, server } = await serveHttp(namespace(), {})
+    const options = { connections: 2, amount: 400, reconnectRate: 1, ...more }
+    const task = { options, tuning: { closeMode: 'fin' }, port }
+    const { sockets } = (await namespace().perform('autocannon-client', task)) as Run['client']
+    await server.stop()
+    const { created = 0, failed = 0, failures = {} } = sockets ?? {}
+    expect(created).toBeLessThanOrEqual(100)
+    expect(failed).toBeGreaterThan(0)
+    expect(Object.keys(failures)).toEqual(['EADDRNOTAVAIL'])
+    const { count, message = '' } = failures.EADDRNOTAVAIL ?? {}
+    expect(count).toBe(failed)
+    expect(message).toContain(
+      'all 100 ephemeral ports (40000 to 40099) from this source to 127.0.0.1',
+    )
+    expect(message).toContain(
+      "What helps: keep connections open and use them again; closeMode 'deliver'",
+    )
+  })
 })
 
 /** The first of the CPUs that this process may run on. */

@@ -1,11 +1,23 @@
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
-import { attachPolicy, observeClose, policyOf } from '../../close/hooks'
+import { attachPolicy, carrierOf, observeClose, policyOf } from '../../close/hooks'
 import type { CloseOutcome } from '../../close/report'
 import { connectTuned } from '../../connect/connect'
 import { connectTls } from '../../connect/connect-tls'
 import type { Tuning } from '../../connect/tuning'
 import type { SharedCounters } from './counters'
+
+/** The client that a connection is for. */
+export interface Owner {
+  /** Called first of all when no connection comes of an attempt. */
+  readonly refused: () => void
+  /** Whether its run is over. */
+  readonly isDone: () => boolean
+}
+
+const UNANSWERED =
+  "No answer to the SYN within autocannon's timeout: the host is down, a firewall drops the segments, or " +
+  'the queue of the listening socket is full'
 
 /** Opens the connections of the clients of one thread, and keeps account of them. */
 export class Connections {
@@ -17,32 +29,44 @@ export class Connections {
     this.#counters = counters
   }
 
-  /** @param refused called first of all when no connection comes of it */
-  connect(options: net.NetConnectOpts, refused: () => void): net.Socket {
-    return this.#account(connectTuned(options, this.#tuning), refused)
+  connect(options: net.NetConnectOpts, owner: Owner): net.Socket {
+    return this.#account(connectTuned(options, this.#tuning), owner)
   }
 
   /** The same over TLS. */
-  connectTls(options: tls.ConnectionOptions & net.NetConnectOpts, refused: () => void): net.Socket {
-    return this.#account(connectTls(options, this.#tuning), refused)
+  connectTls(options: tls.ConnectionOptions & net.NetConnectOpts, owner: Owner): net.Socket {
+    return this.#account(connectTls(options, this.#tuning), owner)
   }
 
-  #account(socket: net.Socket, refused: () => void): net.Socket {
-    let connected = false
+  #account(socket: net.Socket, owner: Owner): net.Socket {
+    let state: 'unused' | 'connecting' | 'connected' | 'over' = 'unused'
+    // autocannon may give a connection up in the tick in which it asked for it, before connect(2).
+    process.nextTick(() => {
+      if (state === 'unused' && !socket.destroyed) state = 'connecting'
+    })
     socket.once('connect', () => {
-      connected = true
+      state = 'connected'
       this.#counters.add('created')
     })
-    socket.once('error', () => {
-      if (connected) return
-      this.#counters.add('failed')
-      refused()
+    socket.once('error', ({ name, code = name, message }: NodeJS.ErrnoException) => {
+      if (state === 'connected') {
+        this.#counters.addFailure('broken', code, message)
+        return
+      }
+      state = 'over'
+      this.#counters.addFailure('failed', code, message)
+      owner.refused()
     })
     const { policy } = this.#tuning
     if (policy !== undefined && policyOf(socket) === undefined)
       attachPolicy({ ...policy, socket, armed: false })
     observeClose(socket, (outcome) => {
-      if (connected) this.#count(outcome)
+      if (state === 'connected') this.#count(outcome)
+      if (state !== 'connecting' || hasError(socket)) return
+      // autocannon gave it up.
+      state = 'over'
+      if (owner.isDone()) this.#counters.add('unfinished')
+      else this.#counters.addFailure('failed', 'ETIMEDOUT', UNANSWERED)
     })
     return socket
   }
@@ -52,4 +76,9 @@ export class Connections {
     if (fallback !== undefined) this.#counters.add(fallback.code)
     if (timeWait === 'here') this.#counters.add('timeWaitLeft')
   }
+}
+
+/** Whether it ends with an 'error', which may come only later. */
+function hasError(socket: net.Socket): boolean {
+  return socket.errored !== null || carrierOf(socket).errored !== null
 }

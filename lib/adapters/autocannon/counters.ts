@@ -1,6 +1,7 @@
 import type { CloseCounters } from '../../close/server-policy'
 import { fallbackCodes, type FallbackCode } from '../../close/fallback'
 import { closeModes, type CloseMode } from '../../close/report'
+import { FAILURE_BYTES, SharedFailures, type FailureCount } from './failures'
 
 /** What became of the connections of a run, in all its threads. */
 export interface SocketCounters extends Pick<
@@ -11,25 +12,45 @@ export interface SocketCounters extends Pick<
   created: number
   /** Attempts that failed, and were made again. */
   failed: number
+  /** Connections that were made, and then ended by an error, as ECONNRESET. */
+  broken: number
+  /** Attempts that had no answer yet when the run ended. */
+  unfinished: number
+  /**
+   * Why attempts failed and connections broke: how many by the code of the error, and the message of the
+   * first. ETIMEDOUT has also those that autocannon gave up after its `timeout`.
+   */
+  failures: Readonly<Record<string, Readonly<FailureCount>>>
 }
 
-export type Counter = 'created' | 'failed' | 'timeWaitLeft' | CloseMode | FallbackCode
+const ownCounters = ['created', 'failed', 'broken', 'unfinished', 'timeWaitLeft'] as const
+
+export type Counter = (typeof ownCounters)[number] | CloseMode | FallbackCode
 
 const causes = Object.keys(fallbackCodes) as FallbackCode[]
-const slots: readonly Counter[] = ['created', 'failed', 'timeWaitLeft', ...closeModes, ...causes]
+const slots: readonly Counter[] = [...ownCounters, ...closeModes, ...causes]
+const SLOT_BYTES = slots.length * Uint32Array.BYTES_PER_ELEMENT
 
 /** Counters in memory that threads share, so that the sum is there at any time and without messages. */
 export class SharedCounters {
   readonly memory: SharedArrayBuffer
   readonly #counts: Uint32Array
+  readonly #failures: SharedFailures
 
-  constructor(memory = new SharedArrayBuffer(slots.length * Uint32Array.BYTES_PER_ELEMENT)) {
+  constructor(memory = new SharedArrayBuffer(SLOT_BYTES + FAILURE_BYTES)) {
     this.memory = memory
-    this.#counts = new Uint32Array(memory)
+    this.#counts = new Uint32Array(memory, 0, slots.length)
+    this.#failures = new SharedFailures(memory, SLOT_BYTES)
   }
 
   add(counter: Counter): void {
     Atomics.add(this.#counts, slots.indexOf(counter), 1)
+  }
+
+  /** Of an attempt, or of a connection that was made. */
+  addFailure(counter: 'failed' | 'broken', code: string, message: string): void {
+    this.add(counter)
+    this.#failures.add(code, message)
   }
 
   read(): SocketCounters {
@@ -37,6 +58,9 @@ export class SharedCounters {
     return {
       created: of('created'),
       failed: of('failed'),
+      broken: of('broken'),
+      unfinished: of('unfinished'),
+      failures: this.#failures.read(),
       closes: {
         fin: of('fin'),
         deliver: of('deliver'),

@@ -11,7 +11,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { netArguments, tlsArguments } from '../../connect/arguments'
 import { SocketOptionError } from '../../errors'
-import type { Connections } from './connections'
+import type { Connections, Owner } from './connections'
 
 /** What is used of autocannon's Client: README.md of autocannon, "Client API", and lib/httpClient.js. */
 export interface Client {
@@ -34,6 +34,12 @@ export function tuneClient(client: Client, connections: Connections): void {
   const connect = client._connect.bind(client)
   let wasRefused = false
   let retry: NodeJS.Immediate | undefined
+  const owner: Owner = {
+    refused: () => {
+      wasRefused = true
+    },
+    isDone: () => client.destroyed,
+  }
 
   client._connect = () => {
     clearImmediate(retry)
@@ -51,8 +57,8 @@ export function tuneClient(client: Client, connections: Connections): void {
 
   function connectNow(): void {
     const failure = answering(connect, {
-      connect: (...args) => connections.connect(netArguments(args).options, refused),
-      connectTls: (...args) => connections.connectTls(tlsArguments(args).options, refused),
+      connect: (...args) => connections.connect(netArguments(args).options, owner),
+      connectTls: (...args) => connections.connectTls(tlsArguments(args).options, owner),
     })
     if (failure === undefined) return
     try {
@@ -61,10 +67,6 @@ export function tuneClient(client: Client, connections: Connections): void {
       // A client that is not known: what matters is why it cannot be used.
     }
     throw failure
-  }
-
-  function refused(): void {
-    wasRefused = true
   }
 }
 
