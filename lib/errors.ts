@@ -8,8 +8,10 @@ import { inspect } from 'node:util'
  */
 export const errorCodes = {
   ERR_SOCKET_TUNER_UNKNOWN_OPTION: {
-    meaning: 'No option of that name is in the catalogue.',
-    wayOut: 'Use a name of `optionNames`; docs/options.md lists them.',
+    meaning:
+      'There is no option of that name: no socket option of the catalogue, or none of the function that was called.',
+    wayOut:
+      'The message names the nearest right one; `optionNames` and docs/options.md have the socket options.',
   },
   ERR_SOCKET_TUNER_NOT_READABLE: {
     meaning: 'The kernel does not let the option be read, or its value is a secret.',

@@ -48,7 +48,7 @@ export {
   type TuneServerOptions,
 } from './listen/tune-server'
 export { queueSizes, type QueueSizes } from './observe/queue-sizes'
-export type { SocketFilter } from './observe/sock-diag-filter'
+export type { SocketFilter } from './ports/filter'
 export {
   tcpInfo,
   type CongestionState,

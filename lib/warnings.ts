@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
-import { ArgumentValueError, SocketOptionError, checkObject } from './errors'
+import { SocketOptionError } from './errors'
+import { oneOf, spec, type InputOf } from './spec'
 
 /**
  * Every warning code, with what it means and the way out. docs/warnings.md is generated from this
@@ -129,12 +130,14 @@ export interface SocketTunerWarning {
   message: string
 }
 
-export interface Configuration {
+export const configurable = spec({
   /** What a hazard does: a process warning (once per code and reason), an error, or nothing. */
-  hazards: 'warn' | 'throw' | 'ignore'
-}
+  hazards: oneOf('warn', 'throw', 'ignore'),
+})
 
-const configuration: Configuration = { hazards: 'warn' }
+export type Configuration = InputOf<typeof configurable>
+
+let hazards: NonNullable<Configuration['hazards']> = 'warn'
 const warned = new Set<string>()
 const warnings = channel('socket-tuner:warning')
 
@@ -142,29 +145,15 @@ const warnings = channel('socket-tuner:warning')
  * Sets what this library does when it sees a hazard. Applies to the whole process (to the thread,
  * in a worker).
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_SOCKET_TUNER_UNKNOWN_OPTION
  */
-export function configure(options: Partial<Configuration>): void {
-  checkObject('options', options)
-  const { hazards } = options
-  if (hazards === undefined) return
-  if (!isReaction(hazards)) {
-    throw new ArgumentValueError(
-      'options.hazards',
-      "must be one of: 'warn', 'throw', 'ignore'",
-      hazards,
-    )
-  }
-  configuration.hazards = hazards
-}
-
-function isReaction(value: unknown): value is Configuration['hazards'] {
-  return value === 'warn' || value === 'throw' || value === 'ignore'
+export function configure(options: Configuration): void {
+  hazards = configurable.check('options', options).hazards ?? hazards
 }
 
 /** Whether hazards are errors, so that a caller can look for them before it begins. */
 export function hazardsThrow(): boolean {
-  return configuration.hazards === 'throw'
+  return hazards === 'throw'
 }
 
 /** Tells of a hazard; call it before the change, so that 'throw' leaves everything as it was. */
@@ -182,7 +171,7 @@ export function hazard(code: WarningCode, reason: string, message: string): void
 export function announce(code: WarningCode, reason: string, message: string): void {
   if (warnings.hasSubscribers)
     warnings.publish({ code, reason, message } satisfies SocketTunerWarning)
-  if (configuration.hazards === 'ignore') return
+  if (hazards === 'ignore') return
   const key = `${code} ${reason}`
   if (warned.has(key)) return
   warned.add(key)

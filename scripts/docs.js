@@ -2,7 +2,8 @@
 
 /**
  * Writes docs/options.md and lib/options/settings.ts from the option catalogue, docs/warnings.md from
- * the tables of codes and docs/doctor.md from the doctor's table of rules.
+ * the tables of codes, docs/doctor.md from the doctor's table of rules and docs/arguments.md from the
+ * tables of what each function takes.
  * With --check it writes nothing and fails when a file is not what it would write.
  */
 const { readFileSync, writeFileSync } = require('node:fs')
@@ -13,6 +14,7 @@ const { rules } = require('../dist/doctor/rules')
 const { errorCodes } = require('../dist/errors')
 const { refusalsText } = require('../dist/options/failure')
 const { warningCodes } = require('../dist/warnings')
+const { bagsPage } = require('./bags')
 const { settingsFile } = require('./settings')
 const { fallbackCodes } = require('../dist/close/fallback')
 
@@ -238,6 +240,7 @@ async function main() {
     ['docs/options.md', optionsPage()],
     ['docs/warnings.md', warningsPage()],
     ['docs/doctor.md', doctorPage()],
+    ['docs/arguments.md', bagsPage(NOTE)],
     [
       'lib/options/settings.ts',
       await settingsFile(optionNames.map((each) => describeOption(each))),

@@ -2,8 +2,7 @@
 import { isIP } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import { wrongFamily, type IpFamily } from '../connect/address'
-import type { SourcePool } from '../connect/source-pool'
-import type { Tuning, TuningOptions } from '../connect/tuning'
+import { prepareTuning, type Tuning } from '../connect/tuning'
 import { checkUnix } from '../connect/unix'
 import { ArgumentTypeError, SocketOptionError, checkOptions } from '../errors'
 import { Connections } from './autocannon/connections'
@@ -18,10 +17,11 @@ import type {
   AutocannonRun,
   AutocannonStatistics,
 } from './autocannon/peer'
-import { prepare, setupOf, TASK, taskOf } from './autocannon/setup'
+import { autocannonTuning, setupOf, TASK, taskOf, type AutocannonTuning } from './autocannon/setup'
 
 export type {
   Autocannon,
+  AutocannonTuning,
   AutocannonCallback,
   AutocannonInstance,
   AutocannonOptions,
@@ -30,17 +30,6 @@ export type {
   AutocannonStatistics,
   FailureCount,
   SocketCounters,
-}
-
-/** How the connections are opened and closed: `closeMode` is `'deliver'` unless it is given. */
-export interface AutocannonTuning extends Omit<TuningOptions, 'source'> {
-  /**
-   * Where connections come from: an address of this host, several, or a pool of them. Each worker
-   * thread spreads its own connections over the addresses and knows nothing of the others'.
-   */
-  readonly source?: string | readonly string[] | SourcePool | undefined
-  /** The module to use, where `require('autocannon')` does not find it from here. */
-  readonly autocannon?: Autocannon | undefined
 }
 
 /**
@@ -72,18 +61,17 @@ export function tunedAutocannon(
   callback?: AutocannonCallback,
 ): AutocannonInstance {
   checkOptions('options', options)
-  checkOptions('tuning', tuning)
-  const { autocannon, ...ownTuning } = tuning
-  const prepared = prepare(ownTuning)
+  const { autocannon, ...checked } = autocannonTuning.check('tuning', tuning)
+  const prepared = prepareTuning(checked)
   checkDestinations(options, prepared)
   const inWorkers = Boolean(options.workers) && isMainThread
   checkSetupClient(options.setupClient, inWorkers)
-  const start = autocannon === undefined ? load() : checkModule(autocannon)
+  const start = (autocannon ?? load()) as Start
   const counters = new SharedCounters()
   const own = inWorkers
     ? {
         setupClient: require.resolve('./autocannon/worker-setup'),
-        [TASK]: taskOf(ownTuning, counters, options.setupClient),
+        [TASK]: taskOf(tuning, counters, options.setupClient),
       }
     : { setupClient: setupOf(new Connections(prepared, counters), options.setupClient) }
   const instance = start({ ...options, ...own }, callback)
@@ -110,12 +98,6 @@ function load(): Start {
       { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', cause },
     )
   }
-}
-
-function checkModule(autocannon: unknown): Start {
-  if (typeof autocannon !== 'function')
-    throw new ArgumentTypeError('tuning.autocannon', 'of type function', autocannon)
-  return autocannon as Start
 }
 
 function checkSetupClient(setupClient: unknown, inWorkers: boolean): void {

@@ -33,7 +33,7 @@ export type {
  *
  * @param client what `require('prom-client')` gives; 14 and later
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE (also where a name is registered already),
- *   ERR_OUT_OF_RANGE; nothing is registered then
+ *   ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION; nothing is registered then
  */
 export function registerMetrics(
   client: PromClient,

@@ -2,9 +2,9 @@
 import { isIPv6 } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { Severity } from '../doctor/rule'
-import { checkTarget, type DiagnosisTarget } from '../doctor/target'
+import { diagnosisTarget, type DiagnosisTarget } from '../doctor/target'
 import { ArgumentTypeError, ArgumentValueError, checkWhole } from '../errors'
-import { nearest } from './nearest'
+import { nearest } from '../spec'
 
 export type Command =
   | { readonly name: 'version' }
@@ -231,9 +231,10 @@ function targetOf(text: string): DiagnosisTarget {
   const [, inBrackets, name, port = ''] = /^(?:\[([^\]]*)\]|([^:[\]\s]+)):(\d+)$/.exec(text) ?? []
   try {
     if (inBrackets !== undefined && isIPv6(inBrackets)) {
-      return checkTarget({ host: inBrackets, port: Number(port) }, '--target')
+      return diagnosisTarget.check('--target', { host: inBrackets, port: Number(port) })
     }
-    if (name !== undefined) return checkTarget({ host: name, port: Number(port) }, '--target')
+    if (name !== undefined)
+      return diagnosisTarget.check('--target', { host: name, port: Number(port) })
     throw new ArgumentValueError(
       '--target',
       'must be host:port with a number for the port, an IPv6 address in brackets: [::1]:80',

@@ -1,8 +1,7 @@
 /** `socket-tuner options [NAME]`: the catalogue, as the library has it on this machine. */
 import { describeOption, optionNames, type OptionInfo, type OptionName } from '../index'
 import { refusalsText } from '../options/failure'
-import { UsageError, asUsageError } from './arguments'
-import { nearest } from './nearest'
+import { asUsageError } from './arguments'
 import { align, wrap } from './text'
 
 /** @throws UsageError for a name that is no option */
@@ -20,9 +19,7 @@ function find(name: string): OptionInfo {
   try {
     return forReaders(describeOption(name.toUpperCase() as OptionName))
   } catch (error) {
-    const { message, code } = asUsageError(error)
-    const meant = nearest(name, optionNames)
-    throw new UsageError(meant === undefined ? message : `${message}; did you mean ${meant}?`, code)
+    throw asUsageError(error)
   }
 }
 

@@ -1,7 +1,8 @@
 import type * as net from 'node:net'
 import { native } from '../binding'
-import { ArgumentTypeError, checkObject } from '../errors'
+import { ArgumentTypeError } from '../errors'
 import { connectionState } from '../observe/tcp-info'
+import { spec, type InputOf } from '../spec'
 import { isSessionSocket, isStreamSocket, transportHandleOf } from '../target'
 import { announce, hazard, hazardsThrow } from '../warnings'
 import { fallback } from './fallback'
@@ -14,15 +15,18 @@ import {
   policyOf,
   stopObserving,
 } from './hooks'
-import { policyOptions, type CloseModeOptions } from './options'
+import { closeMode, closeModeOptions, policyIn, type PolicyOptions } from './options'
 import { bytesNotInKernel } from './pending'
-import type { ClosePolicy, PolicyOptions } from './policy'
+import type { ClosePolicy } from './policy'
 import type { CloseMode, CloseOutcome, CloseReport } from './report'
 
-export interface CloseSocketOptions extends CloseModeOptions {
+export const closeSocketOptions = spec({
+  ...closeModeOptions.fields,
   /** Default: the socket's standing mode (`setCloseMode`, `connect({ closeMode })`, …), else `fin`. */
-  mode?: CloseMode | undefined
-}
+  mode: closeMode,
+})
+
+export type CloseSocketOptions = InputOf<typeof closeSocketOptions>
 
 /** Closes that are under way, so that a second call joins the first or makes a reset of it. */
 const closing = new WeakMap<net.Socket, Closing>()
@@ -40,8 +44,8 @@ const GRACE_MS = 1_000
  *
  * On Windows `reset` is Node's resetAndDestroy() and the other modes are `fin`.
  *
- * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE;
- *   ERR_SOCKET_TUNER_HAZARD after `configure({ hazards: 'throw' })`, with the socket left open
+ * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_HAZARD after `configure({ hazards: 'throw' })`, with the socket left open
  */
 export async function closeSocket(
   socket: net.Socket,
@@ -51,7 +55,6 @@ export async function closeSocket(
     throw new ArgumentTypeError('socket', 'an instance of net.Socket or tls.TLSSocket', socket)
   }
   refuseSessionSocket(socket)
-  checkObject('options', options)
   const checked = optionsFor(socket, options)
   const running = closing.get(socket)
   // A socket that is not destroyed after its close was connected again.
@@ -68,12 +71,11 @@ export async function closeSocket(
 
 /** Without a mode the standing one counts, with its own options where none is given. */
 function optionsFor(socket: net.Socket, options: CloseSocketOptions): PolicyOptions {
-  const { mode } = options
+  const { mode, ...checked } = closeSocketOptions.check('options', options)
   const standing = mode === undefined ? policyOf(socket) : undefined
-  if (standing === undefined) return policyOptions(mode ?? 'fin', options, 'options.mode')
-  const given = Object.entries(options).filter(([, value]) => value !== undefined)
-  const all = { ...standing, ...Object.fromEntries(given) }
-  return policyOptions(standing.mode, all, 'options.mode')
+  if (standing === undefined) return { mode: mode ?? 'fin', ...checked }
+  const given = closeModeOptions.given(options, checked)
+  return policyIn(standing.mode, { ...standing, ...given })
 }
 
 /** `session.socket` of HTTP/2 is a proxy: what its session has still to send, only the session knows. */

@@ -2,27 +2,9 @@
 import type * as net from 'node:net'
 import type { Fallback } from './fallback'
 import type { LingeringGroup } from './lingering-group'
-import type { CloseMode, CloseOutcome } from './report'
+import type { PolicyOptions } from './options'
+import type { CloseOutcome } from './report'
 import type { FinOrder } from './time-wait'
-
-/** The part of a policy that the caller sets. */
-export interface PolicyOptions {
-  mode: CloseMode
-  /** `deliver` falls back to `fin` on a connection without TCP timestamps. */
-  requireTimestamps: boolean
-  /** `deliver` falls back to `fin` on an accepted connection whose peer has sent nothing. */
-  requirePeerData: boolean
-  /** On TLS, close_notify goes out before the FIN. */
-  closeNotify: boolean
-  /** Deadline of a lingering close in all, ms. */
-  timeoutMs: number
-  /** And from the last byte received, ms. */
-  idleTimeoutMs: number
-  /** The most bytes that it throws away. */
-  maxDiscardBytes: number
-  /** The most connections of its group that linger at once. */
-  maxLingering: number
-}
 
 export interface ClosePolicy extends PolicyOptions {
   /** The socket that the program writes to: the TLS one where there is one. */

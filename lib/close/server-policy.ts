@@ -7,7 +7,7 @@ import { handleOf, isStreamSocket, type Handle } from '../target'
 import { hasLinger2, setForgotten } from './linger2'
 import { LingeringGroup } from './lingering-group'
 import { attachPolicy, observeClose, policyOf } from './hooks'
-import type { PolicyOptions } from './policy'
+import type { PolicyOptions } from './options'
 import type { CloseOutcome } from './report'
 import { CloseTally, type CloseTotals } from './tally'
 

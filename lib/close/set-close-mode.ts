@@ -13,9 +13,8 @@ import {
   type Target,
 } from '../target'
 import { hazard } from '../warnings'
-import { policyOptions, type CloseModeOptions } from './options'
+import { closeMode, closeModeOptions, type CloseModeOptions, type PolicyOptions } from './options'
 import { attachPolicy, detachPolicy, policyOf } from './hooks'
-import type { PolicyOptions } from './policy'
 import type { CloseMode } from './report'
 import { removeServerPolicy, setServerPolicy } from './server-policy'
 
@@ -28,14 +27,15 @@ import { removeServerPolicy, setServerPolicy } from './server-policy'
  * and whether there is unread input; `requireTimestamps: false` saves it. On a descriptor number
  * the mode is a kernel option that acts whoever closes it: `lingering` is not to be had there.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; what `setOption` throws
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; what `setOption` throws
  */
 export function setCloseMode(
   target: Target,
   mode: CloseMode | null,
-  options?: CloseModeOptions,
+  options: CloseModeOptions = {},
 ): void {
-  const checked = mode === null ? null : policyOptions(mode, options, 'mode')
+  const checked = checkPolicy(mode, options)
   if (isServer(target)) {
     if (checked === null) removeServerPolicy(target)
     else setServerPolicy(target, checked)
@@ -51,6 +51,12 @@ export function setCloseMode(
     return
   }
   setKernelPolicy(target, checked)
+}
+
+function checkPolicy(mode: CloseMode | null, options: CloseModeOptions): PolicyOptions | null {
+  const named = mode === null ? null : closeMode.required().check('mode', mode)
+  const checked = closeModeOptions.check('options', options)
+  return named === null ? null : { mode: named, ...checked }
 }
 
 function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): void {

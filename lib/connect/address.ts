@@ -1,10 +1,23 @@
 /** Addresses and ports as callers give them, checked. */
 import { isIP } from 'node:net'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
+import { custom, whole } from '../spec'
 
 export type IpFamily = 4 | 6
 
 const MAX_PORT = 65535
+
+/** An IP address, for a table of options. */
+export const ipAddress = custom<string>('an IP address', (argument, value) => {
+  familyOf(argument, value)
+  return value as string
+})
+
+/** A port, or 0 for one that the kernel chooses. */
+export const anyPort = whole(0, MAX_PORT)
+
+/** A port that something can be connected to. */
+export const realPort = whole(1, MAX_PORT)
 
 /** The family of an IP address. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
 export function familyOf(argument: string, address: unknown): IpFamily {

@@ -10,15 +10,19 @@ import {
   checkWhole,
 } from '../errors'
 import { requireAdoption, whyNoAdoption } from '../node/descriptors'
+import { netConnectNames } from '../node/option-names'
+import { sharedSpec } from '../spec'
 import { checkFamily, checkPort, familyOf, wrongFamily, type IpFamily } from './address'
 import { intercept, type Attempt, type Plan } from './attempt'
 import { race } from './race'
 import { resolve, type Address } from './resolve'
-import { prepareTuning, type Tuning, type TuningOptions } from './tuning'
+import { prepareTuning, tuningOptions, type Tuning, type TuningOptions } from './tuning'
 import { checkUnix, connectUnix } from './unix'
 
 /** The options of net.connect(), and what goes beyond them. */
 export type ConnectOptions = net.NetConnectOpts & TuningOptions
+
+export const connectOptions = sharedSpec(tuningOptions.fields, netConnectNames)
 
 /** With what Node has in some releases only, and what its typings leave out. */
 type TcpOptions = net.TcpNetConnectOpts & {
@@ -53,13 +57,15 @@ const NOTHING_BEFORE = 'No setting, source or portRange can be in force before c
  * there is only `closeMode`.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT;
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION for what is nearly the name of an option;
  *   ERR_SOCKET_TUNER_ADDRESS_FAMILY for a source that is not of the destination's family;
  *   ERR_SOCKET_TUNER_WRONG_SOCKET for a setting that does not act on a unix-domain socket;
  *   ERR_SOCKET_TUNER_UNSUPPORTED. What comes later is emitted as 'error': the message names the way
  *   out, and with EADDRNOTAVAIL and EADDRINUSE `error.space` says which ports ran out
  */
 export function connect(options: ConnectOptions, connectListener?: () => void): net.Socket {
-  return connectTuned(options, prepareTuning(options), connectListener)
+  const tuning = prepareTuning(connectOptions.check('options', options))
+  return connectTuned(options, tuning, connectListener)
 }
 
 /** The same with a tuning that was checked before. */

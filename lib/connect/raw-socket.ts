@@ -2,14 +2,7 @@ import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { intFailure, native } from '../binding'
-import {
-  ArgumentTypeError,
-  ArgumentValueError,
-  SocketOptionError,
-  checkBoolean,
-  checkOptions,
-  checkWhole,
-} from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
 import { getOption, writeOption } from '../options/access'
 import { holdKeepAlive, type Held } from '../options/keep-alive'
 import type {
@@ -28,26 +21,56 @@ import {
 } from '../options/tune'
 import type { SocketAddress } from '../options/values'
 import { requireAdoption } from '../node/descriptors'
+import { netConnectNames } from '../node/option-names'
 import { answerConnect, replaceConnectError, tcpHandle } from '../node/tcp-handle'
+import { boolean, sharedSpec, spec, whole, type InputOf } from '../spec'
 import { handleOf, isServer } from '../target'
 import { announce } from '../warnings'
-import { checkFamily, checkPort, familyOf, wrongFamily, type IpFamily } from './address'
+import {
+  anyPort,
+  checkFamily,
+  checkPort,
+  familyOf,
+  ipAddress,
+  wrongFamily,
+  type IpFamily,
+} from './address'
 import { bindFailure, listenFailure } from './bind-failure'
 import { boundAddress } from './bound-address'
 import { connectFailure } from './connect-failure'
 import { adoptSocket, listenOnDescriptor, openSocket } from './open'
 
-export interface RawSocketOptions {
+export const rawSocketOptions = spec({
   /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
-  mptcp?: boolean | undefined
-}
+  mptcp: boolean().default(false),
+})
 
-export interface BindOptions {
+export type RawSocketOptions = InputOf<typeof rawSocketOptions>
+
+export const bindOptions = spec({
   /** An address of this host. Default all of them: `0.0.0.0` or `::`. */
-  address?: string | undefined
+  address: ipAddress,
   /** 0 or undefined for one that the kernel chooses. */
-  port?: number | undefined
-}
+  port: anyPort.default(0),
+})
+
+export type BindOptions = InputOf<typeof bindOptions>
+
+const byBind = 'cannot be given: bind() is for it'
+const here = 'cannot be given: the RawSocket has its descriptor'
+
+export const rawConnectOptions = sharedSpec({}, netConnectNames, {
+  localAddress: byBind,
+  localPort: byBind,
+  source: byBind,
+  portRange: 'cannot be given: it is the option IP_LOCAL_PORT_RANGE of RawSocket.open()',
+  settings: 'cannot be given: RawSocket.open() and tune() are for it',
+  closeMode: 'cannot be given: call setCloseMode() with the net.Socket',
+  family: 'cannot be given: RawSocket.open() has it',
+  fd: here,
+  handle: here,
+  path: 'cannot be given: the socket is an IP socket',
+})
 
 /** net.connect()'s options, without those that bind() has been for, and a net.Socket's own. */
 export type RawConnectOptions = Omit<
@@ -55,10 +78,12 @@ export type RawConnectOptions = Omit<
   'localAddress' | 'localPort' | 'family' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
 >
 
-export interface ListenOnOptions {
+export const listenOnOptions = spec({
   /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
-  backlog?: number | undefined
-}
+  backlog: whole(1, 2 ** 31 - 1).default(511),
+})
+
+export type ListenOnOptions = InputOf<typeof listenOnOptions>
 
 /** A RawSocket that nobody refers to any more. What is registered here must not refer to it. */
 const dropped = new FinalizationRegistry<object>((owner) => {
@@ -107,9 +132,7 @@ export class RawSocket implements Disposable {
     const checked = checkFamily('family', family)
     if (checked === 0)
       throw new ArgumentValueError('family', "must be one of: 4, 6, 'IPv4', 'IPv6'", family)
-    checkOptions('options', options)
-    const { mptcp = false } = options
-    checkBoolean('options.mptcp', mptcp)
+    const { mptcp } = rawSocketOptions.check('options', options)
     return new RawSocket(checked, settings ?? {}, mptcp)
   }
 
@@ -185,9 +208,8 @@ export class RawSocket implements Disposable {
    *   EADDRINUSE, EACCES, EINVAL when it is bound already; as {@link fd}
    */
   bind(options: BindOptions = {}): this {
-    checkOptions('options', options)
-    const { address = this.family === 6 ? '::' : '0.0.0.0' } = options
-    const port = checkPort('options.port', options.port)
+    const { port, ...checked } = bindOptions.check('options', options)
+    const { address = this.family === 6 ? '::' : '0.0.0.0' } = checked
     if (familyOf('options.address', address) !== this.family)
       throw wrongFamily('options.address', address, this.family)
     const result = native.bindFd(this.fd, address, port)
@@ -208,7 +230,7 @@ export class RawSocket implements Disposable {
    *   out
    */
   connect(options: RawConnectOptions, connectListener?: () => void): net.Socket {
-    checkOptions('options', options)
+    rawConnectOptions.check('options', options)
     requireAdoption('A RawSocket cannot be handed over', 'connect')
     const { host, port } = options
     checkPortArgument(port)
@@ -243,10 +265,8 @@ export class RawSocket implements Disposable {
   async listenOn(server: net.Server, options: ListenOnOptions = {}): Promise<net.AddressInfo> {
     if (!isServer(server))
       throw new ArgumentTypeError('server', 'an instance of net.Server', server)
-    checkOptions('options', options)
+    const { backlog } = listenOnOptions.check('options', options)
     requireAdoption('A RawSocket cannot be handed over', 'listen')
-    const { backlog = 511 } = options
-    checkWhole('options.backlog', backlog, 1, 2 ** 31 - 1)
     const { fd, localAddress } = this
     if (server.listening) {
       throw new SocketOptionError('The server is listening already', {

@@ -1,49 +1,62 @@
 /** What connect() and the adapters may be told beside net.connect's own options, checked once. */
-import type { CloseMode } from '../close/report'
-import { closeModeOptionNames, policyOptions, type CloseModeOptions } from '../close/options'
-import type { PolicyOptions } from '../close/policy'
-import {
-  ArgumentRangeError,
-  ArgumentTypeError,
-  ArgumentValueError,
-  checkObject,
-  checkOptions,
-} from '../errors'
+import { standingClose, standingPolicy, type PolicyOptions } from '../close/options'
+import { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } from '../errors'
 import { systemPortRange } from '../observe/namespace-facts'
-import type { Settings } from '../options/option'
-import { prepareSettings, requirePresent, type PreparedSettings } from '../options/tune'
+import { optionOf, type Settings } from '../options/option'
+import {
+  prepareSettings,
+  requirePresent,
+  settingsOption,
+  type PreparedSettings,
+} from '../options/tune'
 import type { PortRange } from '../options/values'
+import { custom, spec, type InputOf, type OutputOf } from '../spec'
 import { familyOf, type IpFamily } from './address'
 import { portChoiceHere, type PortChoice } from './port-choice'
 import { SourcePool } from './source-pool'
 
+const source = custom<string | SourcePool>(
+  'an IP address or an instance of SourcePool',
+  (argument, value) => {
+    if (value instanceof SourcePool) return value
+    if (typeof value !== 'string')
+      throw new ArgumentTypeError(argument, 'an IP address or an instance of SourcePool', value)
+    familyOf(argument, value)
+    return value
+  },
+)
+
+const portRange = custom<PortRange | 'kernel'>("{ min, max }, or 'kernel'", (argument, value) => {
+  if (value === 'kernel') return value
+  // Both ends are checked, and their order, as the option's own value.
+  const { codec, row } = optionOf('IP_LOCAL_PORT_RANGE')
+  codec.encode(argument, row, value)
+  return value as PortRange
+})
+
 /** How connections are to be opened and closed. */
-export interface TuningOptions extends CloseModeOptions {
+export const tuningOptions = spec({
   /**
    * Options in force before connect(2), on every attempt. One that this platform or kernel does not
    * have is an error.
    */
-  settings?: Settings | undefined
+  settings: settingsOption.default({}),
   /** Where connections come from: an address of this host, or a pool of them. */
-  source?: string | SourcePool | undefined
+  source,
   /**
    * Ephemeral ports to choose from, inside of net.ipv4.ip_local_port_range (Linux 6.3+). By default
    * all of it, searched so that connect() does not become slow when half of it is in use (Linux 6.8+;
    * nearly so from 6.3). `'kernel'` leaves the search as the kernel makes it.
    */
-  portRange?: PortRange | 'kernel' | undefined
-  /** What destroy() and destroySoon() of the socket do: see `setCloseMode`. */
-  closeMode?: CloseMode | undefined
-}
+  portRange,
+  ...standingClose,
+})
 
-/** Their names, for callers that take them among others. */
-export const tuningOptionNames = [
-  'settings',
-  'source',
-  'portRange',
-  'closeMode',
-  ...closeModeOptionNames,
-] as const satisfies readonly (keyof TuningOptions)[]
+/** How connections are to be opened and closed. */
+export type TuningOptions = InputOf<typeof tuningOptions>
+
+/** The same, checked one by one. */
+export type CheckedTuning = OutputOf<typeof tuningOptions>
 
 /** The same, ready for any number of connections. */
 export interface Tuning {
@@ -66,16 +79,15 @@ export interface Tuning {
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNSUPPORTED
  *   for an option that this platform does not have
  */
-export function prepareTuning(options: TuningOptions): Tuning {
-  checkOptions('options', options)
-  const { settings = {}, source, portRange, closeMode } = options
-  const range = checkPortRange(portRange, settings)
+export function prepareTuning(checked: CheckedTuning): Tuning {
+  const { settings, source, portRange } = checked
+  const range = confinedRange(portRange, settings)
   const prepared = prepareSettings(
     range === undefined ? settings : { IP_LOCAL_PORT_RANGE: range, ...settings },
   )
   requirePresent(prepared.missing)
   const pool = source instanceof SourcePool ? source : undefined
-  const localAddress = pool === undefined ? checkSource(source) : undefined
+  const localAddress = source instanceof SourcePool ? undefined : source
   const tcpOnly =
     source !== undefined ? 'source' : portRange !== undefined ? 'portRange' : undefined
   const chosen = portRange !== undefined || settings.IP_LOCAL_PORT_RANGE !== undefined
@@ -86,39 +98,36 @@ export function prepareTuning(options: TuningOptions): Tuning {
     pool,
     localAddress,
     family: pool?.family ?? (localAddress === undefined ? 0 : familyOf('source', localAddress)),
-    policy: closeMode === undefined ? undefined : policyOptions(closeMode, options),
+    policy: standingPolicy(checked),
     tcpOnly,
     onlyClose: prepared.operations.length === 0 && tcpOnly === undefined,
   }
 }
 
-function checkSource(source: unknown): string | undefined {
-  if (source === undefined) return undefined
-  if (typeof source !== 'string')
-    throw new ArgumentTypeError('source', 'an IP address or an instance of SourcePool', source)
-  familyOf('source', source)
-  return source
-}
-
-/** A range to confine the ports to. */
-function checkPortRange(portRange: unknown, settings: Settings): PortRange | undefined {
+/**
+ * A range to confine the ports to.
+ *
+ * @param argument what messages call it
+ * @throws ERR_INVALID_ARG_VALUE beside the option itself, ERR_OUT_OF_RANGE outside of the system's range
+ */
+export function confinedRange(
+  portRange: PortRange | 'kernel' | undefined,
+  settings: Settings,
+  argument = 'options.portRange',
+): PortRange | undefined {
   if (portRange === undefined || portRange === 'kernel') return undefined
-  checkObject('portRange', portRange)
-  const range = portRange as unknown as PortRange
-  // Both ends are checked, and their order, as the option's own value.
-  prepareSettings({ IP_LOCAL_PORT_RANGE: range })
   if (settings.IP_LOCAL_PORT_RANGE !== undefined) {
     throw new ArgumentValueError(
-      'portRange',
+      argument,
       'cannot be given together with settings.IP_LOCAL_PORT_RANGE',
-      range,
+      portRange,
     )
   }
   const all = systemPortRange()
-  if (all !== undefined && (range.min < all.min || range.max > all.max)) {
+  if (all !== undefined && (portRange.min < all.min || portRange.max > all.max)) {
     // The kernel would take no notice of an end that lies outside.
     const inside = `inside of net.ipv4.ip_local_port_range (${String(all.min)} to ${String(all.max)})`
-    throw new ArgumentRangeError('portRange', inside, range)
+    throw new ArgumentRangeError(argument, inside, portRange)
   }
-  return range
+  return portRange
 }

@@ -1,13 +1,15 @@
-import { checkOptions } from '../errors'
 import { collectFacts, type Facts } from './facts'
 import { apply, severities, type Finding } from './rule'
 import { rules } from './rules'
-import { checkTarget, resolveTarget, type DiagnosisTarget } from './target'
+import { bag, spec, type InputOf } from '../spec'
+import { diagnosisTarget, resolveTarget } from './target'
 
-export interface DiagnoseOptions {
+export const diagnoseOptions = spec({
   /** The destination that connections are made to: it is looked up, and judged by its ports. */
-  target?: DiagnosisTarget | undefined
-}
+  target: bag(diagnosisTarget),
+})
+
+export type DiagnoseOptions = InputOf<typeof diagnoseOptions>
 
 export interface Diagnosis {
   readonly facts: Facts
@@ -20,13 +22,12 @@ export interface Diagnosis {
  * network namespace. Reads only, and needs no privilege. docs/doctor.md lists the rules. On other systems
  * than Linux few facts are known; `no-kernel-facts` says so.
  *
- * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; what
- *   dns.lookup() gives for a host that is not known, as ENOTFOUND
+ * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; what dns.lookup() gives for a host that is not known, as ENOTFOUND
  */
 export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis> {
-  checkOptions('options', options)
-  const { target } = options
-  const resolved = target === undefined ? undefined : await resolveTarget(checkTarget(target))
+  const { target } = diagnoseOptions.check('options', options)
+  const resolved = target === undefined ? undefined : await resolveTarget(target)
   const facts = await collectFacts(resolved)
   return { facts, findings: findingsOf(facts) }
 }

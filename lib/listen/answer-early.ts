@@ -3,31 +3,47 @@ import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import { fallback, type Fallback } from '../close/fallback'
 import { attachPolicy, observeClose, policyOf } from '../close/hooks'
-import { policyOptions, type CloseModeOptions } from '../close/options'
-import type { PolicyOptions } from '../close/policy'
+import { closeModeOptions, type PolicyOptions } from '../close/options'
 import type { CloseReport } from '../close/report'
 import {
   ArgumentTypeError,
   ArgumentValueError,
   SocketOptionError,
-  checkOptions,
-  checkWhole,
+  checkObject,
   isObject,
 } from '../errors'
+import { custom, spec, whole, type InputOf } from '../spec'
 import { isStreamSocket } from '../target'
 
 /** An answer to a request whose body is not wanted. */
-export interface EarlyAnswer extends Pick<
-  CloseModeOptions,
-  'timeoutMs' | 'idleTimeoutMs' | 'maxDiscardBytes' | 'maxLingering'
-> {
+export const earlyAnswer = spec({
   /** The status code, 200 to 599: 413, 401, 400, … */
-  status: number
+  status: whole(200, 599).required(),
   /** Content-Length, Transfer-Encoding and Connection are left out: they follow from the rest. */
-  headers?: http.OutgoingHttpHeaders | undefined
+  headers: custom<http.OutgoingHttpHeaders>('headers by their names', (argument, value) => {
+    checkObject(argument, value)
+    return value as http.OutgoingHttpHeaders
+  }).default({}),
   /** The whole body of the answer; its length is told in Content-Length. */
-  body?: string | Uint8Array | undefined
-}
+  body: custom<string | Uint8Array, Uint8Array>('a string or a Uint8Array', bytesOf).default(
+    new Uint8Array(0),
+  ),
+  /** Deadline of the close after the answer, ms. Default 30 000. */
+  timeoutMs: closeModeOptions.fields.timeoutMs,
+  /** It also ends when the peer sends nothing for so long, ms. Default 5 000. */
+  idleTimeoutMs: closeModeOptions.fields.idleTimeoutMs,
+  /** And when it has thrown away more than so many bytes. Default 1 GiB (2^30). */
+  maxDiscardBytes: closeModeOptions.fields.maxDiscardBytes,
+  /**
+   * At most so many connections of a server linger at once: the one that has lingered longest is ended
+   * when another comes. Default 1,000.
+   */
+  maxLingering: closeModeOptions.fields.maxLingering,
+})
+
+export type EarlyAnswer = InputOf<typeof earlyAnswer>
+
+const closeDefaults = closeModeOptions.check('answer', {})
 
 /** What became of the connection. */
 export interface EarlyAnswerReport {
@@ -72,7 +88,8 @@ type Response = http.ServerResponse | http2.Http2ServerResponse
  * rejects. Nothing has to be awaited. Where a test injects the request (light-my-request, @hapi/shot)
  * there is no connection: the response is all there is.
  *
- * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_HTTP_HEADERS_SENT
+ * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_HTTP_HEADERS_SENT
  *   when the answer has begun already; as Node for a header that cannot be sent. Nothing is changed then
  */
 export function answerEarly(
@@ -80,12 +97,8 @@ export function answerEarly(
   response: Response,
   answer: EarlyAnswer,
 ): Promise<EarlyAnswerReport> {
-  checkOptions('answer', answer)
-  const { status, headers = {}, body = '' } = answer
-  checkWhole('answer.status', status, 200, 599)
-  checkOptions('answer.headers', headers)
-  const bytes = bytesOf(body)
-  const policy = policyOptions('lingering', answer)
+  const { status, headers, body: bytes, ...limits } = earlyAnswer.check('answer', answer)
+  const policy = { mode: 'lingering', ...closeDefaults, ...limits } as const
   checkPair(request, response)
   if (response.headersSent) {
     throw new SocketOptionError('The answer has begun already', { code: 'ERR_HTTP_HEADERS_SENT' })
@@ -180,10 +193,10 @@ function withoutFraming(headers: http.OutgoingHttpHeaders): http.OutgoingHttpHea
   return Object.fromEntries(wanted)
 }
 
-function bytesOf(body: unknown): Uint8Array {
+function bytesOf(argument: string, body: unknown): Uint8Array {
   if (typeof body === 'string') return Buffer.from(body)
   if (body instanceof Uint8Array) return body
-  throw new ArgumentTypeError('answer.body', 'of type string or an instance of Uint8Array', body)
+  throw new ArgumentTypeError(argument, 'of type string or an instance of Uint8Array', body)
 }
 
 /** Without loading node:http2 for it. */

@@ -1,24 +1,47 @@
 /** Bound sockets that do not listen yet, with Node's own errors. */
 import { lookup } from 'node:dns/promises'
 import * as net from 'node:net'
-import type { IpFamily } from '../connect/address'
+import { anyPort, type IpFamily } from '../connect/address'
 import { listenFailure } from '../connect/bind-failure'
 import { RawSocket } from '../connect/raw-socket'
-import { ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
+import { SocketOptionError } from '../errors'
 import { listenBacklogLimit } from '../observe/namespace-facts'
 import type { Settings } from '../options/option'
+import { settingsOption } from '../options/tune'
+import { boolean, text, whole } from '../spec'
 import { hazard } from '../warnings'
 
 const DEFAULT_BACKLOG = 511
 const MAX_BACKLOG = 2 ** 31 - 1
 
 /** What server.listen() takes and nothing here does: left out silently, another socket would be opened. */
-const foreign: Readonly<Record<string, string>> = {
+export const foreign = {
   fd: 'is for server.listen() only',
   path: 'is for server.listen() only',
   reusePort: 'must be left out: it is SO_REUSEPORT here',
   signal: 'is for server.listen() only',
+} as const
+
+/** Where a server listens, for bags that have it among others. */
+export const listenPlace = {
+  /** 0 or undefined for one that the kernel chooses. */
+  port: anyPort.default(0),
+  /**
+   * An address of this host, or a name of one. Default all addresses: `::`, IPv4 included, or
+   * `0.0.0.0` where there is no IPv6.
+   */
+  host: text(),
+  /** No IPv4 on `::` (IPV6_V6ONLY, ipv6(7)). Default false. */
+  ipv6Only: boolean().default(false),
+  /**
+   * Options in force before bind(2) and listen(2); accepted sockets inherit most of them. SO_REUSEADDR
+   * is set as Node sets it, unless it is here.
+   */
+  settings: settingsOption.default({}),
 }
+
+export const backlogField = whole(1, MAX_BACKLOG)
+export const backlogOption = backlogField.default(DEFAULT_BACKLOG)
 
 /** What is to be listened on. */
 export interface Place {
@@ -85,20 +108,9 @@ function openAt(
   }
 }
 
-/** @throws ERR_INVALID_ARG_VALUE for an option of server.listen() that would be left out silently */
-export function checkNotForeign(options: object): void {
-  for (const [name, value] of Object.entries(options)) {
-    const reason = Object.hasOwn(foreign, name) ? foreign[name] : undefined
-    if (reason !== undefined && value !== undefined && value !== false)
-      throw new ArgumentValueError(`options.${name}`, reason, value)
-  }
-}
-
-/** @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_SOCKET_TUNER_HAZARD after configure() */
-export function checkBacklog(backlog: number | undefined): number {
-  if (backlog === undefined) return DEFAULT_BACKLOG
-  checkWhole('options.backlog', backlog, 1, MAX_BACKLOG)
-  const limit = listenBacklogLimit()
+/** Says that the kernel will cut a backlog. @throws ERR_SOCKET_TUNER_HAZARD after configure() */
+export function warnOfBacklog(backlog: number): void {
+  const limit = backlog === DEFAULT_BACKLOG ? undefined : listenBacklogLimit()
   if (limit !== undefined && backlog > limit) {
     hazard(
       'SOCKET_TUNER_BACKLOG_CUT',
@@ -106,7 +118,6 @@ export function checkBacklog(backlog: number | undefined): number {
       `A backlog of ${String(backlog)} connections is cut to ${String(limit)}, which net.core.somaxconn allows`,
     )
   }
-  return backlog
 }
 
 /** The address that a name stands for: the first one, as Node does. */

@@ -1,37 +1,25 @@
 import type * as net from 'node:net'
-import { policyOptions, type CloseModeOptions } from '../close/options'
-import type { PolicyOptions } from '../close/policy'
-import type { CloseMode } from '../close/report'
+import { standingClose, standingPolicy, type PolicyOptions } from '../close/options'
 import { setServerPolicy } from '../close/server-policy'
-import { checkPort } from '../connect/address'
-import { ArgumentTypeError, SocketOptionError, checkBoolean, checkOptions } from '../errors'
-import type { Settings } from '../options/option'
+import { ArgumentTypeError, SocketOptionError } from '../errors'
 import { prepareSettings, requirePresent } from '../options/tune'
+import { boolean, spec, type InputOf } from '../spec'
 import { isServer } from '../target'
-import { bind, checkBacklog, checkNotForeign } from './bound'
+import { backlogOption, bind, foreign, listenPlace, warnOfBacklog } from './bound'
 
-export interface ListenOptions extends CloseModeOptions {
-  /** 0 or undefined for one that the kernel chooses. */
-  port?: number | undefined
-  /**
-   * An address of this host, or a name of one. Default all addresses: `::`, IPv4 included, or
-   * `0.0.0.0` where there is no IPv6.
-   */
-  host?: string | undefined
-  /** No IPv4 on `::` (IPV6_V6ONLY, ipv6(7)). Default false. */
-  ipv6Only?: boolean | undefined
-  /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
-  backlog?: number | undefined
-  /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
-  mptcp?: boolean | undefined
-  /**
-   * Options in force before bind(2) and listen(2); accepted sockets inherit most of them. SO_REUSEADDR
-   * is set as Node sets it, unless it is here.
-   */
-  settings?: Settings | undefined
-  /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. */
-  closeMode?: CloseMode | undefined
-}
+export const listenOptions = spec(
+  {
+    ...listenPlace,
+    /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
+    backlog: backlogOption,
+    /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
+    mptcp: boolean().default(false),
+    ...standingClose,
+  },
+  foreign,
+)
+
+export type ListenOptions = InputOf<typeof listenOptions>
 
 /**
  * Makes a server listen on a socket whose options are in force before bind(2) and listen(2), and
@@ -41,8 +29,8 @@ export interface ListenOptions extends CloseModeOptions {
  * On Windows Node gives no descriptor: there it is `server.listen()`, and settings are refused.
  * SO_REUSEADDR, which lets another process take the port there, is never set.
  *
- * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE;
- *   ERR_SERVER_ALREADY_LISTEN; ERR_SOCKET_TUNER_UNSUPPORTED for an option that is not to be had here;
+ * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SERVER_ALREADY_LISTEN; ERR_SOCKET_TUNER_UNSUPPORTED for an option that is not to be had here;
  *   as Node EADDRINUSE, EACCES, EADDRNOTAVAIL, with `syscall` 'listen', `address` and `port`; what the
  *   kernel refuses to set. Nothing is left open then
  */
@@ -57,18 +45,12 @@ export async function listen(
       server,
     )
   }
-  checkOptions('options', options)
-  checkNotForeign(options)
-  const { host, ipv6Only = false, mptcp = false, settings = {}, closeMode } = options
-  const port = checkPort('options.port', options.port)
-  if (host !== undefined && typeof (host as unknown) !== 'string')
-    throw new ArgumentTypeError('options.host', 'of type string', host)
-  checkBoolean('options.ipv6Only', ipv6Only)
-  checkBoolean('options.mptcp', mptcp)
-  const backlog = checkBacklog(options.backlog)
+  const checked = listenOptions.check('options', options)
+  const { port, host, ipv6Only, backlog, mptcp, settings } = checked
   const prepared = prepareSettings(settings)
   requirePresent(prepared.missing)
-  const policy = closeMode === undefined ? undefined : policyOptions(closeMode, options)
+  warnOfBacklog(backlog)
+  const policy = standingPolicy(checked)
   if (server.listening) throw alreadyListening()
   if (process.platform === 'win32') {
     if (prepared.operations.length > 0 || mptcp) throw notOnWindows()

@@ -1,9 +1,14 @@
 import cluster from 'node:cluster'
 import { isMainThread } from 'node:worker_threads'
-import { ArgumentTypeError, SocketOptionError, checkOptions } from '../errors'
+import { SocketOptionError } from '../errors'
 import { announce } from '../warnings'
 import { Group, type PreforkGroup } from './prefork/group'
-import { checkPreforkOptions, type PreforkOptions, type PreforkPlan } from './prefork/options'
+import {
+  checkPreforkOptions,
+  checkServe,
+  type PreforkOptions,
+  type PreforkPlan,
+} from './prefork/options'
 import { assignmentOf, work } from './prefork/worker'
 
 export type { PreforkCounters, PreforkGroup } from './prefork/group'
@@ -30,16 +35,12 @@ let running = false
  *   `serve` throws
  */
 export async function prefork(options: PreforkOptions): Promise<PreforkGroup | undefined> {
-  checkOptions('options', options)
   if (!isMainThread) throw misplaced('in a worker thread')
   if (running) throw misplaced('a second time in this process')
   if (cluster.isWorker) {
-    const { serve } = options
-    if (typeof (serve as unknown) !== 'function')
-      throw new ArgumentTypeError('options.serve', 'of type function', serve)
+    const serve = checkServe(options)
     const assignment = assignmentOf(process.env)
-    if (assignment === undefined || serve === undefined)
-      throw misplaced('in a cluster worker that it did not start')
+    if (assignment === undefined) throw misplaced('in a cluster worker that it did not start')
     running = true
     await work(assignment, serve)
     return undefined

@@ -1,15 +1,14 @@
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
-import { policyOptions, type CloseModeOptions } from '../close/options'
-import type { CloseMode } from '../close/report'
+import { standingClose, standingPolicy } from '../close/options'
 import {
   noCloses,
   setServerPolicy,
   type CloseCounters,
   type ServerPolicy,
 } from '../close/server-policy'
-import { ArgumentTypeError, SocketOptionError, checkObject } from '../errors'
+import { ArgumentTypeError, SocketOptionError } from '../errors'
 import { tcpInfo } from '../observe/tcp-info'
 import { holdKeepAlive } from '../options/keep-alive'
 import type { Settings } from '../options/option'
@@ -22,12 +21,12 @@ import {
   type PreparedSettings,
   type TuneReport,
 } from '../options/tune'
+import { spec, type InputOf } from '../spec'
 import { descriptorOf, handleOf, isServer, type Handle } from '../target'
 
-export interface TuneServerOptions extends CloseModeOptions {
-  /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. */
-  closeMode?: CloseMode | undefined
-}
+export const tuneServerOptions = spec(standingClose)
+
+export type TuneServerOptions = InputOf<typeof tuneServerOptions>
 
 /** What happened to the connections of a tuned server. */
 export interface ServerCounters extends CloseCounters {
@@ -83,9 +82,7 @@ export function tuneServer<const S extends Settings>(
     )
   }
   const prepared = prepareSettings(settings)
-  checkObject('options', options)
-  const { closeMode } = options
-  const policy = closeMode === undefined ? undefined : policyOptions(closeMode, options)
+  const policy = standingPolicy(tuneServerOptions.check('options', options))
   const tuning = new Tuning<S>(server, prepared)
   tuning.policy = policy === undefined ? undefined : setServerPolicy(server, policy)
   tuning.start()

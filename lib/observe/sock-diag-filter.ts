@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import type { PortRange } from '../options/values'
 import { addressBytes } from './address-text'
 
-export interface SocketFilter {
+export interface DumpFilter {
   /** An IPv4 address matches what an IPv6 socket has as ::ffff:a.b.c.d too. */
   readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
@@ -30,7 +30,7 @@ const CONDITION_BYTES = 8
  * The filter's bytecode: all of its conditions, one after the other. A condition that is met goes on to
  * the next one; one that is not jumps past the end, which means no. Empty when everything matches.
  */
-export function bytecodeOf(filter: SocketFilter): Uint8Array {
+export function bytecodeOf(filter: DumpFilter): Uint8Array {
   const { localAddress, localPort, remoteAddress, remotePort, localPortRange } = filter
   const conditions = [
     portCondition(SOURCE_PORT_FROM, localPortRange?.min),

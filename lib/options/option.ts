@@ -1,6 +1,7 @@
 /** The catalogue's rows made ready for use: numbers of this platform, codec, TypeScript types. */
 import { native } from '../binding'
 import { ArgumentTypeError, SocketOptionError } from '../errors'
+import { nearest } from '../spec'
 import { catalogue } from './catalogue'
 import type { Codec } from './codec'
 import { codecs } from './kinds'
@@ -80,10 +81,12 @@ export function optionOf(name: unknown): Option {
   const option = options.get(name as string)
   if (option !== undefined) return option
   if (typeof name !== 'string') throw new ArgumentTypeError('name', 'of type string', name)
-  throw new SocketOptionError(
-    `No option is called '${name.slice(0, 64)}': see docs/options.md or optionNames`,
-    { code: 'ERR_SOCKET_TUNER_UNKNOWN_OPTION', option: name },
-  )
+  const meant = nearest(name, optionNames)
+  const hint = meant === undefined ? 'see docs/options.md or optionNames' : `did you mean ${meant}?`
+  throw new SocketOptionError(`No option is called '${name.slice(0, 64)}': ${hint}`, {
+    code: 'ERR_SOCKET_TUNER_UNKNOWN_OPTION',
+    option: name,
+  })
 }
 
 export function writableOption(name: unknown): Option {

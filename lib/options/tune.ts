@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { checkObject, type SocketOptionError } from '../errors'
+import { custom } from '../spec'
 import { descriptorOf, type Target } from '../target'
 import { getOption } from './access'
 import { BatchFailure, UNSUPPORTED, runBatch, runBatchOnFresh, type Operation } from './batch'
@@ -74,6 +75,15 @@ export type TuneReport<S extends object = Settings> = {
 export type Checked<S> = Pick<Settings, keyof S & WritableOption> & {
   readonly [N in keyof S]: N extends WritableOption ? unknown : never
 }
+
+/** Options by their names, for bags that have them among others. The values are checked where they are prepared. */
+export const settingsOption = custom<Settings>(
+  'socket options by their names',
+  (argument, value) => {
+    checkObject(argument, value)
+    return value
+  },
+)
 
 /** Validated settings, ready for any number of sockets. */
 export interface PreparedSettings {

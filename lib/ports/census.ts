@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { ArgumentTypeError, ArgumentValueError, checkBoolean, checkWhole } from '../errors'
 import {
   BOTH_FAMILIES,
   dumpSockets,
@@ -7,26 +6,35 @@ import {
   type SocketField,
   type SocketRecords,
 } from '../observe/dump'
-import { bytecodeOf, type SocketFilter } from '../observe/sock-diag-filter'
+import { bytecodeOf } from '../observe/sock-diag-filter'
 import { tcpStates, type TcpState } from '../observe/tcp-info'
-import { checkFilter } from './filter'
+import { boolean, list, oneOf, spec, whole, type InputOf } from '../spec'
+import { socketFilter } from './filter'
 
 /** What sockets are put together by. */
 export type CensusField = SocketField
 
-export interface CensusOptions extends SocketFilter {
+/** The most that are counted: native/sock_diag.cc. */
+const MAX_GROUPS = 1_048_576
+
+export const censusOptions = spec({
+  ...socketFilter.fields,
   /** Default `['TIME_WAIT']`. */
-  states?: readonly TcpState[] | undefined
+  states: list(oneOf<TcpState>(...tcpStates.filter((state) => state !== undefined)), {
+    min: 1,
+  }).default(['TIME_WAIT']),
   /** Sockets that have all of these in common are one group. Default remote address and port. */
-  groupBy?: readonly CensusField[] | undefined
+  groupBy: list(oneOf<CensusField>(...socketFields)).default(['remoteAddress', 'remotePort']),
   /**
    * Tell no more than so many groups, the greatest; above 0. Default all. Each group is an object: with
    * 100,000 of them it is the garbage collector that holds the event loop, for longer than 5 ms.
    */
-  limit?: number | undefined
+  limit: whole(1, MAX_GROUPS).default(MAX_GROUPS),
   /** Tell when the timers of each group end: for TIME_WAIT, when its ports come back. Default false. */
-  timers?: boolean | undefined
-}
+  timers: boolean().default(false),
+})
+
+export type CensusOptions = Readonly<InputOf<typeof censusOptions>>
 
 /** Sockets with something in common: the fields that were grouped by are there. */
 export interface CensusGroup {
@@ -53,8 +61,6 @@ export interface Census {
   readonly interrupted: boolean
 }
 
-/** The most that are counted: native/sock_diag.cc. */
-const MAX_GROUPS = 1_048_576
 /** For so long records are read before the event loop has its turn, looked at once in so many. */
 const AT_A_STRETCH_MS = 1
 const LOOK_EVERY = 64
@@ -66,16 +72,13 @@ const LOOK_EVERY = 64
  *
  * At most 1,048,576 groups; more are EOVERFLOW.
  *
- * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE;
- *   ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name when the kernel refuses
+ * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name when the kernel refuses
  */
 export async function timeWaitCensus(options: CensusOptions = {}): Promise<Census> {
-  const filter = bytecodeOf(checkFilter('options', options))
-  const { timers = false, limit = MAX_GROUPS } = options
-  checkBoolean('options.timers', timers)
-  checkWhole('options.limit', limit, 1, MAX_GROUPS)
-  const states = checkStates(options.states)
-  const groupBy = checkFields(options.groupBy)
+  const checked = censusOptions.check('options', options)
+  const { timers, limit, states, groupBy } = checked
+  const filter = bytecodeOf(checked)
   const dump = await dumpSockets({ families: BOTH_FAMILIES, states, groupBy, filter })
   const { total, records, interrupted } = dump
   const groups = await read(records, Math.min(records.length, limit), groupBy, timers)
@@ -133,32 +136,4 @@ function groupAt(
     group.lastTimerMs = records.lastTimerMs(index)
   }
   return group
-}
-
-function checkStates(states: unknown = ['TIME_WAIT']): TcpState[] {
-  if (!Array.isArray(states))
-    throw new ArgumentTypeError('options.states', 'an array of TCP states', states)
-  if (states.length === 0)
-    throw new ArgumentValueError('options.states', 'must have at least one state', states)
-  return (states as readonly unknown[]).map((state, index) => {
-    if (tcpStates.indexOf(state as TcpState) > 0) return state as TcpState
-    throw new ArgumentValueError(
-      `options.states[${String(index)}]`,
-      `must be one of: ${tcpStates.slice(1).join(', ')}`,
-      state,
-    )
-  })
-}
-
-function checkFields(groupBy: unknown = ['remoteAddress', 'remotePort']): CensusField[] {
-  if (!Array.isArray(groupBy))
-    throw new ArgumentTypeError('options.groupBy', 'an array of names of fields', groupBy)
-  return (groupBy as readonly unknown[]).map((field, index) => {
-    if (socketFields.includes(field as CensusField)) return field as CensusField
-    throw new ArgumentValueError(
-      `options.groupBy[${String(index)}]`,
-      `must be one of: ${socketFields.join(', ')}`,
-      field,
-    )
-  })
 }

@@ -1,13 +1,19 @@
 import { native } from '../binding'
-import { ArgumentTypeError, ArgumentValueError, isObject } from '../errors'
+import { ArgumentValueError } from '../errors'
 import { sockDiagFailure } from '../observe/sock-diag-failure'
-import { bytecodeOf, type SocketFilter } from '../observe/sock-diag-filter'
-import { checkFilter, filterFields } from './filter'
+import { bytecodeOf } from '../observe/sock-diag-filter'
+import { custom, spec, type InputOf } from '../spec'
+import { socketFilter, type SocketFilter } from './filter'
+
+export const delayedSegmentsAccepted = spec({
+  iAcceptDelayedSegments: custom<true>('true', (argument, value) => {
+    if (value !== true) throw new ArgumentValueError(argument, 'must be true', value)
+    return value
+  }).required(),
+})
 
 /** What the caller of {@link destroyTimeWait} has to write, so that nobody calls it unawares. */
-export interface DelayedSegmentsAccepted {
-  readonly iAcceptDelayedSegments: true
-}
+export type DelayedSegmentsAccepted = Readonly<InputOf<typeof delayedSegmentsAccepted>>
 
 /**
  * Removes TIME_WAIT entries of this network namespace before their time and returns how many, of IPv4 and
@@ -29,14 +35,14 @@ export interface DelayedSegmentsAccepted {
  *
  * @param filter a name that is no field of a filter, or a field without a value, is refused: it would
  *   remove more than was meant
- * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE;
- *   ERR_SOCKET_TUNER_UNSUPPORTED where the kernel cannot do it; EPERM without the capability
+ * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED where the kernel cannot do it; EPERM without the capability
  */
 export async function destroyTimeWait(
   filter: SocketFilter,
   accepted: DelayedSegmentsAccepted,
 ): Promise<number> {
-  checkAccepted(accepted)
+  delayedSegmentsAccepted.check('accepted', accepted)
   const bytecode = bytecodeOf(checkWhole(filter))
   return new Promise((resolve, reject) => {
     const settle = (result: number): void => {
@@ -48,33 +54,13 @@ export async function destroyTimeWait(
   })
 }
 
-function checkAccepted(accepted: unknown): void {
-  if (!isObject(accepted)) {
-    throw new ArgumentTypeError('accepted', '{ iAcceptDelayedSegments: true }', accepted)
-  }
-  if (accepted.iAcceptDelayedSegments !== true || Object.keys(accepted).length !== 1) {
-    throw new ArgumentValueError('accepted', 'must be { iAcceptDelayedSegments: true }', accepted)
-  }
-}
-
-/** A filter that says nothing else than what it is meant to say. */
+/** A field without a value would match more than was meant. */
 function checkWhole(filter: unknown): SocketFilter {
-  const checked = checkFilter('filter', filter)
+  const checked = socketFilter.check('filter', filter)
   for (const [name, value] of Object.entries(filter as object)) {
-    if (!(filterFields as readonly string[]).includes(name)) {
-      throw new ArgumentValueError(
-        `filter.${name}`,
-        `is no field of a filter; there are ${filterFields.join(', ')}`,
-        value,
-      )
-    }
-    if (value === undefined) {
-      throw new ArgumentValueError(
-        `filter.${name}`,
-        'must have a value, or be left out to match all',
-        value,
-      )
-    }
+    if (value !== undefined) continue
+    const reason = 'must have a value, or be left out to match all'
+    throw new ArgumentValueError(`filter.${name}`, reason, value)
   }
   return checked
 }

@@ -1,39 +1,27 @@
 /** Filters of sockets as callers write them. */
-import { checkPort, familyOf } from '../connect/address'
-import { ArgumentValueError, checkObject, checkOptions, checkWhole } from '../errors'
-import type { SocketFilter } from '../observe/sock-diag-filter'
+import { anyPort, ipAddress, realPort } from '../connect/address'
+import { ArgumentValueError } from '../errors'
 import type { PortRange } from '../options/values'
+import { custom, spec, type InputOf } from '../spec'
 
-export const filterFields = [
-  'localAddress',
-  'localPort',
-  'remoteAddress',
-  'remotePort',
-  'localPortRange',
-] as const
+const ends = spec({ min: realPort.required(), max: realPort.required() })
 
-/**
- * The fields of a filter that an object has, checked; whatever else it has is left out.
- *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
- */
-export function checkFilter(argument: string, filter: unknown): SocketFilter {
-  checkObject(argument, filter)
-  const { localAddress, localPort, remoteAddress, remotePort, localPortRange } =
-    filter as SocketFilter
-  if (localAddress !== undefined) familyOf(`${argument}.localAddress`, localAddress)
-  if (remoteAddress !== undefined) familyOf(`${argument}.remoteAddress`, remoteAddress)
-  if (localPort !== undefined) checkPort(`${argument}.localPort`, localPort)
-  if (remotePort !== undefined) checkPort(`${argument}.remotePort`, remotePort)
-  if (localPortRange !== undefined) checkRange(`${argument}.localPortRange`, localPortRange)
-  return { localAddress, localPort, remoteAddress, remotePort, localPortRange }
-}
+/** Both ends included. */
+export const portRange = custom<PortRange>('{ min, max }', (argument, value) => {
+  const { min, max } = ends.check(argument, value)
+  if (min > max)
+    throw new ArgumentValueError(argument, 'must not have its min above its max', value)
+  return { min, max }
+})
 
-/** @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE */
-export function checkRange(argument: string, range: PortRange): void {
-  checkOptions(argument, range)
-  checkWhole(`${argument}.min`, range.min, 1, 65535)
-  checkWhole(`${argument}.max`, range.max, 1, 65535)
-  if (range.min > range.max)
-    throw new ArgumentValueError(argument, 'must not have its min above its max', range)
-}
+export const socketFilter = spec({
+  /** An IPv4 address matches what an IPv6 socket has as ::ffff:a.b.c.d too. */
+  localAddress: ipAddress,
+  localPort: anyPort,
+  remoteAddress: ipAddress,
+  remotePort: anyPort,
+  /** Local ports from `min` to `max`. */
+  localPortRange: portRange,
+})
+
+export type SocketFilter = Readonly<InputOf<typeof socketFilter>>

@@ -3,36 +3,36 @@ import { lookup } from 'node:dns/promises'
 import { isIP, isIPv4 } from 'node:net'
 import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
-import { familyOf, wrongFamily, type IpFamily } from '../connect/address'
+import { ipAddress, realPort, wrongFamily, type IpFamily } from '../connect/address'
 import { portChoiceHere } from '../connect/port-choice'
 import { sourceFor } from '../connect/source-for'
-import {
-  ArgumentTypeError,
-  ArgumentValueError,
-  SocketOptionError,
-  checkOptions,
-  checkWhole,
-} from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
 import { plainAddress } from '../observe/address-text'
 import { contentOrThrow, reservedPorts, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
-import { checkRange } from './filter'
+import { custom, spec, type InputOf } from '../spec'
+import { portRange } from './filter'
 import { heldMs, reuseBetween, reuseFacts, type TimeWaitReuse } from './reuse'
 
-/** Where connections go to, and from where. */
-export interface Destination {
+/** A host name, or an IP address in one spelling. */
+export const hostOption = custom<string>('an IP address or a host name', checkHost)
+
+export const destinationOptions = spec({
   /**
    * An IP address or a host name. A name is looked up as net.connect() does it, by dns.lookup(), and
    * each of its addresses is counted by itself: each has ports of its own.
    */
-  remoteAddress: string
+  remoteAddress: hostOption.required(),
   /** 1 to 65535 */
-  remotePort: number
+  remotePort: realPort.required(),
   /** The source address. Default: the one that the kernel takes for this destination. */
-  localAddress?: string | undefined
+  localAddress: ipAddress,
   /** What IP_LOCAL_PORT_RANGE is set to on the connections. Default: it is not set. */
-  portRange?: PortRange | undefined
-}
+  portRange,
+})
+
+/** Where connections go to, and from where. */
+export type Destination = InputOf<typeof destinationOptions>
 
 /** The same, checked; a host name is not looked up yet. */
 export interface CheckedDestination {
@@ -82,29 +82,19 @@ const reached = new Map([
 
 /**
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION, ERR_SOCKET_TUNER_ADDRESS_FAMILY
  */
-export function checkDestination(argument: string, destination: Destination): CheckedDestination {
-  checkOptions(argument, destination)
-  const { remoteAddress, remotePort, localAddress, portRange } = destination
-  const remote = checkHost(`${argument}.remoteAddress`, remoteAddress)
-  const isName = isIP(remote) === 0
-  checkWhole(`${argument}.remotePort`, remotePort, 1, 65535)
-  const source = localAddress === undefined ? undefined : checkSource(argument, localAddress)
-  if (source !== undefined && !isName && familyIn(source) !== familyIn(remote))
-    throw wrongFamily(`${argument}.localAddress`, source, familyIn(remote))
-  if (portRange !== undefined) checkRange(`${argument}.portRange`, portRange)
-  return {
-    remoteAddress: remote,
-    isName,
-    remotePort,
-    source,
-    asked: portRange === undefined ? undefined : { min: portRange.min, max: portRange.max },
-  }
+export function checkDestination(argument: string, destination: unknown): CheckedDestination {
+  const checked = destinationOptions.check(argument, destination)
+  const { remoteAddress, remotePort, localAddress, portRange: asked } = checked
+  const isName = isIP(remoteAddress) === 0
+  const source = localAddress === undefined ? undefined : plainAddress(localAddress)
+  if (source !== undefined && !isName && familyIn(source) !== familyIn(remoteAddress))
+    throw wrongFamily(`${argument}.localAddress`, source, familyIn(remoteAddress))
+  return { remoteAddress, isName, remotePort, source, asked }
 }
 
-/** A host name, or an IP address in one spelling. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
-export function checkHost(argument: string, host: unknown): string {
+function checkHost(argument: string, host: unknown): string {
   if (typeof host !== 'string') throw new ArgumentTypeError(argument, 'of type string', host)
   if (isIP(host) !== 0) return reachedBy(host)
   if (!HOST_NAME.test(host))
@@ -118,11 +108,6 @@ function reachedBy(address: string): string {
   // An IPv6 socket that has an IPv4 peer shares its ports with IPv4.
   const plain = plainAddress(address)
   return reached.get(plain) ?? plain
-}
-
-function checkSource(argument: string, source: string): string {
-  familyOf(`${argument}.localAddress`, source)
-  return plainAddress(source)
 }
 
 function familyIn(address: string): IpFamily {

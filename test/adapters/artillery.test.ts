@@ -269,7 +269,7 @@ describe('the plugin for Artillery', () => {
       ['an option with no such name', { settings: { TCP_NODELAI: true } }, 'UNKNOWN_OPTION'],
       ['a value of another type', { settings: { TCP_NODELAY: 'yes' } }, 'TYPE'],
       ['a close mode that there is not', { closeMode: 'gently' }, 'VALUE'],
-      ['a word that it does not know', { setings: {} }, 'VALUE'],
+      ['a word that it does not know', { setings: {} }, 'UNKNOWN_OPTION'],
       ['a source that is no address', { source: 'eth0' }, 'VALUE'],
       ['no sources', { sources: [] }, 'VALUE'],
       ['sources that are no list', { sources: '127.0.0.1' }, 'TYPE'],

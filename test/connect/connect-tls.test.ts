@@ -4,7 +4,7 @@ import * as tls from 'node:tls'
 import { getOption, type TuningOptions } from '../../lib'
 import { policyOf } from '../../lib/close/hooks'
 import { connectTls } from '../../lib/connect/connect-tls'
-import { prepareTuning } from '../../lib/connect/tuning'
+import { prepareTuning, tuningOptions } from '../../lib/connect/tuning'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
 import { destroyLater, listen, loopback } from '../sockets'
@@ -32,7 +32,7 @@ function open(
   tuning: TuningOptions = {},
 ): tls.TLSSocket {
   const all = { ca: certificate.cert, servername: 'localhost', ...options }
-  const socket = connectTls(all, prepareTuning(tuning))
+  const socket = connectTls(all, prepareTuning(tuningOptions.check('tuning', tuning)))
   destroyLater(socket)
   return socket
 }

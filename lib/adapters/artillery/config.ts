@@ -1,53 +1,46 @@
 /** The plugin's part of a script, checked. */
 import { isMainThread } from 'node:worker_threads'
+import { ipAddress } from '../../connect/address'
 import { SourcePool } from '../../connect/source-pool'
-import { tuningOptionNames } from '../../connect/tuning'
-import { ArgumentValueError, SocketOptionError, checkObject } from '../../errors'
+import { ArgumentValueError, SocketOptionError } from '../../errors'
+import { list, spec, text, type InputOf } from '../../spec'
 import { TunedAgent, type TunedAgentOptions } from '../http'
+import { agentOptions } from '../http/options'
 import type { Script } from './script'
 
-/** What stands under the plugin's name in `config.plugins`. */
-export interface PluginConfig extends Omit<
-  Pick<TunedAgentOptions, (typeof tuningKeys)[number]>,
-  'source'
-> {
+const { retry, ...tuning } = agentOptions.fields
+
+export const pluginOptions = spec({
+  ...tuning,
   /** An address of the machine that makes the load. */
-  readonly source?: string | undefined
+  source: ipAddress,
   /** The same, several: each thread spreads its own connections over them. */
-  readonly sources?: readonly string[] | undefined
+  sources: list(ipAddress, { min: 1 }),
   /**
    * As in TunedAgent, but false unless it is given: a load test is to count the requests that fail.
    */
-  readonly retry?: boolean | undefined
+  retry: retry.default(false),
   /** Artillery's own: what goes before the plugin's name to make the name of its module. */
-  readonly scope?: string | undefined
-}
+  scope: text(),
+})
 
-const tuningKeys = [...tuningOptionNames, 'retry'] as const
-
-const keys: readonly string[] = [...tuningKeys, 'sources', 'scope']
+/** What stands under the plugin's name in `config.plugins`. */
+export type PluginConfig = Readonly<InputOf<typeof pluginOptions>>
 
 /**
  * The options for the agents.
  *
- * @throws what `new TunedAgent()` and `new SourcePool()` throw, and ERR_INVALID_ARG_VALUE for what is
- *   no option of the plugin
+ * @throws what `new TunedAgent()` and `new SourcePool()` throw, and
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION for what is no option of the plugin
  */
 export function readConfig({ config }: Script): TunedAgentOptions {
   const { name, own } = find(config.plugins)
-  checkObject(name, own)
-  for (const [key, value] of Object.entries(own)) {
-    if (keys.includes(key)) continue
-    throw new ArgumentValueError(`${name}.${key}`, `is not one of: ${keys.join(', ')}`, value)
-  }
-  const { sources, retry = false, ...rest } = own as PluginConfig
-  if (rest.source !== undefined && sources !== undefined)
+  const { sources, ...checked } = pluginOptions.check(name, own)
+  if (checked.source !== undefined && sources !== undefined)
     throw new ArgumentValueError(`${name}.sources`, 'cannot be given together with source', sources)
-  const source = sources === undefined ? rest.source : new SourcePool(sources)
   const options: TunedAgentOptions & { scope: undefined } = {
-    ...rest,
-    source,
-    retry,
+    ...checked,
+    source: sources === undefined ? checked.source : new SourcePool(sources),
     scope: undefined,
   }
   check(options)

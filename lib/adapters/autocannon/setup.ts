@@ -1,14 +1,35 @@
 /** What autocannon calls with each client that it makes, in the main thread and in its workers. */
 import { SourcePool } from '../../connect/source-pool'
-import { prepareTuning, type Tuning, type TuningOptions } from '../../connect/tuning'
+import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
+import { custom, fn, spec, type InputOf } from '../../spec'
 import { Connections } from './connections'
 import { SharedCounters } from './counters'
-import type { SetupClient } from './peer'
+import type { Autocannon, SetupClient } from './peer'
 import { tuneClient, type Client } from './tune-client'
 
-/** A tuning whose source may also be several addresses. */
-export interface ClientTuning extends Omit<TuningOptions, 'source'> {
-  readonly source?: string | readonly string[] | SourcePool | undefined
+const oneSource = tuningOptions.fields.source
+
+export const autocannonTuning = spec({
+  ...tuningOptions.fields,
+  closeMode: tuningOptions.fields.closeMode.default('deliver'),
+  /**
+   * Where connections come from: an address of this host, several, or a pool of them. Each worker
+   * thread spreads its own connections over the addresses and knows nothing of the others'.
+   */
+  source: custom<string | readonly string[] | SourcePool, string | SourcePool | undefined>(
+    `${oneSource.takes}, or an array of IP addresses`,
+    (argument, value) => (isList(value) ? new SourcePool(value) : oneSource.check(argument, value)),
+  ),
+  /** The module to use, where `require('autocannon')` does not find it from here. */
+  autocannon: fn<Autocannon>(),
+})
+
+/** How the connections are opened and closed: `closeMode` is `'deliver'` unless it is given. */
+export type AutocannonTuning = Readonly<InputOf<typeof autocannonTuning>>
+
+/** The part of it that is for each connection, and that a worker can be told. */
+export type ClientTuning = Omit<AutocannonTuning, 'autocannon'> & {
+  readonly autocannon?: undefined
 }
 
 /** The option of autocannon's that carries a {@link Task} to its workers. */
@@ -23,12 +44,8 @@ export interface Task {
 }
 
 /** @throws what prepareTuning() and SourcePool throw */
-export function prepare({ source, closeMode = 'deliver', ...rest }: ClientTuning): Tuning {
-  return prepareTuning({
-    ...rest,
-    closeMode,
-    source: isList(source) ? new SourcePool(source) : source,
-  })
+export function prepare(tuning: ClientTuning): Tuning {
+  return prepareTuning(autocannonTuning.check('tuning', tuning))
 }
 
 function isList(source: unknown): source is readonly string[] {
@@ -36,12 +53,18 @@ function isList(source: unknown): source is readonly string[] {
 }
 
 export function taskOf(
-  { source, ...rest }: ClientTuning,
+  tuning: AutocannonTuning,
   { memory }: SharedCounters,
   setupClient: SetupClient | undefined,
 ): Task {
+  const { source } = tuning
   return {
-    tuning: { ...rest, source: source instanceof SourcePool ? source.addresses : source },
+    // What is a function cannot be cloned.
+    tuning: {
+      ...tuning,
+      source: source instanceof SourcePool ? source.addresses : source,
+      autocannon: undefined,
+    },
     counters: memory,
     setupClient: typeof setupClient === 'string' ? setupClient : undefined,
   }

@@ -23,7 +23,8 @@ const agent = agentPartsOf(http.Agent.prototype)
  * The constructor refuses bad options. What comes up when a connection is made is an 'error' of the
  * request.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNSUPPORTED
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION, ERR_SOCKET_TUNER_UNSUPPORTED
  */
 export class TunedAgent extends http.Agent {
   readonly #prepared: AgentTuning

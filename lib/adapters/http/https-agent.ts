@@ -17,7 +17,8 @@ type TlsArgs = https.RequestOptions & Pick<ConnectionOptions, 'socket'>
 /**
  * https.Agent, its session cache included, with what {@link TunedAgent} adds to http.Agent.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNSUPPORTED
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION, ERR_SOCKET_TUNER_UNSUPPORTED
  */
 export class TunedHttpsAgent extends https.Agent {
   readonly #prepared: AgentTuning

@@ -1,23 +1,27 @@
 /** The options of the agents: those of Node's, those of every tuned connection, and `retry`. */
 import type * as http from 'node:http'
 import type * as https from 'node:https'
-import { ArgumentValueError, checkBoolean, checkOptions } from '../../errors'
+import { ArgumentValueError } from '../../errors'
 import { familyOf } from '../../connect/address'
 import { checkUnix } from '../../connect/unix'
-import {
-  prepareTuning,
-  tuningOptionNames,
-  type Tuning,
-  type TuningOptions,
-} from '../../connect/tuning'
+import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
+import { agentNames } from '../../node/option-names'
+import { boolean, sharedSpec, type InputOf } from '../../spec'
 
-interface AgentTuningOptions extends TuningOptions {
-  /**
-   * An idempotent request (RFC 9110 section 9.2.2) that fails on a reused connection before any byte
-   * of an answer is sent once more, on a fresh connection. Default true.
-   */
-  retry?: boolean | undefined
-}
+export const agentOptions = sharedSpec(
+  {
+    ...tuningOptions.fields,
+    closeMode: tuningOptions.fields.closeMode.default('deliver'),
+    /**
+     * An idempotent request (RFC 9110 section 9.2.2) that fails on a reused connection before any byte
+     * of an answer is sent once more, on a fresh connection. Default true.
+     */
+    retry: boolean().default(true),
+  },
+  agentNames,
+)
+
+type AgentTuningOptions = InputOf<typeof agentOptions>
 
 /** `keepAlive` is true and `closeMode` is `'deliver'` unless they are given. */
 export type TunedAgentOptions = http.AgentOptions & AgentTuningOptions
@@ -50,24 +54,21 @@ interface LaterOptions {
 }
 
 /**
- * @throws what `connect()` throws for its options; ERR_INVALID_ARG_TYPE for `retry`;
+ * @throws what `connect()` throws for its options;
  *   ERR_INVALID_ARG_VALUE for options that exclude each other
  */
 export function prepareAgent(options: TunedHttpsAgentOptions & LaterOptions): AgentTuning {
-  checkOptions('options', options)
-  const { retry = true, ...own } = options
-  const { closeMode = 'deliver', settings } = options
-  const tuning = prepareTuning({ ...options, closeMode })
-  for (const name of tuningOptionNames) Reflect.deleteProperty(own, name)
-  checkBoolean('options.retry', retry)
+  const checked = agentOptions.check('options', options)
+  const tuning = prepareTuning(checked)
+  const own: https.AgentOptions & LaterOptions = agentOptions.rest(options)
   checkTogether(options, tuning)
   // Node would set it after the settings.
-  const noDelay = settings?.TCP_NODELAY === undefined ? own.noDelay : false
+  const noDelay = checked.settings.TCP_NODELAY === undefined ? own.noDelay : false
   return {
     own: { ...own, noDelay, keepAlive: own.keepAlive ?? true },
     tuning,
     proxied: own.proxyEnv !== undefined,
-    retry,
+    retry: checked.retry,
     marginMs: marginOf(own.agentKeepAliveTimeoutBuffer),
   }
 }

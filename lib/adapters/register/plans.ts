@@ -1,7 +1,7 @@
 import { familyOf, type IpFamily } from '../../connect/address'
 import type { Plan } from '../../connect/attempt'
 import { SourcePool } from '../../connect/source-pool'
-import { prepareTuning, type TuningOptions } from '../../connect/tuning'
+import { prepareTuning, tuningOptions } from '../../connect/tuning'
 import type { Settings } from '../../options/option'
 import { admissible } from './admissible'
 import type { ClientsConfiguration } from './config'
@@ -30,11 +30,11 @@ function planOf(
   { sources, portRange }: ClientsConfiguration,
 ): FamilyPlan {
   const own = sources.filter((address) => familyOf('sources', address) === family)
-  const options: TuningOptions = {
+  const options = tuningOptions.check('options', {
     settings,
     source: own.length > 1 ? new SourcePool(own) : own[0],
     portRange: portRange === 'kernel' ? portRange : undefined,
-  }
+  })
   const tuning = prepareTuning(options)
   const isEmpty = tuning.onlyClose || process.platform === 'win32'
   return { tuning, localAddress: tuning.localAddress, localPort: 0, wanted: settings, isEmpty }

@@ -1,7 +1,7 @@
 /** Every server of the process: they all come through net.Server.prototype.listen. */
 import * as net from 'node:net'
 import { native } from '../../binding'
-import type { PolicyOptions } from '../../close/policy'
+import type { PolicyOptions } from '../../close/options'
 import { hasServerPolicy, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
 import { endpoint } from '../../connect/address'
 import { tuneListening, type ServerTuning } from '../../listen/tune-server'

@@ -4,7 +4,7 @@ import { endpoint } from '../../connect/address'
 import { SocketOptionError } from '../../errors'
 import { plainAddress } from '../../observe/address-text'
 import { systemPortRange } from '../../observe/namespace-facts'
-import type { SocketFilter } from '../../observe/sock-diag-filter'
+import type { DumpFilter } from '../../observe/sock-diag-filter'
 import { connectedStates, type TcpState } from '../../observe/tcp-info'
 import { budgetAt, type PortBudget } from '../../ports/budget'
 import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
@@ -104,7 +104,7 @@ function placeOf({ localAddress, remoteAddress, remotePort }: Ends): Place {
   return placeAt(checked, checked.remoteAddress)
 }
 
-function filtersOf(target: ResolvedTarget | undefined): SocketFilter[] {
+function filtersOf(target: ResolvedTarget | undefined): DumpFilter[] {
   if (target === undefined) return []
   const addresses = target.addresses.slice(0, ADDRESSES_LOOKED_AT)
   return addresses.map((remoteAddress) => ({ remoteAddress, remotePort: target.port }))
@@ -116,7 +116,7 @@ function filtersOf(target: ResolvedTarget | undefined): SocketFilter[] {
  * they are few in each group, however many clients there are. Undefined where they cannot be counted.
  */
 export async function findDestinations(
-  asked: readonly SocketFilter[] = [],
+  asked: readonly DumpFilter[] = [],
 ): Promise<Ends[] | undefined> {
   const localPortRange = systemPortRange()
   if (localPortRange === undefined) return undefined
@@ -131,7 +131,7 @@ export async function findDestinations(
   return [...new Map(all.map((ends) => [keyOf(ends), ends])).values()]
 }
 
-async function endsOf(filter: SocketFilter): Promise<Ends[]> {
+async function endsOf(filter: DumpFilter): Promise<Ends[]> {
   const groups = await count(
     connectedStates,
     ['localAddress', 'remoteAddress', 'remotePort'],
@@ -160,7 +160,7 @@ function most(found: readonly Ends[]): Ends[] {
 async function count(
   states: readonly TcpState[],
   groupBy: readonly CensusField[],
-  filter: SocketFilter,
+  filter: DumpFilter,
 ): Promise<readonly CensusGroup[] | undefined> {
   try {
     return (await timeWaitCensus({ states, groupBy, ...filter })).groups

@@ -1,4 +1,4 @@
-import { nearest } from '../../lib/cli/nearest'
+import { nearest } from '../lib/spec'
 
 const names = ['json', 'target', 'print-sysctl', 'once']
 
