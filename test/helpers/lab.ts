@@ -2,13 +2,25 @@
 import { spawnSync } from 'node:child_process'
 
 export type Need =
-  'root' | 'ip' | 'tc' | 'nft' | 'wrk' | 'taskset' | 'strace' | 'openssl' | 'ipv6' | 'cc' | 'tun'
+  | 'root'
+  | 'ip'
+  | 'tc'
+  | 'nft'
+  | 'nginx'
+  | 'wrk'
+  | 'taskset'
+  | 'strace'
+  | 'openssl'
+  | 'ipv6'
+  | 'cc'
+  | 'tun'
 
 const needs: Record<Need, { what: string; met: () => boolean }> = {
   root: { what: 'root', met: () => process.getuid?.() === 0 },
   ip: { what: 'ip (iproute2) and network namespaces', met: () => has('ip') && canUnshare() },
   tc: { what: 'tc (iproute2)', met: () => has('tc') },
   nft: { what: 'nft (nftables)', met: () => has('nft') },
+  nginx: { what: 'nginx', met: () => has('nginx') },
   wrk: { what: 'wrk', met: () => has('wrk') },
   taskset: { what: 'taskset (util-linux)', met: () => has('taskset') },
   strace: { what: 'strace', met: () => succeeds('strace', ['-o', '/dev/null', 'true']) },

@@ -5,6 +5,7 @@ import * as http2 from 'node:http2'
 import * as https from 'node:https'
 import * as net from 'node:net'
 import * as path from 'node:path'
+import * as tls from 'node:tls'
 import { json } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -75,6 +76,24 @@ async function allGone(processes: number[]): Promise<void> {
     () => processes.filter(isRunning),
     (left) => left.length === 0,
   )
+}
+
+/** Only what is closed on purpose ends before the test does. */
+const patient = { shutdownTimeoutMs: 2 ** 31 - 1, keepAliveTimeout: 3_600_000 }
+
+/** A connection, also over TLS, that a worker has accepted. */
+async function connected(
+  kind: string,
+  port: number,
+  certificate: Certificate | undefined,
+): Promise<net.Socket> {
+  const socket =
+    kind === 'https'
+      ? tls.connect({ host, port, servername: 'localhost', ca: certificate?.cert })
+      : net.connect(port, host)
+  closeLater(() => socket.destroy())
+  await once(socket, kind === 'https' ? 'secureConnect' : 'connect')
+  return socket
 }
 
 /** Whether somebody listens. */
@@ -207,6 +226,30 @@ describe('prefork()', () => {
     )
     expect(last).toMatchObject({ pid: before[0], reused: true })
     expect(await restarted).toBe('done')
+  })
+
+  it.each(['http', 'https'])('closes kept and unused connections that idle (%s)', async (kind) => {
+    const certificate = kind === 'https' ? makeCertificate() : undefined
+    const { program, ready } = await start({ kind, tls: certificate, ...patient })
+    const used = await connected(kind, ready.port, certificate)
+    const unused = await connected(kind, ready.port, certificate)
+    used.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await once(used, 'data')
+    const ended = Promise.all([used, unused].map((socket) => once(socket.resume(), 'end')))
+    expect(await program.ask('close')).toBe('done')
+    await ended
+  })
+
+  it('does not close a connection whose answer takes longer than idle ones have', async () => {
+    const { program, ready } = await start(patient)
+    const answer = get(ready.port, '/slow?delay=2500')
+    await until(
+      'it is accepted',
+      () => counters(program),
+      (all) => all.some(({ connections }) => connections === 1),
+    )
+    expect(await program.ask('close')).toBe('done')
+    expect(await answer).toHaveProperty('pid')
   })
 
   it('leaves no worker and no port when the primary is killed', async () => {

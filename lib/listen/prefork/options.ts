@@ -29,6 +29,8 @@ export type Steering = 'hash' | 'cpu' | 'cluster'
  */
 export type Serve = (worker: PreforkWorker) => unknown
 
+/** `docker stop` kills after 10 s: until then a worker that hangs is killed too, a second later. */
+const DEFAULT_SHUTDOWN_MS = 8_000
 const MAX_WORKERS = 1024
 const MAX_CRASHES = 1000
 const MAX_DELAY_MS = 30_000
@@ -51,8 +53,8 @@ export const preforkOptions = spec(
     args: list(text()),
     /** How long a worker may take until it listens, ms. Default 30,000. */
     startTimeoutMs: whole(1, MAX_TIMEOUT_MS).default(30_000),
-    /** How long connections may take to end when a worker ends or the group closes, ms. Default 10,000. */
-    shutdownTimeoutMs: whole(0, MAX_TIMEOUT_MS).default(10_000),
+    /** How long connections may take to end when a worker ends or the group closes, ms. Default 8,000. */
+    shutdownTimeoutMs: whole(0, MAX_TIMEOUT_MS).default(DEFAULT_SHUTDOWN_MS),
     /** How often in a row a worker may end before it served for a second. Default 5. */
     crashLimit: whole(1, MAX_CRASHES).default(5),
     /** The pause after the second such end, ms: doubles each time, up to 30 s. Default 100. */

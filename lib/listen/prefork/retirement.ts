@@ -1,6 +1,7 @@
 import type * as http from 'node:http'
 import type * as http2 from 'node:http2'
 import * as net from 'node:net'
+import { closeIdle } from './idle-connections'
 
 /** The events with which an http server gives out a request. */
 const REQUESTS = ['request', 'checkContinue', 'checkExpectation'] as const
@@ -9,9 +10,8 @@ const REQUESTS = ['request', 'checkContinue', 'checkExpectation'] as const
  * The end of a server's work without an error at any client: it accepts no more, what it has accepted
  * it serves, and each connection ends where its protocol lets it.
  *
- * A kept-alive HTTP connection is told `Connection: close` with its next answer. One that idles is left
- * to the server's keepAliveTimeout: closed sooner, it would be closed under a request that is on its
- * way, more often than that happens anyway.
+ * A kept-alive HTTP connection is told `Connection: close` with its next answer, and is closed when no
+ * request comes for a second.
  */
 export class Retirement {
   readonly #server: net.Server
@@ -34,12 +34,14 @@ export class Retirement {
     }
     // Sends GOAWAY; streams that are open go on.
     for (const session of this.#sessions) session.close()
+    const stop = closeIdle(server)
     await new Promise<void>((resolve) => {
       // http.Server's own close() would close idle connections at once.
       net.Server.prototype.close.call(server, () => {
         resolve()
       })
     })
+    stop()
   }
 }
 

@@ -6,6 +6,7 @@ import { marked, unmarked, type Failure, type ToPrimary, type ToWorker } from '.
 /** How long a worker is waited for that failed, or that should have ended by itself, ms. */
 const LAST_GRACE_MS = 1_000
 const COUNT_TIMEOUT_MS = 1_000
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** How a worker ended. */
 export interface WorkerEnd {
@@ -146,9 +147,13 @@ export class WorkerProcess {
 
   #killAfter(ms: number): void {
     clearTimeout(this.#killer)
-    this.#killer = setTimeout(() => {
-      this.kill()
-    }, ms)
+    // A longer timer would run at once.
+    this.#killer = setTimeout(
+      () => {
+        this.kill()
+      },
+      Math.min(ms, MAX_TIMER_MS),
+    )
   }
 }
 

@@ -7,7 +7,7 @@
 const http = require('node:http')
 const { config, ready, count } = require('./parent')
 
-const { host, port, perSecond = 0, kept = 0, keptPauseMs = 20 } = config
+const { host, port, perSecond = 0, kept = 0, keptPauseMs = 20, method = 'GET' } = config
 const TICK_MS = 10
 
 const seen = { answered: 0, onKept: 0, failed: {}, pids: {} }
@@ -27,12 +27,13 @@ function ask(options) {
       if (code !== undefined) count(seen.failed, code)
       resolve()
     }
-    const request = http.get({ host, port, ...options }, (response) => {
+    const request = http.request({ host, port, method, ...options }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (part) => (text += part))
       response.on('error', () => undefined)
       response.on('close', () => {
         if (!response.complete) return over('incomplete')
+        if (response.statusCode !== 200) return over(`status ${response.statusCode}`)
         count(seen.pids, JSON.parse(text).pid)
         seen.answered++
         if (request.reusedSocket) seen.onKept++
@@ -40,6 +41,7 @@ function ask(options) {
       })
     })
     request.on('error', ({ code, message }) => over(code ?? message))
+    request.end()
   })
 }
 

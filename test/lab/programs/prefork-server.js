@@ -9,7 +9,7 @@ const net = require('node:net')
 const { prefork } = require('../../../dist/listen/prefork')
 const { config, ready, warnings } = require('./parent')
 
-const { kind = 'http', tls, crash, uid, ...options } = config
+const { kind = 'http', tls, crash, uid, keepAliveTimeout, ...options } = config
 
 if (uid !== undefined && cluster.isPrimary) process.setuid(uid)
 
@@ -33,6 +33,7 @@ async function serve(worker) {
     if (url.startsWith('/slow')) setTimeout(answer, delayMs)
     else answer()
   }, who)
+  if (keepAliveTimeout !== undefined) server.keepAliveTimeout = keepAliveTimeout
   await worker.listen(server)
   if (how === 'after listening') process.exit(4)
   return () => server.listening && process.abort()

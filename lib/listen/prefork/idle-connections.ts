@@ -1,0 +1,60 @@
+import type * as net from 'node:net'
+import { native } from '../../binding'
+import { quietConnections } from '../../node/http-connections'
+import { transportHandleOf } from '../../target'
+
+/** The silence after which a kept connection is closed. A client in the middle of its work goes on sooner. */
+const IDLE_MS = 1_000
+/** The same for a connection without a request yet: the first one comes after a round trip or two. */
+const UNUSED_MS = 2_000
+const LOOK_EVERY_MS = 100
+
+interface Silence {
+  readonly bytes: number
+  readonly since: number
+}
+
+/**
+ * Closes the idle HTTP/1 connections of a server until the function that it returns is called.
+ *
+ * A request may be on its way when its connection is closed (RFC 9112 section 9.3.1). A request that has
+ * reached this host is served all the same. A connection in use ends by `Connection: close` before it is
+ * idle for long enough.
+ */
+export function closeIdle(server: net.Server): () => void {
+  const silences = new WeakMap<net.Socket, Silence>()
+  const start = performance.now()
+
+  const closeAfter = (ms: number, socket: net.Socket, now: number): void => {
+    const bytes = socket.bytesRead + socket.bytesWritten
+    const before = silences.get(socket)
+    if (before?.bytes !== bytes) silences.set(socket, { bytes, since: now })
+    else if (now - before.since >= ms && !hasInput(socket)) socket.destroy()
+  }
+  const look = (): void => {
+    const now = performance.now()
+    const quiet = quietConnections(server)
+    if (quiet === undefined) {
+      if (now - start > IDLE_MS) closeByNode(server)
+      return
+    }
+    for (const socket of quiet.idle) closeAfter(IDLE_MS, socket, now)
+    for (const socket of quiet.unused) closeAfter(UNUSED_MS, socket, now)
+  }
+
+  look()
+  const timer = setInterval(look, LOOK_EVERY_MS)
+  return () => {
+    clearInterval(timer)
+  }
+}
+
+/** Whether the kernel has input that nobody has read: a close would answer it by a RST. */
+function hasInput(socket: net.Socket): boolean {
+  const fd = transportHandleOf(socket)?.fd ?? -1
+  return fd >= 0 && native.unreadBytes(fd) > 0
+}
+
+function closeByNode(server: net.Server & { closeIdleConnections?: () => void }): void {
+  server.closeIdleConnections?.()
+}

@@ -1,0 +1,157 @@
+/** Contract tests: what lib/node/http-connections.ts takes Node's http servers to be, on the release that runs them. */
+import { once } from 'node:events'
+import * as http from 'node:http'
+import * as http2 from 'node:http2'
+import * as https from 'node:https'
+import * as net from 'node:net'
+import * as tls from 'node:tls'
+import { promisify } from 'node:util'
+import { quietConnections } from '../../lib/node/http-connections'
+import { makeCertificate } from '../helpers/certificate'
+import { until } from '../helpers/until'
+import { closeLater, destroyLater, listen } from '../sockets'
+
+const certificate = makeCertificate()
+const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+const immediate = promisify(setImmediate)
+const MORE_THAN_BUFFERS = 64 * 2 ** 20
+
+const kinds: [string, (serve?: http.RequestListener) => net.Server][] = [
+  ['http', (serve) => http.createServer(serve)],
+  ['https', (serve) => https.createServer(certificate, serve)],
+  [
+    'http2 with allowHTTP1',
+    (serve) =>
+      http2.createSecureServer(
+        { ...certificate, allowHTTP1: true },
+        serve as unknown as (
+          request: http2.Http2ServerRequest,
+          response: http2.Http2ServerResponse,
+        ) => void,
+      ),
+  ],
+]
+
+interface Counts {
+  idle: number
+  unused: number
+}
+
+function countsOf(server: net.Server): Counts | undefined {
+  const quiet = quietConnections(server)
+  return quiet && { idle: quiet.idle.length, unused: quiet.unused.length }
+}
+
+async function untilCounts(server: net.Server, expected: Counts): Promise<void> {
+  await until(
+    `the server has ${JSON.stringify(expected)}`,
+    () => countsOf(server),
+    (counts) => counts?.idle === expected.idle && counts.unused === expected.unused,
+  )
+}
+
+/** A client's connection whose handshake is complete, also TLS's. */
+async function connect(server: net.Server): Promise<net.Socket> {
+  const port = server.listening ? (server.address() as net.AddressInfo).port : await listen(server)
+  const to = { port, host: '127.0.0.1' }
+  const isPlain = server instanceof http.Server && !(server instanceof https.Server)
+  const accepted = once(server, isPlain ? 'connection' : 'secureConnection')
+  const client = isPlain
+    ? net.connect(to)
+    : tls.connect({ ...to, ca: certificate.cert, servername: 'localhost' })
+  destroyLater(client)
+  const [socket] = (await accepted) as [net.Socket]
+  destroyLater(socket)
+  return client
+}
+
+function answer(_request: http.IncomingMessage, response: http.ServerResponse): void {
+  response.end('answer')
+}
+
+describe.each(kinds)('The connections of a server (%s)', (_, create) => {
+  it('are unused before their first request and idle after its answer', async () => {
+    const server = create(answer)
+    const client = await connect(server)
+    await untilCounts(server, { idle: 0, unused: 1 })
+    client.write(REQUEST)
+    await once(client, 'data')
+    await untilCounts(server, { idle: 1, unused: 0 })
+    const [socket] = quietConnections(server)?.idle ?? []
+    expect(socket?.remotePort).toBe(client.localPort)
+  })
+
+  it('are neither while a request waits for its answer', async () => {
+    const server = create()
+    const client = await connect(server)
+    const requested = once(server, 'request') as Promise<[unknown, http.ServerResponse]>
+    client.write(REQUEST)
+    const [, response] = await requested
+    expect(countsOf(server)).toEqual({ idle: 0, unused: 0 })
+    response.end()
+    await untilCounts(server, { idle: 1, unused: 0 })
+  })
+
+  it('are neither while a later request has come in part', async () => {
+    const server = create(answer)
+    const client = await connect(server)
+    client.write(REQUEST + REQUEST.slice(0, -2))
+    await once(client, 'data')
+    // The second head is read together with the first.
+    await immediate()
+    expect(countsOf(server)).toEqual({ idle: 0, unused: 0 })
+    client.write('\r\n')
+    await untilCounts(server, { idle: 1, unused: 0 })
+  })
+
+  it('are neither while an answer waits for a slow reader', async () => {
+    const server = create((_request, response) => response.end(Buffer.alloc(MORE_THAN_BUFFERS)))
+    const client = await connect(server)
+    client.pause()
+    const requested = once(server, 'request') as Promise<[http.IncomingMessage]>
+    client.write(REQUEST)
+    const [{ socket }] = await requested
+    await until(
+      'the answer fills the kernel',
+      () => socket.writableLength,
+      (bytes) => bytes > 0,
+    )
+    await immediate()
+    expect(countsOf(server)).toEqual({ idle: 0, unused: 0 })
+    client.resume()
+    await untilCounts(server, { idle: 1, unused: 0 })
+  })
+
+  it('are none any more when they are closed', async () => {
+    const server = create(answer)
+    const client = await connect(server)
+    client.write(REQUEST)
+    await untilCounts(server, { idle: 1, unused: 0 })
+    client.destroy()
+    await untilCounts(server, { idle: 0, unused: 0 })
+  })
+})
+
+describe('An upgraded connection', () => {
+  it('is neither unused nor idle', async () => {
+    const server = http.createServer()
+    const upgraded = once(server, 'upgrade') as Promise<[unknown, net.Socket]>
+    const client = await connect(server)
+    client.write(REQUEST.replace('Host', 'Connection: upgrade\r\nUpgrade: chat\r\nHost'))
+    const [, socket] = await upgraded
+    socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+    await once(client, 'data')
+    expect(countsOf(server)).toEqual({ idle: 0, unused: 0 })
+  })
+})
+
+describe('A server of another protocol', () => {
+  it('has no such list', async () => {
+    const server = net.createServer(destroyLater)
+    closeLater(() => {
+      server.close()
+    })
+    await listen(server)
+    expect(quietConnections(server)).toBeUndefined()
+  })
+})
