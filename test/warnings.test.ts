@@ -15,11 +15,17 @@ import {
 
 const CHANNEL = 'socket-tuner:warning'
 
-/** The library as a program that has just started sees it: nothing has been warned of. */
-function freshLibrary(): typeof Library {
-  let library: typeof Library | undefined
+type Fresh = Pick<typeof Library, 'configure' | 'getOption' | 'setOption' | 'tune'>
+
+/** What is used of the library, as a program that has just started sees it: nothing has been warned of. */
+function freshLibrary(): Fresh {
+  let library: Fresh | undefined
   jest.isolateModules(() => {
-    library = jest.requireActual('../lib')
+    library = {
+      ...jest.requireActual<typeof Library>('../lib/options/access'),
+      ...jest.requireActual<typeof Library>('../lib/options/tune'),
+      ...jest.requireActual<typeof Library>('../lib/warnings'),
+    }
   })
   if (library === undefined) throw new Error('not loaded')
   return library
@@ -46,8 +52,8 @@ interface Hazard {
   message: RegExp
   /** A socket, how to make the mistake, and what it would change. */
   socket: () => number | Promise<number>
-  act: (library: typeof Library, fd: number) => void
-  state: (library: typeof Library, fd: number) => unknown
+  act: (library: Fresh, fd: number) => void
+  state: (library: Fresh, fd: number) => unknown
 }
 
 async function connectedDescriptor(): Promise<number> {
@@ -61,7 +67,7 @@ const lateSynCount = {
   message:
     /^TCP_SYNCNT must be set before the connection is established, .*: the socket is connected/,
   socket: connectedDescriptor,
-  state: ({ getOption }: typeof Library, fd: number) => [
+  state: ({ getOption }: Fresh, fd: number) => [
     getOption(fd, 'TCP_SYNCNT'),
     getOption(fd, 'TCP_NODELAY'),
   ],
@@ -72,7 +78,7 @@ const listenerLinger = {
   reason: 'SO_LINGER',
   message: /^SO_LINGER on a listening socket is copied to every connection/,
   socket: () => listeningSocket(),
-  state: ({ getOption }: typeof Library, fd: number) => [
+  state: ({ getOption }: Fresh, fd: number) => [
     getOption(fd, 'SO_LINGER'),
     getOption(fd, 'TCP_NODELAY'),
   ],
