@@ -12,8 +12,6 @@ module.exports = {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, sourceMaps: 'inline' },
     ],
   },
-  coverageProvider: 'v8',
-  collectCoverageFrom: ['lib/**/*.ts'],
   testTimeout: 30_000,
   globals: { DEADLINE_MS: 25_000 },
 }

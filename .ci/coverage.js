@@ -7,41 +7,86 @@
 const { execFileSync } = require('node:child_process')
 const { readFileSync, readdirSync } = require('node:fs')
 const { join, relative } = require('node:path')
-const { fileURLToPath } = require('node:url')
-const { mergeProcessCovs } = require('@bcoe/v8-coverage')
+const { fileURLToPath, pathToFileURL } = require('node:url')
+const { mergeScriptCovs } = require('@bcoe/v8-coverage')
 const { createCoverageMap } = require('istanbul-lib-coverage')
 const toIstanbul = require('v8-to-istanbul')
+const { transform } = require('../jest.config')
 
+const root = process.cwd()
 const folder = process.argv[2]
 const thresholds = { 'lib/': 95, 'native/': 90 }
 
-/** Lines of each file of lib/: as Jest has counted them, and as the programs that tests start ran them. */
+/** Lines of each file of lib/: as Jest ran them, and as the programs that tests start ran them from dist/. */
 async function ofLib() {
-  const map = createCoverageMap(JSON.parse(readFileSync(join(folder, 'lib/coverage-final.json'))))
-  for (const { url, functions } of ofPrograms()) {
-    const converter = toIstanbul(fileURLToPath(url))
-    await converter.load()
-    converter.applyCoverage(functions)
-    map.merge(converter.toIstanbul())
-    converter.destroy()
+  const counts = countsByPath()
+  const map = createCoverageMap()
+  for (const path of filesIn(join(root, 'lib'), '.ts')) {
+    const transformed = transformedByJest(path)
+    if (hasTypesAlone(transformed.source)) continue
+    const functions = counts.get(path) ?? neverRun(transformed.source)
+    map.merge(await linesOf(path, functions, transformed))
+  }
+  for (const path of filesIn(join(root, 'dist'), '.js')) {
+    const functions = counts.get(path)
+    if (functions !== undefined) map.merge(await linesOf(path, functions))
   }
   return map.files().map((path) => {
     const { total, covered } = map.fileCoverageFor(path).toSummary().lines
-    const name = relative(process.cwd(), path)
-    return { name, total, missed: total - covered, where: '' }
+    return { name: relative(root, path), total, missed: total - covered, where: '' }
   })
 }
 
-/** What V8 counted of dist/ in the processes that tests started, all of them together. */
-function ofPrograms() {
-  const programs = join(folder, 'programs')
-  const counts = readdirSync(programs).map((file) => {
-    const result = resultIn(join(programs, file))
-    return {
-      result: result.filter(({ url }) => url.startsWith('file:') && isOfDist(fileURLToPath(url))),
+async function linesOf(path, functions, sources) {
+  const converter = toIstanbul(path, 0, sources)
+  await converter.load()
+  converter.applyCoverage(functions)
+  const lines = converter.toIstanbul()
+  converter.destroy()
+  return lines
+}
+
+function filesIn(directory, extension) {
+  return readdirSync(directory, { recursive: true })
+    .filter((name) => name.endsWith(extension))
+    .map((name) => join(directory, name))
+}
+
+/** The code that Jest ran, with its source map in it. */
+function transformedByJest(path) {
+  const [[module, options]] = Object.values(transform)
+  const originalSource = readFileSync(path, 'utf8')
+  const { process } = require(module).createTransformer(options)
+  const { code: source } = process(originalSource, path, { supportsStaticESM: false })
+  return { source, originalSource }
+}
+
+/** Whether nothing is there to run: what is left beside comments is what every module begins with. */
+function hasTypesAlone(source) {
+  const code = source.replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, '').replaceAll(/\s/g, '')
+  return code === '"usestrict";Object.defineProperty(exports,"__esModule",{value:true});'
+}
+
+function neverRun({ length }) {
+  const ranges = [{ startOffset: 0, endOffset: length, count: 0 }]
+  return [{ functionName: '(empty-report)', isBlockCoverage: true, ranges }]
+}
+
+/** What V8 counted in all processes, by file: Jest runs each of lib/ anew for every test file. */
+function countsByPath() {
+  const ours = [join(root, 'lib/'), join(root, 'dist/')].map((path) => pathToFileURL(path).href)
+  const scripts = new Map()
+  for (const file of readdirSync(join(folder, 'counts'))) {
+    for (const script of resultIn(join(folder, 'counts', file))) {
+      if (!ours.some((start) => script.url.startsWith(start))) continue
+      const known = scripts.get(script.url)
+      if (known === undefined) scripts.set(script.url, [script])
+      else known.push(script)
     }
-  })
-  return mergeProcessCovs(counts).result
+  }
+  return new Map(
+    [...scripts].map(([url, all]) => [fileURLToPath(url), mergeScriptCovs(all).functions]),
+  )
 }
 
 /** Nothing of a process that a test killed while it wrote, as of one killed before. */
@@ -53,10 +98,6 @@ function resultIn(file) {
     console.log(`${file} is incomplete: ${error.message}`)
     return []
   }
-}
-
-function isOfDist(path) {
-  return path.startsWith(join(process.cwd(), 'dist/'))
 }
 
 /** Lines of each file of native/: a line of a template or of a header counts once. */

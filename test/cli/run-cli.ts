@@ -61,9 +61,12 @@ export async function run(...args: readonly string[]): Promise<Ended> {
 
 let printing: ChildProcess | undefined
 
-afterAll(() => {
-  printing?.kill('SIGKILL')
-  printing = undefined
+// It ends by itself when nobody can ask it any more, and writes then what V8 counted.
+afterAll(async () => {
+  if (printing?.connected !== true) return
+  const ended = once(printing, 'exit')
+  printing.disconnect()
+  await ended
 })
 
 /**

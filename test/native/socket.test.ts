@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import * as net from 'node:net'
 import { constants } from 'node:os'
 import { native } from '../../lib/binding'
@@ -132,7 +132,10 @@ describe('localPort', () => {
   it('is an errno for a socket without ports', () => {
     expect(native.localPort(unixSocket())).toBe(-EAFNOSUPPORT)
     expect(native.localPort(closedDescriptor())).toBe(-EBADF)
-    expect(native.localPort(0)).toBe(-ENOTSOCK)
+    // Not standard input, which may be a socket.
+    const file = openSync('/dev/null', 'r')
+    expect(native.localPort(file)).toBe(-ENOTSOCK)
+    closeSync(file)
   })
 })
 
