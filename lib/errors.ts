@@ -86,6 +86,12 @@ export const errorCodes = {
       '`prefork()` was called where it cannot work: twice in a process, in a thread, or in a cluster worker that it did not start.',
     wayOut: 'Call it once, in the main thread of the file that the workers run too.',
   },
+  ERR_SOCKET_TUNER_PREFORK_CLEANUP: {
+    meaning:
+      'The function that `serve` of `prefork()` returned threw, or rejected, when its worker ended. The worker had served all its connections.',
+    wayOut:
+      '`error.cause` is what it threw, with the stack of the worker; the worker has printed it too.',
+  },
   ERR_SOCKET_TUNER_PREFORK_CLOSED: {
     meaning: 'The group of `prefork()` is closing or closed.',
     wayOut: 'Await `group.close()`, and call `prefork()` again.',

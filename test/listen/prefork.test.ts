@@ -338,6 +338,86 @@ describe('prefork() whose workers end', () => {
   })
 })
 
+describe('prefork() whose workers fail in their cleanup', () => {
+  const failure = {
+    code: 'ERR_SOCKET_TUNER_PREFORK_CLEANUP',
+    message: expect.stringContaining('the database stays open') as string,
+    cause: { code: 'EDB', message: 'the database stays open' },
+  }
+
+  it.each(['throw', 'reject'])(
+    'rejects close() and closed with the error (%s)',
+    async (cleanup) => {
+      const { program, ready } = await start({ cleanup })
+      const before = await pids(program)
+      await get(ready.port)
+      expect(await program.ask('close')).toMatchObject(failure)
+      expect(await program.ask('ended')).toMatchObject(failure)
+      await allGone(before)
+      expect(await isOpen(ready.port)).toBe(false)
+      // By the worker, with the place.
+      expect(program.errors).toMatch(/Error: the database stays open\n +at .*prefork-server\.js/)
+    },
+  )
+
+  it('reports what is no error too', async () => {
+    const { program } = await start({ cleanup: 'with an object' })
+    expect(await program.ask('close')).toMatchObject({
+      code: 'ERR_SOCKET_TUNER_PREFORK_CLEANUP',
+      message: expect.stringContaining('{ reason: 1n }') as string,
+    })
+  })
+
+  it('rejects restart() when all are replaced', async () => {
+    const { program, ready } = await start({ cleanup: 'throw' })
+    const before = await pids(program)
+    expect(await program.ask('restart')).toMatchObject(failure)
+    await allGone(before)
+    expect(before).not.toContain((await get(ready.port)).pid)
+    expect(await counters(program)).toMatchObject([
+      { restarts: 1, crashes: 0 },
+      { restarts: 1, crashes: 0 },
+    ])
+  })
+
+  it('ends the primary with the error when nobody handles it', async () => {
+    const { program } = await start({ cleanup: 'throw', deaf: true })
+    const end = program.ask('never').catch((error: unknown) => error)
+    process.kill(program.pid, 'SIGTERM')
+    expect(String(await end)).toMatch(/prefork-server ended with 1:/)
+    expect(program.errors).toContain("code: 'ERR_SOCKET_TUNER_PREFORK_CLEANUP'")
+  })
+})
+
+describe('prefork() with a fault in its own shutdown', () => {
+  it('rejects with it, and serves what it had accepted', async () => {
+    const { program, ready } = await start({ fault: true })
+    const before = await pids(program)
+    const answer = get(ready.port, '/slow?delay=300')
+    await until(
+      'it is accepted',
+      () => counters(program),
+      (all) => all.some(({ connections }) => connections === 1),
+    )
+    const fault = { code: 'EFAULT', message: 'a fault in the shutdown' }
+    expect(await program.ask('close')).toMatchObject(fault)
+    expect(await program.ask('ended')).toMatchObject(fault)
+    expect(before).toContain((await answer).pid)
+    await allGone(before)
+    expect(await isOpen(ready.port)).toBe(false)
+  })
+
+  it('ends the primary with it when nobody handles it', async () => {
+    const { program } = await start({ fault: true, deaf: true })
+    const before = await pids(program)
+    const end = program.ask('never').catch((error: unknown) => error)
+    process.kill(program.pid, 'SIGTERM')
+    expect(String(await end)).toMatch(/prefork-server ended with 1:/)
+    expect(program.errors).toContain('a fault in the shutdown')
+    await allGone(before)
+  })
+})
+
 describe('prefork() with what it cannot do', () => {
   const serve = (): undefined => undefined
 

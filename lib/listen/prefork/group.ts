@@ -27,8 +27,10 @@ export interface PreforkGroup {
   /** Where they listen. */
   readonly address: AddressInfo
   /**
-   * Resolves when the group is closed. Rejects with ERR_SOCKET_TUNER_PREFORK_CRASHES when it closed
-   * itself since workers end as soon as they are started: unhandled, that ends the process.
+   * Resolves when the group is closed. Rejects then with ERR_SOCKET_TUNER_PREFORK_CRASHES when it closed
+   * itself since workers end as soon as they are started, with ERR_SOCKET_TUNER_PREFORK_CLEANUP when the
+   * function that `serve` returned failed in a worker that ended with the group, and with any other error
+   * of the shutdown. Unhandled, that ends the process.
    */
   readonly closed: Promise<void>
   /** Asks the workers; one that does not answer within a second counts as it last said. */
@@ -38,12 +40,15 @@ export interface PreforkGroup {
    * the old ones are gone. A call while one is under way joins it.
    *
    * @throws (as a rejection) ERR_SOCKET_TUNER_PREFORK_CRASHES when a new worker does not listen: those
-   *   not replaced yet stay; ERR_SOCKET_TUNER_PREFORK_CLOSED
+   *   not replaced yet stay; ERR_SOCKET_TUNER_PREFORK_CLEANUP when all are replaced and the function that
+   *   `serve` returned failed in one of the old ones; ERR_SOCKET_TUNER_PREFORK_CLOSED
    */
   restart(): Promise<void>
   /**
    * Begins no connection any more, serves those that wait, lets all end, and stops the workers.
    * What is not over after `shutdownTimeoutMs` is cut off. May be called twice.
+   *
+   * @returns `closed`
    */
   close(): Promise<void>
 }
@@ -122,7 +127,8 @@ export class Group implements PreforkGroup {
   }
 
   close(): Promise<void> {
-    return this.#end(undefined)
+    void this.#end(undefined)
+    return this.closed
   }
 
   /** Ends all workers at once. */
@@ -132,12 +138,14 @@ export class Group implements PreforkGroup {
   }
 
   async #roll(): Promise<void> {
-    const leaving: Promise<unknown>[] = []
+    const leaving: WorkerProcess[] = []
     for (const slot of this.#slots) {
       if (this.#closing !== undefined) throw closedAlready()
-      leaving.push((await slot.replace())?.ended ?? Promise.resolve())
+      const old = await slot.replace()
+      if (old !== undefined) leaving.push(old)
     }
-    await Promise.all(leaving)
+    const unclean = await uncleanEnd(leaving)
+    if (unclean !== undefined) throw unclean
   }
 
   #spawn(slot: number): WorkerProcess {
@@ -154,13 +162,19 @@ export class Group implements PreforkGroup {
     return worker
   }
 
+  /** Never rejects: what goes wrong is the failure of the group. */
   #end(error: Error | undefined): Promise<void> {
     if (this.#closing === undefined) {
       this.#failure = error
-      this.#closing = this.#shutDown().finally(() => {
-        this.#stopListening()
-        this.#isOver()
-      })
+      this.#closing = this.#shutDown()
+        .catch((reason: unknown) => {
+          this.#failure ??= reason as Error
+          this.kill()
+        })
+        .finally(() => {
+          this.#stopListening()
+          this.#isOver()
+        })
     }
     return this.#closing
   }
@@ -168,24 +182,39 @@ export class Group implements PreforkGroup {
   async #shutDown(): Promise<void> {
     const { shutdownTimeoutMs } = this.#plan
     const start = performance.now()
-    if (this.#listeners?.refuse() === true) {
-      // Until then workers that are missed are started again: connections wait for them too.
-      await this.#listeners.drained(shutdownTimeoutMs, (slot) => this.#isServed(slot))
+    try {
+      await this.#drain(shutdownTimeoutMs)
+    } catch (error) {
+      // The workers serve to the end what they have accepted all the same.
+      this.#failure ??= error as Error
     }
     for (const slot of this.#slots) slot.stop()
     const left = Math.max(LEAST_SHUTDOWN_MS, shutdownTimeoutMs - (performance.now() - start))
-    const ended = [...this.#workers].map((worker) => worker.ended)
-    for (const worker of this.#workers) {
+    const leaving = [...this.#workers]
+    for (const worker of leaving) {
       if (worker.isListening) worker.end(Math.round(left))
       else worker.kill()
     }
     this.#listeners?.close()
-    await Promise.all(ended)
+    const unclean = await uncleanEnd(leaving)
+    this.#failure ??= unclean
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    if (this.#listeners?.refuse() !== true) return
+    // Until then workers that are missed are started again: connections wait for them too.
+    await this.#listeners.drained(timeoutMs, (slot) => this.#isServed(slot))
   }
 
   #isServed(slot: number): boolean {
     return this.#slots[slot]?.current !== undefined
   }
+}
+
+/** Waits for the end of workers. @returns the error of the first whose cleanup failed */
+async function uncleanEnd(workers: readonly WorkerProcess[]): Promise<Error | undefined> {
+  const ends = await Promise.all(workers.map(({ ended }) => ended))
+  return ends.find(({ unclean }) => unclean !== undefined)?.unclean
 }
 
 function closedAlready(): SocketOptionError {

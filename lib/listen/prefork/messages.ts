@@ -1,6 +1,7 @@
 /** What primary and workers of prefork() say to each other, beside the messages of the application. */
 import type { AddressInfo } from 'node:net'
-import { isObject } from '../../errors'
+import { inspect } from 'node:util'
+import { SocketOptionError, isObject } from '../../errors'
 import type { Steering } from './options'
 
 const MARK = 'socket-tuner:prefork'
@@ -22,6 +23,7 @@ export interface Assignment {
 /** An error on its way from one process to another. */
 export interface Failure {
   readonly message: string
+  readonly stack?: string | undefined
   readonly code?: string | undefined
   readonly errno?: number | undefined
   readonly syscall?: string | undefined
@@ -34,7 +36,10 @@ export type ToWorker =
 
 export type ToPrimary =
   | { readonly tell: 'listening'; readonly address: AddressInfo }
+  /** `serve` threw. */
   | { readonly tell: 'failed'; readonly failure: Failure }
+  /** The function that `serve` returned threw. */
+  | { readonly tell: 'unclean'; readonly failure: Failure }
   | { readonly tell: 'count'; readonly connections: number }
   /** It was sent SIGTERM itself. */
   | { readonly tell: 'leaving' }
@@ -50,8 +55,39 @@ export function unmarked(message: unknown): object | undefined {
   return isObject(message) && message.mark === MARK ? message : undefined
 }
 
+/** Of what an error may have only what can be sent. */
 export function failureOf(error: unknown): Failure {
-  if (!(error instanceof Error)) return { message: String(error) }
-  const { message, code, errno, syscall, address, port } = error as Error & Partial<Failure>
-  return { message, code, errno, syscall, address, port }
+  if (!(error instanceof Error)) {
+    return { message: typeof error === 'string' ? error : inspect(error) }
+  }
+  const { message, stack, code, errno, syscall, address, port } = error as unknown as Record<
+    string,
+    unknown
+  >
+  return {
+    message: typeof message === 'string' ? message : inspect(message),
+    stack: ifString(stack),
+    code: ifString(code),
+    errno: ifNumber(errno),
+    syscall: ifString(syscall),
+    address: ifString(address),
+    port: ifNumber(port),
+  }
+}
+
+/** The error that it was in the other process. */
+export function errorOf({ message, stack, code, ...rest }: Failure): Error {
+  const error =
+    code === undefined ? new Error(message) : new SocketOptionError(message, { ...rest, code })
+  // Where it came from there says more than this place.
+  if (stack !== undefined) error.stack = stack
+  return error
+}
+
+function ifString(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function ifNumber(value: unknown): number | undefined {
+  return typeof value === 'number' ? value : undefined
 }

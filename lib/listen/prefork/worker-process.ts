@@ -1,7 +1,7 @@
 import type { Worker } from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import { SocketOptionError } from '../../errors'
-import { marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
+import { errorOf, marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
 
 /** How long a worker is waited for that failed, or that should have ended by itself, ms. */
 const LAST_GRACE_MS = 1_000
@@ -14,6 +14,8 @@ export interface WorkerEnd {
   readonly signal: string | null
   /** What it said before, if anything. */
   readonly failure: Failure | undefined
+  /** The error of its cleanup. */
+  readonly unclean: SocketOptionError | undefined
   /** ms since it listened; 0 when it never did. */
   readonly servedMs: number
 }
@@ -31,6 +33,7 @@ export class WorkerProcess {
   readonly #counted = new Set<() => void>()
   #listeningSince: number | undefined
   #failure: Failure | undefined
+  #unclean: SocketOptionError | undefined
   #killer: NodeJS.Timeout | undefined
 
   constructor(worker: Worker, startTimeoutMs: number) {
@@ -66,8 +69,8 @@ export class WorkerProcess {
 
   /** Makes it accept no more, end its connections, and exit. It is killed when it does not in time. */
   end(timeoutMs: number): void {
-    this.#say({ ask: 'end', timeoutMs })
     this.#killAfter(timeoutMs + LAST_GRACE_MS)
+    this.#say({ ask: 'end', timeoutMs })
   }
 
   kill(): void {
@@ -99,6 +102,10 @@ export class WorkerProcess {
         this.#failure = message.failure
         this.#killAfter(LAST_GRACE_MS)
         break
+      case 'unclean':
+        this.#unclean = cleanupFailed(message.failure)
+        this.#killAfter(LAST_GRACE_MS)
+        break
       case 'count':
         this.connections = message.connections
         this.#answered()
@@ -121,7 +128,7 @@ export class WorkerProcess {
         this.#answered()
         const since = this.#listeningSince
         const servedMs = since === undefined ? 0 : performance.now() - since
-        resolve({ code, signal, failure: this.#failure, servedMs })
+        resolve({ code, signal, failure: this.#failure, unclean: this.#unclean, servedMs })
       }
       this.#worker.process.once('exit', (code, signal) => {
         // What it said last may come after that.
@@ -161,13 +168,16 @@ export class WorkerProcess {
 function endedTooEarly({ code, signal, failure }: WorkerEnd): SocketOptionError {
   const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`
   const why = failure === undefined ? '' : `: ${failure.message}`
-  const cause = failure === undefined ? undefined : asError(failure)
+  const cause = failure === undefined ? undefined : errorOf(failure)
   return new SocketOptionError(`A worker of prefork() ended ${how} before it listened${why}`, {
     code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES',
     cause,
   })
 }
 
-function asError({ message, code, ...rest }: Failure): Error {
-  return code === undefined ? new Error(message) : new SocketOptionError(message, { ...rest, code })
+function cleanupFailed(failure: Failure): SocketOptionError {
+  return new SocketOptionError(`The cleanup of a worker of prefork() failed: ${failure.message}`, {
+    code: 'ERR_SOCKET_TUNER_PREFORK_CLEANUP',
+    cause: errorOf(failure),
+  })
 }

@@ -135,8 +135,17 @@ class ServingWorker implements PreforkWorker {
       void this.#exit()
     }, timeoutMs)
     this.#ending.abort()
-    await this.#retirement?.run()
-    await this.cleanup?.()
+    try {
+      await this.#retirement?.run()
+      await this.cleanup?.()
+    } catch (error) {
+      await this.#tellCount()
+      await tell({ tell: 'unclean', failure: failureOf(error) })
+      process.exitCode = 1
+      // An uncaught exception, as in any program: Node prints it, unless the application handles it.
+      process.nextTick(rethrow, error)
+      return
+    }
     await this.#exit()
   }
 
@@ -148,6 +157,10 @@ class ServingWorker implements PreforkWorker {
   #tellCount(): Promise<void> {
     return tell({ tell: 'count', connections: this.#connections })
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error
 }
 
 /** Resolves when it is sent, or cannot be. */

@@ -7,9 +7,20 @@ const http2 = require('node:http2')
 const https = require('node:https')
 const net = require('node:net')
 const { prefork } = require('../../../dist/listen/prefork')
+const { Listeners } = require('../../../dist/listen/prefork/listeners')
 const { config, ready, warnings } = require('./parent')
 
-const { kind = 'http', tls, crash, uid, keepAliveTimeout, ...options } = config
+const {
+  kind = 'http',
+  tls,
+  crash,
+  cleanup,
+  fault,
+  deaf,
+  uid,
+  keepAliveTimeout,
+  ...options
+} = config
 
 if (uid !== undefined && cluster.isPrimary) process.setuid(uid)
 
@@ -36,7 +47,19 @@ async function serve(worker) {
   if (keepAliveTimeout !== undefined) server.keepAliveTimeout = keepAliveTimeout
   await worker.listen(server)
   if (how === 'after listening') process.exit(4)
-  return () => server.listening && process.abort()
+  return () => {
+    if (server.listening) process.abort()
+    if (cleanup === undefined) return undefined
+    const error = Object.assign(new Error('the database stays open'), { code: 'EDB' })
+    if (cleanup === 'throw') throw error
+    return Promise.reject(cleanup === 'reject' ? error : { reason: 1n })
+  }
+}
+
+if (fault) {
+  Listeners.prototype.drained = async () => {
+    throw Object.assign(new Error('a fault in the shutdown'), { code: 'EFAULT' })
+  }
 }
 
 /** Keeps the event loop busy. */
@@ -55,10 +78,12 @@ async function start() {
   const group = await prefork({ ...options, serve })
   if (group === undefined) return
   let ended
-  group.closed.then(
-    () => (ended = { closed: true }),
-    (error) => (ended = plain(error)),
-  )
+  if (!deaf) {
+    group.closed.then(
+      () => (ended = { closed: true }),
+      (error) => (ended = plain(error)),
+    )
+  }
   const outcome = (promise) => promise.then(() => 'done', plain)
   ready(
     { port: group.address.port, address: group.address },
@@ -68,6 +93,7 @@ async function start() {
       restart: () => outcome(group.restart()),
       close: () => outcome(group.close()),
       ended: () => ended,
+      never: () => new Promise(() => {}),
       warnings: () => warnings,
       crash: (how) => {
         if (how === undefined) delete process.env.TEST_CRASH
