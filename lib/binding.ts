@@ -63,6 +63,13 @@ export interface Binding {
   unreadBytes(fd: number): number
   unacknowledgedBytes(fd: number): number
   unsentBytes(fd: number): number
+  /** What a signal of {@link writeOnSignal} writes to standard error, at most 4,096 bytes. */
+  setSignalText(text: Uint8Array): number
+  /**
+   * Makes SIGTERM, SIGINT or SIGHUP write the text before it ends the process as ever: 1, or 0 where it
+   * does not end it. A listener for the signal takes that away.
+   */
+  writeOnSignal(signal: number): number
   /** Length of struct tcp_info written to the front of `out`. */
   tcpInfo(fd: number, out: Uint8Array): number
 }
@@ -103,6 +110,8 @@ function withoutAddon(): Binding {
     unreadBytes: fail,
     unacknowledgedBytes: fail,
     unsentBytes: fail,
+    setSignalText: fail,
+    writeOnSignal: fail,
     tcpInfo: fail,
   }
 }

@@ -2,6 +2,7 @@
 #include "constants.h"
 #include "owner.h"
 #include "queues.h"
+#include "signal_text.h"
 #include "sock_diag.h"
 #include "socket.h"
 #include "sockopt.h"
@@ -16,6 +17,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   socket_tuner::ExportSockDiag(env, exports);
   socket_tuner::ExportQueues(env, exports);
   socket_tuner::ExportTcpInfo(env, exports);
+  socket_tuner::ExportSignalText(env, exports);
   return exports;
 }
 

@@ -15,6 +15,7 @@
             "netlink.cc",
             "owner.cc",
             "queues.cc",
+            "signal_text.cc",
             "sock_diag.cc",
             "sock_diag_destroy.cc",
             "sock_diag_dump.cc",

@@ -13,6 +13,7 @@ import { ConfigurationError, readConfiguration, type Configuration } from './reg
 import { FILE, findConfiguration, UnreadableFile, VARIABLE } from './register/find'
 import { Log, write } from './register/log'
 import { Servers } from './register/servers'
+import { writeAtEnd } from './register/summary'
 
 /** In the process, so that a second copy of this package does nothing. */
 const INSTALLED = Symbol.for('socket-tuner/register')
@@ -42,10 +43,12 @@ function install({ clients, servers, absent }: Configuration): void {
   if (tunedClients !== undefined && clients?.policy !== undefined) followTls(tunedClients)
   if (!log.debug) return
   if (servers !== undefined) tellAccepted()
-  process.on('exit', () => {
-    if (tunedClients !== undefined) log.line(tunedClients.summary)
-    for (const line of tunedServers?.summary ?? []) log.line(line)
-  })
+  log.counted = writeAtEnd(() =>
+    [tunedClients?.summary ?? [], tunedServers?.summary ?? []]
+      .flat()
+      .map((line) => log.format(line))
+      .join(''),
+  )
 }
 
 /** tls.connect({ socket }), as agents for proxies call it, connects nothing. */

@@ -21,10 +21,18 @@ export interface CloseCounters extends CloseTotals {
 
 const policies = new WeakMap<net.Server, ServerPolicy>()
 
-/** Sets the close mode of a server's connections from now on, in place of one set before. */
-export function setServerPolicy(server: net.Server, options: PolicyOptions): ServerPolicy {
+/**
+ * Sets the close mode of a server's connections from now on, in place of one set before.
+ *
+ * @param counted called when a close was counted
+ */
+export function setServerPolicy(
+  server: net.Server,
+  options: PolicyOptions,
+  counted?: () => void,
+): ServerPolicy {
   policies.get(server)?.stop()
-  const policy = new ServerPolicy(server, options)
+  const policy = new ServerPolicy(server, options, counted)
   policies.set(server, policy)
   return policy
 }
@@ -45,14 +53,16 @@ export class ServerPolicy {
   readonly #lingering = new LingeringGroup()
   readonly #server: net.Server
   readonly #options: PolicyOptions
+  readonly #counted: (() => void) | undefined
   /** The listening socket that hands TCP_LINGER2 to the connections it accepts. */
   #armed: Handle | undefined
   /** Connections whose handshake was complete before it did: they wait to be accepted first. */
   #older = 0
 
-  constructor(server: net.Server, options: PolicyOptions) {
+  constructor(server: net.Server, options: PolicyOptions, counted?: () => void) {
     this.#server = server
     this.#options = options
+    this.#counted = counted
     if (handleOf(server) !== undefined) this.#listening()
     server.prependListener('listening', this.#listening)
     server.prependListener('connection', this.#connection)
@@ -113,6 +123,7 @@ export class ServerPolicy {
 
   readonly #closed = (outcome: CloseOutcome): void => {
     this.#closes.add(outcome)
+    this.#counted?.()
   }
 }
 

@@ -62,16 +62,21 @@ export class Registered {
 
   /** The port that the server in it prints. */
   async port(): Promise<number> {
+    await this.printed('\n')
+    return Number(this.stdout)
+  }
+
+  /** Resolves when this was written to standard output. */
+  async printed(text: string): Promise<void> {
     const ended = { yet: false }
     void this.ended.then(() => (ended.yet = true))
     await until(
-      'the server listens',
-      () => this.stdout.includes('\n') || ended.yet,
+      `printed ${text}`,
+      () => this.stdout.includes(text) || ended.yet,
       (is) => is,
       DEADLINE_MS,
     )
     if (ended.yet) throw new Error(`ended: ${this.stderr}`)
-    return Number(this.stdout)
   }
 
   /** Ends a program that ends with its standard input. */

@@ -126,6 +126,8 @@ const parameters = {
   unreadBytes: [descriptor],
   unacknowledgedBytes: [descriptor],
   unsentBytes: [descriptor],
+  setSignalText: [() => bytes(Uint8Array)],
+  writeOnSignal: [() => random.below(65)],
   tcpInfo: [descriptor, () => bytes(Uint8Array)],
 }
 

@@ -109,6 +109,7 @@ export class Clients {
       policy: policy === undefined ? undefined : { ...policy, socket, armed: false },
       closed: (outcome) => {
         this.#closes.add(outcome)
+        this.#log.counted()
         const keeps = outcome.timeWait === 'here' || outcome.timeWait === 'unknown'
         known.attempt?.lease?.release(keeps)
       },
@@ -135,7 +136,7 @@ export class Clients {
   }
 
   #leave(socket: net.Socket, known: Known, why: string): void {
-    if (!known.leftAlone) this.#counts.leftAlone++
+    if (!known.leftAlone) this.#count('leftAlone')
     known.leftAlone = true
     if (known.policy !== undefined && policyOf(socket) === known.policy) detachPolicy(socket)
     this.#log.line(`client ${why}`)
@@ -162,8 +163,13 @@ export class Clients {
     }
   }
 
+  #count(what: 'tuned' | 'leftAlone' | 'notTuned'): void {
+    this.#counts[what]++
+    this.#log.counted()
+  }
+
   #done(to: string, options: string): void {
-    this.#counts.tuned++
+    this.#count('tuned')
     if (!this.#log.debug) return
     const { policy } = this.#configuration
     this.#log.line(
@@ -172,7 +178,7 @@ export class Clients {
   }
 
   #failed(to: string, error: unknown): void {
-    this.#counts.notTuned++
+    this.#count('notTuned')
     const { message } = error as Error
     this.#log.trouble(causeOf(error), `client ${to} is left as Node makes it: ${message}`)
   }

@@ -9,6 +9,8 @@ const STANDARD_ERROR = 2
 
 export class Log {
   readonly debug: boolean
+  /** Called when what is in the summary has changed. */
+  counted: () => void = () => undefined
   readonly #name = `socket-tuner[${String(process.pid)}${isMainThread ? '' : `/${String(threadId)}`}]`
 
   /** @param wish SOCKET_TUNER_DEBUG; on unless it is empty or 0 */
@@ -18,7 +20,11 @@ export class Log {
 
   /** A line, with SOCKET_TUNER_DEBUG only. */
   line(text: string): void {
-    if (this.debug) write(`${this.#name}: ${text}\n`)
+    if (this.debug) write(this.format(text))
+  }
+
+  format(text: string): string {
+    return `${this.#name}: ${text}\n`
   }
 
   /** What could not be done: warned of once for each cause. */

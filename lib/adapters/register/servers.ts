@@ -91,6 +91,7 @@ export class Servers {
         : this.#try(at, () => this.#setCloseMode(server, known, at, policy)),
     ]
     this.#log.line(`server ${at}: ${done.filter((part) => part !== '').join('; ')}`)
+    this.#log.counted()
   }
 
   #try(at: string, action: () => string): string {
@@ -115,7 +116,9 @@ export class Servers {
     // The program has chosen one by itself.
     if (known.policy === undefined && hasServerPolicy(server)) return 'closes: as the program says'
     if (known.policy === undefined) {
-      known.policy = setServerPolicy(server, policy)
+      known.policy = setServerPolicy(server, policy, () => {
+        this.#log.counted()
+      })
       if (this.#log.debug) this.#policies.set(at, known.policy)
     }
     if (policy.mode === 'deliver') takeBackFromCluster(server, known.policy)
