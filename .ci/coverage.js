@@ -6,7 +6,7 @@
  */
 const { execFileSync } = require('node:child_process')
 const { readFileSync, readdirSync } = require('node:fs')
-const { join, relative } = require('node:path')
+const { join, normalize, relative } = require('node:path')
 const { fileURLToPath, pathToFileURL } = require('node:url')
 const { mergeScriptCovs } = require('@bcoe/v8-coverage')
 const { createCoverageMap } = require('istanbul-lib-coverage')
@@ -103,11 +103,12 @@ function resultIn(file) {
 /** Lines of each file of native/: a line of a template or of a header counts once. */
 function ofNative() {
   const objects = join(folder, 'objects')
-  const notes = readdirSync(objects).filter((name) => name.endsWith('.gcno'))
+  const notes = readdirSync(objects, { recursive: true }).filter((name) => name.endsWith('.gcno'))
   const counts = new Map()
   for (const note of notes) {
     const json = execFileSync('gcov', ['--json-format', '--stdout', join(objects, note)])
-    for (const { file, lines } of JSON.parse(json).files) {
+    for (const { file: path, lines } of JSON.parse(json).files) {
+      const file = normalize(path)
       if (!file.startsWith('native/')) continue
       const known = counts.get(file) ?? new Map()
       counts.set(file, known)

@@ -8,20 +8,20 @@
           "type": "none"
         }, {
           "sources": [
-            "addon.cc",
-            "batch.cc",
-            "constants.cc",
-            "group_table.cc",
-            "netlink.cc",
-            "owner.cc",
-            "queues.cc",
-            "signal_text.cc",
-            "sock_diag.cc",
-            "sock_diag_destroy.cc",
-            "sock_diag_dump.cc",
-            "socket.cc",
-            "sockopt.cc",
-            "tcp_info.cc"
+            "addon/addon.cc",
+            "addon/batch.cc",
+            "addon/constants.cc",
+            "addon/owner.cc",
+            "addon/queues.cc",
+            "addon/signal_text.cc",
+            "addon/sock_diag.cc",
+            "addon/socket.cc",
+            "addon/sockopt.cc",
+            "addon/tcp_info.cc",
+            "kernel/group_table.cc",
+            "kernel/netlink.cc",
+            "kernel/sock_diag_destroy.cc",
+            "kernel/sock_diag_dump.cc"
           ],
           "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
           "defines": [

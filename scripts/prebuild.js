@@ -8,7 +8,7 @@ const { execFile, execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const os = require('node:os')
-const { basename, join } = require('node:path')
+const { join, relative, sep } = require('node:path')
 const { promisify } = require('node:util')
 const { prebuiltTargets } = require('../dist/addon')
 
@@ -43,6 +43,14 @@ function zig() {
   return path
 }
 
+/** The files of native/ whose names end so, but those of prebuilt/, in an order that is always the same. */
+function filesOf(suffix) {
+  return ['addon', 'kernel'].flatMap((folder) => {
+    const names = fs.readdirSync(join(native, folder)).filter((name) => name.endsWith(suffix))
+    return names.sort().map((name) => join(native, folder, name))
+  })
+}
+
 function flags() {
   const needed = execFileSync('bash', ['.ci/cxxflags'], { cwd: root, encoding: 'utf8' })
   return [
@@ -55,10 +63,15 @@ function flags() {
 /** Changes whenever what is built might. */
 function fingerprint(sources) {
   const hash = createHash('sha256')
-  const headers = fs.readdirSync(native).filter((name) => name.endsWith('.h'))
-  const files = [...sources, ...headers.sort().map((name) => join(native, name))]
-  for (const file of [...files, exportsMap, __filename, join(root, '.ci', 'cxxflags')]) {
-    hash.update(`${basename(file)}\0`).update(fs.readFileSync(file))
+  const files = [
+    ...sources,
+    ...filesOf('.h'),
+    exportsMap,
+    __filename,
+    join(root, '.ci', 'cxxflags'),
+  ]
+  for (const file of files) {
+    hash.update(`${relative(root, file)}\0`).update(fs.readFileSync(file))
   }
   hash.update(require('node-addon-api/package.json').version)
   return hash.digest('hex').slice(0, 16)
@@ -69,8 +82,7 @@ async function main() {
   for (const target of targets) {
     if (triples[target] === undefined) throw new Error(`There is no target ${target}`)
   }
-  const names = fs.readdirSync(native).filter((name) => name.endsWith('.cc'))
-  const sources = [...names.sort().map((name) => join(native, name)), runtime]
+  const sources = [...filesOf('.cc'), runtime]
   const built = join(cache, 'prebuilds', fingerprint(sources))
   const missing = targets.filter((target) => !fs.existsSync(join(built, target)))
   if (missing.length > 0) await build(missing, sources, built)
@@ -95,7 +107,8 @@ async function build(targets, sources, built) {
     ZIG_LOCAL_CACHE_DIR: join(cache, 'zig-cache'),
   }
   const run = (...args) => promisify(execFile)(compiler, args, { cwd: root, env })
-  const object = (target, source) => join(scratch, `${target}-${basename(source, '.cc')}.o`)
+  const nameOf = (source) => relative(native, source).replaceAll(sep, '-')
+  const object = (target, source) => join(scratch, `${target}-${nameOf(source)}.o`)
   try {
     const units = targets.flatMap((target) => sources.map((source) => ({ target, source })))
     const compile = async ({ target, source }) => {

@@ -1,4 +1,4 @@
-/** Sockets as the kernel dumps them, put together by native/group_table.h. Off the event loop. */
+/** Sockets as the kernel dumps them, put together by native/kernel/group_table.h. Off the event loop. */
 import { native } from '../binding'
 import { LITTLE } from '../options/codec'
 import { addressText } from './address-text'
@@ -90,7 +90,7 @@ function failure(errno: number): Error {
   })
 }
 
-/** struct SocketGroup of native/group_table.h. */
+/** struct SocketGroup of native/kernel/group_table.h. */
 const RECORD_BYTES = 52
 const NO_TIMER = 0xffff_ffff
 const AF_INET6 = 10

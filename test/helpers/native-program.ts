@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 
 const root = join(__dirname, '..', '..')
 const parts = ['netlink', 'group_table', 'sock_diag_dump', 'sock_diag_destroy'].map((name) =>
-  join(root, 'native', `${name}.cc`),
+  join(root, 'native', 'kernel', `${name}.cc`),
 )
 const warnings = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 

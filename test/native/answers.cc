@@ -1,6 +1,6 @@
 // Feeds answers to the receiving side of inet_diag that no kernel would give, through a pair of sockets,
 // and prints what became of each.
-#include "../../native/sock_diag_dump.h"
+#include "../../native/kernel/sock_diag_dump.h"
 
 #include <arpa/inet.h>
 #include <cerrno>

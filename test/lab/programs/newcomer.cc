@@ -1,7 +1,7 @@
 // Lists the TIME_WAIT entry of a connection, puts a live connection on the same addresses and ports in
 // its place, and removes what was listed. Prints the entries listed; those removed when they were there,
 // and when the newcomer was; and whether the newcomer still works.
-#include "../../../native/sock_diag_destroy.h"
+#include "../../../native/kernel/sock_diag_destroy.h"
 
 #include <arpa/inet.h>
 #include <cerrno>

@@ -1,6 +1,7 @@
-// The system calls behind sockopt.cc and batch.cc, without Node-API.
-#ifndef SOCKET_TUNER_SOCKOPT_CALL_H_
-#define SOCKET_TUNER_SOCKOPT_CALL_H_
+// getsockopt(2) and setsockopt(2) by the shape of their value: a 4-byte integer, a run of bytes, a classic
+// BPF program. What an option means is not known here.
+#ifndef SOCKET_TUNER_KERNEL_SOCKOPT_H_
+#define SOCKET_TUNER_KERNEL_SOCKOPT_H_
 
 #include <cerrno>
 #include <cstddef>
@@ -81,4 +82,4 @@ inline int SetProgram(int fd, int level, int name, const void* instructions, siz
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_SOCKOPT_CALL_H_
+#endif  // SOCKET_TUNER_KERNEL_SOCKOPT_H_

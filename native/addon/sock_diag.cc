@@ -1,8 +1,8 @@
 #include "sock_diag.h"
 
 #include "args.h"
-#include "sock_diag_destroy.h"
-#include "sock_diag_dump.h"
+#include "../kernel/sock_diag_destroy.h"
+#include "../kernel/sock_diag_dump.h"
 
 #include <cstdlib>
 #include <cstring>

@@ -1,6 +1,6 @@
 // A text that a signal writes to standard error on its way to ending the process.
-#ifndef SOCKET_TUNER_SIGNAL_TEXT_H_
-#define SOCKET_TUNER_SIGNAL_TEXT_H_
+#ifndef SOCKET_TUNER_ADDON_SIGNAL_TEXT_H_
+#define SOCKET_TUNER_ADDON_SIGNAL_TEXT_H_
 
 #include <napi.h>
 
@@ -10,4 +10,4 @@ void ExportSignalText(Napi::Env env, Napi::Object exports);
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_SIGNAL_TEXT_H_
+#endif  // SOCKET_TUNER_ADDON_SIGNAL_TEXT_H_

@@ -1,7 +1,7 @@
 // getsockopt(2) and setsockopt(2) by the shape of their value: a 4-byte integer, a run of bytes,
 // a classic BPF program. What an option means is not known here.
-#ifndef SOCKET_TUNER_SOCKOPT_H_
-#define SOCKET_TUNER_SOCKOPT_H_
+#ifndef SOCKET_TUNER_ADDON_SOCKOPT_H_
+#define SOCKET_TUNER_ADDON_SOCKOPT_H_
 
 #include <napi.h>
 
@@ -15,4 +15,4 @@ void ExportSockopt(Napi::Env env, Napi::Object exports);
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_SOCKOPT_H_
+#endif  // SOCKET_TUNER_ADDON_SOCKOPT_H_

@@ -1,6 +1,6 @@
 // The dump behind sock_diag.cc, without Node-API.
-#ifndef SOCKET_TUNER_SOCK_DIAG_DUMP_H_
-#define SOCKET_TUNER_SOCK_DIAG_DUMP_H_
+#ifndef SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
+#define SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 
 #ifdef __linux__
 
@@ -74,4 +74,4 @@ class SocketDump : public DumpAnswer {
 
 #endif  // __linux__
 
-#endif  // SOCKET_TUNER_SOCK_DIAG_DUMP_H_
+#endif  // SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_

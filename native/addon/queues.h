@@ -1,6 +1,6 @@
 // How many bytes wait in a socket's queues: SIOCINQ, SIOCOUTQ, SIOCOUTQNSD (tcp(7), Linux 2.4+).
-#ifndef SOCKET_TUNER_QUEUES_H_
-#define SOCKET_TUNER_QUEUES_H_
+#ifndef SOCKET_TUNER_ADDON_QUEUES_H_
+#define SOCKET_TUNER_ADDON_QUEUES_H_
 
 #include <napi.h>
 
@@ -10,4 +10,4 @@ void ExportQueues(Napi::Env env, Napi::Object exports);
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_QUEUES_H_
+#endif  // SOCKET_TUNER_ADDON_QUEUES_H_

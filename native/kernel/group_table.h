@@ -1,6 +1,6 @@
 // Sockets put together by what they have in common.
-#ifndef SOCKET_TUNER_GROUP_TABLE_H_
-#define SOCKET_TUNER_GROUP_TABLE_H_
+#ifndef SOCKET_TUNER_KERNEL_GROUP_TABLE_H_
+#define SOCKET_TUNER_KERNEL_GROUP_TABLE_H_
 
 #ifdef __linux__
 
@@ -75,4 +75,4 @@ class GroupTable {
 
 #endif  // __linux__
 
-#endif  // SOCKET_TUNER_GROUP_TABLE_H_
+#endif  // SOCKET_TUNER_KERNEL_GROUP_TABLE_H_

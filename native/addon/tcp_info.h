@@ -1,6 +1,6 @@
 // struct tcp_info, as long as the running kernel makes it.
-#ifndef SOCKET_TUNER_TCP_INFO_H_
-#define SOCKET_TUNER_TCP_INFO_H_
+#ifndef SOCKET_TUNER_ADDON_TCP_INFO_H_
+#define SOCKET_TUNER_ADDON_TCP_INFO_H_
 
 #include <napi.h>
 
@@ -10,4 +10,4 @@ void ExportTcpInfo(Napi::Env env, Napi::Object exports);
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_TCP_INFO_H_
+#endif  // SOCKET_TUNER_ADDON_TCP_INFO_H_

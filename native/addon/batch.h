@@ -1,6 +1,6 @@
 // Many options on one socket in one call: saved, set, read back, and put back when one fails.
-#ifndef SOCKET_TUNER_BATCH_H_
-#define SOCKET_TUNER_BATCH_H_
+#ifndef SOCKET_TUNER_ADDON_BATCH_H_
+#define SOCKET_TUNER_ADDON_BATCH_H_
 
 #include <napi.h>
 
@@ -10,4 +10,4 @@ void ExportBatch(Napi::Env env, Napi::Object exports);
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_BATCH_H_
+#endif  // SOCKET_TUNER_ADDON_BATCH_H_

@@ -3,8 +3,8 @@
 // A reader takes exactly what its type can hold: a fraction, NaN, 2**32 or a value of another
 // type is refused, never rounded, wrapped or coerced. It runs no JavaScript (no valueOf, no
 // getter), so nothing can change between two readings.
-#ifndef SOCKET_TUNER_ARGS_H_
-#define SOCKET_TUNER_ARGS_H_
+#ifndef SOCKET_TUNER_ADDON_ARGS_H_
+#define SOCKET_TUNER_ADDON_ARGS_H_
 
 #include <cerrno>
 #include <cmath>
@@ -93,4 +93,4 @@ inline Napi::Value Result(const Napi::CallbackInfo& info, int result) {
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_ARGS_H_
+#endif  // SOCKET_TUNER_ADDON_ARGS_H_

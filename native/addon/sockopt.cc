@@ -1,7 +1,7 @@
 #include "sockopt.h"
 
 #include "args.h"
-#include "sockopt_call.h"
+#include "../kernel/sockopt.h"
 
 namespace socket_tuner {
 namespace {

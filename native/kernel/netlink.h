@@ -1,7 +1,7 @@
 // Questions to the kernel over netlink(7) and its answers. Nothing here knows what they mean, and
 // nothing needs Node-API. The kernel is not trusted: what it sends may be short, malformed or endless.
-#ifndef SOCKET_TUNER_NETLINK_H_
-#define SOCKET_TUNER_NETLINK_H_
+#ifndef SOCKET_TUNER_KERNEL_NETLINK_H_
+#define SOCKET_TUNER_KERNEL_NETLINK_H_
 
 #ifdef __linux__
 
@@ -87,4 +87,4 @@ int SendToKernel(int fd, const Part* parts, std::size_t count);
 
 #endif  // __linux__
 
-#endif  // SOCKET_TUNER_NETLINK_H_
+#endif  // SOCKET_TUNER_KERNEL_NETLINK_H_

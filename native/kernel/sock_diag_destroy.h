@@ -2,8 +2,8 @@
 //
 // First they are dumped, so many at a time as memory is given, then those are removed: a dump that goes
 // on while entries vanish would lose its place in the kernel's table and pass over others.
-#ifndef SOCKET_TUNER_SOCK_DIAG_DESTROY_H_
-#define SOCKET_TUNER_SOCK_DIAG_DESTROY_H_
+#ifndef SOCKET_TUNER_KERNEL_SOCK_DIAG_DESTROY_H_
+#define SOCKET_TUNER_KERNEL_SOCK_DIAG_DESTROY_H_
 
 #ifdef __linux__
 
@@ -54,4 +54,4 @@ int DestroyTimeWait(const uint8_t* filter, std::size_t filter_length, std::size_
 
 #endif  // __linux__
 
-#endif  // SOCKET_TUNER_SOCK_DIAG_DESTROY_H_
+#endif  // SOCKET_TUNER_KERNEL_SOCK_DIAG_DESTROY_H_

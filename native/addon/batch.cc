@@ -4,7 +4,7 @@
 
 #include "args.h"
 #include "sockopt.h"
-#include "sockopt_call.h"
+#include "../kernel/sockopt.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

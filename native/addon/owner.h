@@ -1,7 +1,7 @@
 // A descriptor that is closed when nothing in JavaScript refers to it any more, and when its
 // environment (a worker thread) ends: whichever comes first, and only once.
-#ifndef SOCKET_TUNER_OWNER_H_
-#define SOCKET_TUNER_OWNER_H_
+#ifndef SOCKET_TUNER_ADDON_OWNER_H_
+#define SOCKET_TUNER_ADDON_OWNER_H_
 
 #include <napi.h>
 
@@ -11,4 +11,4 @@ void ExportOwner(Napi::Env env, Napi::Object exports);
 
 }  // namespace socket_tuner
 
-#endif  // SOCKET_TUNER_OWNER_H_
+#endif  // SOCKET_TUNER_ADDON_OWNER_H_
