@@ -21,13 +21,13 @@ import {
   type HandleCall,
   type TcpHandle,
 } from '../node/tcp-handle'
-import { endpoint, type IpFamily } from './address'
+import type { IpFamily } from './address'
 import { bindFailure } from './bind-failure'
 import { connectFailure, noSocket } from './connect-failure'
 import { openForConnect } from './open'
 import { chooseOtherPorts, choosePorts } from './port-choice'
 import type { Lease, Search } from './source-ledger'
-import { ledgerOf } from './source-pool'
+import { destinationKey, ledgerOf } from './source-pool'
 import type { Tuning } from './tuning'
 
 /** Where a connection comes from, and what is set before it is made. */
@@ -147,7 +147,7 @@ function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: HandleCall):
   if (blockList?.check(to.address, to.family === 6 ? 'ipv6' : 'ipv4')) throw blocked(to)
   const { pool } = tuning
   const search =
-    pool === undefined ? undefined : ledgerOf(pool).search(endpoint(to.address, to.port))
+    pool === undefined ? undefined : ledgerOf(pool).search(destinationKey(to.address, to.port))
   attempt.source = search === undefined ? plan.localAddress : search.next()
   const fd = openForConnect(to.family, tuning.settings, (fresh) => {
     prepare(fresh, plan, attempt.source !== undefined)

@@ -2,6 +2,7 @@
 import * as dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { ArgumentTypeError } from '../errors'
+import { zonedAddress } from '../observe/address-text'
 import type { IpFamily } from './address'
 
 export interface Address {
@@ -46,11 +47,19 @@ function resultOf(found: unknown, family: unknown): Resolved {
   if (!Array.isArray(found)) return { address: found, family }
   const addresses = found.filter(isAddress)
   const distinct = addresses.filter(
-    ({ address }, index) => addresses.findIndex((other) => other.address === address) === index,
+    (one, index) => addresses.findIndex((other) => isSame(other, one)) === index,
   )
   if (distinct.length > 1) return { addresses: interleaved(distinct) }
   const one = (distinct[0] ?? found[0]) as Partial<Address> | null | undefined
   return { address: one?.address, family: one?.family }
+}
+
+/** However they are written; an IPv4 address that is mapped into IPv6 is another one. */
+function isSame(one: Address, other: Address): boolean {
+  return (
+    one.address === other.address ||
+    (one.family === other.family && zonedAddress(one.address) === zonedAddress(other.address))
+  )
 }
 
 function isAddress(value: unknown): value is Address {

@@ -1,7 +1,13 @@
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
+import { zonedAddress } from '../observe/address-text'
 import { sizeOf, systemPortRange } from '../observe/namespace-facts'
 import { checkPort, endpoint, familyOf, wrongFamily, type IpFamily } from './address'
 import { SourceLedger } from './source-ledger'
+
+/** The name of a destination in a ledger, however its address is written. */
+export function destinationKey(address: string, port: number): string {
+  return endpoint(zonedAddress(address), port)
+}
 
 let readLedger: (pool: SourcePool) => SourceLedger
 
@@ -41,7 +47,7 @@ export class SourcePool {
 
   /**
    * @throws ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE for no address, for what is none, and for one
-   *   that is there twice; ERR_SOCKET_TUNER_ADDRESS_FAMILY for IPv4 and IPv6 together
+   *   that is there twice, however it is written; ERR_SOCKET_TUNER_ADDRESS_FAMILY for IPv4 and IPv6 together
    */
   constructor(addresses: readonly string[]) {
     if (!Array.isArray(addresses)) {
@@ -52,12 +58,17 @@ export class SourcePool {
     if (first === undefined)
       throw new ArgumentValueError('addresses', 'must have at least one address', addresses)
     this.family = familyOf('addresses[0]', first)
+    const known = new Map<string, number>()
     copy.forEach((address, index) => {
       const argument = `addresses[${String(index)}]`
       if (familyOf(argument, address) !== this.family)
         throw wrongFamily(argument, address, this.family)
-      if (copy.indexOf(address) !== index)
-        throw new ArgumentValueError(argument, 'must not be there twice', address)
+      const before = known.get(zonedAddress(address))
+      if (before !== undefined) {
+        const reason = `must not be there twice: it is addresses[${String(before)}]`
+        throw new ArgumentValueError(argument, reason, address)
+      }
+      known.set(zonedAddress(address), index)
     })
     this.addresses = Object.freeze(copy)
     this.#ledger = new SourceLedger(this.addresses)
@@ -72,7 +83,8 @@ export class SourcePool {
   usage(remoteAddress: string, remotePort: number): SourceUsage[] {
     familyOf('remoteAddress', remoteAddress)
     const range = systemPortRange()
-    const counts = this.#ledger.counts(endpoint(remoteAddress, checkPort('remotePort', remotePort)))
+    const port = checkPort('remotePort', remotePort)
+    const counts = this.#ledger.counts(destinationKey(remoteAddress, port))
     return this.addresses.map((address, index) => {
       const { open = 0, timeWait = 0 } = counts[index] ?? {}
       const free = range === undefined ? undefined : Math.max(0, sizeOf(range) - open - timeWait)

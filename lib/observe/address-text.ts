@@ -1,5 +1,6 @@
 /** IP addresses as bytes in network order, and as text. */
 import { BlockList, isIP, isIPv4 } from 'node:net'
+import { networkInterfaces } from 'node:os'
 
 const IPV6_BYTES = 16
 const MAPPED = Buffer.from('00000000000000000000ffff', 'hex')
@@ -63,6 +64,22 @@ export function plainAddress(address: string): string {
   if (isIPv4(address)) return address
   const bytes = addressBytes(address)
   return addressText(isMapped(bytes) ? bytes.subarray(MAPPED.length) : bytes)
+}
+
+/** The same with its zone, of a link-local one, as the name of the interface. */
+export function zonedAddress(address: string): string {
+  const [, zone] = address.split('%')
+  const plain = plainAddress(address)
+  return zone === undefined ? plain : `${plain}%${interfaceName(zone)}`
+}
+
+/** The interface that a zone stands for, by its name or its number (RFC 4007 section 11). */
+function interfaceName(zone: string): string {
+  if (!/^\d+$/.test(zone)) return zone
+  const found = Object.entries(networkInterfaces()).find(([, addresses = []]) =>
+    addresses.some(({ family, scopeid }) => family === 'IPv6' && scopeid === Number(zone)),
+  )
+  return found?.[0] ?? zone
 }
 
 function isMapped(bytes: Uint8Array): boolean {

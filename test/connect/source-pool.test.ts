@@ -1,6 +1,10 @@
-import { SourcePool } from '../../lib'
+import { once } from 'node:events'
+import * as net from 'node:net'
+import type * as os from 'node:os'
+import { SourcePool, connect } from '../../lib'
 import { SourceLedger } from '../../lib/connect/source-ledger'
 import { coded } from '../helpers/coded'
+import { destroyLater, listen } from '../sockets'
 
 const TO = '192.0.2.1:80'
 
@@ -36,6 +40,41 @@ describe('new SourcePool()', () => {
     ['one address twice', ['127.0.0.2', '127.0.0.2'], 'ERR_INVALID_ARG_VALUE'],
   ])('refuses %s', (_, addresses, code) => {
     expect(() => new SourcePool(addresses as string[])).toThrow(coded(code))
+  })
+
+  it.each([
+    ['::1', '0:0:0:0:0:0:0:1'],
+    ['2001:db8::A', '2001:DB8:0::a'],
+    ['::ffff:127.0.0.2', '::ffff:7f00:2'],
+    ['fe80::1%eth7', 'FE80:0::1%7'],
+  ])('refuses %s and %s, which are one address', (first, second) => {
+    const own = { family: 'IPv6', address: 'fe80::1', scopeid: 7 }
+    jest
+      .spyOn(jest.requireActual<typeof os>('node:os'), 'networkInterfaces')
+      .mockReturnValue({ eth7: [own as os.NetworkInterfaceInfo], eth8: undefined })
+    expect(() => new SourcePool(['::9', first, second])).toThrow(
+      `The argument 'addresses[2]' must not be there twice: it is addresses[1]. Received '${second}'`,
+    )
+  })
+
+  afterEach(() => {
+    jest.restoreAllMocks()
+  })
+
+  it('takes one link-local address on two interfaces', () => {
+    expect(new SourcePool(['fe80::1%lo', 'fe80::1%eth7']).addresses).toHaveLength(2)
+  })
+
+  it('knows a destination however its address is written', async () => {
+    const server = net.createServer((socket) => socket.resume())
+    const port = await listen(server, '::1')
+    const pool = new SourcePool(['::1'])
+    const socket = connect({ host: '0:0:0:0:0:0:0:1', port, source: pool })
+    destroyLater(socket)
+    await once(socket, 'connect')
+    for (const host of ['::1', '0::1', '0:0:0:0:0:0:0:1'])
+      expect(pool.usage(host, port)).toMatchObject([{ address: '::1', open: 1 }])
+    expect(pool.usage('::2', port)).toMatchObject([{ open: 0 }])
   })
 
   it('refuses to tell the usage towards what is no address', () => {
