@@ -68,9 +68,9 @@ export function plainAddress(address: string): string {
 
 /** The same with its zone, of a link-local one, as the name of the interface. */
 export function zonedAddress(address: string): string {
-  const [, zone] = address.split('%')
+  const end = address.indexOf('%')
   const plain = plainAddress(address)
-  return zone === undefined ? plain : `${plain}%${interfaceName(zone)}`
+  return end < 0 ? plain : `${plain}%${interfaceName(address.slice(end + 1))}`
 }
 
 /** The interface that a zone stands for, by its name or its number (RFC 4007 section 11). */
