@@ -12,6 +12,8 @@ module.exports = {
       { jsc: { parser: { syntax: 'typescript' }, target: 'es2022' }, sourceMaps: 'inline' },
     ],
   },
+  // Jest itself would leave one processor idle: of two, half.
+  maxWorkers: '100%',
   testTimeout: 30_000,
   globals: { DEADLINE_MS: 25_000 },
 }

@@ -40,12 +40,12 @@ const steps = [
   },
   {
     name: 'unit on Node 22, unprivileged',
-    command: 'PROOFS=quick bash .ci/isolated bash .ci/unprivileged 22',
+    command: 'PROOFS=quick bash .ci/isolated bash .ci/unprivileged 22 --config jest.node.config.js',
     isSuite: true,
   },
   {
     name: 'unit on Node 24',
-    command: 'PROOFS=quick bash .ci/isolated bash .ci/on-node 24',
+    command: 'PROOFS=quick bash .ci/isolated bash .ci/on-node 24 --config jest.node.config.js',
     isSuite: true,
   },
   {
@@ -70,7 +70,7 @@ const steps = [
   { name: 'docs', command: 'node scripts/docs.js --check' },
   {
     name: 'lab, what measures',
-    command: `${jest} --config jest.lab.config.js test/lab/budget`,
+    command: `${jest} --config jest.lab.config.js --runInBand test/lab/budget`,
     isSuite: true,
     alone: true,
   },
