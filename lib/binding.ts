@@ -32,6 +32,8 @@ export interface Binding {
   localPort(fd: number): number
   /** Length of the bound address, as text, a link-local one with its zone, written to the front of `out`. */
   localAddress(fd: number, out: Uint8Array): number
+  /** Length of the name of a unix-domain socket written to the front of `out`; 0 when it is not bound. */
+  localPath(fd: number, out: Uint8Array): number
   /** Makes an object close the descriptor when it is garbage, or when its thread ends. */
   ownFd(fd: number, owner: object): number
   /** The descriptor, the caller's from now on; -EBADF when it was given away before. */
@@ -102,6 +104,7 @@ function withoutAddon(): Binding {
     shutdownWrite: fail,
     localPort: fail,
     localAddress: fail,
+    localPath: fail,
     ownFd: fail,
     disownFd: fail,
     dumpSockets: fail,

@@ -33,7 +33,7 @@ export const errorCodes = {
   },
   ERR_SOCKET_TUNER_WRONG_SOCKET: {
     meaning:
-      'The option belongs to another address family or protocol than the socket, or does nothing on a unix-domain socket.',
+      'The option belongs to another address family or protocol than the socket, or does nothing on a unix-domain socket; or `listen({ fd })` was given what is no stream socket, or a connected one.',
     wayOut: 'Use the option of the same purpose for this socket, as IP_TTL for IPV6_UNICAST_HOPS.',
   },
   ERR_SOCKET_TUNER_DESTROYED: {

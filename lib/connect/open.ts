@@ -92,6 +92,12 @@ function orClose<T>(fd: number, action: () => T): T {
  * net.Socket owns the descriptor; when it cannot be made of it, the descriptor is closed.
  */
 export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
+  return orClose(fd, () => adoptOrKeep(fd, options))
+}
+
+/** The same, and a descriptor of which no net.Socket can be made stays open: EEXIST when it has one. */
+export function adoptOrKeep(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
+  requireAdoption('A descriptor cannot become a net.Socket', 'connect')
   // Node's typings leave manualStart out: without it the socket is read before it is connected.
   const all: net.SocketConstructorOpts & { manualStart: boolean } = {
     ...options,
@@ -100,10 +106,7 @@ export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {})
     writable: true,
     manualStart: true,
   }
-  return orClose(fd, () => {
-    requireAdoption('A descriptor cannot become a net.Socket', 'connect')
-    return new net.Socket(all)
-  })
+  return new net.Socket(all)
 }
 
 /**
@@ -117,7 +120,16 @@ export function listenOnDescriptor(
   backlog: number,
   listening?: () => void,
 ): void {
-  const holder = adoptSocket(fd)
+  listenOnSocket(server, adoptSocket(fd), backlog, listening)
+}
+
+/** The same with the handle of a net.Socket, which has none from then on. */
+export function listenOnSocket(
+  server: net.Server,
+  holder: net.Socket,
+  backlog: number,
+  listening?: () => void,
+): void {
   try {
     server.listen(holder, backlog, listening)
   } catch (error) {
@@ -125,6 +137,31 @@ export function listenOnDescriptor(
     throw error
   }
   Object.assign(holder, { _handle: null })
+}
+
+/** Resolves when a server listens that `begin` makes listen. Rejects with what that throws, and with 'error'. */
+export function untilListening(server: net.Server, begin: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      server.off('listening', listening)
+      server.off('error', failed)
+    }
+    const listening = (): void => {
+      settle()
+      resolve()
+    }
+    const failed = (error: Error): void => {
+      settle()
+      reject(error)
+    }
+    server.on('listening', listening)
+    server.on('error', failed)
+    try {
+      begin()
+    } catch (error) {
+      failed(error as Error)
+    }
+  })
 }
 
 function socketFailure(family: IpFamily, mptcp: boolean, errno: number): SocketOptionError {

@@ -38,7 +38,7 @@ import {
 import { bindFailure, listenFailure } from './bind-failure'
 import { boundAddress } from './bound-address'
 import { connectFailure } from './connect-failure'
-import { adoptSocket, listenOnDescriptor, openSocket } from './open'
+import { adoptSocket, listenOnDescriptor, openSocket, untilListening } from './open'
 
 export const rawSocketOptions = spec({
   /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
@@ -273,28 +273,15 @@ export class RawSocket implements Disposable {
         code: 'ERR_SERVER_ALREADY_LISTEN',
       })
     }
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        server.off('listening', listening)
-        server.off('error', failed)
-      }
-      const listening = (): void => {
-        settle()
-        resolve(server.address() as net.AddressInfo)
-      }
-      const failed = (error: Error): void => {
-        settle()
-        reject(listenFailureOf(error, localAddress))
-      }
-      server.on('listening', listening)
-      server.on('error', failed)
-      this.#handOver()
-      try {
+    try {
+      await untilListening(server, () => {
+        this.#handOver()
         listenOnDescriptor(server, fd, backlog)
-      } catch (error) {
-        failed(error as Error)
-      }
-    })
+      })
+    } catch (error) {
+      throw listenFailureOf(error as Error, localAddress)
+    }
+    return server.address() as net.AddressInfo
   }
 
   /** Closes the descriptor. Does nothing when it is closed already or was handed over. */

@@ -28,7 +28,7 @@ export interface RefusedCall {
 /** Empty where there is nothing to add after all. */
 type Reason = (call: Required<Pick<RefusedCall, 'address' | 'port'>> & RefusedCall) => string
 
-export type RefusedSyscall = 'socket' | 'bind' | 'listen' | 'connect'
+export type RefusedSyscall = 'socket' | 'bind' | 'listen' | 'listenUnix' | 'connect'
 
 type Reasons = Readonly<Partial<Record<ErrnoCode, Reason>>>
 
@@ -73,6 +73,17 @@ const listen: Reasons = {
     reusePort === true
       ? `a socket has this port without SO_REUSEPORT, or of another user; ${showOwner(port, '-ltnp')}`
       : `another socket has this port; ${showOwner(port, '-ltnp')}`,
+}
+
+/** Of a path, by Node. */
+const listenUnix: Reasons = {
+  ...descriptors,
+  EADDRINUSE: ({ address }) =>
+    'a server listens there, or one that was killed has left its file behind' +
+    (onLinux ? `; \`ss -xlp src ${address}\` shows which` : '') +
+    '. Remove the file where nobody listens',
+  EACCES: () =>
+    'this process may not make files in that directory; Node says EACCES of one that does not exist too',
 }
 
 const connect: Reasons = {
@@ -122,7 +133,13 @@ const connect: Reasons = {
     'segments without an answer, or the queue of the listening socket is full',
 }
 
-const table: Readonly<Record<RefusedSyscall, Reasons>> = { socket, bind, listen, connect }
+const table: Readonly<Record<RefusedSyscall, Reasons>> = {
+  socket,
+  bind,
+  listen,
+  listenUnix,
+  connect,
+}
 
 /** `: ` and what explains the errno of a call, for the end of a message; empty where that is not known. */
 export function reasonOf(syscall: RefusedSyscall, code: string, call: RefusedCall = {}): string {

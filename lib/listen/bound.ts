@@ -16,8 +16,6 @@ const MAX_BACKLOG = 2 ** 31 - 1
 
 /** What server.listen() takes and nothing here does: left out silently, another socket would be opened. */
 export const foreign = {
-  fd: 'is for server.listen() only',
-  path: 'is for server.listen() only',
   reusePort: 'must be left out: it is SO_REUSEPORT here',
   signal: 'is for server.listen() only',
 } as const

@@ -95,7 +95,8 @@ export function mismatchOf({ name, row }: Option, fd: number): string | undefine
   return `${name} is an option of ${row.level}; fd ${String(fd)} is ${nameOf(kind)}`
 }
 
-function socketKindOf(fd: number): SocketKind | undefined {
+/** undefined where the kernel does not tell. */
+export function socketKindOf(fd: number): SocketKind | undefined {
   const { SOL_SOCKET, SO_DOMAIN, SO_TYPE, SO_PROTOCOL } = native.constants
   if (
     SOL_SOCKET === undefined ||
@@ -113,7 +114,7 @@ function socketKindOf(fd: number): SocketKind | undefined {
   return { domain, type, protocol }
 }
 
-function nameOf({ domain, type, protocol }: SocketKind): string {
+export function nameOf({ domain, type, protocol }: SocketKind): string {
   const { AF_UNIX, AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, IPPROTO_TCP } = native.constants
   if (domain === AF_UNIX) return 'a unix-domain socket'
   const family = domain === AF_INET ? 'an IPv4' : domain === AF_INET6 ? 'an IPv6' : undefined

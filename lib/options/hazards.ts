@@ -111,6 +111,8 @@ export function warnListenerLinger(option: PresentOption, fd: number, encoded: U
   if (SO_ACCEPTCONN === undefined) return
   const listening = native.getInt(fd, option.level, SO_ACCEPTCONN)
   if (intFailure(listening) !== 0 || listening === 0) return
+  // Connections of a unix-domain socket, which has no port, inherit nothing.
+  if (native.localPort(fd) < 0) return
   hazard(
     'SOCKET_TUNER_LINGER_ON_LISTENER',
     'SO_LINGER',

@@ -2,7 +2,9 @@
 
 #include "args.h"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +13,7 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace socket_tuner {
@@ -123,11 +126,13 @@ Napi::Value WithAddress(const Napi::CallbackInfo& info) {
   return Result(info, Call(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length));
 }
 
+// The length of the name, or -errno.
 int LocalName(const Napi::CallbackInfo& info, sockaddr_storage* out) {
   int fd = 0;
   if (!ReadFd(info, 0, &fd)) return -EINVAL;
   socklen_t length = sizeof(*out);
-  return getsockname(fd, reinterpret_cast<sockaddr*>(out), &length) == 0 ? 0 : -errno;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(out), &length) != 0) return -errno;
+  return static_cast<int>(length);
 }
 
 // listenFd(fd, backlog): 0 or -errno
@@ -198,6 +203,26 @@ Napi::Value LocalAddress(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(length));
 }
 
+// localPath(fd, out): bytes of the name of a unix-domain socket written to the front of `out`, of an
+// abstract one with the NUL before it, 0 when unbound, or -errno (EAFNOSUPPORT for another domain)
+Napi::Value LocalPath(const Napi::CallbackInfo& info) {
+  sockaddr_storage name{};
+  Bytes out;
+  if (!ReadBytes(info, 1, &out)) return BadArgument(info);
+  const int named = LocalName(info, &name);
+  if (named < 0) return Failure(info, -named);
+  if (name.ss_family != AF_UNIX) return Failure(info, EAFNOSUPPORT);
+  // The name of a file need not end with a NUL (unix(7)), and the storage is longer than any name.
+  constexpr size_t kBegin = offsetof(sockaddr_un, sun_path);
+  const size_t end = std::min(static_cast<size_t>(named), sizeof(name));
+  const char* path = reinterpret_cast<const char*>(&name) + kBegin;
+  size_t length = end > kBegin ? end - kBegin : 0;
+  if (length > 0 && *path != '\0') length = strnlen(path, length);
+  if (length > out.length) return Failure(info, ENOSPC);
+  if (length > 0) std::memcpy(out.data, path, length);
+  return Napi::Number::New(info.Env(), static_cast<double>(length));
+}
+
 // How much discardInput throws away at most in one call, so that it cannot hold the event loop
 // against a peer that sends faster than it discards.
 constexpr size_t kDiscardLimit = size_t{16} << 20;
@@ -248,6 +273,7 @@ void ExportSocket(Napi::Env env, Napi::Object exports) {
   exports.Set("shutdownWrite", Napi::Function::New<ShutdownWrite>(env, "shutdownWrite"));
   exports.Set("localPort", Napi::Function::New<LocalPort>(env, "localPort"));
   exports.Set("localAddress", Napi::Function::New<LocalAddress>(env, "localAddress"));
+  exports.Set("localPath", Napi::Function::New<LocalPath>(env, "localPath"));
   exports.Set("discardInput", Napi::Function::New<DiscardInput>(env, "discardInput"));
 }
 

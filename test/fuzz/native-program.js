@@ -112,6 +112,7 @@ const parameters = {
   shutdownWrite: [descriptor],
   localPort: [descriptor],
   localAddress: [descriptor, () => bytes(Uint8Array)],
+  localPath: [descriptor, () => bytes(Uint8Array)],
   ownFd: [descriptor, () => hostile(random)],
   destroyTimeWait: [fill, () => refused],
   disownFd: [() => hostile(random)],
@@ -136,7 +137,7 @@ const unknown = names.filter((name) => !Object.hasOwn(parameters, name))
 if (unknown.length > 0) throw new Error(`Say in ${__filename} what ${unknown.join()} takes`)
 
 /** Exports whose result is the number of bytes that they have written. */
-const filling = new Set(['getBytes', 'localAddress', 'tcpInfo'])
+const filling = new Set(['getBytes', 'localAddress', 'localPath', 'tcpInfo'])
 /** Exports that write nothing to what they are given. */
 const reading = new Set(['setBytes', 'setProgram'])
 /** Their effect is in their result, which `new` loses. */

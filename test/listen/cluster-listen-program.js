@@ -3,6 +3,8 @@
 /** A cluster whose workers listen() on sockets of their own: each on the same port, by SO_REUSEPORT. */
 const cluster = require('node:cluster')
 const net = require('node:net')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
 const { getOption, listen } = require('../../dist')
 
 const settings = { SO_REUSEPORT: true }
@@ -14,7 +16,12 @@ async function inWorker() {
     port: Number(process.env.PORT),
     settings,
   })
-  process.send({ port, own: getOption(server, 'SO_REUSEPORT') })
+  const onPath = net.createServer()
+  await listen(onPath, { path: join(tmpdir(), `socket-tuner-cluster-${process.pid}`) })
+  // An error for a socket that is the primary's.
+  const ownPath = getOption(onPath, 'SO_TYPE') === 1
+  onPath.close()
+  process.send({ port, own: getOption(server, 'SO_REUSEPORT'), ownPath })
 }
 
 function inPrimary() {

@@ -4,8 +4,10 @@ import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import * as net from 'node:net'
 import { constants } from 'node:os'
 import { native } from '../../lib/binding'
+import { socketPath } from '../options/targets'
 import {
   closedDescriptor,
+  closeLater,
   connectedPair,
   constant,
   destroyLater,
@@ -19,9 +21,10 @@ import {
   until,
 } from '../sockets'
 
-const { EBADF, EINVAL, ENOTCONN, EADDRINUSE, EAFNOSUPPORT, ENOTSOCK, EOPNOTSUPP } = constants.errno
+const { EBADF, EINVAL, ENOSPC, ENOTCONN, EADDRINUSE, EAFNOSUPPORT, ENOTSOCK, EOPNOTSUPP } =
+  constants.errno
 
-function descriptorOf(socket: net.Socket): number {
+function descriptorOf(socket: net.Socket | net.Server): number {
   return (socket as unknown as { _handle: { fd: number } })._handle.fd
 }
 
@@ -136,6 +139,29 @@ describe('localPort', () => {
     const file = openSync('/dev/null', 'r')
     expect(native.localPort(file)).toBe(-ENOTSOCK)
     closeSync(file)
+  })
+})
+
+describe('localPath', () => {
+  const out = Buffer.alloc(128)
+
+  it('is the name of a unix-domain socket that is bound', async () => {
+    for (const path of [socketPath(), `\0socket-tuner-${String(process.pid)}`]) {
+      const server = net.createServer().listen(path)
+      closeLater(() => server.close())
+      await once(server, 'listening')
+      const fd = descriptorOf(server)
+      // Node 20 fills an abstract name up with NULs.
+      const name = out.toString('latin1', 0, native.localPath(fd, out)).replace(/\0+$/, '')
+      expect(name).toBe(path)
+      expect(native.localPath(fd, out.subarray(0, path.length - 1))).toBe(-ENOSPC)
+    }
+  })
+
+  it('is empty for one that is not, and an errno for a socket of another domain', () => {
+    expect(native.localPath(unixSocket(), out)).toBe(0)
+    expect(native.localPath(tcpSocket(), out)).toBe(-EAFNOSUPPORT)
+    expect(native.localPath(closedDescriptor(), out)).toBe(-EBADF)
   })
 })
 

@@ -62,7 +62,7 @@ export const preforkOptions = spec(
     /** Whether SIGTERM and SIGINT close the group. Default true. */
     signals: boolean().default(true),
   },
-  foreign,
+  { ...foreign, path: 'is for listen() only', fd: 'is for listen() only' },
 )
 
 export type PreforkOptions = InputOf<typeof preforkOptions>

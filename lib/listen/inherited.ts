@@ -1,0 +1,128 @@
+/** Servers on a socket that this process was given, as by systemd (sd_listen_fds(3)) or by its parent. */
+import cluster from 'node:cluster'
+import type * as net from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import { intFailure, native } from '../binding'
+import { adoptOrKeep, listenOnSocket, untilListening } from '../connect/open'
+import { SocketOptionError, type SocketOptionErrorFields } from '../errors'
+import { requireAdoption } from '../node/descriptors'
+import { getOption } from '../options/access'
+import { nameOf, socketKindOf } from '../options/failure'
+import { phaseOf } from '../options/hazards'
+import type { Settings } from '../options/option'
+import { applySettings, prepareSettings } from '../options/tune'
+import { requireUnix } from '../options/unix'
+import { tuneBeforeListening } from './unix-server'
+
+const LONGEST_NAME = 128
+
+/** What is known of a stream socket of TCP or of the unix domain. */
+interface Inherited {
+  /** The name of a unix-domain one. */
+  readonly path: string | undefined
+  readonly isListening: boolean
+}
+
+/**
+ * Makes a server listen on a descriptor, which is the server's from then on. It stays open when it is
+ * refused.
+ *
+ * @returns the address; the name of a unix-domain socket
+ * @throws (as a rejection) as `listen()`
+ */
+export async function listenOnInherited(
+  server: net.Server,
+  fd: number,
+  backlog: number,
+  settings: Settings,
+): Promise<net.AddressInfo | string> {
+  requireAdoption('A server cannot take a descriptor', 'listen')
+  const { path, isListening } = inheritedOf(fd)
+  const prepared = prepareSettings(settings)
+  if (path !== undefined) {
+    requireUnix(prepared, `fd ${String(fd)}`)
+    if (cluster.isWorker) throw ofPrimary(fd)
+  }
+  applySettings(fd, prepared)
+  // Here, so that what the kernel refuses leaves the descriptor to the caller.
+  const errno = native.listenFd(fd, backlog)
+  if (errno < 0) throw refused(fd, errno)
+  try {
+    await untilListening(server, () => {
+      // What Node makes of a unix-domain socket it does not take as the handle of a server.
+      if (path !== undefined) server.listen({ fd }, backlog)
+      else listenOnSocket(server, adoptOrKeep(fd), backlog)
+      // Connections of a unix-domain socket inherit nothing, and those that wait already are too old.
+      if (path !== undefined || isListening) tuneBeforeListening(server, settings)
+    })
+  } catch (error) {
+    throw asTaken(fd, error as Error)
+  }
+  return path ?? (server.address() as net.AddressInfo)
+}
+
+/** @throws the errno's name for what is no open socket; ERR_SOCKET_TUNER_WRONG_SOCKET */
+function inheritedOf(fd: number): Inherited {
+  const type = getOption(fd, 'SO_TYPE')
+  const kind = socketKindOf(fd)
+  const path = pathOf(fd)
+  const {
+    SOCK_STREAM,
+    SOL_SOCKET = 0,
+    SO_ACCEPTCONN = 0,
+    IPPROTO_TCP,
+    IPPROTO_MPTCP,
+  } = native.constants
+  const isTcp =
+    native.localPort(fd) >= 0 &&
+    (kind === undefined || kind.protocol === IPPROTO_TCP || kind.protocol === IPPROTO_MPTCP)
+  if (type !== SOCK_STREAM || (path === undefined && !isTcp)) {
+    const what = kind === undefined ? 'another socket' : nameOf(kind)
+    throw wrong(fd, `${what} (SO_TYPE ${String(type)})`)
+  }
+  const phase = phaseOf(fd)
+  if (phase === 'connecting' || phase === 'connected') throw wrong(fd, phase)
+  const accepting = native.getInt(fd, SOL_SOCKET, SO_ACCEPTCONN)
+  return { path, isListening: intFailure(accepting) === 0 && accepting !== 0 }
+}
+
+/** The name of a unix-domain socket; undefined for another one. */
+function pathOf(fd: number): string | undefined {
+  const name = Buffer.alloc(LONGEST_NAME)
+  const length = native.localPath(fd, name)
+  return length < 0 ? undefined : name.toString('utf8', 0, length)
+}
+
+function wrong(fd: number, what: string): SocketOptionError {
+  return failure(
+    `listen() takes a stream socket of TCP or of the unix domain that is not connected; fd ${String(fd)} is ${what}`,
+    { code: 'ERR_SOCKET_TUNER_WRONG_SOCKET', fd },
+  )
+}
+
+function refused(fd: number, errno: number): SocketOptionError {
+  const code = getSystemErrorName(errno)
+  const why = code === 'EINVAL' ? ': the socket is connected, or it is not bound' : ''
+  return failure(`listen on fd ${String(fd)}: ${code}${why}`, { code, errno, fd })
+}
+
+/** Node's error for a descriptor that has a handle already. */
+function asTaken(fd: number, error: Error): Error {
+  const { code, errno } = error as NodeJS.ErrnoException
+  if (code !== 'EEXIST') return error
+  return failure(
+    `listen on fd ${String(fd)}: EEXIST: another net.Server or net.Socket of this process has it`,
+    { code, errno, fd, cause: error },
+  )
+}
+
+function ofPrimary(fd: number): SocketOptionError {
+  return failure(
+    `fd ${String(fd)} is a unix-domain socket, which node:cluster takes from the primary: let the primary listen, or use { path }`,
+    { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', fd },
+  )
+}
+
+function failure(message: string, fields: SocketOptionErrorFields): SocketOptionError {
+  return new SocketOptionError(message, { syscall: 'listen', ...fields })
+}
