@@ -22,6 +22,22 @@ module.exports = tseslint.config(
     },
   },
   {
+    // What sets a close mode apart is a member of its row: lib/close/mode.ts.
+    files: ['lib/**/*.ts'],
+    ignores: ['lib/close/modes/*.ts', 'lib/close/time-wait.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...['BinaryExpression[operator=/^[!=]==?$/] > Literal', 'SwitchCase > Literal'].map(
+          (selector) => ({
+            selector: `${selector}[value=/^(fin|deliver|lingering|reset)$/]`,
+            message: 'Only the files of lib/close/modes/ tell close modes apart.',
+          }),
+        ),
+      ],
+    },
+  },
+  {
     files: ['lib/cli/**/*.ts'],
     rules: { 'no-console': 'off' },
   },

@@ -30,8 +30,8 @@ setOption(socket, 'TCP_CONGESTION', 'cubic')
 export const idle: number = getOption(socket, 'TCP_KEEPIDLE')
 export const rtt: number | undefined = tcpInfo(socket).rtt
 RawSocket.open(4, { SO_REUSEPORT: true }).setOption('TCP_MAXSEG', 1200)
-tuneServer(http.createServer(), { TCP_NODELAY: true })
-void closeSocket(socket, { mode: 'deliver' }).catch((error: unknown) => {
+tuneServer(http.createServer(), { settings: { TCP_NODELAY: true } })
+void closeSocket(socket, 'deliver').catch((error: unknown) => {
   const code: ErrorCode | undefined = error instanceof SocketOptionError ? error.code : undefined
   if (code === 'EPERM') socket.destroy()
 })

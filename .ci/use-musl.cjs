@@ -13,7 +13,7 @@ async function main() {
   const { TCP_KEEPIDLE } = tune(socket, { TCP_KEEPIDLE: 77, SO_KEEPALIVE: true })
   const { state } = tcpInfo(socket)
   const { total } = await timeWaitCensus({ states: ['LISTEN'] })
-  const { mode } = await closeSocket(socket, { mode: 'deliver' })
+  const { mode } = await closeSocket(socket, 'deliver')
   server.close()
   const right =
     addonFile().includes('linux-x64-musl') &&

@@ -10,13 +10,13 @@ const host = '127.0.0.1'
 async function main() {
   const server = http.createServer((request, response) => response.end('answer'))
   const { port } = await RawSocket.open(4).bind({ address: host }).listenOn(server)
-  tuneServer(server, { TCP_NODELAY: true }, { closeMode: 'deliver' })
+  tuneServer(server, { settings: { TCP_NODELAY: true }, close: 'deliver' })
 
   const socket = connect({ host, port, settings: { TCP_MAXSEG: 1000 } })
   await once(socket, 'connect')
   const report = tune(socket, { TCP_NODELAY: true, TCP_USER_TIMEOUT: 5000 })
   const { state } = tcpInfo(socket)
-  const closed = await closeSocket(socket, { mode: 'deliver' })
+  const closed = await closeSocket(socket, 'deliver')
 
   const agent = new TunedAgent()
   for (let i = 0; i < 2; i++) {

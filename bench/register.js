@@ -18,7 +18,7 @@ const BLOCKS = 5
 const AT_A_TIME = 16
 
 const REGISTER = path.join(__dirname, '..', 'dist', 'adapters', 'register.js')
-const section = { settings: { TCP_USER_TIMEOUT: 30_000, TCP_KEEPIDLE: 60 }, closeMode: 'deliver' }
+const section = { settings: { TCP_USER_TIMEOUT: 30_000, TCP_KEEPIDLE: 60 }, close: 'deliver' }
 const SOCKET_TUNER = JSON.stringify({ clients: section, servers: section })
 
 function serve() {

@@ -19,7 +19,7 @@ async function main() {
       reconnectRate: 1,
       workers: 2,
     },
-    { settings: { SO_RCVBUF: 65536, TCP_NODELAY: true }, closeMode: 'deliver' },
+    { settings: { SO_RCVBUF: 65536, TCP_NODELAY: true }, close: 'deliver' },
   )
   const { created, closes, failures } = sockets
   console.log({ errors, created, closes })

@@ -16,7 +16,7 @@ async function main() {
   socket.write('question')
   await once(socket, 'data')
 
-  const report = await closeSocket(socket, { mode: 'deliver' })
+  const report = await closeSocket(socket, 'deliver')
   console.log(report)
   server.close()
   if (report.timeWait !== 'avoided' && process.platform === 'linux') process.exitCode = 1

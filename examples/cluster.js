@@ -20,12 +20,12 @@ async function work() {
   // The first worker takes any port, the others the same.
   const port = Number(process.env.OWN_PORT ?? 0)
   const options = { host, port, settings: { ...settings, SO_REUSEPORT: true } }
-  const address = await listen(own, { ...options, closeMode: 'deliver' })
+  const address = await listen(own, { ...options, close: 'deliver' })
   // node:cluster knows nothing of it.
   process.once('disconnect', () => own.close())
 
   const shared = http.createServer(answer)
-  const tuning = tuneServer(shared, settings, { closeMode: 'deliver' })
+  const tuning = tuneServer(shared, { settings, close: 'deliver' })
   shared.listen(0, host)
   await tuning.applied
 

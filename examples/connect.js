@@ -14,7 +14,7 @@ async function main() {
     host: 'localhost',
     port,
     settings: { TCP_MAXSEG: 1_000, SO_RCVBUF: 65_536, TCP_USER_TIMEOUT: 30_000 },
-    closeMode: 'deliver',
+    close: 'deliver',
   })
   await once(socket, 'connect')
   const segment = getOption(socket, 'TCP_MAXSEG')

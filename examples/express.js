@@ -22,7 +22,7 @@ function application() {
 async function main() {
   const server = application().listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const tuning = tuneServer(server, deadPeerDetection(30), { closeMode: 'lingering' })
+  const tuning = tuneServer(server, { settings: deadPeerDetection(30), close: 'lingering' })
   const { port } = server.address()
   console.log(await tuning.applied)
 

@@ -27,7 +27,7 @@ function application() {
 async function serve(worker) {
   const app = application()
   await app.ready()
-  tuneServer(app.server, {}, { closeMode: 'deliver' })
+  tuneServer(app.server, { close: 'deliver' })
   await worker.listen(app.server)
   return () => app.close()
 }

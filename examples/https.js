@@ -23,7 +23,7 @@ async function main() {
     },
   )
   const settings = { TCP_KEEPIDLE: 60, TCP_DEFER_ACCEPT: 5 }
-  const { port } = await listen(server, { host, settings, closeMode: 'deliver' })
+  const { port } = await listen(server, { host, settings, close: 'deliver' })
   console.log('TCP_KEEPIDLE', getOption(server, 'TCP_KEEPIDLE'), 's')
 
   for (let i = 0; i < 20; i++) await send(port, certificate, 'GET / HTTP/1.1')

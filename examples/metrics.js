@@ -19,7 +19,7 @@ async function main() {
 
   const socket = net.connect(port, host)
   await once(socket, 'connect')
-  await closeSocket(socket, { mode: 'deliver' })
+  await closeSocket(socket, 'deliver')
 
   const text = await promClient.register.metrics()
   console.log(text)

@@ -7,7 +7,7 @@ const { tuneServer, profiles } = require('socket-tuner')
 
 async function main() {
   const server = http.createServer((request, response) => response.end('answer\n'))
-  const tuning = tuneServer(server, profiles.keepAliveServer, { closeMode: 'deliver' })
+  const tuning = tuneServer(server, { settings: profiles.keepAliveServer, close: 'deliver' })
   server.listen(0, '127.0.0.1')
   console.log(await tuning.applied)
 

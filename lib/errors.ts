@@ -59,7 +59,7 @@ export const errorCodes = {
     meaning:
       'SO_LINGER with seconds above 0 makes close() wait on the event loop for up to that time, also on a non-blocking socket.',
     wayOut:
-      "Use `closeSocket(socket, { mode: 'deliver' })`; or add `blocking: true` to the value if the process may stop.",
+      "Use `closeSocket(socket, 'deliver')`; or add `blocking: true` to the value if the process may stop.",
   },
   ERR_SOCKET_TUNER_HAZARD: {
     meaning:

@@ -1,8 +1,14 @@
 export { closeSocket, type CloseSocketOptions } from './close/close-socket'
-export type { CloseModeOptions } from './close/options'
+export type { Close, CloseOptions } from './close/options'
 export { fallbackCodes, type Fallback, type FallbackCode } from './close/fallback'
-export type { CloseMode, CloseReport } from './close/report'
-export { setCloseMode } from './close/set-close-mode'
+export {
+  closeModeNames,
+  describeCloseMode,
+  type CloseModeInfo,
+  type CloseModeName,
+} from './close/modes'
+export type { CloseReport } from './close/report'
+export { getCloseMode, setCloseMode } from './close/set-close-mode'
 export type { CloseCounters } from './close/server-policy'
 export { closeTotals, type CloseTotals } from './close/tally'
 export type { TimeWait } from './close/time-wait'

@@ -251,6 +251,11 @@ export function instance<T>(what: string, is: (value: unknown) => value is T): F
   })
 }
 
+export const abortSignal = instance(
+  'an instance of AbortSignal',
+  (value): value is AbortSignal => value instanceof AbortSignal,
+)
+
 export function fn<T extends (...args: never[]) => unknown>(): Field<T> {
   return custom('a function', (argument, value) => {
     if (typeof value !== 'function')

@@ -21,7 +21,7 @@ export const warningCodes = {
   SOCKET_TUNER_LINGER_ON_LISTENER: {
     meaning:
       'SO_LINGER on a listening socket is copied to every connection that it accepts: each close of each of them is affected.',
-    wayOut: 'Use `tuneServer(server, {}, { closeMode })`, which decides close by close.',
+    wayOut: 'Use `tuneServer(server, { close })`, which decides close by close.',
   },
   SOCKET_TUNER_STEALS_ERROR: {
     meaning:
@@ -51,7 +51,7 @@ export const warningCodes = {
   SOCKET_TUNER_CLOSE_DEADLINE: {
     meaning:
       'The deadline of a close passed before all written bytes were in the kernel: the rest was thrown away.',
-    wayOut: 'Raise `timeoutMs`, or find out why the peer does not read.',
+    wayOut: 'Raise `deadlineMs`, or find out why the peer does not read.',
   },
   SOCKET_TUNER_DESTROY_DISCARDS: {
     meaning: 'destroy() threw away bytes that had been written but were not in the kernel yet.',
@@ -65,8 +65,7 @@ export const warningCodes = {
   },
   SOCKET_TUNER_LINGERING_DEADLINE: {
     meaning: 'A lingering close ended at its deadline: the peer was still sending and is reset.',
-    wayOut:
-      'Raise `timeoutMs` and `idleTimeoutMs`, or accept that such a peer may lose the answer.',
+    wayOut: 'Raise `deadlineMs` and `idleMs`, or accept that such a peer may lose the answer.',
   },
   SOCKET_TUNER_LINGERING_LIMIT: {
     meaning:

@@ -11,14 +11,19 @@ const lib = join(__dirname, '..', 'lib')
 
 /** Each table, under the heading of what takes it: [heading, file, name, what stands below the heading]. */
 const bags = [
-  ['closeSocket(socket, options)', 'close/close-socket', 'closeSocketOptions'],
-  ['setCloseMode(target, mode, options)', 'close/options', 'closeModeOptions'],
+  [
+    'A close',
+    'close/options',
+    'closeOptions',
+    'What `close` takes everywhere: the name of a mode, or an object with these.',
+  ],
+  ['closeSocket(socket, close, options): the options', 'close/close-socket', 'closeSocketOptions'],
   ['connect(options)', 'connect/connect', 'connectOptions', 'Beside all that net.connect() takes.'],
   ['RawSocket.open(family, settings, options)', 'connect/raw-socket', 'rawSocketOptions'],
   ['rawSocket.bind(options)', 'connect/raw-socket', 'bindOptions'],
   ['rawSocket.listenOn(server, options)', 'connect/raw-socket', 'listenOnOptions'],
   ['listen(server, options)', 'listen/listen', 'listenOptions'],
-  ['tuneServer(server, settings, options)', 'listen/tune-server', 'tuneServerOptions'],
+  ['tuneServer(server, options)', 'listen/tune-server', 'tuneServerOptions'],
   ['answerEarly(request, response, answer)', 'listen/answer-early', 'earlyAnswer'],
   ['prefork(options)', 'listen/prefork/options', 'preforkOptions'],
   ['timeWaitCensus(options)', 'ports/census', 'censusOptions'],

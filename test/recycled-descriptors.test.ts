@@ -16,7 +16,7 @@ import {
   tcpInfo,
   tune,
   tuneServer,
-  type CloseMode,
+  type CloseModeName,
   type Target,
 } from '../lib'
 import { native } from '../lib/binding'
@@ -198,7 +198,7 @@ describe('a target that was closed before, its number taken', () => {
     const { client } = await connectedPair()
     recycleAtClose(client, newcomer)
     client.destroy()
-    for (const mode of modes) await closeSocket(client, { mode })
+    for (const mode of modes) await closeSocket(client, mode)
     newcomer.expectUntouched()
   })
 
@@ -206,7 +206,7 @@ describe('a target that was closed before, its number taken', () => {
     const newcomer = await Newcomer.arrives()
     const server = net.createServer()
     await listen(server)
-    const tuning = tuneServer(server, { SO_KEEPALIVE: true }, { closeMode: 'deliver' })
+    const tuning = tuneServer(server, { settings: { SO_KEEPALIVE: true }, close: 'deliver' })
     await tuning.applied
     recycleAtClose(server, newcomer)
     server.close()
@@ -260,7 +260,9 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
     recycleAtClose(server, newcomer)
     onWarning(() => server.close())
     const linger = { SO_LINGER: { enabled: true, seconds: 0 } }
-    await expect(async () => tuneServer(server, linger).applied).rejects.toMatchObject({
+    await expect(
+      async () => tuneServer(server, { settings: linger }).applied,
+    ).rejects.toMatchObject({
       code: 'ERR_SOCKET_TUNER_NO_HANDLE',
     })
     expect(newcomer.taken).toBe(1)
@@ -281,7 +283,7 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
       process.nextTick(resolve)
     })
     expect(tcpInfo(server).unacked).toBe(1)
-    const tuning = tuneServer(server, { TCP_MAXSEG: 1_000 })
+    const tuning = tuneServer(server, { settings: { TCP_MAXSEG: 1_000 } })
     // In front of the tuning's own.
     server.prependListener('connection', (socket: net.Socket) => {
       recycleAtClose(socket, newcomer)
@@ -293,7 +295,7 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
   })
 })
 
-const modes: readonly CloseMode[] = ['fin', 'deliver', 'lingering', 'reset']
+const modes: readonly CloseModeName[] = ['fin', 'deliver', 'lingering', 'reset']
 const transports: readonly Transport[] = ['tcp', 'tls']
 
 describe.each(transports)(
@@ -304,13 +306,13 @@ describe.each(transports)(
       const { client, peer, peerClosed } = await connected(transport)
       recycleAtClose(client, newcomer)
       client.write('last words')
-      const closing = closeSocket(client, { mode })
+      const closing = closeSocket(client, mode)
       await once(client, 'close')
       expect(newcomer.taken).toBe(1)
       client.destroy()
       peer.destroy()
       await closing
-      await closeSocket(client, { mode: 'reset' })
+      await closeSocket(client, 'reset')
       await peerClosed
       newcomer.expectUntouched()
     })
@@ -321,7 +323,7 @@ describe.each(transports)(
       recycleAtClose(client, newcomer)
       peer.pause()
       client.write(Buffer.alloc(64 * 2 ** 20))
-      await closeSocket(client, { mode, timeoutMs: 20 })
+      await closeSocket(client, { mode, deadlineMs: 20 })
       expect(newcomer.taken).toBe(1)
       newcomer.expectUntouched()
     })
@@ -331,10 +333,10 @@ describe.each(transports)(
       const { client, peer } = await connected(transport, { allowHalfOpen: true })
       recycleAtClose(client, newcomer)
       peer.pause()
-      const first = closeSocket(client, { mode })
+      const first = closeSocket(client, mode)
       await once(client, 'close')
       expect(newcomer.taken).toBe(1)
-      await closeSocket(client, { mode: 'reset' })
+      await closeSocket(client, 'reset')
       await first
       newcomer.expectUntouched()
     })
@@ -364,14 +366,14 @@ describe('a number that is taken while', () => {
       copies.push(duplicateFd(fd))
       return copies.at(-1) ?? -1
     })
-    const closing = closeSocket(client, { mode: 'lingering' })
+    const closing = closeSocket(client, 'lingering')
     await once(client, 'close')
     jest.restoreAllMocks()
     const [copy = -1] = copies
     peer.end()
     await closing
     newcomer.take(copy)
-    await closeSocket(client, { mode: 'reset' })
+    await closeSocket(client, 'reset')
     await peerClosed
     newcomer.expectUntouched()
   })

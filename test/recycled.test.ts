@@ -145,8 +145,9 @@ describe('a socket whose number was taken by another', () => {
     [
       'setCloseMode, by an option',
       (raw, recycle) => {
-        setCloseMode(raw, 'reset', {
-          get timeoutMs() {
+        setCloseMode(raw, {
+          mode: 'reset',
+          get deadlineMs() {
             recycle()
             return 1_000
           },
@@ -214,10 +215,10 @@ describe('a socket whose number was taken by another', () => {
       const { fd } = (client as unknown as { _handle: { fd: number } })._handle
       accepted.resume().on('end', () => accepted.end())
       const closed = once(client, 'close')
-      const first = closeSocket(client, { mode, timeoutMs: 5_000 })
+      const first = closeSocket(client, { mode, deadlineMs: 5_000 })
       await closed
       const newcomer = new Newcomer(fd)
-      await Promise.all([first, closeSocket(client, { mode: 'reset' })])
+      await Promise.all([first, closeSocket(client, 'reset')])
       expect(
         failureOf(() => {
           setOption(client, 'TCP_NODELAY', true)

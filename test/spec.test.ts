@@ -49,16 +49,17 @@ const destination = { remoteAddress: '127.0.0.1', remotePort: 9 }
 
 /** Calls the function of each heading of the reference page with some options. */
 const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
-  'closeSocket(socket, options)': (options) => closeSocket(idle(), options),
-  'setCloseMode(target, mode, options)': (options) => {
-    setCloseMode(idle(), 'deliver', options)
+  'A close': (close) => {
+    setCloseMode(idle(), { mode: 'deliver', ...close })
   },
+  'closeSocket(socket, close, options): the options': (options) =>
+    closeSocket(idle(), 'fin', options),
   'connect(options)': (options) => connect({ ...options, host: '127.0.0.1', port: 9 }),
   'RawSocket.open(family, settings, options)': (options) => RawSocket.open(4, {}, options),
   'rawSocket.bind(options)': (options) => raw().bind(options),
   'rawSocket.listenOn(server, options)': (options) => raw().listenOn(net.createServer(), options),
   'listen(server, options)': (options) => listenTuned(net.createServer(), options),
-  'tuneServer(server, settings, options)': (options) => tuneServer(net.createServer(), {}, options),
+  'tuneServer(server, options)': (options) => tuneServer(net.createServer(), { ...options }),
   'answerEarly(request, response, answer)': (answer) => {
     const request = new http.IncomingMessage(idle())
     return answerEarly(request, new http.ServerResponse(request), { ...answer, status: 413 })
@@ -168,7 +169,10 @@ describe('a name that is nearly right', () => {
     'is refused by $heading, with the right one',
     async ({ heading, file, name }) => {
       const { fields } = tableOf(file, name)
-      const names = Object.keys(fields).filter((each) => each.length > 3)
+      // source and sources are too near each other for a slip in one to tell which was meant.
+      const names = Object.keys(fields).filter(
+        (each) => each.length > 3 && !/^sources?$/.test(each),
+      )
       // One of these is the other with a letter more: that is no mistake.
       const taken = new Set([...Object.keys(fields), 'timeout', 'source', 'sources', 'localPort'])
       await fc.assert(
@@ -292,16 +296,16 @@ describe('spec()', () => {
 })
 
 describe('sharedSpec()', () => {
-  const table = sharedSpec({ closeMode: text(), retry: boolean() }, ['timeout', 'ca'])
+  const table = sharedSpec({ portRange: text(), retry: boolean() }, ['timeout', 'ca'])
 
   it.each(['timeout', 'ca', 'cb', 'somethingElse', 'timer'])('hands on %s', (name) => {
     expect(() => table.check('options', { [name]: 1 })).not.toThrow()
-    expect(table.rest({ closeMode: 'x', [name]: 1 })).toEqual({ [name]: 1 })
+    expect(table.rest({ portRange: 'x', [name]: 1 })).toEqual({ [name]: 1 })
   })
 
   it.each([
-    ['closemode', 'closeMode'],
-    ['clsoeMode', 'closeMode'],
+    ['portrange', 'portRange'],
+    ['protRange', 'portRange'],
     ['retyr', 'retry'],
     ['timeuot', 'timeout'],
   ])('refuses %s: it is nearly %s', (wrong, right) => {

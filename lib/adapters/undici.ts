@@ -53,12 +53,12 @@ const HIGH_WATER_MARK = 64 * 1024
 const TLS_HIGH_WATER_MARK = 16 * 1024
 
 /**
- * Makes a connector: `new Agent({ connect: tunedConnector({ settings, source, closeMode }) })`.
+ * Makes a connector: `new Agent({ connect: tunedConnector({ settings, source, close }) })`.
  *
  * It takes what undici's own connector takes and does as that does: TCP_NODELAY and keep-alive after
  * 60 s (unless `settings` say otherwise), TLS with ALPN, a cache of TLS sessions, and a time limit
  * (`timeout`, ms) that fails with UND_ERR_CONNECT_TIMEOUT. Beyond that, the settings are in force
- * before connect(2) on every address that is tried, and undici's destroy() closes in `closeMode`, by
+ * before connect(2) on every address that is tried, and undici's destroy() closes as `close` says, by
  * default `deliver`: no byte lost and no TIME_WAIT (Linux; `fin` elsewhere).
  *
  * Errors of one connection go to the callback, once. To an `httpSocket` only TLS is added, and the

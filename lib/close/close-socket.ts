@@ -1,11 +1,9 @@
 import type * as net from 'node:net'
-import { native } from '../binding'
 import { ArgumentTypeError } from '../errors'
-import { connectionState } from '../observe/tcp-info'
-import { spec, type InputOf } from '../spec'
+import { abortSignal, spec, type InputOf } from '../spec'
 import { isSessionSocket, isStreamSocket, transportHandleOf } from '../target'
-import { announce, hazard, hazardsThrow } from '../warnings'
-import { fallback } from './fallback'
+import { announce, hazardsThrow } from '../warnings'
+import { fallback, type Fallback } from './fallback'
 import {
   attachPolicy,
   carrierOf,
@@ -15,15 +13,21 @@ import {
   policyOf,
   stopObserving,
 } from './hooks'
-import { closeMode, closeModeOptions, policyIn, type PolicyOptions } from './options'
+import {
+  close as closeOption,
+  optionsOf,
+  plainClose,
+  type Close,
+  type PolicyOptions,
+} from './options'
 import { bytesNotInKernel } from './pending'
-import type { ClosePolicy } from './policy'
-import type { CloseMode, CloseOutcome, CloseReport } from './report'
+import type { ClosePolicy } from './mode'
+import { closeModes, type Closed, type CloseModeName } from './modes'
+import type { CloseReport } from './report'
 
 export const closeSocketOptions = spec({
-  ...closeModeOptions.fields,
-  /** Default: the socket's standing mode (`setCloseMode`, `connect({ closeMode })`, …), else `fin`. */
-  mode: closeMode,
+  /** Cuts the close short when it is aborted, as the deadline does. */
+  signal: abortSignal,
 })
 
 export type CloseSocketOptions = InputOf<typeof closeSocketOptions>
@@ -38,7 +42,7 @@ const GRACE_MS = 1_000
  * Closes a socket in the way that is asked for and says what became of its bytes and its port.
  *
  * Everything written before is sent first, but for `reset`. Never blocks the event loop, and never
- * takes longer than `timeoutMs`: what is not in the kernel by then is thrown away and counted. May
+ * takes longer than `deadlineMs`: what is not in the kernel by then is thrown away and counted. May
  * be called on a socket that is connecting, ended, or closed already, and twice: the second call
  * gets the report of the first, or makes a reset of it.
  *
@@ -49,33 +53,36 @@ const GRACE_MS = 1_000
  */
 export async function closeSocket(
   socket: net.Socket,
+  close?: Close,
   options: CloseSocketOptions = {},
 ): Promise<CloseReport> {
   if (!isStreamSocket(socket)) {
     throw new ArgumentTypeError('socket', 'an instance of net.Socket or tls.TLSSocket', socket)
   }
   refuseSessionSocket(socket)
-  const checked = optionsFor(socket, options)
+  const checked = closeFor(socket, close)
+  const { signal } = closeSocketOptions.check('options', options)
   const running = closing.get(socket)
   // A socket that is not destroyed after its close was connected again.
   if (running !== undefined && (socket.destroyed || !running.settled)) {
-    if (checked.mode === 'reset') running.reset(checked)
+    running.watch(signal)
+    if (checked.mode.atOnce) running.reset(checked)
     return running.report
   }
-  if (socket.destroyed) return alreadyClosed(socket, checked.mode)
-  if (hazardsThrow()) refuseHazards(socket, checked)
+  if (socket.destroyed) return alreadyClosed(socket, checked.mode.name as CloseModeName)
+  if (hazardsThrow()) tellHazards(socket, checked)
   const started = new Closing(socket, checked)
   closing.set(socket, started)
+  started.watch(signal)
   return started.report
 }
 
-/** Without a mode the standing one counts, with its own options where none is given. */
-function optionsFor(socket: net.Socket, options: CloseSocketOptions): PolicyOptions {
-  const { mode, ...checked } = closeSocketOptions.check('options', options)
-  const standing = mode === undefined ? policyOf(socket) : undefined
-  if (standing === undefined) return { mode: mode ?? 'fin', ...checked }
-  const given = closeModeOptions.given(options, checked)
-  return policyIn(standing.mode, { ...standing, ...given })
+/** Without a close the standing one counts. */
+function closeFor(socket: net.Socket, close: Close | undefined): PolicyOptions {
+  const checked = closeOption.check('close', close)
+  if (checked !== undefined) return checked
+  const standing = policyOf(socket)
+  return standing === undefined ? plainClose(closeModes.fin) : optionsOf(standing)
 }
 
 /** `session.socket` of HTTP/2 is a proxy: what its session has still to send, only the session knows. */
@@ -90,7 +97,7 @@ function refuseSessionSocket(socket: net.Socket): void {
 }
 
 /** The close is somebody else's: it is reported as far as it was under a policy, and never counted again. */
-function alreadyClosed(socket: net.Socket, requested: CloseMode): CloseReport {
+function alreadyClosed(socket: net.Socket, requested: CloseModeName): CloseReport {
   const { mode = 'fin', timeWait = 'unknown' } = lastClose(socket) ?? {}
   return {
     requested,
@@ -109,7 +116,7 @@ class Closing {
   readonly report: Promise<CloseReport>
   settled = false
   readonly #socket: net.Socket
-  readonly #requested: CloseMode
+  readonly #requested: CloseModeName
   readonly #started = performance.now()
   readonly #policy: ClosePolicy
   readonly #bytesReadBefore: number
@@ -120,12 +127,13 @@ class Closing {
   /** The descriptor is about to be closed: its outcome will come. */
   #begun = false
   #error: Error | undefined
+  readonly #unwatch: (() => void)[] = []
   #overdue: NodeJS.Timeout | undefined
-  #settle: ((outcome: CloseOutcome) => void) | undefined
+  #settle: ((outcome: Closed) => void) | undefined
 
   constructor(socket: net.Socket, options: PolicyOptions) {
     this.#socket = socket
-    this.#requested = options.mode
+    this.#requested = options.mode.name as CloseModeName
     this.#bytesReadBefore = socket.bytesRead
     this.#readableBefore = socket.readableLength
     const standing = policyOf(socket)
@@ -143,6 +151,21 @@ class Closing {
       },
     }
     this.report = this.#run()
+  }
+
+  /** Cuts the close short when the signal is aborted. */
+  watch(signal: AbortSignal | undefined): void {
+    if (signal === undefined || this.settled) return
+    const aborted = (): void => {
+      this.#giveUp(fallback('aborted', 'the signal was aborted'))
+    }
+    if (signal.aborted) aborted()
+    else {
+      signal.addEventListener('abort', aborted, { once: true })
+      this.#unwatch.push(() => {
+        signal.removeEventListener('abort', aborted)
+      })
+    }
   }
 
   /** Makes a reset of a close that is waiting. */
@@ -163,7 +186,7 @@ class Closing {
       this.#error ??= error
     }
     socket.on('error', onError)
-    const outcome = new Promise<CloseOutcome>((resolve) => {
+    const outcome = new Promise<Closed>((resolve) => {
       this.#settle = resolve
     })
     const closed = new Promise<void>((resolve) => {
@@ -175,14 +198,16 @@ class Closing {
         if (this.#overdue !== undefined) resolve()
       })
     })
-    const observer = (result: CloseOutcome): void => {
+    const observer = (result: Closed): void => {
       this.#settle?.(result)
     }
     attachPolicy(this.#policy)
     observeClose(socket, observer)
+    const { deadlineMs } = this.#policy
     const deadline = setTimeout(() => {
-      this.#giveUp()
-    }, this.#policy.timeoutMs)
+      const cause = fallback('deadline', `the deadline of ${String(deadlineMs)} ms passed`)
+      this.#giveUp(cause)
+    }, deadlineMs)
     try {
       this.#begin()
       await closed
@@ -193,6 +218,7 @@ class Closing {
     clearTimeout(this.#overdue)
     stopObserving(socket, observer)
     this.settled = true
+    for (const stop of this.#unwatch) stop()
     socket.off('error', onError)
     return report
   }
@@ -200,7 +226,7 @@ class Closing {
   #begin(): void {
     const socket = this.#socket
     const nothingWritten = bytesNotInKernel(socket) === 0
-    const atOnce = this.#policy.mode === 'reset' || (socket.pending && nothingWritten)
+    const atOnce = this.#policy.mode.atOnce || (socket.pending && nothingWritten)
     if (carrierOf(socket).destroyed) {
       this.#policy.cause = fallback('destroyed', 'the connection below was destroyed before')
       this.#destroyLater()
@@ -230,26 +256,30 @@ class Closing {
 
   #destroy(): void {
     const socket = this.#socket
-    if (process.platform === 'win32' && this.#policy.mode === 'reset') socket.resetAndDestroy()
+    if (process.platform === 'win32' && this.#policy.mode.atOnce) socket.resetAndDestroy()
     else socket.destroy()
   }
 
-  #giveUp(): void {
+  #giveUp(cause: Fallback): void {
     const socket = this.#socket
-    const { mode, timeoutMs } = this.#policy
+    const { mode } = this.#policy
+    clearTimeout(this.#overdue)
     // The stream is not Node's alone: a program or a TLS layer may keep it from ending.
     this.#overdue = setTimeout(() => {
       this.#begun = false
       this.#lost()
     }, GRACE_MS)
-    if (socket.destroyed) return
+    if (socket.destroyed) {
+      this.#policy.cut?.(cause)
+      return
+    }
     const lost = bytesNotInKernel(socket)
-    this.#policy.cause ??= fallback('deadline', `the deadline of ${String(timeoutMs)} ms passed`)
-    if (lost > 0) {
+    this.#policy.cause ??= cause
+    if (lost > 0 && cause.code === 'deadline') {
       announce(
         'SOCKET_TUNER_CLOSE_DEADLINE',
-        mode,
-        `A close in mode '${mode}' gave up after ${String(timeoutMs)} ms: ` +
+        mode.name,
+        `A close in mode '${mode.name}' gave up, since ${cause.message}: ` +
           `${String(lost)} bytes that were not in the kernel are thrown away`,
       )
     }
@@ -259,10 +289,10 @@ class Closing {
   /** The connection below was closed before, by somebody else: no outcome of this close will come. */
   #lost(): void {
     if (this.#begun) return
-    this.#settle?.(lostDescriptor(bytesNotInKernel(this.#socket), this.#policy.cause))
+    this.#settle?.(lostDescriptor(bytesNotInKernel(this.#socket), this.#policy.cause) as Closed)
   }
 
-  #reportOf(outcome: CloseOutcome): CloseReport {
+  #reportOf(outcome: Closed): CloseReport {
     const { mode, fallback, discardedBytes, inFlightBytes = 0, unreadBytes, timeWait } = outcome
     return {
       requested: this.#requested,
@@ -284,31 +314,7 @@ class Closing {
 }
 
 /** With hazards thrown, what a close would only warn of is refused while everything can stay as it is. */
-function refuseHazards(socket: net.Socket, { mode, requireTimestamps }: PolicyOptions): void {
+function tellHazards(socket: net.Socket, options: PolicyOptions): void {
   const fd = transportHandleOf(socket)?.fd ?? -1
-  if (fd < 0) return
-  const { state, timestamps } = connectionState(fd)
-  const unprotected = state === 'ESTABLISHED' && !timestamps
-  if (mode === 'deliver' && requireTimestamps && unprotected) {
-    hazard(
-      'SOCKET_TUNER_DELIVER_FALLBACK',
-      'timestamps',
-      "'deliver' would fall back to 'fin': no TCP timestamps",
-    )
-  }
-  if (mode !== 'reset') return
-  if (unprotected) {
-    hazard(
-      'SOCKET_TUNER_RESET_WITHOUT_TIMESTAMPS',
-      'reset',
-      'A reset without TCP timestamps skips TIME_WAIT',
-    )
-  }
-  const bytes = bytesNotInKernel(socket) + Math.max(0, native.unacknowledgedBytes(fd))
-  if (bytes > 0)
-    hazard(
-      'SOCKET_TUNER_RESET_DISCARDS',
-      'reset',
-      `A reset would throw away ${String(bytes)} bytes`,
-    )
+  if (fd >= 0) options.mode.warn?.(socket, fd, options)
 }

@@ -45,11 +45,15 @@ export const fallbackCodes = {
   },
   deadline: {
     meaning: 'The deadline passed first.',
-    wayOut: 'Raise `timeoutMs`, or find out why the peer does not read.',
+    wayOut: 'Raise `deadlineMs`, or find out why the peer does not read.',
+  },
+  aborted: {
+    meaning: 'The signal given to `closeSocket()` was aborted first.',
+    wayOut: 'Nothing has to be done; the report says what was thrown away.',
   },
   idle: {
-    meaning: 'The peer sent nothing for `idleTimeoutMs` and did not finish.',
-    wayOut: 'Raise `idleTimeoutMs`.',
+    meaning: 'The peer sent nothing for `idleMs` and did not finish.',
+    wayOut: 'Raise `idleMs`.',
   },
   'too-much-input': {
     meaning: 'The peer sent more than `maxDiscardBytes` during a lingering close.',

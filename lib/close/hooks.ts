@@ -12,26 +12,14 @@ import { watchHandshake } from '../node/tls'
 import { connectionState } from '../observe/tcp-info'
 import { handleOf, transportHandleOf } from '../target'
 import { announce } from '../warnings'
-import { closeAndForget } from './deliver'
 import { fallback } from './fallback'
-import { closeWithFin } from './fin'
-import { closeLingering } from './lingering'
 import { bytesNotInKernel, hasSendRoom, isAcknowledged } from './pending'
-import type { ClosePolicy, Done, Ending } from './policy'
+import type { CloseOutcome, ClosePolicy, Done, Ending } from './mode'
+import { closeModes, type Closed, type Observer } from './modes'
 import { pollUntil } from './poll'
-import type { CloseMode, CloseOutcome } from './report'
-import { closeWithReset } from './reset'
 import { countClose } from './tally'
 import { finOrderIn, hasPeerFinished, timeWaitOf, type FinOrder } from './time-wait'
 import { awaitsTickets, hasRead, isTls } from './tls'
-
-/** Each makes the last system calls before close(2) of a connected socket. */
-const closers: Readonly<Record<CloseMode, (ending: Ending, done: Done) => void>> = {
-  fin: closeWithFin,
-  deliver: closeAndForget,
-  lingering: closeLingering,
-  reset: closeWithReset,
-}
 
 type Destroy = (error: Error | null, callback: (error: Error | null) => void) => void
 type Final = (this: unknown, callback: (error?: Error | null) => void) => void
@@ -40,12 +28,12 @@ type Final = (this: unknown, callback: (error?: Error | null) => void) => void
 interface Connection {
   policy: ClosePolicy | undefined
   /** Called for each close, under a policy or not. */
-  readonly observers: Done[]
+  readonly observers: Observer[]
   finOrder: FinOrder | undefined
   /** destroySoon() was called: the FIN or the RST goes out with close(2), not by shutdown(). */
   skipsShutdown: boolean
   /** The most recent close. */
-  last: CloseOutcome | undefined
+  last: Closed | undefined
 }
 
 /** What a socket had in place of the methods that were replaced. */
@@ -87,7 +75,7 @@ export function policyOf(socket: net.Socket): ClosePolicy | undefined {
 }
 
 /** What the most recent close of a socket came to, if it was under a policy. */
-export function lastClose(socket: net.Socket): CloseOutcome | undefined {
+export function lastClose(socket: net.Socket): Closed | undefined {
   return connectionOf(socket)?.last
 }
 
@@ -104,12 +92,12 @@ export function detachPolicy(socket: net.Socket): void {
 }
 
 /** Has `observer` called when the socket's connection is closed, under a policy or not. */
-export function observeClose(socket: net.Socket, observer: Done): void {
+export function observeClose(socket: net.Socket, observer: Observer): void {
   const { observers } = hook(socket)
   if (!observers.includes(observer)) observers.push(observer)
 }
 
-export function stopObserving(socket: net.Socket, observer: Done): void {
+export function stopObserving(socket: net.Socket, observer: Observer): void {
   const observers = connectionOf(socket)?.observers ?? []
   const index = observers.indexOf(observer)
   if (index >= 0) observers.splice(index, 1)
@@ -184,7 +172,7 @@ function beforeClose(carrier: Internals & net.Socket, connection: Connection): v
     policy.awaited.begun()
   }
   const done: Done = (result) => {
-    const outcome = withCause(result, policy)
+    const outcome = withCause(result, policy) as Closed
     policy.armed = false
     policy.held = false
     connection.last = outcome
@@ -201,22 +189,19 @@ function beforeClose(carrier: Internals & net.Socket, connection: Connection): v
   if (carrier.resetAndClosing === true) {
     // resetAndDestroy() says what it wants; libuv refuses it while a shutdown is under way.
     carrier.resetAndClosing = false
-    closeWithReset(ending, done)
+    closeModes.reset.close(ending, done)
     return
   }
-  closers[policy.mode](ending, done)
+  policy.mode.close(ending, done)
 }
 
 /** An observer may stop observing when it is called. */
-function tell(observers: readonly Done[], outcome: CloseOutcome): void {
+function tell(observers: readonly Observer[], outcome: Closed): void {
   for (const observer of [...observers]) observer(outcome)
 }
 
 /** What a close without a policy comes to: nothing is done for it, it is only seen. */
-function closedByNode(
-  carrier: Internals & net.Socket,
-  finOrder: FinOrder | undefined,
-): CloseOutcome {
+function closedByNode(carrier: Internals & net.Socket, finOrder: FinOrder | undefined): Closed {
   const discardedBytes = bytesNotInKernel(carrier)
   const fd = transportHandleOf(carrier)?.fd ?? -1
   const isReset = carrier.resetAndClosing === true
@@ -246,7 +231,7 @@ function withoutDescriptor(
   if (resetAndClosing === true) return { mode: 'reset', timeWait: 'avoided', ...rest }
   if (socket.pending) {
     const why = fallback('not-connected', 'the socket was not connected')
-    return { mode, fallback: why, timeWait: 'avoided', ...rest }
+    return { mode: mode.name, fallback: why, timeWait: 'avoided', ...rest }
   }
   return lostDescriptor(rest.discardedBytes)
 }
@@ -264,16 +249,17 @@ function withCause(outcome: CloseOutcome, policy: ClosePolicy): CloseOutcome {
   if (cause === undefined) return outcome
   policy.cause = undefined
   const { fallback: found } = outcome
-  if (found === undefined) return { ...outcome, fallback: cause }
+  if (found === undefined || found.code === cause.code) return { ...outcome, fallback: cause }
   return {
     ...outcome,
     fallback: { code: cause.code, message: `${cause.message}; ${found.message}` },
   }
 }
 
-function warn(outcome: CloseOutcome, { awaited, mode: asked }: ClosePolicy): void {
+function warn(outcome: Closed, { awaited, mode: asked }: ClosePolicy): void {
   const { discardedBytes, mode, timeWait, fallback, wasOver = false } = outcome
-  if (awaited === undefined && mode !== 'reset' && !wasOver && discardedBytes > 0) {
+  const isMeant = closeModes[mode].atOnce
+  if (awaited === undefined && !isMeant && !wasOver && discardedBytes > 0) {
     announce(
       'SOCKET_TUNER_DESTROY_DISCARDS',
       'destroy',
@@ -283,16 +269,16 @@ function warn(outcome: CloseOutcome, { awaited, mode: asked }: ClosePolicy): voi
   if (fallback?.code === 'ended' && timeWait === 'here') {
     announce(
       'SOCKET_TUNER_END_LEAVES_TIME_WAIT',
-      asked,
-      `A connection under close mode '${asked}' was ended by end(): its FIN went out first, and TIME_WAIT is left for 60 s`,
+      asked.name,
+      `A connection under close mode '${asked.name}' was ended by end(): its FIN went out first, and TIME_WAIT is left for 60 s`,
     )
   }
 }
 
 function destroySoonHooked(this: Internals & net.Socket): void {
   const hooks = this[kHooks]
-  const mode = hooks?.connection.policy?.mode
-  if (hooks !== undefined && !this.writableEnded && (mode === 'deliver' || mode === 'reset')) {
+  const withoutShutdown = hooks?.connection.policy?.mode.withoutShutdown ?? false
+  if (hooks !== undefined && !this.writableEnded && withoutShutdown !== false) {
     hooks.connection.skipsShutdown = true
   }
   hooks?.destroySoon?.call(this)
@@ -350,10 +336,11 @@ function finishWithoutShutdown(
     })
     return
   }
-  const { mode, closeNotify, timeoutMs } = policy
-  const notify = closeNotify && mode === 'deliver' && isTls(socket)
+  const { mode, closeNotify, deadlineMs } = policy
+  const endsTls = mode.withoutShutdown === 'notify'
+  const notify = endsTls && closeNotify && isTls(socket)
   // Known when the handshake is over, which it is when everything was written.
-  const holds = mode === 'deliver' && awaitsTickets(socket)
+  const holds = endsTls && awaitsTickets(socket)
   if (!notify && !holds) {
     callback()
     return
@@ -361,7 +348,7 @@ function finishWithoutShutdown(
   // On TLS Node's own way writes close_notify in this tick and asks libuv for a shutdown(), which
   // libuv makes in the next turn of its loop; the destroy() that follows 'finish' comes before
   // that and cancels it. A close_notify that had to wait for room would be cancelled with it.
-  const deadline = performance.now() + timeoutMs
+  const deadline = performance.now() + deadlineMs
   const isLate = (): boolean => performance.now() > deadline
   const isReady = (): boolean => {
     const fd = transportHandleOf(socket)?.fd ?? -1

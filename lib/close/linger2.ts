@@ -1,6 +1,6 @@
 /** TCP_LINGER2 of one descriptor: tcp(7). */
 import { native } from '../binding'
-import type { ClosePolicy } from './policy'
+import type { ClosePolicy } from './mode'
 
 const FORGET_WHEN_ACKNOWLEDGED = -1
 const SYSCTL_DEFAULT = 0

@@ -1,72 +1,53 @@
-/** What callers may say of a close. */
-import { boolean, oneOf, spec, whole, type InputOf, type OutputOf } from '../spec'
-import { closeModes, type CloseMode } from './report'
+/** How callers say what a close is to do: the same everywhere. */
+import { custom, spec, type InputOf } from '../spec'
+import { closeLimits, type CloseLimits } from './limits'
+import type { CloseMode } from './mode'
+import { closeModeName, closeModes, type CloseModeName } from './modes'
 
-const MAX_TIMEOUT_MS = 2 ** 31 - 1
-/** As many descriptors as a process can have (fs.nr_open by default). */
-const MAX_LINGERING = 2 ** 20
+/** A close that was checked. */
+export type PolicyOptions = CloseLimits & { readonly mode: CloseMode }
 
-/** Options of a standing policy. */
-export const closeModeOptions = spec({
-  /**
-   * `deliver` uses `fin` on a connection without TCP timestamps, where a delayed segment could enter
-   * the next connection on the same ports. Default true. False also saves the system call per
-   * connection that finds out.
-   */
-  requireTimestamps: boolean().default(true),
-  /**
-   * `deliver` uses `fin` on an accepted connection whose peer has sent nothing yet: its program may not
-   * have noticed that its connect() is complete, and then gets EPIPE from it in place of the data.
-   * Default true.
-   */
-  requirePeerData: boolean().default(true),
-  /**
-   * On TLS, whether close_notify (RFC 8446 section 6.1) goes out before the FIN, so that the peer can
-   * tell an end from a truncation. Default true.
-   */
-  closeNotify: boolean().default(true),
-  /** Deadline, ms, of a lingering close, and of closeSocket in any mode. Default 30 000. */
-  timeoutMs: whole(1, MAX_TIMEOUT_MS).default(30_000),
-  /** A lingering close also ends when the peer sends nothing for so long, ms. Default 5 000. */
-  idleTimeoutMs: whole(1, MAX_TIMEOUT_MS).default(5_000),
-  /** And when it has thrown away more than so many bytes. Default 1 GiB (2^30). */
-  maxDiscardBytes: whole(0, Number.MAX_SAFE_INTEGER).default(2 ** 30),
-  /**
-   * At most so many connections linger at once, of one server, or of all sockets that have the mode by
-   * themselves: the one that has lingered longest is ended when another comes. Each holds a
-   * descriptor. Default 1,000.
-   */
-  maxLingering: whole(1, MAX_LINGERING).default(1_000),
+const mode = custom<CloseModeName, CloseMode>(
+  closeModeName.takes,
+  (argument, value) => closeModes[closeModeName.required().check(argument, value)],
+)
+
+export const closeOptions = spec({
+  /** See {@link CloseModeName}. */
+  mode: mode.required(),
+  ...closeLimits.fields,
 })
 
-/** Options of a standing policy. */
-export type CloseModeOptions = InputOf<typeof closeModeOptions>
+/** A close mode and what goes with it. */
+export type CloseOptions = InputOf<typeof closeOptions>
 
-export const closeMode = oneOf(...closeModes)
+/** How a connection is to be closed: a mode by its name, or with options. */
+export type Close = CloseModeName | CloseOptions
 
-/** A standing mode and its options, for bags that have them among others. */
-export const standingClose = {
-  ...closeModeOptions.fields,
-  /** What destroy() and destroySoon() of the socket, or of accepted sockets, do: see `setCloseMode`. */
-  closeMode,
+const defaults = closeLimits.check('close', {})
+
+/** A close, for bags that have it among others. */
+export const close = custom<Close, PolicyOptions>(
+  `${closeModeName.takes}, or an object: ${closeOptions.names.join(', ')}`,
+  (argument, value) =>
+    typeof value === 'object' && value !== null
+      ? closeOptions.check(argument, value)
+      : { mode: mode.required().check(argument, value), ...defaults },
+)
+
+/** The close of a mode with nothing else said. */
+export function plainClose(of: CloseMode): PolicyOptions {
+  return { mode: of, ...defaults }
 }
 
-type Checked = OutputOf<typeof closeModeOptions>
-
-/** The part of a policy that the caller sets. */
-export type PolicyOptions = Checked & { readonly mode: CloseMode }
-
-/** The standing policy that a checked bag asks for; undefined for Node's own close. */
-export function standingPolicy(
-  checked: Checked & { readonly closeMode: CloseMode | undefined },
-): PolicyOptions | undefined {
-  return checked.closeMode === undefined ? undefined : policyIn(checked.closeMode, checked)
+/** The options of a policy that has more than these. */
+export function optionsOf(policy: PolicyOptions): PolicyOptions {
+  const options = closeLimits.names.map((limit) => [limit, policy[limit]])
+  return { mode: policy.mode, ...(Object.fromEntries(options) as CloseLimits) }
 }
 
-/** The policy that a bag with more than a policy's options asks for. */
-export function policyIn(mode: CloseMode, checked: Checked): PolicyOptions {
-  const { requireTimestamps, requirePeerData, closeNotify } = checked
-  const { timeoutMs, idleTimeoutMs, maxDiscardBytes, maxLingering } = checked
-  const limits = { timeoutMs, idleTimeoutMs, maxDiscardBytes, maxLingering }
-  return { mode, requireTimestamps, requirePeerData, closeNotify, ...limits }
+/** As a caller would write it. */
+export function written(policy: PolicyOptions): CloseOptions {
+  const { mode, ...limits } = optionsOf(policy)
+  return { mode: mode.name as CloseModeName, ...limits }
 }

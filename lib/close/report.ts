@@ -1,29 +1,16 @@
 import type { Fallback } from './fallback'
+import type { CloseModeName } from './modes'
 import type { TimeWait } from './time-wait'
-
-/**
- * How a connection is closed.
- *
- * - `fin`: a FIN after everything written; TIME_WAIT here when this side closes first. Always right.
- * - `deliver`: the same on the wire, and the kernel forgets the connection when the FIN is
- *   acknowledged: no byte lost, no TIME_WAIT. Linux.
- * - `lingering`: FIN, then input is thrown away until the peer has finished: for an early answer to
- *   a peer that is still sending.
- * - `reset`: a RST; what the peer has not acknowledged is discarded, and counted.
- */
-export type CloseMode = 'fin' | 'deliver' | 'lingering' | 'reset'
-
-export const closeModes: readonly CloseMode[] = ['fin', 'deliver', 'lingering', 'reset']
 
 /** What a close did. */
 export interface CloseReport {
   /** The mode that was asked for. */
-  requested: CloseMode
+  requested: CloseModeName
   /**
    * The mode that was used. `fin` where the program had sent its FIN by `end()` before, and the close
    * could not make `deliver` or `reset` of it any more.
    */
-  mode: CloseMode
+  mode: CloseModeName
   /** Why another mode than the requested one was used, or why the close did not run its course. */
   fallback?: Fallback
   /**
@@ -47,16 +34,4 @@ export interface CloseReport {
   durationMs: number
   /** What the socket emitted as 'error' while it was being closed. */
   error?: Error
-}
-
-/** What is known at the moment of close(2). */
-export type CloseOutcome = Pick<
-  CloseReport,
-  'mode' | 'fallback' | 'discardedBytes' | 'unreadBytes' | 'timeWait'
-> & {
-  inFlightBytes?: number
-  /** The connection had ended before the close, which therefore discarded nothing itself. */
-  wasOver?: boolean
-  /** No mode was set: Node closed the connection in its own way, and it is not counted. */
-  byNode?: boolean
 }

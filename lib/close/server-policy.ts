@@ -8,7 +8,7 @@ import { hasLinger2, setForgotten } from './linger2'
 import { LingeringGroup } from './lingering-group'
 import { attachPolicy, observeClose, policyOf } from './hooks'
 import type { PolicyOptions } from './options'
-import type { CloseOutcome } from './report'
+import type { Closed } from './modes'
 import { CloseTally, type CloseTotals } from './tally'
 
 /** What the closes of a server's connections came to, since the mode was set. */
@@ -43,16 +43,16 @@ export function removeServerPolicy(server: net.Server): void {
   policies.delete(server)
 }
 
-/** Whether a mode was set for a server's connections, by whoever it was. */
-export function hasServerPolicy(server: net.Server): boolean {
-  return policies.has(server)
+/** What was set for a server's connections, by whoever it was. */
+export function serverPolicyOf(server: net.Server): PolicyOptions | undefined {
+  return policies.get(server)?.options
 }
 
 export class ServerPolicy {
   readonly #closes = new CloseTally()
   readonly #lingering = new LingeringGroup()
   readonly #server: net.Server
-  readonly #options: PolicyOptions
+  readonly options: PolicyOptions
   readonly #counted: (() => void) | undefined
   /** The listening socket that hands TCP_LINGER2 to the connections it accepts. */
   #armed: Handle | undefined
@@ -61,7 +61,7 @@ export class ServerPolicy {
 
   constructor(server: net.Server, options: PolicyOptions, counted?: () => void) {
     this.#server = server
-    this.#options = options
+    this.options = options
     this.#counted = counted
     if (handleOf(server) !== undefined) this.#listening()
     server.prependListener('listening', this.#listening)
@@ -90,7 +90,7 @@ export class ServerPolicy {
     const handle = handleOf(this.#server)
     const fd = handle?.fd
     // The listening socket of a cluster worker is out of reach, and a unix-domain one has no such option.
-    if (this.#options.mode !== 'deliver' || fd === undefined || fd < 0) return
+    if (!this.options.mode.inherited || fd === undefined || fd < 0) return
     if (!hasLinger2 || native.localPort(fd) < 0) return
     setOption(fd, 'TCP_LINGER2', -1)
     this.#armed = handle
@@ -117,11 +117,11 @@ export class ServerPolicy {
 
   #attach(socket: net.Socket, armed: boolean): void {
     const lingering = this.#lingering
-    attachPolicy({ ...this.#options, socket, armed, lingering })
+    attachPolicy({ ...this.options, socket, armed, lingering })
     observeClose(socket, this.#closed)
   }
 
-  readonly #closed = (outcome: CloseOutcome): void => {
+  readonly #closed = (outcome: Closed): void => {
     this.#closes.add(outcome)
     this.#counted?.()
   }

@@ -1,6 +1,7 @@
+import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import { native } from '../binding'
-import { ArgumentValueError } from '../errors'
+import { ArgumentTypeError, ArgumentValueError } from '../errors'
 import { connectionState } from '../observe/tcp-info'
 import { setOption } from '../options/access'
 import {
@@ -13,10 +14,10 @@ import {
   type Target,
 } from '../target'
 import { hazard } from '../warnings'
-import { closeMode, closeModeOptions, type CloseModeOptions, type PolicyOptions } from './options'
+import { close as closeOption, written, type Close, type PolicyOptions } from './options'
 import { attachPolicy, detachPolicy, policyOf } from './hooks'
-import type { CloseMode } from './report'
-import { removeServerPolicy, setServerPolicy } from './server-policy'
+import { closeModes } from './modes'
+import { removeServerPolicy, serverPolicyOf, setServerPolicy } from './server-policy'
 
 /**
  * Sets what destroy() and destroySoon() of a socket, or of every connection that a server accepts,
@@ -30,12 +31,8 @@ import { removeServerPolicy, setServerPolicy } from './server-policy'
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; what `setOption` throws
  */
-export function setCloseMode(
-  target: Target,
-  mode: CloseMode | null,
-  options: CloseModeOptions = {},
-): void {
-  const checked = checkPolicy(mode, options)
+export function setCloseMode(target: Target, close: Close | null): void {
+  const checked = close === null ? null : closeOption.required().check('close', close)
   if (isServer(target)) {
     if (checked === null) removeServerPolicy(target)
     else setServerPolicy(target, checked)
@@ -53,10 +50,22 @@ export function setCloseMode(
   setKernelPolicy(target, checked)
 }
 
-function checkPolicy(mode: CloseMode | null, options: CloseModeOptions): PolicyOptions | null {
-  const named = mode === null ? null : closeMode.required().check('mode', mode)
-  const checked = closeModeOptions.check('options', options)
-  return named === null ? null : { mode: named, ...checked }
+/**
+ * The standing close of a socket, a server's connections or an HTTP/2 session; null where it closes as Node
+ * does. A descriptor number has none: `getOption()` tells SO_LINGER and TCP_LINGER2.
+ *
+ * @throws ERR_INVALID_ARG_TYPE
+ */
+export function getCloseMode(target: net.Socket | net.Server | http2.Http2Session): Close | null {
+  const policy = standingOf(target)
+  return policy === undefined ? null : written(policy)
+}
+
+function standingOf(target: unknown): PolicyOptions | undefined {
+  if (isServer(target)) return serverPolicyOf(target)
+  if (isHttp2Session(target)) return policyOf(socketOfSession(target))
+  if (isStreamSocket(target)) return policyOf(target)
+  throw new ArgumentTypeError('target', 'a socket, a server or an HTTP/2 session', target)
 }
 
 function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): void {
@@ -74,14 +83,15 @@ function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): voi
 
 /** Asks for the descriptor before each call: a subscriber to a warning may have closed it. */
 function setKernelPolicy(target: Target, options: PolicyOptions | null): void {
-  const { mode = 'fin', requireTimestamps = true } = options ?? {}
+  const { mode = closeModes.fin, requireTimestamps = true } = options ?? {}
   descriptorOf(target)
-  if (mode === 'lingering') {
-    throw new ArgumentValueError('mode', 'needs a net.Socket, not a descriptor, to be', mode)
+  if (mode.onDescriptor === undefined) {
+    throw new ArgumentValueError('close', 'needs a net.Socket, not a descriptor, to be', mode.name)
   }
-  setOption(target, 'SO_LINGER', { enabled: mode === 'reset', seconds: 0 })
-  if (native.constants.TCP_LINGER2 === undefined && mode !== 'deliver') return
-  const forgotten = mode === 'deliver' && !unprotected(descriptorOf(target), requireTimestamps)
+  const { resets, forgets } = mode.onDescriptor
+  setOption(target, 'SO_LINGER', { enabled: resets, seconds: 0 })
+  if (native.constants.TCP_LINGER2 === undefined && !forgets) return
+  const forgotten = forgets && !unprotected(descriptorOf(target), requireTimestamps)
   setOption(target, 'TCP_LINGER2', forgotten ? -1 : 0)
 }
 

@@ -3,13 +3,12 @@ import * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
 import { connectionState } from '../observe/tcp-info'
-import { fallback, type Fallback, type FallbackCode } from './fallback'
+import { fallback, type Fallback } from './fallback'
 import type { LingeringGroup } from './lingering-group'
 import { readBytes } from './pending'
 import { pollUntil } from './poll'
-import type { ClosePolicy, Ending } from './policy'
-import type { CloseOutcome } from './report'
-import { armReset, type ResetCost } from './reset'
+import type { CloseOutcome, ClosePolicy, Ending } from './mode'
+import { armReset, type ResetCost } from './reset-cost'
 import { hasPeerFinished, type ConnectionEnd } from './time-wait'
 import { closeNotifySize, withoutCloseNotify } from './tls'
 
@@ -32,7 +31,7 @@ interface Until {
    */
   readonly condition?: (fd: number, bytes: number) => boolean
   /** The connection also ends when the peer sends nothing for this time, ms. */
-  readonly idleTimeoutMs?: number
+  readonly idleMs?: number
   /** It also ends when the peer has sent more than this, bytes. */
   readonly maxBytes?: number
   /** It also ends when too many others came after it. */
@@ -59,7 +58,7 @@ export function takeOver(
 ): number {
   const copy = native.duplicateFd(fd)
   if (copy < 0) return copy
-  const { condition, idleTimeoutMs, maxBytes = Infinity, group, discarded } = until
+  const { condition, idleMs, maxBytes = Infinity, group, discarded } = until
   const { socket } = policy
   const readBefore = readBytes(socket, discarded)
   // Not to be had any more when the socket is closed.
@@ -70,7 +69,8 @@ export function takeOver(
   let reset: ResetCost | undefined
   const rest = discarding(copy, (count) => {
     come += count
-    if (come > maxBytes) cut('too-much-input', `the peer sent more than ${String(maxBytes)} bytes`)
+    if (come > maxBytes)
+      cut(fallback('too-much-input', `the peer sent more than ${String(maxBytes)} bytes`))
   })
   if (rest === undefined) return -os.errno.EINVAL
   /** The last look before the descriptor is closed. */
@@ -83,23 +83,27 @@ export function takeOver(
     look()
     rest.destroy()
   }
-  const cut = (code: FallbackCode, message: string): void => {
+  const cut = (why: Fallback): void => {
     if (rest.destroyed) return
-    cause ??= fallback(code, message)
+    cause ??= why
     close()
   }
   const deadline = setTimeout(() => {
-    cut('deadline', `the connection was still busy after ${String(policy.timeoutMs)} ms`)
+    cut(
+      policy.cause ??
+        fallback('deadline', `it was still busy after ${String(policy.deadlineMs)} ms`),
+    )
   }, remaining(policy))
   const evict = (): void => {
-    cut('evicted', `more than ${String(group?.limit)} connections were lingering`)
+    cut(fallback('evicted', `more than ${String(group?.limit)} connections were lingering`))
   }
   group?.of.add(evict, group.limit)
-  if (idleTimeoutMs !== undefined) {
-    rest.setTimeout(idleTimeoutMs, () => {
-      cut('idle', `the peer sent nothing for ${String(idleTimeoutMs)} ms and did not finish`)
+  if (idleMs !== undefined) {
+    rest.setTimeout(idleMs, () => {
+      cut(fallback('idle', `the peer sent nothing for ${String(idleMs)} ms and did not finish`))
     })
   }
+  policy.cut = cut
   policy.abort = () => {
     if (rest.destroyed) return
     look()
@@ -129,6 +133,7 @@ export function takeOver(
   })
   rest.on('close', () => {
     policy.abort = undefined
+    policy.cut = undefined
     group?.of.remove(evict)
     clearTimeout(deadline)
     stopPolling?.()
@@ -151,10 +156,11 @@ export function afterTakeOver(outcome: CloseOutcome, { reset }: TakenOver): Clos
   }
 }
 
-/** What is left of the deadline of a close that a program waits for, ms. */
-function remaining({ timeoutMs, awaited }: ClosePolicy): number {
-  if (awaited === undefined) return timeoutMs
-  return Math.max(1, timeoutMs - (performance.now() - awaited.since))
+/** What is left of the deadline of a close that a program waits for, ms: nothing when that was cut short. */
+function remaining({ deadlineMs, awaited, cause }: ClosePolicy): number {
+  if (cause !== undefined) return 1
+  if (awaited === undefined) return deadlineMs
+  return Math.max(1, deadlineMs - (performance.now() - awaited.since))
 }
 
 /** A socket that owns `fd` and reads into the sink. */

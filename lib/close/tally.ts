@@ -1,10 +1,10 @@
 import type { FallbackCode } from './fallback'
-import type { CloseMode, CloseOutcome } from './report'
+import { closeModes, type Closed, type CloseModeName } from './modes'
 
 /** What a number of closes came to. */
 export interface CloseTotals {
   /** Closes by the mode that was used, which need not be the one that was asked for. */
-  readonly closes: Readonly<Record<CloseMode, number>>
+  readonly closes: Readonly<Record<CloseModeName, number>>
   /** Closes that did not go as they were asked to, by cause; a cause that never occurred is absent. */
   readonly fallbacks: Readonly<Partial<Record<FallbackCode, number>>>
   /** Closes that left a TIME_WAIT entry on this side. */
@@ -15,13 +15,16 @@ export interface CloseTotals {
 }
 
 export class CloseTally {
-  readonly #closes: Record<CloseMode, number> = { fin: 0, deliver: 0, lingering: 0, reset: 0 }
+  readonly #closes = Object.fromEntries(Object.keys(closeModes).map((name) => [name, 0])) as Record<
+    CloseModeName,
+    number
+  >
   readonly #fallbacks: Partial<Record<FallbackCode, number>> = {}
   #timeWaitLeft = 0
   #discardedBytes = 0
   #unreadBytes = 0
 
-  add(outcome: CloseOutcome): void {
+  add(outcome: Closed): void {
     const { mode, fallback, timeWait, discardedBytes, unreadBytes, wasOver, byNode } = outcome
     if (byNode === true) return
     this.#closes[mode]++
@@ -48,7 +51,7 @@ export class CloseTally {
 const ofThisThread = new CloseTally()
 
 /** Counts a close of this library, whoever asked for it. */
-export function countClose(outcome: CloseOutcome): void {
+export function countClose(outcome: Closed): void {
   ofThisThread.add(outcome)
 }
 

@@ -54,7 +54,7 @@ const NOTHING_BEFORE = 'No setting, source or portRange can be in force before c
  *
  * `path` connects to a unix-domain socket, abstract ones included; `settings` may have options of
  * SOL_SOCKET that act there, and neither `source` nor `portRange` can be given. On Windows, Deno and Bun
- * there is only `closeMode`.
+ * there is only `close`.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT;
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION for what is nearly the name of an option;

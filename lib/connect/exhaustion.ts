@@ -71,7 +71,7 @@ function remedies({ poolSize, confined }: Exhausted): string[] {
   const reuse = timeWaitReuse()
   return [
     'keep connections open and use them again',
-    "closeMode 'deliver', which leaves no TIME_WAIT",
+    "close: 'deliver', which leaves no TIME_WAIT",
     poolSize === undefined ? 'a SourcePool of several source addresses' : 'more source addresses',
     confined ? 'a wider portRange' : 'a wider net.ipv4.ip_local_port_range',
     ...(reuse === undefined || reuse === 1

@@ -65,7 +65,7 @@ export const rawConnectOptions = sharedSpec({}, netConnectNames, {
   source: byBind,
   portRange: 'cannot be given: it is the option IP_LOCAL_PORT_RANGE of RawSocket.open()',
   settings: 'cannot be given: RawSocket.open() and tune() are for it',
-  closeMode: 'cannot be given: call setCloseMode() with the net.Socket',
+  close: 'cannot be given: call setCloseMode() with the net.Socket',
   family: 'cannot be given: RawSocket.open() has it',
   fd: here,
   handle: here,

@@ -1,5 +1,5 @@
 /** What connect() and the adapters may be told beside net.connect's own options, checked once. */
-import { standingClose, standingPolicy, type PolicyOptions } from '../close/options'
+import { close, type PolicyOptions } from '../close/options'
 import { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } from '../errors'
 import { systemPortRange } from '../observe/namespace-facts'
 import { optionOf, type Settings } from '../options/option'
@@ -49,7 +49,8 @@ export const tuningOptions = spec({
    * nearly so from 6.3). `'kernel'` leaves the search as the kernel makes it.
    */
   portRange,
-  ...standingClose,
+  /** What destroy() and destroySoon() of the socket do: see `setCloseMode`. Default: as Node does. */
+  close,
 })
 
 /** How connections are to be opened and closed. */
@@ -98,7 +99,7 @@ export function prepareTuning(checked: CheckedTuning): Tuning {
     pool,
     localAddress,
     family: pool?.family ?? (localAddress === undefined ? 0 : familyOf('source', localAddress)),
-    policy: standingPolicy(checked),
+    policy: checked.close,
     tcpOnly,
     onlyClose: prepared.operations.length === 0 && tcpOnly === undefined,
   }

@@ -3,7 +3,9 @@ import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import { fallback, type Fallback } from '../close/fallback'
 import { attachPolicy, observeClose, policyOf } from '../close/hooks'
-import { closeModeOptions, type PolicyOptions } from '../close/options'
+import { closeLimits } from '../close/limits'
+import { plainClose, type PolicyOptions } from '../close/options'
+import { closeModes } from '../close/modes'
 import type { CloseReport } from '../close/report'
 import {
   ArgumentTypeError,
@@ -29,21 +31,19 @@ export const earlyAnswer = spec({
     new Uint8Array(0),
   ),
   /** Deadline of the close after the answer, ms. Default 30 000. */
-  timeoutMs: closeModeOptions.fields.timeoutMs,
+  deadlineMs: closeLimits.fields.deadlineMs,
   /** It also ends when the peer sends nothing for so long, ms. Default 5 000. */
-  idleTimeoutMs: closeModeOptions.fields.idleTimeoutMs,
+  idleMs: closeLimits.fields.idleMs,
   /** And when it has thrown away more than so many bytes. Default 1 GiB (2^30). */
-  maxDiscardBytes: closeModeOptions.fields.maxDiscardBytes,
+  maxDiscardBytes: closeLimits.fields.maxDiscardBytes,
   /**
    * At most so many connections of a server linger at once: the one that has lingered longest is ended
    * when another comes. Default 1,000.
    */
-  maxLingering: closeModeOptions.fields.maxLingering,
+  maxLingering: closeLimits.fields.maxLingering,
 })
 
 export type EarlyAnswer = InputOf<typeof earlyAnswer>
-
-const closeDefaults = closeModeOptions.check('answer', {})
 
 /** What became of the connection. */
 export interface EarlyAnswerReport {
@@ -78,7 +78,7 @@ type Response = http.ServerResponse | http2.Http2ServerResponse
  * Answers a request before its body was read, so that the answer arrives although the client is still
  * sending. Node closes the connection after such an answer, and close() with unread input sends a RST,
  * at which the client's kernel throws the answer away. Here the FIN follows the answer, and input is
- * thrown away until the client has finished, it was silent for `idleTimeoutMs` (5 s), `timeoutMs`
+ * thrown away until the client has finished, it was silent for `idleMs` (5 s), `deadlineMs`
  * (30 s) have passed, or a limit is reached: nginx's lingering_close (RFC 9112 section 9.6). TLS too.
  *
  * On HTTP/2 the stream ends with RST_STREAM NO_ERROR after the answer, as RFC 9113 section 8.1 has it,
@@ -98,7 +98,7 @@ export function answerEarly(
   answer: EarlyAnswer,
 ): Promise<EarlyAnswerReport> {
   const { status, headers, body: bytes, ...limits } = earlyAnswer.check('answer', answer)
-  const policy = { mode: 'lingering', ...closeDefaults, ...limits } as const
+  const policy = { ...plainClose(closeModes.lingering), ...limits }
   checkPair(request, response)
   if (response.headersSent) {
     throw new SocketOptionError('The answer has begun already', { code: 'ERR_HTTP_HEADERS_SENT' })

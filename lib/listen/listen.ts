@@ -1,6 +1,6 @@
 import type * as net from 'node:net'
 import { inspect } from 'node:util'
-import { standingClose, standingPolicy, type PolicyOptions } from '../close/options'
+import { close, type PolicyOptions } from '../close/options'
 import { setServerPolicy } from '../close/server-policy'
 import { untilListening } from '../connect/open'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
@@ -31,7 +31,8 @@ export const listenOptions = spec(
     backlog: backlogOption,
     /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
     mptcp: boolean().default(false),
-    ...standingClose,
+    /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. Default: as Node does. */
+    close,
   },
   foreign,
 )
@@ -91,12 +92,11 @@ export async function listen(
   requirePresent(prepared.missing)
   if (path !== undefined) requireUnix(prepared, inspect(path))
   warnOfBacklog(backlog)
-  const policy = standingPolicy(checked)
   if (server.listening) throw alreadyListening()
   if (process.platform === 'win32') {
     if (prepared.operations.length > 0 || checked.mptcp || fd !== undefined) throw notOnWindows()
   }
-  return underPolicy(server, policy, () => {
+  return underPolicy(server, checked.close, () => {
     if (path !== undefined) return listenOnPath(server, path, backlog, settings)
     if (fd !== undefined) return listenOnInherited(server, fd, backlog, settings)
     return listenOnPort(server, checked)

@@ -1,7 +1,7 @@
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
-import { standingClose, standingPolicy } from '../close/options'
+import { close } from '../close/options'
 import {
   noCloses,
   setServerPolicy,
@@ -17,6 +17,7 @@ import {
   applySettings,
   preparedOf,
   prepareSettings,
+  settingsOption,
   type Checked,
   type PreparedSettings,
   type TuneReport,
@@ -24,9 +25,20 @@ import {
 import { spec, type InputOf } from '../spec'
 import { descriptorOf, handleOf, isServer, type Handle } from '../target'
 
-export const tuneServerOptions = spec(standingClose)
+export const tuneServerOptions = spec({
+  /** On the listening socket, and on accepted sockets where those do not inherit them. */
+  settings: settingsOption.default({}),
+  /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. Default: as Node does. */
+  close,
+})
 
-export type TuneServerOptions = InputOf<typeof tuneServerOptions>
+export interface TuneServerOptions<S extends object = Settings> extends Omit<
+  InputOf<typeof tuneServerOptions>,
+  'settings'
+> {
+  /** On the listening socket, and on accepted sockets where those do not inherit them. */
+  settings?: (S & Checked<S>) | undefined
+}
 
 /** What happened to the connections of a tuned server. */
 export interface ServerCounters extends CloseCounters {
@@ -61,7 +73,7 @@ export interface ServerTuning<S extends object = Settings> {
  * `tune()` throws: the server goes on listening, with none of the settings. `applied` rejects with the
  * same error. Where `applied` was read and nobody listens for 'error', the rejection is all there is.
  *
- * With `closeMode: 'deliver'` a close costs one more system call, which finds out whether it is safe;
+ * With `close: 'deliver'` a close costs one more system call, which finds out whether it is safe;
  * with `requireTimestamps: false` none. In a cluster worker the listening socket is out of reach: a
  * close mode works there, at two calls, and settings are ERR_SOCKET_TUNER_SHARED_HANDLE.
  *
@@ -71,8 +83,7 @@ export interface ServerTuning<S extends object = Settings> {
  */
 export function tuneServer<const S extends Settings>(
   server: net.Server,
-  settings: S & Checked<S>,
-  options: TuneServerOptions = {},
+  options: TuneServerOptions<S>,
 ): ServerTuning<S> {
   if (!isServer(server)) {
     throw new ArgumentTypeError(
@@ -81,8 +92,8 @@ export function tuneServer<const S extends Settings>(
       server,
     )
   }
+  const { settings, close: policy } = tuneServerOptions.check('options', options)
   const prepared = prepareSettings(settings)
-  const policy = standingPolicy(tuneServerOptions.check('options', options))
   const tuning = new Tuning<S>(server, prepared)
   tuning.policy = policy === undefined ? undefined : setServerPolicy(server, policy)
   tuning.start()

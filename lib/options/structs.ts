@@ -37,7 +37,7 @@ export const linger: BytesCodec<Linger> = {
     if (enabled && seconds > 0 && blocking !== true) {
       throw new SocketOptionError(
         `${option} with ${String(seconds)} s makes every close() of this socket stop the event loop for up to that time. ` +
-          "Use closeSocket(socket, { mode: 'deliver' }), or add blocking: true if the process may stop.",
+          "Use closeSocket(socket, 'deliver'), or add blocking: true if the process may stop.",
         {
           code: 'ERR_SOCKET_TUNER_BLOCKING_LINGER',
           option,

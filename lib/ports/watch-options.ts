@@ -1,6 +1,6 @@
 /** What watchPorts() may be told. */
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
-import { bag, custom, instance, list, spec, whole, type InputOf, type OutputOf } from '../spec'
+import { abortSignal, bag, custom, list, spec, whole, type InputOf, type OutputOf } from '../spec'
 import { checkDestination, type CheckedDestination, type Destination } from './place'
 
 const MAX_DESTINATIONS = 64
@@ -34,10 +34,7 @@ export const watchPortsOptions = spec({
   intervalMs: whole(MIN_INTERVAL_MS, MAX_INTERVAL_MS).default(1_000),
   warnAt: bag(portAlarm).default(portAlarm.check('options.warnAt', {})),
   /** Stops the watch. */
-  signal: instance(
-    'an instance of AbortSignal',
-    (value): value is AbortSignal => value instanceof AbortSignal,
-  ),
+  signal: abortSignal,
 })
 
 export type WatchPortsOptions = InputOf<typeof watchPortsOptions>

@@ -268,7 +268,7 @@ describe('the plugin for Artillery', () => {
     it.each([
       ['an option with no such name', { settings: { TCP_NODELAI: true } }, 'UNKNOWN_OPTION'],
       ['a value of another type', { settings: { TCP_NODELAY: 'yes' } }, 'TYPE'],
-      ['a close mode that there is not', { closeMode: 'gently' }, 'VALUE'],
+      ['a close mode that there is not', { close: 'gently' }, 'VALUE'],
       ['a word that it does not know', { setings: {} }, 'UNKNOWN_OPTION'],
       ['a source that is no address', { source: 'eth0' }, 'VALUE'],
       ['no sources', { sources: [] }, 'VALUE'],
@@ -276,7 +276,7 @@ describe('the plugin for Artillery', () => {
       ['sources of both families', { sources: ['127.0.0.1', '::1'] }, 'ADDRESS_FAMILY'],
       ['a source and sources', { source: '127.0.0.1', sources: ['127.0.0.2'] }, 'VALUE'],
       ['retry that is neither', { retry: 1 }, 'TYPE'],
-      ['a deadline out of range', { closeMode: 'lingering', timeoutMs: 0 }, 'RANGE'],
+      ['a deadline out of range', { close: { mode: 'lingering', deadlineMs: 0 } }, 'RANGE'],
     ])('%s', (_, own, error) => {
       const scenario: Scenario = {}
       const script = scriptWith(own, scenario)

@@ -23,7 +23,7 @@ describe('tunedAutocannon refuses before anything is started', () => {
     ['a tuning that is none', { url }, 'deliver', 'ERR_INVALID_ARG_TYPE'],
     ['an unknown setting', { url }, { settings: { TCP_MAXSAG: 1 } }, unknownOption],
     ['a setting out of range', { url }, { settings: { TCP_MAXSEG: -1 } }, 'ERR_OUT_OF_RANGE'],
-    ['an unknown close mode', { url }, { closeMode: 'rst' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an unknown close mode', { url }, { close: 'rst' }, 'ERR_INVALID_ARG_VALUE'],
     ['a source that is no address', { url }, { source: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
     ['no source at all', { url }, { source: [] }, 'ERR_INVALID_ARG_VALUE'],
     ['sources of both families', { url }, { source: ['127.0.0.1', '::1'] }, addressFamily],

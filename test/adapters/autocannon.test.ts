@@ -170,7 +170,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     const seen = await serve()
     const source = new SourcePool(['127.0.0.4', '127.0.0.5'])
     const options = { ...reconnecting, ...more, url: seen.url }
-    const { sockets } = await tunedAutocannon(options, { source, closeMode: 'reset' })
+    const { sockets } = await tunedAutocannon(options, { source, close: 'reset' })
     expect(sockets).toMatchObject({ closes: { ...noCloses, reset: 20 }, fallbacks: {} })
     expect([...seen.sources].sort()).toEqual(source.addresses)
   })
@@ -320,10 +320,10 @@ describe('tunedAutocannon', () => {
     expect({ tuned, others: Object.values(others) }).toEqual({ tuned: 20, others: [1] })
   })
 
-  it("keeps TIME_WAIT with closeMode 'fin', and counts it", async () => {
+  it("keeps TIME_WAIT with close: 'fin', and counts it", async () => {
     const seen = await serve()
     const options = { ...reconnecting, url: seen.url }
-    const { sockets } = await tunedAutocannon(options, { closeMode: 'fin' })
+    const { sockets } = await tunedAutocannon(options, { close: 'fin' })
     expect(sockets).toMatchObject({ closes: { ...noCloses, fin: 20 }, fallbacks: {} })
   })
 

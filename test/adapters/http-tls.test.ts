@@ -129,7 +129,7 @@ describe('TunedHttpsAgent', () => {
     const agent = agentWith({ keepAlive: false })
     await askAlone(server, agent)
     server.script = (socket) => {
-      void closeSocket(socket, { mode: 'reset' })
+      void closeSocket(socket, 'reset')
     }
     const { answer: answered, events } = begin(server, agent)
     await expect(answered).rejects.toEqual(coded('ECONNRESET'))

@@ -54,9 +54,9 @@ describe('registerMetrics()', () => {
     registerMetrics(promClient, { registry })
     const port = await echoPort()
     const before = closeTotals()
-    await closeSocket(await connected(port), { mode: 'fin' })
-    await closeSocket(await connected(port), { mode: 'reset' })
-    await closeSocket(await connected(port), { mode: 'reset' })
+    await closeSocket(await connected(port), 'fin')
+    await closeSocket(await connected(port), 'reset')
+    await closeSocket(await connected(port), 'reset')
     const { closes, fallbacks, timeWaitLeft, discardedBytes, unreadBytes } = closeTotals()
     expect(closes.fin).toBe(before.closes.fin + 1)
     expect(closes.reset).toBe(before.closes.reset + 2)
@@ -85,7 +85,7 @@ describe('registerMetrics()', () => {
   it('counts TIME_WAIT by destination, and the rest together', async () => {
     registerMetrics(promClient, { registry, maxDestinations: 1000 })
     const port = await echoPort()
-    for (let i = 0; i < 3; i++) await closeSocket(await connected(port), { mode: 'fin' })
+    for (let i = 0; i < 3; i++) await closeSocket(await connected(port), 'fin')
     const sample = { labels: { destination: `127.0.0.1:${String(port)}` }, value: 3 }
     // The last one is not over until its peer has closed.
     const told = await until(
@@ -212,7 +212,7 @@ describe('registerMetrics()', () => {
       const socket = net.connect(port, host)
       destroyLater(socket)
       await once(socket, 'connect')
-      await closeSocket(socket, { mode: 'fin' })
+      await closeSocket(socket, 'fin')
     }
     const sample = { labels: { destination: `127.0.0.1:${String(port)}` }, value: 4 }
     await until(

@@ -18,22 +18,21 @@ describe('the configuration of register', () => {
           settings: { TCP_NODELAY: true, SO_MAX_PACING_RATE: 1_000_000, IP_TTL: 61 },
           sources: ['127.0.0.1', '127.0.0.2', '::1'],
           portRange: 'kernel',
-          closeMode: 'deliver',
-          requireTimestamps: false,
+          close: { mode: 'deliver', requireTimestamps: false },
         },
-        servers: { backlog: 100, closeMode: 'lingering', timeoutMs: 1_000 },
+        servers: { backlog: 100, close: { mode: 'lingering', deadlineMs: 1_000 } },
       }),
     )
     expect(clients).toMatchObject({
       settings: { TCP_NODELAY: true, SO_MAX_PACING_RATE: 1_000_000n, IP_TTL: 61 },
       sources: ['127.0.0.1', '127.0.0.2', '::1'],
       portRange: 'kernel',
-      policy: { mode: 'deliver', requireTimestamps: false, closeNotify: true },
+      policy: { mode: { name: 'deliver' }, requireTimestamps: false, closeNotify: true },
     })
     expect(servers).toMatchObject({
       settings: {},
       backlog: 100,
-      policy: { mode: 'lingering', timeoutMs: 1_000 },
+      policy: { mode: { name: 'lingering' }, deadlineMs: 1_000 },
     })
     expect(absent).toEqual([])
   })
@@ -73,10 +72,7 @@ describe('a value that is wrong', () => {
     ['1', 'The "configuration" argument must be of type object. Received type number (1)'],
     ['{ "client": {} }', "'client' is no option: did you mean 'clients'?"],
     ['{ "clients": [] }', 'The "clients" argument must be of type object'],
-    [
-      '{ "clients": { "closeMod": "fin" } }',
-      "'clients.closeMod' is no option: did you mean 'closeMode'?",
-    ],
+    ['{ "clients": { "clsoe": "fin" } }', "'clients.clsoe' is no option: did you mean 'close'?"],
     [
       '{ "clients": { "settings": { "TCP_NODELAY": 1 } } }',
       'clients.settings.TCP_NODELAY: The "TCP_NODELAY" argument must be of type boolean. Received type number (1)',
@@ -94,14 +90,14 @@ describe('a value that is wrong', () => {
       'clients.settings.SO_LINGER: ',
     ],
     ['{ "clients": { "settings": { "TCP_INFO": 1 } } }', 'clients.settings.TCP_INFO: '],
-    ['{ "servers": { "closeMode": "nicely" } }', "The property 'servers.closeMode' must be one of"],
+    ['{ "servers": { "close": "nicely" } }', "The property 'servers.close' must be one of"],
     [
-      '{ "servers": { "timeoutMs": 5 } }',
-      "The property 'servers.timeoutMs' goes with closeMode only",
+      '{ "servers": { "close": { "deadlineMs": 5 } } }',
+      "The property 'servers.close.mode' must be one of",
     ],
     [
-      '{ "servers": { "closeMode": "fin", "timeoutMs": 0 } }',
-      'The value of "servers.timeoutMs" is out of range',
+      '{ "servers": { "close": { "mode": "fin", "deadlineMs": 0 } } }',
+      'The value of "servers.close.deadlineMs" is out of range',
     ],
     ['{ "servers": { "backlog": -1 } }', 'The value of "servers.backlog"'],
     ['{ "servers": { "backlog": "5" } }', 'The "servers.backlog" property'],
@@ -190,13 +186,11 @@ describe('a process whose configuration has an error', () => {
   })
 
   it('ends for an error in the file that SOCKET_TUNER names, and where there is none', async () => {
-    const cwd = folder({ 'my.json': '\uFEFF{ "clients": {\n"closeMode": 1 } }' })
+    const cwd = folder({ 'my.json': '\uFEFF{ "clients": {\n"close": 1 } }' })
     const file = path.join(cwd, 'my.json')
     const wrong = await run(PROGRAM, [], { cwd, configuration: '@my.json' })
     expect(wrong).toMatchObject({ status: 1, stdout: '' })
-    expect(wrong.stderr).toContain(
-      `socket-tuner/register: ${file}: The property 'clients.closeMode' `,
-    )
+    expect(wrong.stderr).toContain(`socket-tuner/register: ${file}: The property 'clients.close' `)
     const missing = await run(PROGRAM, [], { cwd, configuration: '@none.json' })
     expect(missing).toMatchObject({ status: 1, stdout: '' })
     expect(missing.stderr).toContain('socket-tuner/register: SOCKET_TUNER: ENOENT')
@@ -212,7 +206,7 @@ describe('a process whose configuration has an error', () => {
   })
 
   it('keeps for its worker threads what it began with', async () => {
-    const cwd = folder({ 'socket-tuner.json': '{ "servers": { "closeMode": "deliver" } }' })
+    const cwd = folder({ 'socket-tuner.json': '{ "servers": { "close": "deliver" } }' })
     const program = new Registered('register-server-program.js', ['thread'], { cwd, debug: true })
     const port = await program.port()
     const { status, stderr } = await program.stop()

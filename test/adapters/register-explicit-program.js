@@ -17,7 +17,7 @@ async function main() {
   setCloseMode(reset, 'reset')
   await once(reset, 'connect')
   const ttl = [own, byName, reset].map((socket) => getOption(socket, 'IP_TTL'))
-  const { mode } = await closeSocket(own, { mode: 'deliver' })
+  const { mode } = await closeSocket(own, 'deliver')
   byName.destroy()
   reset.destroy()
   process.stdout.write(JSON.stringify({ ttl, mode }))

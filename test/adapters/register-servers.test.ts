@@ -53,7 +53,7 @@ describe('a server under register', () => {
     return { ended: await program.stop(), port, ends }
   }
 
-  const tuned = { servers: { settings: { TCP_MAXSEG: 1000 }, closeMode: 'deliver', backlog: 100 } }
+  const tuned = { servers: { settings: { TCP_MAXSEG: 1000 }, close: 'deliver', backlog: 100 } }
 
   it.each([
     ['in a process', 'process'],

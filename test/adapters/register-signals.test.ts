@@ -12,8 +12,8 @@ type Way =
   | 'a listener that was taken off'
   | 'no time to listen'
 
-const closeMode = 'deliver'
-const configuration = { clients: { closeMode }, servers: { closeMode } }
+const close = 'deliver'
+const configuration = { clients: { close }, servers: { close } }
 const three = 'closes: 3 deliver; not as asked: none; 0 left TIME_WAIT; 0 bytes discarded'
 
 /** The lines of the summary among what was written. */

@@ -111,10 +111,10 @@ describe('a client under register', () => {
   const closing = ['net.connect', 'socket.connect', 'http.Agent']
   const closingTls = ['tls.connect', 'tls.connect, two addresses', 'tls over net']
 
-  it('keeps no TIME_WAIT with closeMode deliver, and one for each connection without', async () => {
+  it('keeps no TIME_WAIT with close: deliver, and one for each connection without', async () => {
     const target = await serve()
     const task = { port: target.port, ways: closing }
-    await askFrom(task, { configuration: { clients: { closeMode: 'deliver' } } })
+    await askFrom(task, { configuration: { clients: { close: 'deliver' } } })
     expect(await timeWaits({ remotePort: target.port })).toBe(0)
     await askFrom(task, { configuration: { clients: { settings: { IP_TTL: 61 } } } })
     expect(await timeWaits({ remotePort: target.port })).toBe(closing.length)
@@ -123,7 +123,7 @@ describe('a client under register', () => {
   it('keeps none over TLS, also over a connection that it made before', async () => {
     const target = await serve(certificate)
     const task = { port: target.port, ways: closingTls, ca }
-    await askFrom(task, { configuration: { clients: { closeMode: 'deliver' } } })
+    await askFrom(task, { configuration: { clients: { close: 'deliver' } } })
     expect(target.segments).toHaveLength(closingTls.length)
     expect(await timeWaits({ remotePort: target.port })).toBe(0)
   })
@@ -143,7 +143,7 @@ describe('a client under register', () => {
     const settings = { TCP_MAXSEG: 1000 }
     const ways = ['net.connect', 'a dead address first']
     const match = { ports: [one.port], addresses: ['127.0.0.0/30'] }
-    const configuration = { clients: { settings, closeMode: 'deliver', match } }
+    const configuration = { clients: { settings, close: 'deliver', match } }
     await askFrom({ port: one.port, ways }, { configuration })
     await askFrom({ port: other.port, ways }, { configuration })
     expect(one.segments).toEqual([SEGMENT, SEGMENT])
@@ -154,7 +154,7 @@ describe('a client under register', () => {
 
   it('is left to the program where that tunes it by this library', async () => {
     const target = await serve()
-    const configuration = { clients: { settings: { IP_TTL: 77 }, closeMode: 'deliver' } }
+    const configuration = { clients: { settings: { IP_TTL: 77 }, close: 'deliver' } }
     const { port } = target
     const ended = await run('register-explicit-program.js', [String(port)], { configuration })
     expect(ended).toMatchObject({ status: 0, stderr: '' })
@@ -203,7 +203,7 @@ describe('a source that this host does not have', () => {
 describe('SOCKET_TUNER_DEBUG', () => {
   it('tells of each attempt to connect, and a summary', async () => {
     const { port } = await serve()
-    const clients = { settings: { TCP_MAXSEG: 1000 }, closeMode: 'deliver' }
+    const clients = { settings: { TCP_MAXSEG: 1000 }, close: 'deliver' }
     const ways = ['net.connect', 'a dead address first', 'a local address']
     const options = { configuration: { clients }, debug: true }
     const to = (address: string): string => `client ${address}:${String(port)}: TCP_MAXSEG 1000`
@@ -225,7 +225,7 @@ describe('SOCKET_TUNER_DEBUG', () => {
 })
 
 it('is not to be seen by a program that looks at itself', async () => {
-  const clients = { settings: { TCP_MAXSEG: 1000 }, closeMode: 'deliver' }
+  const clients = { settings: { TCP_MAXSEG: 1000 }, close: 'deliver' }
   const configuration = { clients, servers: clients }
   const [without, with_] = [
     await run('register-quiet-program.js', [], { how: undefined }),

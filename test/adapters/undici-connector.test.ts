@@ -283,7 +283,7 @@ describe('a connector over TLS', () => {
     const asked = parameters('https://localhost', port, { httpSocket })
     const socket = await overTls({}, asked)
     expect(socket.authorized).toBe(true)
-    expect(policyOf(socket)).toMatchObject({ mode: 'deliver', socket })
+    expect(policyOf(socket)).toMatchObject({ mode: { name: 'deliver' }, socket })
     expect(getOption(httpSocket, 'SO_KEEPALIVE')).toBe(true)
     socket.destroy()
     await once(socket, 'close')
@@ -293,11 +293,11 @@ describe('a connector over TLS', () => {
   it('keeps the close mode of a connection that has one', async () => {
     const { port } = await serveTls()
     const httpSocket = await connected(
-      tunedConnector({ closeMode: 'lingering' }),
+      tunedConnector({ close: 'lingering' }),
       parameters('http://127.0.0.1', port),
     )
     const socket = await overTls({}, parameters('https://localhost', port, { httpSocket }))
-    expect(policyOf(socket)).toMatchObject({ mode: 'lingering', socket })
+    expect(policyOf(socket)).toMatchObject({ mode: { name: 'lingering' }, socket })
   })
 })
 

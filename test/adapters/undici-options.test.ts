@@ -13,8 +13,8 @@ describe('tunedConnector refuses at once', () => {
     ['ERR_INVALID_ARG_TYPE', { settings: null }],
     ['ERR_INVALID_ARG_TYPE', { settings: { TCP_NODELAY: 1 } }],
     ['ERR_SOCKET_TUNER_UNKNOWN_OPTION', { settings: { TCP_NO_DELAY: true } }],
-    ['ERR_INVALID_ARG_VALUE', { closeMode: 'abort' }],
-    ['ERR_INVALID_ARG_TYPE', { requireTimestamps: 'no' }],
+    ['ERR_INVALID_ARG_VALUE', { close: 'abort' }],
+    ['ERR_INVALID_ARG_TYPE', { close: { mode: 'fin', requireTimestamps: 'no' } }],
     ['ERR_INVALID_ARG_TYPE', { source: 4 }],
     ['ERR_INVALID_ARG_VALUE', { source: 'localhost' }],
     ['ERR_OUT_OF_RANGE', { portRange: { min: 2, max: 1 } }],
@@ -64,8 +64,8 @@ describe('tunedConnector accepts', () => {
     [{}],
     [{ timeout: null, maxCachedSessions: null, socketPath: null, allowH2: null, keepAlive: null }],
     [{ timeout: 0, maxCachedSessions: 0, keepAliveInitialDelay: 0 }],
-    [{ closeMode: undefined, settings: undefined, source: undefined }],
-    [{ closeMode: 'fin', socketPath: '/run/a', settings: { SO_SNDBUF: 50_000 } }],
+    [{ close: undefined, settings: undefined, source: undefined }],
+    [{ close: 'fin', socketPath: '/run/a', settings: { SO_SNDBUF: 50_000 } }],
     [{ ALPNProtocols: Buffer.from('\x02h2') }],
   ])('%o', (options) => {
     expect(make(options)).toBeInstanceOf(Function)

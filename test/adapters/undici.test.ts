@@ -98,13 +98,13 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(60)
   })
 
-  it('leaves no TIME_WAIT where undici closes, and with closeMode fin it does', async () => {
+  it('leaves no TIME_WAIT where undici closes, and with close: fin it does', async () => {
     const port = await serve()
     const states = () => countNewStates({ remotePort: port })
     const url = `http://127.0.0.1:${String(port)}/`
     await ask(url, { connect: tunedConnector() })
     await until('the connection is over', states, (counts) => Object.keys(counts).length === 0)
-    await ask(url, { connect: tunedConnector({ closeMode: 'fin' }) })
+    await ask(url, { connect: tunedConnector({ close: 'fin' }) })
     await until('the connection is over', states, ({ TIME_WAIT }) => TIME_WAIT === 1)
   })
 

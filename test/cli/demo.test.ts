@@ -1,3 +1,4 @@
+import { closeModeNames } from '../../lib'
 import type { Place, Row } from '../../lib/cli/demo/messages'
 import { run, type Ended } from './run-cli'
 
@@ -36,7 +37,7 @@ describe('socket-tuner demo --json', () => {
 
   it('makes every connection in each mode, without an error of the client', () => {
     expect(figures.rows).toMatchObject(
-      ['fin', 'reset', 'deliver', 'lingering'].map((mode) => ({
+      closeModeNames.map((mode) => ({
         mode,
         connections,
         clientErrors: {},
@@ -88,7 +89,7 @@ describe('socket-tuner demo', () => {
       const { code, stdout, stderr } = await run('demo', '--loopback', '--connections', '50')
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(stdout).toMatch(/^On loopback/)
-      for (const mode of ['fin', 'reset', 'deliver', 'lingering']) {
+      for (const mode of closeModeNames) {
         expect(stdout).toMatch(new RegExp(`^${mode}: 50 connections in `, 'm'))
         expect(stdout).toMatch(new RegExp(`^${mode} +50 +[\\d,]+ `, 'm'))
       }

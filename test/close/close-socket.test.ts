@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
-import { closeSocket, configure, getOption, queueSizes, type CloseMode } from '../../lib'
+import { closeSocket, configure, getOption, queueSizes, type CloseModeName } from '../../lib'
 import { closeLater } from '../sockets'
 import { until } from '../helpers/until'
 import { connected, type Transport } from './pair'
 import { nextWarning } from './warning'
 
-const modes: readonly CloseMode[] = ['fin', 'deliver', 'lingering', 'reset']
+const modes: readonly CloseModeName[] = ['fin', 'deliver', 'lingering', 'reset']
 const transports: readonly Transport[] = ['tcp', 'tls']
 const LARGE = 3_000_000
 const TLS_RECORD = 16_384
@@ -29,7 +29,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
     '%s after an answer: reports nothing lost, and the peer sees it end',
     async (mode) => {
       const pair = await answered(transport)
-      const report = await closeSocket(pair.client, { mode })
+      const report = await closeSocket(pair.client, mode)
       await pair.peerClosed
       expect(report).toMatchObject({ requested: mode, mode, discardedBytes: 0 })
       expect(report.fallback).toBeUndefined()
@@ -44,7 +44,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
     ['reset', 'avoided', undefined],
   ] as const)('%s says that TIME_WAIT is %s, and so it is', async (mode, timeWait, left) => {
     const pair = await answered(transport)
-    const report = await closeSocket(pair.client, { mode })
+    const report = await closeSocket(pair.client, mode)
     await pair.peerClosed
     expect(report.timeWait).toBe(timeWait)
     expect(await pair.left()).toBe(left)
@@ -56,7 +56,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
       const pair = await connected(transport)
       pair.peer.pause()
       pair.client.write(Buffer.alloc(LARGE))
-      const closing = closeSocket(pair.client, { mode })
+      const closing = closeSocket(pair.client, mode)
       pair.peer.resume()
       expect(await closing).toMatchObject({ mode, discardedBytes: 0 })
       await pair.peerClosed
@@ -70,7 +70,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
       const pair = await connected(transport)
       pair.peer.pause()
       pair.client.end(Buffer.alloc(LARGE))
-      const closing = closeSocket(pair.client, { mode })
+      const closing = closeSocket(pair.client, mode)
       pair.peer.resume()
       const report = await closing
       expect(report.discardedBytes).toBe(0)
@@ -88,7 +88,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
     const pair = await connected(transport)
     pair.peer.pause()
     pair.client.end(Buffer.alloc(LARGE))
-    const report = await closeSocket(pair.client, { mode: 'reset' })
+    const report = await closeSocket(pair.client, 'reset')
     expect(report.mode).toBe('reset')
     expect(report.discardedBytes).toBeGreaterThan(0)
     pair.peer.resume()
@@ -116,7 +116,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
         () => pair.state(),
         (state) => state === 'CLOSE_WAIT',
       )
-      const report = await closeSocket(client, { mode })
+      const report = await closeSocket(client, mode)
       expect(report.timeWait).toBe(mode === 'reset' ? 'avoided' : 'peer')
     },
   )
@@ -133,7 +133,7 @@ describe('closeSocket deliver', () => {
       (bytes) => bytes === 50_000,
     )
     client.write(Buffer.alloc(LARGE))
-    const report = await closeSocket(client, { mode: 'deliver' })
+    const report = await closeSocket(client, 'deliver')
     await peerClosed
     expect(report).toMatchObject({ mode: 'deliver', unreadBytes: 50_000, discardedBytes: 0 })
     expect(received).toEqual({ bytes: LARGE, ended: true, error: undefined })
@@ -163,7 +163,7 @@ describe('closeSocket of a socket that is not connected', () => {
     closeLater(() => server.close())
     await once(server, 'listening')
     const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
-    const report = await closeSocket(socket, { mode })
+    const report = await closeSocket(socket, mode)
     expect(report).toMatchObject({ requested: mode, discardedBytes: 0 })
     expect(socket.destroyed).toBe(true)
   })
@@ -176,7 +176,7 @@ describe('closeSocket of a socket that is not connected', () => {
     await once(server, 'listening')
     const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1')
     socket.write('early words')
-    const report = await closeSocket(socket, { mode: 'deliver' })
+    const report = await closeSocket(socket, 'deliver')
     expect(report).toMatchObject({ mode: 'deliver', discardedBytes: 0, timeWait: 'avoided' })
     await until(
       'the words are there',
@@ -193,7 +193,7 @@ describe('closeSocket of a socket that is not connected', () => {
     await once(server, 'close')
     const socket = net.connect(port, '127.0.0.1')
     socket.write('never sent')
-    const report = await closeSocket(socket, { mode })
+    const report = await closeSocket(socket, mode)
     expect(report.requested).toBe(mode)
     if (mode !== 'reset') expect(report.error).toMatchObject({ code: 'ECONNREFUSED' })
     expect(report.discardedBytes).toBe('never sent'.length)
@@ -202,7 +202,7 @@ describe('closeSocket of a socket that is not connected', () => {
   it.each(modes)('%s: one that was destroyed before gives a report, not a crash', async (mode) => {
     const { client } = await connected()
     client.destroy()
-    expect(await closeSocket(client, { mode })).toMatchObject({
+    expect(await closeSocket(client, mode)).toMatchObject({
       requested: mode,
       fallback: { code: 'destroyed' },
       timeWait: 'unknown',
@@ -210,7 +210,7 @@ describe('closeSocket of a socket that is not connected', () => {
   })
 
   it('takes a socket that was never connected', async () => {
-    expect(await closeSocket(new net.Socket(), { mode: 'deliver' })).toMatchObject({
+    expect(await closeSocket(new net.Socket(), 'deliver')).toMatchObject({
       discardedBytes: 0,
     })
   })
@@ -221,8 +221,8 @@ describe('closeSocket called twice', () => {
     const { client, peer } = await connected()
     peer.pause()
     client.write(Buffer.alloc(LARGE))
-    const first = closeSocket(client, { mode: 'deliver' })
-    const second = closeSocket(client, { mode: 'fin' })
+    const first = closeSocket(client, 'deliver')
+    const second = closeSocket(client, 'fin')
     peer.resume()
     expect(await second).toBe(await first)
   })
@@ -232,8 +232,8 @@ describe('closeSocket called twice', () => {
     peer.pause()
     // More than both kernels' buffers take, so that the close has to wait.
     client.write(Buffer.alloc(64 * 2 ** 20))
-    const first = closeSocket(client, { mode: 'deliver' })
-    const second = await closeSocket(client, { mode: 'reset' })
+    const first = closeSocket(client, 'deliver')
+    const second = await closeSocket(client, 'reset')
     expect(second).toMatchObject({ requested: 'deliver', mode: 'reset' })
     expect(second.fallback).toMatchObject({ code: 'reset-requested' })
     expect(second.discardedBytes).toBeGreaterThan(0)
@@ -250,7 +250,7 @@ describe('closeSocket with a deadline', () => {
       const written = 64 * 2 ** 20
       client.write(Buffer.alloc(written))
       const warning = nextWarning('SOCKET_TUNER_CLOSE_DEADLINE')
-      const report = await closeSocket(client, { mode, timeoutMs: 50, idleTimeoutMs: 50 })
+      const report = await closeSocket(client, { mode, deadlineMs: 50, idleMs: 50 })
       expect(report.fallback).toMatchObject({ code: 'deadline' })
       expect(report.discardedBytes).toBeGreaterThan(0)
       expect(await warning).toContain(String(report.discardedBytes))
@@ -262,7 +262,7 @@ describe('closeSocket with a deadline', () => {
 
   it('ends a lingering close when the peer is silent and does not finish', async () => {
     const { client } = await connected('tcp', { allowHalfOpen: true })
-    const report = await closeSocket(client, { mode: 'lingering', idleTimeoutMs: 20 })
+    const report = await closeSocket(client, { mode: 'lingering', idleMs: 20 })
     expect(report).toMatchObject({ mode: 'lingering', discardedBytes: 0 })
     expect(report.fallback).toMatchObject({ code: 'idle' })
   })
@@ -280,7 +280,7 @@ describe('closeSocket with a deadline', () => {
       () => queueSizes(client).unread,
       (bytes) => bytes > 0,
     )
-    const report = await closeSocket(client, { mode: 'lingering', timeoutMs: 500 })
+    const report = await closeSocket(client, { mode: 'lingering', deadlineMs: 500 })
     expect(report.fallback).toMatchObject({ code: 'deadline' })
     expect(report.unreadBytes).toBeGreaterThan(0)
   })
@@ -293,7 +293,7 @@ describe('closeSocket lingering', () => {
     uploader.on('data', (chunk: Buffer) => (answer += chunk.toString()))
     server.pause()
     server.write('413 too large')
-    const report = closeSocket(server, { mode: 'lingering' })
+    const report = closeSocket(server, 'lingering')
     uploader.end(Buffer.alloc(20 * 2 ** 20))
     expect(await report).toMatchObject({
       mode: 'lingering',
@@ -313,7 +313,7 @@ describe('closeSocket and errors', () => {
     const { client, peer } = await connected()
     peer.pause()
     client.write(Buffer.alloc(64 * 2 ** 20))
-    const closing = closeSocket(client, { mode: 'deliver' })
+    const closing = closeSocket(client, 'deliver')
     peer.resetAndDestroy()
     const report = await closing
     expect(['ECONNRESET', 'EPIPE']).toContain((report.error as NodeJS.ErrnoException).code)
@@ -325,13 +325,15 @@ describe('closeSocket and errors', () => {
     [null, {}],
     [7, {}],
     [{}, {}],
+    [new net.Socket(), 'gently'],
     [new net.Socket(), { mode: 'gently' }],
-    [new net.Socket(), { timeoutMs: 0 }],
-    [new net.Socket(), { timeoutMs: NaN }],
-    [new net.Socket(), { timeoutMs: 2 ** 31 }],
-    [new net.Socket(), { idleTimeoutMs: '5' }],
-    [new net.Socket(), { requireTimestamps: 1 }],
-    [new net.Socket(), { closeNotify: null }],
+    [new net.Socket(), {}],
+    [new net.Socket(), { mode: 'fin', deadlineMs: 0 }],
+    [new net.Socket(), { mode: 'fin', deadlineMs: NaN }],
+    [new net.Socket(), { mode: 'fin', deadlineMs: 2 ** 31 }],
+    [new net.Socket(), { mode: 'fin', idleMs: '5' }],
+    [new net.Socket(), { mode: 'fin', requireTimestamps: 1 }],
+    [new net.Socket(), { mode: 'fin', closeNotify: null }],
     [new net.Socket(), null],
   ])('rejects bad arguments with a coded error (%#)', async (socket, options) => {
     await expect(closeSocket(socket as net.Socket, options as never)).rejects.toMatchObject({
@@ -344,7 +346,7 @@ describe('closeSocket and errors', () => {
     peer.pause()
     client.write(Buffer.alloc(LARGE))
     configure({ hazards: 'throw' })
-    await expect(closeSocket(client, { mode: 'reset' })).rejects.toMatchObject({
+    await expect(closeSocket(client, 'reset')).rejects.toMatchObject({
       code: 'ERR_SOCKET_TUNER_HAZARD',
       warning: 'SOCKET_TUNER_RESET_DISCARDS',
     })

@@ -44,7 +44,7 @@ describe('a close with an error of another stream', () => {
 
   it('reports where TIME_WAIT is', async () => {
     const pair = await connected('tcp', { allowHalfOpen: true })
-    const closing = closeSocket(pair.client, { mode: 'fin' })
+    const closing = closeSocket(pair.client, 'fin')
     pair.client.destroy(readError())
     expect(await closing).toMatchObject({ mode: 'fin', timeWait: 'here' })
   })
@@ -85,7 +85,7 @@ describe('a server under a mode', () => {
       socket.on('data', () => socket.destroy())
     })
     await listening(server)
-    const tuning = tuneServer(server, {}, { closeMode: 'deliver' })
+    const tuning = tuneServer(server, { close: 'deliver' })
     const port = await listening(other)
     const client = net.connect(port, '127.0.0.1')
     closeLater(() => client.destroy())
@@ -106,7 +106,7 @@ describe('a server under a mode', () => {
     closeLater(() => client.destroy())
     const [socket] = (await once(server, 'connection')) as [net.Socket]
     expect(getOption(socket, 'TCP_LINGER2')).toBe(-1)
-    const closing = closeSocket(socket, { mode: 'fin' })
+    const closing = closeSocket(socket, 'fin')
     client.resume()
     expect(await closing).toMatchObject({ mode: 'fin', timeWait: 'here' })
   })
@@ -117,7 +117,7 @@ describe('a server under a mode', () => {
       response.writeHead(413, { connection: 'close' }).end(answer)
     })
     const port = await listening(server)
-    setCloseMode(server, 'deliver', { requireTimestamps: false })
+    setCloseMode(server, { mode: 'deliver', requireTimestamps: false })
     const client = net.connect(port, '127.0.0.1')
     closeLater(() => client.destroy())
     const upload = Buffer.alloc(500_000)
@@ -139,7 +139,7 @@ describe('deliver on TLS', () => {
       setOption(client, 'SO_SNDBUF', 4_608)
       peer.pause()
       client.write(Buffer.alloc(bytes))
-      const closing = closeSocket(client, { mode: 'deliver' })
+      const closing = closeSocket(client, 'deliver')
       peer.resume()
       expect(await closing).toMatchObject({ mode: 'deliver', discardedBytes: 0 })
       await peerClosed
@@ -228,7 +228,7 @@ describe('deliver of a TLS 1.3 client', () => {
     setOption(peer, 'SO_RCVBUF', SMALL_BUFFER)
     peer.pause()
     client.write(Buffer.alloc(LARGE_BUFFER))
-    setCloseMode(client, 'deliver', { timeoutMs: 100 })
+    setCloseMode(client, { mode: 'deliver', deadlineMs: 100 })
     await until(
       'the kernel has it all',
       () => client.writableLength,
@@ -246,7 +246,7 @@ describe('closeSocket settles', () => {
     const { client, peer } = await connected()
     peer.pause()
     client.write(Buffer.alloc(LARGE))
-    const closing = closeSocket(client, { mode: 'deliver' })
+    const closing = closeSocket(client, 'deliver')
     setCloseMode(client, 'fin')
     peer.resume()
     expect(await closing).toMatchObject({ mode: 'deliver', discardedBytes: 0 })
@@ -258,7 +258,7 @@ describe('closeSocket settles', () => {
       const pair = await connected()
       pair.peer.pause()
       pair.client.write(Buffer.alloc(64 * 2 ** 20))
-      const closing = closeSocket(pair.client, { mode })
+      const closing = closeSocket(pair.client, mode)
       pair.client.resetAndDestroy()
       const report = await closing
       expect(report).toMatchObject({ requested: mode, mode: 'reset' })
@@ -268,7 +268,7 @@ describe('closeSocket settles', () => {
   )
 
   it('on a socket that never was connected', async () => {
-    const report = await closeSocket(new net.Socket(), { mode: 'deliver', timeoutMs: 2 ** 31 - 1 })
+    const report = await closeSocket(new net.Socket(), { mode: 'deliver', deadlineMs: 2 ** 31 - 1 })
     expect(report.fallback).toMatchObject({ code: 'not-connected' })
   })
 
@@ -278,7 +278,7 @@ describe('closeSocket settles', () => {
     const socket = net.connect(port, '127.0.0.1')
     for (const mode of ['deliver', 'fin', 'reset'] as const) {
       await once(socket, 'connect')
-      expect(await closeSocket(socket, { mode })).toMatchObject({ requested: mode, mode })
+      expect(await closeSocket(socket, mode)).toMatchObject({ requested: mode, mode })
       socket.connect(port, '127.0.0.1')
     }
     await once(socket, 'connect')
@@ -288,9 +288,9 @@ describe('closeSocket settles', () => {
 
   it('by a reset also when a lingering close reads on already', async () => {
     const { client } = await connected('tcp', { allowHalfOpen: true })
-    const lingering = closeSocket(client, { mode: 'lingering', idleTimeoutMs: 2 ** 31 - 1 })
+    const lingering = closeSocket(client, { mode: 'lingering', idleMs: 2 ** 31 - 1 })
     await once(client, 'close')
-    const report = await closeSocket(client, { mode: 'reset' })
+    const report = await closeSocket(client, 'reset')
     expect(report).toMatchObject({ requested: 'lingering', mode: 'reset', timeWait: 'avoided' })
     expect(await lingering).toBe(report)
   })
@@ -341,7 +341,7 @@ describe('closeSocket refuses or says', () => {
       session.destroy()
     })
     await once(session, 'connect')
-    await expect(closeSocket(session.socket, { mode: 'deliver' })).rejects.toMatchObject({
+    await expect(closeSocket(session.socket, 'deliver')).rejects.toMatchObject({
       code: 'ERR_INVALID_ARG_TYPE',
     })
     expect(session.destroyed).toBe(false)
@@ -357,7 +357,7 @@ describe('closeSocket refuses or says', () => {
     const socket = net.connect(path)
     await once(socket, 'connect')
     socket.write(Buffer.alloc(50_000))
-    const report = await closeSocket(socket, { mode })
+    const report = await closeSocket(socket, mode)
     expect(report).toMatchObject({ requested: mode, mode: 'fin', timeWait: 'avoided' })
     expect(report.fallback).toMatchObject({ code: 'not-tcp' })
     await until(
@@ -378,6 +378,6 @@ describe('closeSocket refuses or says', () => {
       (bytes) => bytes === 10_000,
     )
     client.removeAllListeners('readable')
-    expect(await closeSocket(client, { mode: 'deliver' })).toMatchObject({ unreadBytes: 10_000 })
+    expect(await closeSocket(client, 'deliver')).toMatchObject({ unreadBytes: 10_000 })
   })
 })

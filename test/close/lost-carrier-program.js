@@ -14,12 +14,12 @@ const { certificate, cases } = JSON.parse(process.argv[2])
 
 function close(socket, carrier, mode) {
   if (mode === 'twice') {
-    const first = closeSocket(socket, { mode: 'fin' })
+    const first = closeSocket(socket, 'fin')
     carrier.destroy()
-    return Promise.all([first, closeSocket(socket, { mode: 'reset' })])
+    return Promise.all([first, closeSocket(socket, 'reset')])
   }
   carrier.destroy()
-  return Promise.all([closeSocket(socket, { mode })])
+  return Promise.all([closeSocket(socket, mode)])
 }
 
 async function reportsOf({ side, mode }) {

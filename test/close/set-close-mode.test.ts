@@ -7,10 +7,10 @@ import {
   configure,
   getOption,
   setCloseMode,
-  type CloseMode,
+  type CloseModeName,
 } from '../../lib'
 import { observeClose } from '../../lib/close/hooks'
-import type { CloseOutcome } from '../../lib/close/report'
+import type { Closed } from '../../lib/close/modes'
 import { coded } from '../helpers/coded'
 import type { State } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
@@ -112,7 +112,7 @@ describe('setCloseMode', () => {
   it('fin is a mode of its own: counted, with the TIME_WAIT that it leaves', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'fin')
-    const outcomes: CloseOutcome[] = []
+    const outcomes: Closed[] = []
     observeClose(pair.client, (outcome) => outcomes.push(outcome))
     const { fin } = closeTotals().closes
     pair.client.destroy()
@@ -140,7 +140,7 @@ describe('setCloseMode', () => {
   it('gives way to closeSocket()', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'reset')
-    expect(await closeSocket(pair.client, { mode: 'deliver' })).toMatchObject({ mode: 'deliver' })
+    expect(await closeSocket(pair.client, 'deliver')).toMatchObject({ mode: 'deliver' })
     await pair.peerClosed
     expect(pair.received).toMatchObject({ ended: true, error: undefined })
   })
@@ -176,7 +176,7 @@ describe('setCloseMode', () => {
   it('refuses a socket that is destroyed, and a mode that there is not', async () => {
     const { client } = await connected()
     expect(() => {
-      setCloseMode(client, 'softly' as CloseMode)
+      setCloseMode(client, 'softly' as CloseModeName)
     }).toThrow(coded('ERR_INVALID_ARG_VALUE'))
     client.destroy()
     expect(() => {

@@ -120,7 +120,7 @@ describe("mode 'deliver' of a TLS 1.3 client", () => {
       socket.once('secureConnect', () => {
         relay.keep()
         socket.write('x')
-        closeSocket(socket, { mode: 'deliver' }).then(resolve, reject)
+        closeSocket(socket, 'deliver').then(resolve, reject)
       })
     })
     expect(await isHeld(socket)).toBe(true)

@@ -42,7 +42,7 @@ describe('connectTls()', () => {
     const port = await serve()
     const socket = open(
       { host: to, port, ALPNProtocols: ['http/1.1'] },
-      { settings: { TCP_KEEPIDLE: 44 }, source: '127.0.0.7', closeMode: 'deliver' },
+      { settings: { TCP_KEEPIDLE: 44 }, source: '127.0.0.7', close: 'deliver' },
     )
     await once(socket, 'secureConnect')
     expect(socket.authorized).toBe(true)
@@ -76,7 +76,7 @@ describe('connectTls()', () => {
       const controller = new AbortController()
       const socket = open(
         { host: 'localhost', port, signal: controller.signal },
-        { closeMode: 'deliver' },
+        { close: 'deliver' },
       )
       const errors: Error[] = []
       socket.on('error', (error: Error) => errors.push(error))

@@ -164,11 +164,15 @@ describe('connect()', () => {
 
   it.each(['deliver', 'lingering', 'reset'] as const)(
     'puts the socket under close mode %s',
-    async (closeMode) => {
+    async (mode) => {
       const port = await serve()
-      const socket = await opened({ host: 'localhost', port, closeMode, timeoutMs: 77 })
-      expect(policyOf(socket)).toMatchObject({ mode: closeMode, timeoutMs: 77 })
-      expect(await closeSocket(socket, { mode: 'deliver' })).toMatchObject({ discardedBytes: 0 })
+      const socket = await opened({
+        host: 'localhost',
+        port,
+        close: { mode, deadlineMs: 77 },
+      })
+      expect(policyOf(socket)).toMatchObject({ mode: { name: mode }, deadlineMs: 77 })
+      expect(await closeSocket(socket, 'deliver')).toMatchObject({ discardedBytes: 0 })
     },
   )
 
@@ -487,7 +491,7 @@ describe('connect() from a SourcePool', () => {
     const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
     const sockets = []
     for (let i = 0; i < 6; i++) {
-      sockets.push(await opened({ host: loopback[4], port, source, closeMode: 'deliver' }))
+      sockets.push(await opened({ host: loopback[4], port, source, close: 'deliver' }))
     }
     const counts = () => source.usage(loopback[4], port).map(({ open }) => open)
     expect(counts()).toEqual([3, 3])
@@ -564,7 +568,7 @@ describe('connect() that finds no port', () => {
       timeWait: expect.any(Number) as number,
     })
     expect(error.message).toMatch(
-      /^connect EADDRNOTAVAIL 127\.0\.0\.1:\d+ - Local \(127\.0\.0\.7:0\): all ports of the range from 127\.0\.0\.7 to 127\.0\.0\.1:\d+ are taken; \d+ sockets of this network namespace are in TIME_WAIT\. What helps: .*closeMode 'deliver'.*SourcePool/,
+      /^connect EADDRNOTAVAIL 127\.0\.0\.1:\d+ - Local \(127\.0\.0\.7:0\): all ports of the range from 127\.0\.0\.7 to 127\.0\.0\.1:\d+ are taken; \d+ sockets of this network namespace are in TIME_WAIT\. What helps: .*close: 'deliver'.*SourcePool/,
     )
   })
 
@@ -649,7 +653,7 @@ describe('connect() that is given up', () => {
     const port = await serve()
     const before = openDescriptors()
     for (let i = 0; i < 20; i++) {
-      const socket = open({ host, port, closeMode: 'deliver' })
+      const socket = open({ host, port, close: 'deliver' })
       if (i % 2 === 0) await once(socket, 'connectionAttempt')
       socket.destroy()
       await once(socket, 'close')
@@ -716,7 +720,7 @@ describe('connect() with what it cannot take', () => {
       'ERR_INVALID_ARG_TYPE',
     ],
     ['settings that are no object', { host, port, settings: 1 }, 'ERR_INVALID_ARG_TYPE'],
-    ['an unknown close mode', { host, port, closeMode: 'gently' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an unknown close mode', { host, port, close: 'gently' }, 'ERR_INVALID_ARG_VALUE'],
     [
       'a port range upside down',
       { host, port, portRange: { min: 50_000, max: 40_000 } },

@@ -52,7 +52,7 @@ describe('connect() to a unix-domain socket', () => {
     async (kind) => {
       const path = await serve(kind)
       const listener = jest.fn()
-      const socket = open({ path, settings, closeMode: 'reset', allowHalfOpen: true }, listener)
+      const socket = open({ path, settings, close: 'reset', allowHalfOpen: true }, listener)
       // Node calls connect(2) in the same tick.
       expect(valuesOf(socket)).toEqual(inForce)
       const seen: string[] = []
@@ -61,7 +61,7 @@ describe('connect() to a unix-domain socket', () => {
       expect(seen).toEqual(['connect', 'ready'])
       expect(listener).toHaveBeenCalledTimes(1)
       expect(socket.allowHalfOpen).toBe(true)
-      expect(policyOf(socket)?.mode).toBe('reset')
+      expect(policyOf(socket)?.mode.name).toBe('reset')
       socket.end('there and back')
       let text = ''
       socket.setEncoding('utf8').on('data', (data) => (text += String(data)))

@@ -103,7 +103,7 @@ function optionsOf(fields) {
 
 const closeOptions = () =>
   optionsOf({
-    timeoutMs: () => random.below(100),
+    deadlineMs: () => random.below(100),
     requireTimestamps: () => random.once(2),
     maxDiscardBytes: () => hostile(random),
   })
@@ -118,9 +118,9 @@ const calls = [
   ['tune', () => library.tune(target(), settings())],
   ['tcpInfo', () => library.tcpInfo(target())],
   ['queueSizes', () => library.queueSizes(target())],
-  ['setCloseMode', () => library.setCloseMode(target(), mode(), closeOptions())],
+  ['setCloseMode', () => library.setCloseMode(target(), { mode: mode(), ...closeOptions() })],
   ['describeOption', () => library.describeOption(name())],
-  ['tuneServer', () => library.tuneServer(target(), settings(), closeOptions())],
+  ['tuneServer', () => library.tuneServer(target(), { settings: settings(), ...closeOptions() })],
   ['raw.tune', () => raw.tune(settings())],
   ['raw.getOption', () => raw.getOption(name())],
   ['raw.bind', () => raw.bind(optionsOf({ address: () => hostile(random), port: () => 0 }))],

@@ -1,5 +1,5 @@
 /** Runs of many short connections: request, answer, a last word of the client, close. */
-import type { CloseMode, CloseSocketOptions } from '../../lib'
+import type { CloseModeName, CloseOptions } from '../../lib'
 import type { Certificate } from './certificate'
 import type { Namespace } from './namespace'
 import type { Program } from './program'
@@ -16,8 +16,8 @@ export interface CycleConfig {
   /** What the client calls to close. */
   way: 'closeSocket' | 'destroySoon' | 'destroy'
   /** undefined leaves the socket as Node makes it. */
-  mode?: CloseMode
-  options?: CloseSocketOptions
+  mode?: CloseModeName
+  options?: Omit<CloseOptions, 'mode'>
   certificate?: Certificate
   /** Opens no more connections after this time. */
   stopAfterMs?: number

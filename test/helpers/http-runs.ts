@@ -1,5 +1,5 @@
 /** HTTP servers in a namespace of their own, under load from another process there. */
-import type { CloseModeOptions, ServerCounters } from '../../lib'
+import type { Close, ServerCounters } from '../../lib'
 import type { Certificate } from './certificate'
 import type { Namespace } from './namespace'
 import type { Program } from './program'
@@ -7,8 +7,7 @@ import { until } from './until'
 
 export interface HttpServerConfig {
   /** undefined leaves the server as Node makes it. */
-  closeMode?: 'deliver'
-  options?: CloseModeOptions
+  close?: Close
   certificate?: Certificate
   keepAliveTimeout?: number
 }

@@ -1,5 +1,5 @@
 /** Connections of which the test drives both ends, each in a process of its own. */
-import type { CloseReport, CloseSocketOptions } from '../../lib'
+import type { CloseReport, CloseOptions } from '../../lib'
 import type { Namespace } from './namespace'
 import type { Program } from './program'
 import { until } from './until'
@@ -42,12 +42,12 @@ export class Peer {
     await this.#program.ask('reset')
   }
 
-  async close(options: CloseSocketOptions): Promise<SentReport> {
+  async close(options: CloseOptions): Promise<SentReport> {
     return (await this.#program.ask('close', options)) as SentReport
   }
 
   /** Writes and closes in the same tick. */
-  async writeAndClose(bytes: number, options: CloseSocketOptions): Promise<SentReport> {
+  async writeAndClose(bytes: number, options: CloseOptions): Promise<SentReport> {
     return (await this.#program.ask('writeAndClose', { bytes, options })) as SentReport
   }
 

@@ -1,6 +1,6 @@
 /** Random connections with a close in them, and what must be true of each: for test/lab/nothing-lost.test.ts. */
 import fc from 'fast-check'
-import type { CloseMode, CloseModeOptions, CloseReport } from '../../lib'
+import type { CloseModeName, CloseOptions, CloseReport } from '../../lib'
 
 /** One way from a client to a server, and the address at which the server listens. */
 export interface Path {
@@ -25,9 +25,9 @@ export interface Schedule {
   isBad: boolean
   transport: 'tcp' | 'tls'
   closer: 'client' | 'server'
-  mode: CloseMode
+  mode: CloseModeName
   how: 'closeSocket' | 'destroySoon'
-  options: CloseModeOptions
+  options: Omit<CloseOptions, 'mode'>
   /** Written and closed while the client is still connecting. */
   early: boolean
   /** The close is not called before everything that the peer sends has come. */
@@ -105,7 +105,7 @@ export function anySchedule(paths: readonly Path[]): fc.Arbitrary<Schedule> {
         requireTimestamps: fc.boolean(),
         closeNotify: fc.boolean(),
         // As long as all of a close: a peer that is slow to read sends nothing meanwhile.
-        idleTimeoutMs: fc.constant(30_000),
+        idleMs: fc.constant(30_000),
       }),
       early: fc.boolean(),
       waitsForPeer: fc.boolean(),

@@ -1,5 +1,5 @@
 /** Runs in which a client writes, closes at once, and the server reads late. */
-import type { CloseReport, CloseSocketOptions } from '../../lib'
+import type { CloseReport, CloseOptions } from '../../lib'
 import type { Namespace } from './namespace'
 import { until } from './until'
 
@@ -16,7 +16,7 @@ export interface TransferConfig {
   pauseMs: number
   /** The server sends something in the middle of that time. */
   speaks?: boolean
-  options: CloseSocketOptions
+  options: CloseOptions
 }
 
 /** One connection: what the client's close reported and what the server saw. */

@@ -114,7 +114,7 @@ labDescribe('autocannon in a narrow port range', ['root', 'ip'], () => {
   it.each(threads)('says that the ports ran out, and what would help (%s)', async (_, more) => {
     const { port, server } = await serveHttp(namespace(), {})
     const options = { connections: 2, amount: 400, reconnectRate: 1, ...more }
-    const task = { options, tuning: { closeMode: 'fin' }, port }
+    const task = { options, tuning: { close: 'fin' }, port }
     const { sockets } = (await namespace().perform('autocannon-client', task)) as Run['client']
     await server.stop()
     const { created = 0, failed = 0, failures = {} } = sockets ?? {}
@@ -127,7 +127,7 @@ labDescribe('autocannon in a narrow port range', ['root', 'ip'], () => {
       'all 100 ephemeral ports (40000 to 40099) from this source to 127.0.0.1',
     )
     expect(message).toContain(
-      "What helps: keep connections open and use them again; closeMode 'deliver'",
+      "What helps: keep connections open and use them again; close: 'deliver'",
     )
   })
 })

@@ -14,7 +14,7 @@ labDescribe('closeSocket', ['root', 'ip'], () => {
   describe('of a peer that never reads', () => {
     it.each(afterSending)("gives up at its deadline in mode '%s', and counts", async (mode) => {
       const { client, server } = await connectPeers({ from: namespace(), to: namespace() })
-      const report = await client.writeAndClose(BYTES, { mode, timeoutMs: 300 })
+      const report = await client.writeAndClose(BYTES, { mode, deadlineMs: 300 })
       expect(report.mode).toBe(mode)
       expect(report.fallback?.message).toMatch(/deadline of 300 ms/)
       expect(report.discardedBytes).toBeGreaterThan(0)

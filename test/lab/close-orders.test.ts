@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto'
 import fc from 'fast-check'
-import type { CloseMode, CloseReport, TimeWait } from '../../lib'
+import type { CloseModeName, CloseReport, TimeWait } from '../../lib'
 import { makeCertificate } from '../helpers/certificate'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
@@ -27,7 +27,7 @@ interface Order {
   /** Whether the closer's program reads. */
   reads: boolean
   before: { who: Who; step: Step }[]
-  mode: CloseMode
+  mode: CloseModeName
   /** How the closer closes: by closeSocket(), or by a method of the stream under a standing mode. */
   how: 'closeSocket' | 'destroy' | 'destroySoon' | 'end'
   peerEnds: 'end' | 'destroy' | 'reset'
@@ -52,7 +52,7 @@ const order: fc.Arbitrary<Order> = fc.record({
 
 interface Seen {
   timeWait: TimeWait
-  mode: CloseMode
+  mode: CloseModeName
   fallback: string | undefined
   here: State | undefined
   there: State | undefined
@@ -109,7 +109,7 @@ labDescribe('what a close reports of TIME_WAIT', ['root', 'ip', 'openssl'], () =
       await settled(id)
     }
     if (order.how === 'closeSocket') {
-      const options = { mode: order.mode, idleTimeoutMs: 30_000 }
+      const options = { mode: order.mode, idleMs: 30_000 }
       await closer.ask('close', { id, options })
     } else {
       await closer.ask('step', { id, name: order.how })

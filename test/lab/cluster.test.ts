@@ -7,7 +7,7 @@ const REQUESTS = 1_000
 labDescribe("in a cluster's worker", ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it("the server refuses options, and closeMode 'deliver' leaves no TIME_WAIT", async () => {
+  it("the server refuses options, and close: 'deliver' leaves no TIME_WAIT", async () => {
     const { program, ready } = await namespace().start('cluster-server')
     const { port, refusals } = ready as { port: number; refusals: Record<string, string> }
     expect(refusals).toEqual({

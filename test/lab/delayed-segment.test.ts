@@ -3,7 +3,7 @@
  * again (RFC 9293 section 3.6.1). The segments are genuine, captured on their way and sent again.
  */
 import * as path from 'node:path'
-import type { CloseSocketOptions } from '../../lib'
+import type { CloseOptions } from '../../lib'
 import { useCProgram } from '../helpers/c-program'
 import { labDescribe } from '../helpers/lab'
 import { LINK, RIGHT, useLinkedNamespaces } from '../helpers/namespace'
@@ -73,11 +73,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
   })
 
   /** An old connection that was closed in this way, and what it leaves for the next one. */
-  async function afterClose(
-    timestamps: '0' | '1',
-    options: CloseSocketOptions,
-    localPort?: number,
-  ) {
+  async function afterClose(timestamps: '0' | '1', options: CloseOptions, localPort?: number) {
     const { left, right } = namespaces()
     left.sysctl('net.ipv4.tcp_timestamps', timestamps)
     right.sysctl('net.ipv4.tcp_timestamps', timestamps)
@@ -106,7 +102,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
   }
 
   /** The same, and old segments put back on the wire when the new connection is open. */
-  async function reopened(timestamps: '0' | '1', options: CloseSocketOptions, localPort?: number) {
+  async function reopened(timestamps: '0' | '1', options: CloseOptions, localPort?: number) {
     const { left, right } = namespaces()
     const old = await afterClose(timestamps, options, localPort)
     const { report, failure, client, file, seen } = old
@@ -134,7 +130,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
   }
 
   describe('without TCP timestamps', () => {
-    it.each<[string, CloseSocketOptions]>([
+    it.each<[string, CloseOptions]>([
       [
         "mode 'deliver' with requireTimestamps: false",
         { mode: 'deliver', requireTimestamps: false },

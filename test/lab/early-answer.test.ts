@@ -54,8 +54,8 @@ describe.each(['http', 'https'] as const)('over %s', (protocol) => {
         expect(seen).toMatchObject({ ends: { lingering: UPLOADS }, warnings: [] })
       })
 
-      it("arrives whole each time with tuneServer's closeMode 'lingering'", async () => {
-        const { client, seen } = await upload('closeMode', 50)
+      it("arrives whole each time with tuneServer({ close: 'lingering' })", async () => {
+        const { client, seen } = await upload('standing', 50)
         expect(client).toEqual({ whole: 50, cut: 0, errors: {} })
         expect(seen.counters).toMatchObject({ closes: { lingering: 50 }, evicted: 0 })
       })
@@ -74,8 +74,8 @@ labDescribe('10,000 clients that never finish their upload', ['root', 'ip'], () 
   const namespace = useNamespace()
 
   it('are evicted, so that no more than maxLingering are kept and memory stays flat', async () => {
-    const options = { maxLingering: LINGERING, idleTimeoutMs: 120_000, timeoutMs: 240_000 }
-    const config = { way: 'closeMode', options }
+    const options = { maxLingering: LINGERING, idleMs: 120_000, deadlineMs: 240_000 }
+    const config = { way: 'standing', options }
     const { server, port } = await namespace().serve('early-http-server', config, steadyNode)
     const ask = async () => (await server.ask('seen')) as Seen
     const warmUp = await namespace().start('slow-upload-clients', { port, clients: 2_000 })

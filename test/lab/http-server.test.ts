@@ -26,18 +26,18 @@ labDescribe('an http server under wrk', ['root', 'ip', 'wrk', 'taskset'], () => 
     expect(counters).toMatchObject({ closes: { deliver: connections }, fallbacks: {} })
   }
 
-  it("has TIME_WAIT after at most 1 % of its requests with closeMode 'deliver'", async () => {
+  it("has TIME_WAIT after at most 1 % of its requests with close: 'deliver'", async () => {
     // On one CPU the two ends do not close in the same moment.
     const oneCpu = ['taskset', '-c', firstCpu()]
-    const { server, port } = await serveHttp(namespace(), { closeMode: 'deliver' })
+    const { server, port } = await serveHttp(namespace(), { close: 'deliver' })
     await namespace().run('taskset', '-a', '-c', '-p', firstCpu(), String(server.pid))
     const requests = await load(port, '4s', ...oneCpu)
     await expectAllDelivered(server)
     expect(await namespace().timeWaits({ localPort: port })).toBeLessThanOrEqual(requests / 100)
   })
 
-  it("has TIME_WAIT with closeMode 'deliver' only where both ends closed at once", async () => {
-    const { server, port } = await serveHttp(namespace(), { closeMode: 'deliver' })
+  it("has TIME_WAIT with close: 'deliver' only where both ends closed at once", async () => {
+    const { server, port } = await serveHttp(namespace(), { close: 'deliver' })
     await load(port, '4s')
     await expectAllDelivered(server)
     const here = await namespace().timeWaitPorts({ localPort: port })
@@ -76,9 +76,9 @@ labDescribe('a server whose clients wait for its end', ['root', 'ip', 'openssl']
   it.each([
     ['http', 5_000],
     ['https', 1_000],
-  ] as const)("keeps none with closeMode 'deliver' (%s)", async (protocol, requests) => {
+  ] as const)("keeps none with close: 'deliver' (%s)", async (protocol, requests) => {
     const secured = protocol === 'https' ? { certificate: makeCertificate() } : {}
-    const { server, port } = await serveHttp(namespace(), { closeMode: 'deliver', ...secured })
+    const { server, port } = await serveHttp(namespace(), { close: 'deliver', ...secured })
     await askAndWaitForEnd(namespace(), { port, requests, ...secured })
     const seen = await afterAllClosed(server)
     expect(seen).toMatchObject({ connections: requests, requests, errors: {}, warnings: [] })

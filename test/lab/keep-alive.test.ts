@@ -17,8 +17,8 @@ labDescribe('an http server that drops idle connections', ['root', 'ip'], () => 
     return namespace().timeWaits({ localPort: port })
   }
 
-  it("keeps no TIME_WAIT with closeMode 'deliver'", async () => {
-    expect(await timeWaitsAfterIdling({ closeMode: 'deliver' })).toBe(0)
+  it("keeps no TIME_WAIT with close: 'deliver'", async () => {
+    expect(await timeWaitsAfterIdling({ close: 'deliver' })).toBe(0)
   })
 
   it('keeps one for each connection as Node makes it', async () => {

@@ -1,4 +1,4 @@
-import type { CloseReport, CloseSocketOptions } from '../../lib'
+import type { CloseReport, CloseOptions } from '../../lib'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import type { Program } from '../helpers/program'
@@ -66,7 +66,7 @@ labDescribe("closeSocket 'lingering' of a peer that never finishes", ['root', 'i
   /** Lets a client that does not finish meet a lingering close; returns its report and warnings. */
   async function linger(
     client: { everyMs?: number },
-    options: CloseSocketOptions,
+    options: Omit<CloseOptions, 'mode'>,
   ): Promise<{ report: CloseReport | undefined; warnings: string[]; program: Program }> {
     const config = { way: 'closeSocket', options: { mode: 'lingering', ...options } }
     const { server, port } = await namespace().serve('early-answer-server', config)
@@ -83,17 +83,17 @@ labDescribe("closeSocket 'lingering' of a peer that never finishes", ['root', 'i
     )
   }
 
-  it('ends at idleTimeoutMs when nothing comes', async () => {
-    const { report, warnings } = await linger({}, { idleTimeoutMs: 200, timeoutMs: 20_000 })
+  it('ends at idleMs when nothing comes', async () => {
+    const { report, warnings } = await linger({}, { idleMs: 200, deadlineMs: 20_000 })
     expect(report).toMatchObject({ mode: 'lingering', discardedBytes: 0 })
     expect(report?.fallback?.message).toMatch(/nothing for 200 ms/)
     expect(warnings).toEqual([])
   })
 
-  it('ends at timeoutMs when something keeps coming, resets, and warns', async () => {
+  it('ends at deadlineMs when something keeps coming, resets, and warns', async () => {
     const { report, warnings, program } = await linger(
       { everyMs: 20 },
-      { idleTimeoutMs: 10_000, timeoutMs: 400 },
+      { idleMs: 10_000, deadlineMs: 400 },
     )
     expect(report).toMatchObject({ mode: 'lingering', discardedBytes: 0 })
     expect(report?.fallback?.message).toMatch(/after 400 ms/)

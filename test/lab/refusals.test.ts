@@ -389,7 +389,7 @@ labDescribe('a program under register', ['root', 'ip', 'cc'], () => {
   const namespace = useNamespace()
   const forbid = useCProgram('forbid')
   const register = path.join(__dirname, '..', '..', 'dist', 'adapters', 'register.js')
-  const configuration = { clients: { settings: { IP_TTL: 61 }, closeMode: 'deliver' } }
+  const configuration = { clients: { settings: { IP_TTL: 61 }, close: 'deliver' } }
   const underRegister = [
     'env',
     `NODE_OPTIONS=--require=${register}`,

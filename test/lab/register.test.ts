@@ -20,7 +20,7 @@ const INSTALL_DEADLINE_MS = 200_000
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
 const REQUESTS = 5_000
-const deliver = { closeMode: 'deliver' }
+const deliver = { close: 'deliver' }
 
 const execute = promisify(execFile)
 
@@ -60,7 +60,7 @@ for (const framework of ['express', 'fastify']) {
       expect(await namespace().timeWaitsMade()).toBe(REQUESTS)
     })
 
-    it("keeps none under register with closeMode 'deliver', and answers all", async () => {
+    it("keeps none under register with close: 'deliver', and answers all", async () => {
       const { server, port } = await start('register-app', config, { servers: deliver })
       await askAndWaitForEnd(namespace(), { port, requests: REQUESTS })
       const seen = await afterAllClosed(server)
@@ -76,7 +76,7 @@ for (const framework of ['express', 'fastify']) {
       const namespace = useNamespace(manyPorts)
       const start = usePrograms(namespace)
 
-      it("has TIME_WAIT after at most 1 % of its requests with closeMode 'deliver'", async () => {
+      it("has TIME_WAIT after at most 1 % of its requests with close: 'deliver'", async () => {
         const { server, port } = await start('register-app', config, { servers: deliver })
         // On one CPU the two ends do not close in the same moment.
         await namespace().run('taskset', '-a', '-c', '-p', firstCpu(), String(server.pid))
@@ -98,7 +98,7 @@ labDescribe('a worker of node:cluster under register', ['root', 'ip'], () => {
   const start = usePrograms(namespace)
   const requests = 500
 
-  it("keeps no TIME_WAIT with closeMode 'deliver'", async () => {
+  it("keeps no TIME_WAIT with close: 'deliver'", async () => {
     const { server, port } = await start('register-cluster', {}, { servers: deliver })
     await askAndWaitForEnd(namespace(), { port, requests })
     expect(await afterAllClosed(server)).toMatchObject({ connections: requests, warnings: [] })

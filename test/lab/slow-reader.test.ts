@@ -1,4 +1,4 @@
-import type { CloseMode } from '../../lib'
+import type { CloseModeName } from '../../lib'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { runTransfers, type TransferConfig, type TransferRun } from '../helpers/transfers'
@@ -11,7 +11,7 @@ const LOOPBACK_SEGMENT = 65_483
 labDescribe('closing right after 3 MB to a reader that pauses for 300 ms', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  function run(mode: CloseMode, more: Partial<TransferConfig> = {}): Promise<TransferRun> {
+  function run(mode: CloseModeName, more: Partial<TransferConfig> = {}): Promise<TransferRun> {
     return runTransfers(
       { from: namespace(), to: namespace() },
       {

@@ -46,15 +46,14 @@ labDescribe('an http server that closes each connection', ['root', 'ip', 'strace
     untuned = await callsOf({})
   })
 
-  it("makes one getsockopt() for each with closeMode 'deliver', and no shutdown()", async () => {
-    const tuned = await callsOf({ closeMode: 'deliver' })
+  it("makes one getsockopt() for each with close: 'deliver', and no shutdown()", async () => {
+    const tuned = await callsOf({ close: 'deliver' })
     expect(changes(untuned, tuned)).toEqual({ getsockopt: REQUESTS, shutdown: -REQUESTS })
     expect(perConnection(tuned) - perConnection(untuned)).toBeLessThan(1)
   })
 
   it('makes no call more for each with requireTimestamps: false, and no shutdown()', async () => {
-    const options = { requireTimestamps: false }
-    const tuned = await callsOf({ closeMode: 'deliver', options })
+    const tuned = await callsOf({ close: { mode: 'deliver', requireTimestamps: false } })
     expect(changes(untuned, tuned)).toEqual({ shutdown: -REQUESTS })
     expect(perConnection(tuned) - perConnection(untuned)).toBeLessThan(0)
   })

@@ -158,7 +158,7 @@ describe('answerEarly() to a client that has gone', () => {
   it('resolves when the socket is destroyed with the answer under way', async () => {
     const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
       void abandoned(head, (request, response) => {
-        answerEarly(request, response, { ...answer, idleTimeoutMs: 10 }).then(resolve, reject)
+        answerEarly(request, response, { ...answer, idleMs: 10 }).then(resolve, reject)
         request.socket.destroy()
       })
     })
@@ -237,7 +237,7 @@ describe('answerEarly() to requests of one connection', () => {
         first = response
         return
       }
-      report = answerEarly(request, response, { ...answer, idleTimeoutMs: 60_000 })
+      report = answerEarly(request, response, { ...answer, idleMs: 60_000 })
       first?.end('first')
     })
     const client = net.connect({ host, port, allowHalfOpen: true })

@@ -84,7 +84,7 @@ describe('answerEarly()', () => {
   })
 
   it('gives up on a client that is silent, or sends too much', async () => {
-    const silent = await early({ status: 400, idleTimeoutMs: 30 })
+    const silent = await early({ status: 400, idleMs: 30 })
     const first = net.connect({ host, port: silent.port, allowHalfOpen: true })
     destroyLater(first)
     first.resume().write('PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx')
@@ -108,9 +108,9 @@ describe('answerEarly()', () => {
 
   it('counts among the closes of a tuned server', async () => {
     const { port, server } = await serve((request, response) => {
-      void answerEarly(request, response, { status: 413, idleTimeoutMs: 30 })
+      void answerEarly(request, response, { status: 413, idleMs: 30 })
     })
-    const tuning = tuneServer(server, {}, { closeMode: 'deliver' })
+    const tuning = tuneServer(server, { close: 'deliver' })
     const request = http.request({ host, port, method: 'PUT' })
     request.on('error', () => undefined)
     request.write('x')
@@ -156,7 +156,7 @@ describe('answerEarly()', () => {
     ['a status of 600', { status: 600 }, 'ERR_OUT_OF_RANGE'],
     ['headers that are no object', { status: 413, headers: 'x' }, 'ERR_INVALID_ARG_TYPE'],
     ['a body that is a number', { status: 413, body: 7 }, 'ERR_INVALID_ARG_TYPE'],
-    ['a deadline of 0', { status: 413, timeoutMs: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['a deadline of 0', { status: 413, deadlineMs: 0 }, 'ERR_OUT_OF_RANGE'],
     ['a negative limit', { status: 413, maxDiscardBytes: -1 }, 'ERR_OUT_OF_RANGE'],
     ['a limit of no connection', { status: 413, maxLingering: 0 }, 'ERR_OUT_OF_RANGE'],
   ])('refuses %s and sends nothing', async (_, answer, code) => {

@@ -75,8 +75,8 @@ describe('listen() on a path', () => {
   it('puts the connections under a close mode', async () => {
     const path = socketPath()
     const server = serverOf(net.createServer())
-    await listen(server, { path, closeMode: 'reset' })
-    expect(policyOf(await connection(server, path))?.mode).toBe('reset')
+    await listen(server, { path, close: 'reset' })
+    expect(policyOf(await connection(server, path))?.mode.name).toBe('reset')
   })
 
   it('does not warn of SO_LINGER, which is not inherited there', async () => {
@@ -142,7 +142,7 @@ describe('listen() on a path that is refused', () => {
     writeFileSync(path, '')
     const before = openDescriptors()
     const server = net.createServer()
-    await expect(listen(server, { path, closeMode: 'reset' })).rejects.toMatchObject({
+    await expect(listen(server, { path, close: 'reset' })).rejects.toMatchObject({
       code: 'EADDRINUSE',
       syscall: 'listen',
       address: path,

@@ -31,7 +31,7 @@ async function listening<T extends net.Server>(server: T): Promise<T> {
 describe('an option that the listening socket refuses', () => {
   it("is 'error' on a server that listens later, which then serves untuned", async () => {
     const server = http.createServer((_request, response) => response.end('served'))
-    const tuning = tuneServer(server, { TCP_KEEPIDLE: 44, ...refused })
+    const tuning = tuneServer(server, { settings: { TCP_KEEPIDLE: 44, ...refused } })
     const failed = once(server, 'error')
     await listening(server)
     expect(await failed).toEqual([coded('ENODEV')])
@@ -47,7 +47,7 @@ describe('an option that the listening socket refuses', () => {
 
   it("is 'error' on a server that listens already, after tuneServer() has returned", async () => {
     const server = await listening(net.createServer())
-    tuneServer(server, refused)
+    tuneServer(server, { settings: refused })
     expect(await once(server, 'error')).toEqual([coded('ENODEV')])
     expect(server.listening).toBe(true)
   })
@@ -56,7 +56,7 @@ describe('an option that the listening socket refuses', () => {
     const errors: Error[] = []
     const server = serverOf(net.createServer()).on('error', (error) => errors.push(error))
     server.listen(0, host)
-    tuneServer(server, refused)
+    tuneServer(server, { settings: refused })
     await once(server, 'listening')
     await new Promise((resolve) => {
       setImmediate(resolve)
@@ -66,9 +66,9 @@ describe('an option that the listening socket refuses', () => {
 
   it('rejects `applied` for whoever reads it, and is nothing else where nobody listens', async () => {
     const now = await listening(net.createServer())
-    await expect(tuneServer(now, refused).applied).rejects.toThrow(coded('ENODEV'))
+    await expect(tuneServer(now, { settings: refused }).applied).rejects.toThrow(coded('ENODEV'))
     const later = net.createServer()
-    const { applied } = tuneServer(later, refused)
+    const { applied } = tuneServer(later, { settings: refused })
     later.listen(0, host)
     serverOf(later)
     await expect(applied).rejects.toThrow(coded('ENODEV'))
@@ -76,7 +76,7 @@ describe('an option that the listening socket refuses', () => {
 
   it('rejects `applied` also when it is read afterwards', async () => {
     const server = await listening(net.createServer())
-    const tuning = tuneServer(server, refused)
+    const tuning = tuneServer(server, { settings: refused })
     await once(server, 'error')
     await expect(tuning.applied).rejects.toThrow(coded('ENODEV'))
   })
@@ -84,13 +84,13 @@ describe('an option that the listening socket refuses', () => {
   it('is told to both where `applied` was read and somebody listens', async () => {
     const server = await listening(net.createServer())
     const failed = once(server, 'error')
-    await expect(tuneServer(server, refused).applied).rejects.toThrow(coded('ENODEV'))
+    await expect(tuneServer(server, { settings: refused }).applied).rejects.toThrow(coded('ENODEV'))
     expect(await failed).toEqual([coded('ENODEV')])
   })
 
   it("is 'error' for a hazard too, after configure({ hazards: 'throw' })", async () => {
     const server = net.createServer()
-    tuneServer(server, { SO_LINGER: { enabled: true, seconds: 0 } })
+    tuneServer(server, { settings: { SO_LINGER: { enabled: true, seconds: 0 } } })
     configure({ hazards: 'throw' })
     serverOf(server).listen(0, host)
     expect(await once(server, 'error')).toEqual([coded('ERR_SOCKET_TUNER_HAZARD')])
@@ -102,7 +102,7 @@ describe('an option that the listening socket refuses', () => {
       const program = `
         const { tuneServer } = require(${library})
         const server = require('node:net').createServer()
-        const tune = () => { tuneServer(server, ${JSON.stringify(refused)}) }
+        const tune = () => { tuneServer(server, { settings: ${JSON.stringify(refused)} }) }
         process.on('uncaughtException', ({ code }, origin) => {
           process.stdout.write(code + ' ' + origin)
           server.close()
@@ -118,7 +118,7 @@ describe('an option that the listening socket refuses', () => {
     const program = `
       const { tuneServer } = require(${library})
       const server = require('node:net').createServer()
-      tuneServer(server, ${JSON.stringify(refused)})
+      tuneServer(server, { settings: ${JSON.stringify(refused)} })
       server.listen(0, '127.0.0.1')`
     const thread = new Worker(program, { eval: true })
     expect(await once(thread, 'error')).toEqual([coded('ENODEV')])
@@ -128,7 +128,7 @@ describe('an option that the listening socket refuses', () => {
 describe('the tuning of a server', () => {
   it('is put on each listening socket that the server has', async () => {
     const server = net.createServer()
-    tuneServer(server, { TCP_KEEPIDLE: 44 })
+    tuneServer(server, { settings: { TCP_KEEPIDLE: 44 } })
     for (let i = 0; i < 2; i++) {
       server.listen(0, host)
       await once(server, 'listening')
@@ -141,7 +141,7 @@ describe('the tuning of a server', () => {
   it('counts a connection once where the server is tuned between listen() and the event', async () => {
     const server = serverOf(net.createServer())
     server.listen(0, host)
-    const tuning = tuneServer(server, { SO_PRIORITY: 3 })
+    const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 } })
     await once(server, 'listening')
     const { port } = server.address() as net.AddressInfo
     const client = net.connect(port, host)
@@ -153,13 +153,13 @@ describe('the tuning of a server', () => {
 
   it('rejects `applied` when the server is closed, or the tuning stopped, before the server listens', async () => {
     const closed = net.createServer()
-    const { applied } = tuneServer(closed, { TCP_KEEPIDLE: 44 })
+    const { applied } = tuneServer(closed, { settings: { TCP_KEEPIDLE: 44 } })
     closed.close()
     await expect(applied).rejects.toMatchObject({
       code: 'ERR_SOCKET_TUNER_NO_HANDLE',
       message: expect.stringContaining('closed before') as string,
     })
-    const tuning = tuneServer(net.createServer(), { TCP_KEEPIDLE: 44 })
+    const tuning = tuneServer(net.createServer(), { settings: { TCP_KEEPIDLE: 44 } })
     const waiting = tuning.applied
     tuning.stop()
     await expect(waiting).rejects.toThrow(coded('ERR_SOCKET_TUNER_NO_HANDLE'))
@@ -169,7 +169,7 @@ describe('the tuning of a server', () => {
   it('leaves no listener on the server when it was stopped', async () => {
     const server = await listening(net.createServer())
     const before = server.eventNames()
-    const tuning = tuneServer(server, { SO_PRIORITY: 3 }, { closeMode: 'deliver' })
+    const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 }, close: 'deliver' })
     await tuning.applied
     tuning.stop()
     expect(server.eventNames()).toEqual(before)
@@ -179,7 +179,7 @@ describe('the tuning of a server', () => {
     const server = serverOf(net.createServer())
     server.listen(path.join(os.tmpdir(), `tune-server-${String(process.pid)}.sock`))
     await once(server, 'listening')
-    const tuning = tuneServer(server, { SO_SNDBUF: 30_000 })
+    const tuning = tuneServer(server, { settings: { SO_SNDBUF: 30_000 } })
     expect(tuning.perConnection).toEqual(['SO_SNDBUF'])
     const client = net.connect(server.address() as string)
     closeLater(() => client.destroy())
@@ -191,7 +191,7 @@ describe('the tuning of a server', () => {
 
   it("is 'error' for an option of TCP on a unix-domain server", async () => {
     const server = net.createServer()
-    tuneServer(server, { TCP_NODELAY: true })
+    tuneServer(server, { settings: { TCP_NODELAY: true } })
     serverOf(server).listen(path.join(os.tmpdir(), `tune-refused-${String(process.pid)}.sock`))
     expect(await once(server, 'error')).toEqual([coded('ERR_SOCKET_TUNER_WRONG_SOCKET')])
   })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as net from 'node:net'
-import { getOption, tcpInfo, tuneServer, type CloseMode, type ServerTuning } from '../../lib'
+import { getOption, tcpInfo, tuneServer, type CloseModeName, type ServerTuning } from '../../lib'
 import { coded } from '../helpers/coded'
 import { timeWaitsLeft } from '../helpers/left-states'
 import { until } from '../helpers/until'
@@ -48,7 +48,9 @@ describe('tuneServer settings', () => {
   it('sets on the listening socket what connections inherit, and the rest on each', async () => {
     const server = net.createServer()
     const port = await listening(server)
-    const tuning = tuneServer(server, { TCP_NODELAY: true, TCP_KEEPIDLE: 33, SO_PRIORITY: 3 })
+    const tuning = tuneServer(server, {
+      settings: { TCP_NODELAY: true, TCP_KEEPIDLE: 33, SO_PRIORITY: 3 },
+    })
     expect(tuning.report).toMatchObject({
       TCP_NODELAY: { status: 'applied' },
       TCP_KEEPIDLE: { status: 'applied' },
@@ -76,7 +78,7 @@ describe('tuneServer settings', () => {
       process.nextTick(resolve)
     })
     expect(tcpInfo(server).unacked).toBe(1)
-    const tuning = tuneServer(server, { TCP_KEEPIDLE: 44 })
+    const tuning = tuneServer(server, { settings: { TCP_KEEPIDLE: 44 } })
     const [peer] = (await accepted) as [net.Socket]
     closeLater(() => peer.destroy())
     expect(getOption(peer, 'TCP_KEEPIDLE')).toBe(44)
@@ -85,8 +87,10 @@ describe('tuneServer settings', () => {
 
   it('checks values at once and applies them when the server listens', async () => {
     const server = net.createServer()
-    expect(() => tuneServer(server, { TCP_KEEPIDLE: 0 })).toThrow(coded('ERR_OUT_OF_RANGE'))
-    const tuning = tuneServer(server, { TCP_KEEPIDLE: 55 })
+    expect(() => tuneServer(server, { settings: { TCP_KEEPIDLE: 0 } })).toThrow(
+      coded('ERR_OUT_OF_RANGE'),
+    )
+    const tuning = tuneServer(server, { settings: { TCP_KEEPIDLE: 55 } })
     expect(tuning.report).toBeUndefined()
     await listening(server)
     expect(await tuning.applied).toEqual({ TCP_KEEPIDLE: { status: 'applied', value: 55 } })
@@ -103,7 +107,7 @@ describe('tuneServer settings', () => {
   it('stops', async () => {
     const server = net.createServer((peer) => peer.end())
     const port = await listening(server)
-    const tuning = tuneServer(server, { SO_PRIORITY: 3 }, { closeMode: 'deliver' })
+    const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 }, close: 'deliver' })
     tuning.stop()
     await ask(port, '')
     expect(tuning.counters).toMatchObject({ tuned: 0, closes: { deliver: 0 } })
@@ -111,15 +115,15 @@ describe('tuneServer settings', () => {
   })
 })
 
-describe('tuneServer closeMode on an http server', () => {
+describe('tuneServer close on an http server', () => {
   const COUNT = 20
 
-  async function serve(closeMode?: CloseMode): Promise<{ port: number; tuning: ServerTuning }> {
+  async function serve(close?: CloseModeName): Promise<{ port: number; tuning: ServerTuning }> {
     const server = http.createServer({ keepAliveTimeout: 20 }, (_request, response) =>
       response.end('answer'),
     )
     const port = await listening(server)
-    return { port, tuning: tuneServer(server, {}, { closeMode }) }
+    return { port, tuning: tuneServer(server, { close }) }
   }
 
   async function askOften(port: number): Promise<Exchange[]> {

@@ -54,7 +54,7 @@ describe.each([
 
   it('connect() with a close mode alone connects', async () => {
     const port = await listen(net.createServer(destroyLater))
-    const socket = library.connect({ host: loopback[4], port, closeMode: 'deliver' })
+    const socket = library.connect({ host: loopback[4], port, close: 'deliver' })
     destroyLater(socket)
     await once(socket, 'connect')
   })

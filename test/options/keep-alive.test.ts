@@ -117,7 +117,7 @@ describe('keepalive options set by name', () => {
 
   it('outlast the keepAlive option of a tuned server, and what handlers call', async () => {
     const { server, port } = await serve({ keepAlive: true, keepAliveInitialDelay: 60_000 })
-    tuneServer(server, settings)
+    tuneServer(server, { settings })
     const client = net.connect(port, host)
     destroyLater(client)
     const [accepted] = (await once(server, 'connection')) as [net.Socket]

@@ -149,7 +149,7 @@ describe('any call with any arguments succeeds or throws a code', () => {
           () => {
             library.setCloseMode(target as never, other as never)
           },
-          () => library.tuneServer(target as never, other as never),
+          () => library.tuneServer(target as never, { settings: other as never }),
         ]) {
           expect(succeedsOrIsRefused(call)).toBe(true)
         }

@@ -13,10 +13,9 @@ const socket: net.Socket = connect({
   settings: { SO_RCVBUF: 65_536, TCP_MAXSEG: 900 },
   source: pool,
   portRange: { min: 40_000, max: 40_099 },
-  closeMode: 'deliver',
-  requireTimestamps: false,
+  close: { mode: 'deliver', requireTimestamps: false },
 })
-connect({ path: '/run/x', closeMode: 'fin' }, () => undefined)
+connect({ path: '/run/x', close: 'fin' }, () => undefined)
 connect({ port: 80, source: '127.0.0.2', portRange: 'kernel' })
 
 // @ts-expect-error -- no such option
@@ -26,7 +25,7 @@ connect({ port: 80, settings: { TCP_NODELAY: 1 } })
 // @ts-expect-error -- it cannot be set
 connect({ port: 80, settings: { TCP_INFO: 1 } })
 // @ts-expect-error -- no such mode
-connect({ port: 80, closeMode: 'soon' })
+connect({ port: 80, close: 'soon' })
 // @ts-expect-error -- a pool is to be made of several
 connect({ port: 80, source: ['127.0.0.2'] })
 // @ts-expect-error -- an array is wanted

@@ -92,7 +92,7 @@ describe('an editor completes the names of options', () => {
     'tune(socket, { TCP_QUICKACK: true, TCP_| })',
     'RawSocket.open(4, { | })',
     'RawSocket.open(4).tune({ | })',
-    'tuneServer(server, { | })',
+    'tuneServer(server, { settings: { | } })',
     'connect({ port: 1, settings: { | } })',
     'void listen(server, { port: 1, settings: { | } })',
   ])('%s', (statement) => {
@@ -120,20 +120,21 @@ describe('an editor completes the names of options', () => {
 })
 
 describe('an editor shows what an option does, its unit and its range', () => {
-  it.each(['tune(socket, { | })', 'RawSocket.open(4, { | })', 'tuneServer(server, { | })'])(
-    'in the list at %s',
-    (statement) => {
-      expect(editor.detailOf(statement, 'TCP_KEEPIDLE')).toMatch(
-        /^Sends the first keepalive probe .*\n\nSeconds, 1 to 32767\./,
-      )
-    },
-  )
+  it.each([
+    'tune(socket, { | })',
+    'RawSocket.open(4, { | })',
+    'tuneServer(server, { settings: { | } })',
+  ])('in the list at %s', (statement) => {
+    expect(editor.detailOf(statement, 'TCP_KEEPIDLE')).toMatch(
+      /^Sends the first keepalive probe .*\n\nSeconds, 1 to 32767\./,
+    )
+  })
 
   it.each([
     'tune(socket, { TCP_KEEP|IDLE: 3 })',
     'RawSocket.open(4, { TCP_KEEP|IDLE: 3 })',
     'connect({ port: 1, settings: { TCP_KEEP|IDLE: 3 } })',
-    'tuneServer(server, { TCP_KEEP|IDLE: 3 })',
+    'tuneServer(server, { settings: { TCP_KEEP|IDLE: 3 } })',
   ])('at %s', (statement) => {
     expect(editor.hover(statement)).toMatch(/Sends the first keepalive probe .*\n\nSeconds, 1 to/)
   })
@@ -153,5 +154,16 @@ describe('an editor knows the codes of errors', () => {
     expect(editor.errors(`${compare}'ERR_SOCKET_TUNER_UNKNOWN') socket.end()`)).toEqual([
       expect.stringContaining('no overlap'),
     ])
+  })
+})
+
+describe('an editor shows the options of a function', () => {
+  it.each([
+    ["connect({ port: 1, close: { mode: 'deliver', | } })", 'deadlineMs', /^Deadline/],
+    ['void listen(server, { | })', 'backlog', /^Connections that may wait/],
+    ['tuneServer(server, { | })', 'close', /^What destroy\(\)/],
+  ])('by name, with what the table says of them: %s', (statement, name, comment) => {
+    expect(editor.completions(statement)).toContain(name)
+    expect(editor.detailOf(statement, name)).toMatch(comment)
   })
 })

@@ -325,14 +325,14 @@ export function observing(): void {
 }
 
 export function closing(server: net.Server): void {
-  exactly<Promise<CloseReport>>()(closeSocket(socket, { mode: 'deliver' }))
+  exactly<Promise<CloseReport>>()(closeSocket(socket, 'deliver'))
   // @ts-expect-error -- no such mode
-  void closeSocket(socket, { mode: 'gently' })
+  void closeSocket(socket, 'gently')
   exactly<Partial<TuneReport<{ readonly TCP_NODELAY: true }>> | undefined>()(
-    tuneServer(server, { TCP_NODELAY: true }).report,
+    tuneServer(server, { settings: { TCP_NODELAY: true } }).report,
   )
   // @ts-expect-error -- no such option
-  tuneServer(server, { TCP_NO_DELAY: true })
+  tuneServer(server, { settings: { TCP_NO_DELAY: true } })
 }
 
 export function configuring(): void {

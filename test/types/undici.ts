@@ -67,7 +67,7 @@ type Common =
   | 'lookup'
 
 tunedConnector({ settings: profiles.stressClient, source: new SourcePool(['127.0.0.2']) })
-tunedConnector({ closeMode: 'fin', portRange: 'kernel', requireTimestamps: false })
+tunedConnector({ close: { mode: 'fin', requireTimestamps: false }, portRange: 'kernel' })
 tunedConnector({ ca: ['certificate'], rejectUnauthorized: false, ALPNProtocols: ['h2'] })
 tunedConnector({ timeout: null, maxCachedSessions: null, socketPath: null, allowH2: null })
 
@@ -78,7 +78,7 @@ tunedConnector({ settings: { TCP_NO_DELAY: true } })
 // @ts-expect-error -- milliseconds
 tunedConnector({ timeout: '10s' })
 // @ts-expect-error -- no close mode
-tunedConnector({ closeMode: 'abort' })
+tunedConnector({ close: 'abort' })
 // @ts-expect-error -- undici gives the destination
 tunedConnector({ host: 'localhost', port: 80 })
 // @ts-expect-error -- undici gives the socket of a proxy

@@ -1,5 +1,6 @@
 /** The plugin's part of a script, checked. */
 import { isMainThread } from 'node:worker_threads'
+import { written } from '../../close/options'
 import { ipAddress } from '../../connect/address'
 import { SourcePool } from '../../connect/source-pool'
 import { ArgumentValueError, SocketOptionError } from '../../errors'
@@ -41,6 +42,7 @@ export function readConfig({ config }: Script): TunedAgentOptions {
   const options: TunedAgentOptions & { scope: undefined } = {
     ...checked,
     source: sources === undefined ? checked.source : new SourcePool(sources),
+    close: written(checked.close),
     scope: undefined,
   }
   check(options)

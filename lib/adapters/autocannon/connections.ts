@@ -1,7 +1,7 @@
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 import { attachPolicy, carrierOf, observeClose, policyOf } from '../../close/hooks'
-import type { CloseOutcome } from '../../close/report'
+import type { Closed } from '../../close/modes'
 import { connectTuned } from '../../connect/connect'
 import { connectTls } from '../../connect/connect-tls'
 import type { Tuning } from '../../connect/tuning'
@@ -71,7 +71,7 @@ export class Connections {
     return socket
   }
 
-  #count({ mode, fallback, timeWait }: CloseOutcome): void {
+  #count({ mode, fallback, timeWait }: Closed): void {
     this.#counters.add(mode)
     if (fallback !== undefined) this.#counters.add(fallback.code)
     if (timeWait === 'here') this.#counters.add('timeWaitLeft')

@@ -1,6 +1,6 @@
 import type { CloseCounters } from '../../close/server-policy'
 import { fallbackCodes, type FallbackCode } from '../../close/fallback'
-import { closeModes, type CloseMode } from '../../close/report'
+import { closeModeNames, type CloseModeName } from '../../close/modes'
 import { FAILURE_BYTES, SharedFailures, type FailureCount } from './failures'
 
 /** What became of the connections of a run, in all its threads. */
@@ -25,10 +25,10 @@ export interface SocketCounters extends Pick<
 
 const ownCounters = ['created', 'failed', 'broken', 'unfinished', 'timeWaitLeft'] as const
 
-export type Counter = (typeof ownCounters)[number] | CloseMode | FallbackCode
+export type Counter = (typeof ownCounters)[number] | CloseModeName | FallbackCode
 
 const causes = Object.keys(fallbackCodes) as FallbackCode[]
-const slots: readonly Counter[] = [...ownCounters, ...closeModes, ...causes]
+const slots: readonly Counter[] = [...ownCounters, ...closeModeNames, ...causes]
 const SLOT_BYTES = slots.length * Uint32Array.BYTES_PER_ELEMENT
 
 /** Counters in memory that threads share, so that the sum is there at any time and without messages. */
@@ -61,12 +61,10 @@ export class SharedCounters {
       broken: of('broken'),
       unfinished: of('unfinished'),
       failures: this.#failures.read(),
-      closes: {
-        fin: of('fin'),
-        deliver: of('deliver'),
-        lingering: of('lingering'),
-        reset: of('reset'),
-      },
+      closes: Object.fromEntries(closeModeNames.map((name) => [name, of(name)])) as Record<
+        CloseModeName,
+        number
+      >,
       fallbacks: Object.fromEntries(
         causes.map((code) => [code, of(code)] as const).filter(([, count]) => count > 0),
       ),

@@ -1,5 +1,7 @@
 /** What autocannon calls with each client that it makes, in the main thread and in its workers. */
 import { SourcePool } from '../../connect/source-pool'
+import { closeModes } from '../../close/modes'
+import { plainClose } from '../../close/options'
 import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
 import { custom, fn, spec, type InputOf } from '../../spec'
 import { Connections } from './connections'
@@ -11,7 +13,8 @@ const oneSource = tuningOptions.fields.source
 
 export const autocannonTuning = spec({
   ...tuningOptions.fields,
-  closeMode: tuningOptions.fields.closeMode.default('deliver'),
+  /** Default `'deliver'`. */
+  close: tuningOptions.fields.close.default(plainClose(closeModes.deliver)),
   /**
    * Where connections come from: an address of this host, several, or a pool of them. Each worker
    * thread spreads its own connections over the addresses and knows nothing of the others'.
@@ -24,7 +27,7 @@ export const autocannonTuning = spec({
   autocannon: fn<Autocannon>(),
 })
 
-/** How the connections are opened and closed: `closeMode` is `'deliver'` unless it is given. */
+/** How the connections are opened and closed: `close` is `'deliver'` unless it is given. */
 export type AutocannonTuning = Readonly<InputOf<typeof autocannonTuning>>
 
 /** The part of it that is for each connection, and that a worker can be told. */

@@ -4,6 +4,8 @@ import type * as https from 'node:https'
 import { ArgumentValueError } from '../../errors'
 import { familyOf } from '../../connect/address'
 import { checkUnix } from '../../connect/unix'
+import { closeModes } from '../../close/modes'
+import { plainClose } from '../../close/options'
 import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
 import { agentNames } from '../../node/option-names'
 import { boolean, sharedSpec, type InputOf } from '../../spec'
@@ -11,7 +13,8 @@ import { boolean, sharedSpec, type InputOf } from '../../spec'
 export const agentOptions = sharedSpec(
   {
     ...tuningOptions.fields,
-    closeMode: tuningOptions.fields.closeMode.default('deliver'),
+    /** Default `'deliver'`. */
+    close: tuningOptions.fields.close.default(plainClose(closeModes.deliver)),
     /**
      * An idempotent request (RFC 9110 section 9.2.2) that fails on a reused connection before any byte
      * of an answer is sent once more, on a fresh connection. Default true.
@@ -23,7 +26,7 @@ export const agentOptions = sharedSpec(
 
 type AgentTuningOptions = InputOf<typeof agentOptions>
 
-/** `keepAlive` is true and `closeMode` is `'deliver'` unless they are given. */
+/** `keepAlive` is true and `close` is `'deliver'` unless they are given. */
 export type TunedAgentOptions = http.AgentOptions & AgentTuningOptions
 
 /** The same for https. */

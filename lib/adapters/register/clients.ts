@@ -5,7 +5,8 @@
  */
 import * as net from 'node:net'
 import { attachPolicy, detachPolicy, observeClose, policyOf } from '../../close/hooks'
-import type { ClosePolicy, Done } from '../../close/policy'
+import type { ClosePolicy } from '../../close/mode'
+import type { Observer } from '../../close/modes'
 import { CloseTally } from '../../close/tally'
 import { endpoint, type IpFamily } from '../../connect/address'
 import type { Attempt } from '../../connect/attempt'
@@ -22,7 +23,7 @@ interface Known {
   /** Undefined where there is no close mode. */
   readonly policy: ClosePolicy | undefined
   /** Called for each close of the socket, under a mode or not. */
-  readonly closed: Done
+  readonly closed: Observer
   attempt: Attempt | undefined
   /** The socket turned out not to be one that is meant. */
   leftAlone: boolean
@@ -173,7 +174,7 @@ export class Clients {
     if (!this.#log.debug) return
     const { policy } = this.#configuration
     this.#log.line(
-      `client ${to}: ${options}${policy === undefined ? '' : `; closes: ${policy.mode}`}`,
+      `client ${to}: ${options}${policy === undefined ? '' : `; closes: ${policy.mode.name}`}`,
     )
   }
 

@@ -1,10 +1,5 @@
 /** The configuration, checked value by value, so that an error can say which one it is. */
-import {
-  closeModeOptions,
-  standingClose,
-  standingPolicy,
-  type PolicyOptions,
-} from '../../close/options'
+import { close, type PolicyOptions } from '../../close/options'
 import { familyOf, ipAddress, realPort } from '../../connect/address'
 import { SourcePool } from '../../connect/source-pool'
 import { confinedRange, tuningOptions } from '../../connect/tuning'
@@ -65,7 +60,7 @@ const section = {
     present: {},
     absent: [],
   }),
-  ...standingClose,
+  close,
 }
 
 export const clientsSection = spec({
@@ -88,8 +83,8 @@ export function readConfiguration(found: FoundText): Configuration {
     checkObject('configuration', json)
     const { clients, servers } = configuration.check('', json)
     return {
-      clients: clients === undefined ? undefined : clientsOf(clients, json.clients as object),
-      servers: servers === undefined ? undefined : serversOf(servers, json.servers as object),
+      clients: clients === undefined ? undefined : clientsOf(clients),
+      servers: servers === undefined ? undefined : serversOf(servers),
       absent: [...absentIn(clients), ...absentIn(servers)],
     }
   } catch (error) {
@@ -97,32 +92,25 @@ export function readConfiguration(found: FoundText): Configuration {
   }
 }
 
-function clientsOf(checked: NonNullable<Checked['clients']>, given: object): ClientsConfiguration {
+function clientsOf(checked: NonNullable<Checked['clients']>): ClientsConfiguration {
   const settings = checked.settings.present
   const isAbsent = portRangeIsAbsent(checked)
   if (!isAbsent) confinedRange(checked.portRange, settings, 'clients.portRange')
   return {
-    ...sectionOf('clients', checked, given),
+    ...sectionOf(checked),
     sources: sourcesOf(checked.source, checked.sources),
     portRange: isAbsent ? undefined : checked.portRange,
   }
 }
 
-function serversOf(checked: NonNullable<Checked['servers']>, given: object): ServersConfiguration {
-  return { ...sectionOf('servers', checked, given), backlog: checked.backlog }
+function serversOf(checked: NonNullable<Checked['servers']>): ServersConfiguration {
+  return { ...sectionOf(checked), backlog: checked.backlog }
 }
 
-function sectionOf(
-  name: string,
-  checked: NonNullable<Checked['clients'] | Checked['servers']>,
-  given: object,
-): Section {
-  const [stray] = closeModeOptions.names.filter((option) => Object.hasOwn(given, option))
-  if (checked.closeMode === undefined && stray !== undefined)
-    throw new ArgumentValueError(`${name}.${stray}`, 'goes with closeMode only', checked[stray])
+function sectionOf(checked: NonNullable<Checked['clients'] | Checked['servers']>): Section {
   return {
     settings: checked.settings.present,
-    policy: standingPolicy(checked),
+    policy: checked.close,
     match: new Match(checked.match.addresses, checked.match.ports),
   }
 }

@@ -2,7 +2,7 @@
 import * as net from 'node:net'
 import { native } from '../../binding'
 import type { PolicyOptions } from '../../close/options'
-import { hasServerPolicy, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
+import { serverPolicyOf, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
 import { endpoint } from '../../connect/address'
 import { tuneListening, type ServerTuning } from '../../listen/tune-server'
 import { listenBacklogLimit } from '../../observe/namespace-facts'
@@ -114,15 +114,16 @@ export class Servers {
 
   #setCloseMode(server: net.Server, known: Known, at: string, policy: PolicyOptions): string {
     // The program has chosen one by itself.
-    if (known.policy === undefined && hasServerPolicy(server)) return 'closes: as the program says'
+    if (known.policy === undefined && serverPolicyOf(server) !== undefined)
+      return 'closes: as the program says'
     if (known.policy === undefined) {
       known.policy = setServerPolicy(server, policy, () => {
         this.#log.counted()
       })
       if (this.#log.debug) this.#policies.set(at, known.policy)
     }
-    if (policy.mode === 'deliver') takeBackFromCluster(server, known.policy)
-    return `closes: ${policy.mode}`
+    if (policy.mode.inherited) takeBackFromCluster(server, known.policy)
+    return `closes: ${policy.mode.name}`
   }
 }
 

@@ -2,6 +2,8 @@
 import type * as net from 'node:net'
 import * as tls from 'node:tls'
 import { anyPort, checkFamily, familyOf, wrongFamily, type IpFamily } from '../../connect/address'
+import { closeModes } from '../../close/modes'
+import { plainClose } from '../../close/options'
 import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
 import { checkUnix } from '../../connect/unix'
 import { ArgumentTypeError, ArgumentValueError } from '../../errors'
@@ -44,7 +46,8 @@ const protocols = custom<tls.ConnectionOptions['ALPNProtocols']>(
 export const connectorOptions = sharedSpec(
   {
     ...tuningOptions.fields,
-    closeMode: tuningOptions.fields.closeMode.default('deliver'),
+    /** Default `'deliver'`. */
+    close: tuningOptions.fields.close.default(plainClose(closeModes.deliver)),
     /**
      * Offers HTTP/2 on TLS. Default: what undici 7 and 8 say of the client's own `allowH2`, else false
      * (undici 8's own connector: true).

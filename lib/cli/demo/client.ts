@@ -1,17 +1,9 @@
 /** The demo's client: a process of its own, which the command can put in another network namespace. */
-import { configure, type CloseMode } from '../../index'
+import { closeModeNames, configure, describeCloseMode, type CloseModeName } from '../../index'
 import { sizeOf, systemPortRange, timeWaitReuse } from '../../observe/namespace-facts'
 import type { PreparedSettings } from '../../options/tune'
 import { Load } from './load'
-import {
-  modes,
-  type FromClient,
-  type ModePorts,
-  type Place,
-  type Plan,
-  type Row,
-  type ServerPorts,
-} from './messages'
+import type { FromClient, ModePorts, Place, Plan, Row, ServerPorts } from './messages'
 import { DEFAULT_PORTS, prepareNamespace } from './namespace'
 import { endWithParent, tellParent } from './parent'
 import { confinement, leftoversOf, narrowRange, serverHost } from './ports'
@@ -48,7 +40,7 @@ class Client {
     const servers = await this.#server.listening()
     const place = this.#plan.notNamespace === null ? this.#onLoopback(servers) : this.#inNamespace()
     send({ type: 'place', place })
-    for (const mode of modes) {
+    for (const mode of closeModeNames) {
       send({ type: 'row', row: await this.#row(mode, servers[mode], place) })
     }
   }
@@ -86,7 +78,7 @@ class Client {
     }
   }
 
-  async #row(mode: CloseMode, servers: ModePorts, place: Place): Promise<Row> {
+  async #row(mode: CloseModeName, servers: ModePorts, place: Place): Promise<Row> {
     const common = { mode, settings: this.#settings }
     const host = this.#host
     await new Load({
@@ -102,7 +94,7 @@ class Client {
       server,
       connections: connectionsIn(mode, place),
       seconds: this.#plan.seconds,
-      ...(mode === 'fin' ? { atLeast: collapseIn(place) } : {}),
+      ...(usesUpPorts(mode) ? { atLeast: collapseIn(place) } : {}),
       progress: (report) => {
         send({ type: 'progress', ...report })
       },
@@ -126,8 +118,14 @@ class Client {
   }
 }
 
-function connectionsIn(mode: CloseMode, { connections }: Place): number {
-  return mode === 'lingering' ? Math.min(connections, LINGERING_CONNECTIONS) : connections
+function connectionsIn(mode: CloseModeName, { connections }: Place): number {
+  const { holdsDescriptor } = describeCloseMode(mode)
+  return holdsDescriptor ? Math.min(connections, LINGERING_CONNECTIONS) : connections
+}
+
+function usesUpPorts(mode: CloseModeName): boolean {
+  const { keepsTimeWait, holdsDescriptor } = describeCloseMode(mode)
+  return keepsTimeWait && !holdsDescriptor
 }
 
 /**
@@ -138,7 +136,7 @@ function collapseIn({ kind, ports }: Place): number {
   return kind === 'namespace' && ports !== null ? Math.ceil(0.54 * sizeOf(ports)) : 0
 }
 
-function noConnection(mode: CloseMode, errors: Readonly<Record<string, number>>): string {
+function noConnection(mode: CloseModeName, errors: Readonly<Record<string, number>>): string {
   const codes = Object.keys(errors).join(', ')
   return `no connection could be made in mode '${mode}': ${codes === '' ? 'no port is free' : codes}`
 }

@@ -1,8 +1,6 @@
-/** How the demo's client opens a connection, and how it closes one in each mode. */
-import { once } from 'node:events'
+/** How the demo's client opens a connection. */
 import * as net from 'node:net'
 import { adoptSocket, openSocket } from '../../connect/open'
-import { closeSocket, type CloseMode, type CloseReport } from '../../index'
 import type { PreparedSettings } from '../../options/tune'
 
 /** Where a server listens. */
@@ -15,15 +13,6 @@ export interface Endpoint {
 export function open({ host, port }: Endpoint, settings: PreparedSettings | undefined): net.Socket {
   if (settings === undefined) return net.connect({ port, host })
   return adoptSocket(openSocket(4, settings).fd).connect({ port, host })
-}
-
-/** Closes in the mode; `fin` is Node's own destroy(), without this library, so it has no report. */
-export async function close(socket: net.Socket, mode: CloseMode): Promise<CloseReport | undefined> {
-  if (mode !== 'fin') return closeSocket(socket, { mode })
-  const closed = once(socket, 'close')
-  socket.destroy()
-  await closed
-  return undefined
 }
 
 export function codeOf(error: unknown): string {

@@ -1,9 +1,9 @@
 /** Many short connections in one close mode: connect, request, answer, close. */
 import type * as net from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { CloseMode } from '../../index'
+import { closeSocket, type CloseModeName } from '../../index'
 import type { PreparedSettings } from '../../options/tune'
-import { close, codeOf, open, type Endpoint } from './connections'
+import { codeOf, open, type Endpoint } from './connections'
 import { ANSWER, REQUEST, type ProgressReport, type Row } from './messages'
 
 const CONCURRENCY = 32
@@ -16,7 +16,7 @@ const PROGRESS_MS = 200
 const AT_LAST_S = 2
 
 export interface LoadOptions {
-  readonly mode: CloseMode
+  readonly mode: CloseModeName
   readonly server: Endpoint
   readonly settings: PreparedSettings | undefined
   readonly connections: number
@@ -93,8 +93,8 @@ export class Load {
       socket = open(server, settings)
       this.#live.add(socket)
       await answer(socket)
-      const report = await close(socket, mode)
-      if (report?.fallback !== undefined) {
+      const report = await closeSocket(socket, mode)
+      if (report.fallback !== undefined) {
         this.#fallbacks++
         this.#fallback ??= report.fallback.message
       }

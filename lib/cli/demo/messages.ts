@@ -1,8 +1,5 @@
 /** What the demo's three processes tell each other: command <-> client <-> server. */
-import type { CloseMode, PortRange } from '../../index'
-
-/** In the order of the table: the plain close first, so that the others are seen against it. */
-export const modes: readonly CloseMode[] = ['fin', 'reset', 'deliver', 'lingering']
+import type { CloseModeName, PortRange } from '../../index'
 
 /** What the command asks of the client. */
 export interface Plan {
@@ -28,7 +25,7 @@ export interface Place {
 
 /** What one close mode came to. What is null cannot be known on this platform. */
 export interface Row {
-  readonly mode: CloseMode
+  readonly mode: CloseModeName
   readonly connections: number
   readonly seconds: number
   /** Connections per second in all. */
@@ -50,12 +47,12 @@ export interface Row {
   readonly written: number
   readonly received: number
   readonly lost: number
-  /** Of the lost bytes, those that closeSocket's reports tell of; null for a plain destroy(). */
-  readonly reportedDiscarded: number | null
+  /** Of the lost bytes, those that closeSocket's reports tell of. */
+  readonly reportedDiscarded: number
 }
 
 export interface ProgressReport {
-  readonly mode: CloseMode
+  readonly mode: CloseModeName
   readonly made: number
   readonly of: number
   readonly perSecond: number
@@ -79,7 +76,7 @@ export interface ModePorts {
   readonly slow: number
 }
 
-export type ServerPorts = Readonly<Record<CloseMode, ModePorts>>
+export type ServerPorts = Readonly<Record<CloseModeName, ModePorts>>
 
 /** What the server saw of one port's connections. */
 export interface Seen {

@@ -1,5 +1,5 @@
 /** The demo's figures, as a table and in words. */
-import type { CloseMode } from '../../index'
+import type { CloseModeName } from '../../index'
 import { align, count, counted, wrap } from '../text'
 import type { Place, Row } from './messages'
 import { sizeOf } from '../../observe/namespace-facts'
@@ -70,7 +70,7 @@ export function verdict(place: Place, rows: readonly Row[]): string[] {
   return [
     ...lines,
     ...wrap(
-      "closeSocket(socket, { mode: 'deliver' }), or setCloseMode(server, 'deliver') for all that a server accepts. 'socket-tuner options TCP_LINGER2' has the option behind it.",
+      "closeSocket(socket, 'deliver'), or setCloseMode(server, 'deliver') for all that a server accepts. 'socket-tuner options TCP_LINGER2' has the option behind it.",
       'Next:'.padEnd(11),
     ),
   ]
@@ -78,7 +78,7 @@ export function verdict(place: Place, rows: readonly Row[]): string[] {
 
 type Reading = (row: Row, place: Place) => string
 
-const readings: Record<CloseMode, Reading> = {
+const readings: Record<CloseModeName, Reading> = {
   fin: (row, place) => `${slowdown(row)} ${heldPorts(row)}${reuseNote(row, place)}`,
   reset: (row) => `${entries(row)}, but ${loss(row)}, and ${serverSaw(row)}.`,
   deliver: (row) =>
@@ -125,8 +125,7 @@ function entries({ timeWait }: Row): string {
 
 function loss({ lost, written, reportedDiscarded }: Row): string {
   if (lost === 0) return `loses none of ${count(written)} bytes`
-  const told =
-    reportedDiscarded === null ? '' : ` (closeSocket reported ${count(reportedDiscarded)})`
+  const told = ` (closeSocket reported ${count(reportedDiscarded)})`
   return `lost ${count(lost)} of ${count(written)} bytes whose write had succeeded${told}`
 }
 

@@ -1,9 +1,9 @@
 /** The demo's server: a process of its own, as a server is, so that it does not share the client's event loop. */
 import * as net from 'node:net'
+import { closeModeNames } from '../../index'
 import { once } from 'node:events'
 import {
   ANSWER,
-  modes,
   type FromServer,
   type ModePorts,
   type Seen,
@@ -79,7 +79,7 @@ async function serve(host: string, first: number): Promise<void> {
     return port
   }
   const pairs = await Promise.all(
-    modes.map(async (mode, index): Promise<[string, ModePorts]> => {
+    closeModeNames.map(async (mode, index): Promise<[string, ModePorts]> => {
       const [answer, warmUp, slow] = await Promise.all([
         open(false, 3 * index),
         open(false, 3 * index + 1),

@@ -1,8 +1,8 @@
 /** Much data to a server that does not read yet, and a close as soon as all of it is in the kernel. */
 import type * as net from 'node:net'
-import type { CloseMode } from '../../index'
+import { closeSocket, type CloseModeName } from '../../index'
 import type { PreparedSettings } from '../../options/tune'
-import { close, open, within, type Endpoint } from './connections'
+import { open, within, type Endpoint } from './connections'
 
 export const SLOW_CONNECTIONS = 4
 const BYTES = 3_000_000
@@ -10,22 +10,22 @@ const DEADLINE_MS = 10_000
 
 export interface SlowResult {
   readonly written: number
-  readonly reportedDiscarded: number | null
+  readonly reportedDiscarded: number
 }
 
 /** @throws Error when a connection fails or takes more than 10 s */
 export async function writeToSlowReaders(
-  mode: CloseMode,
+  mode: CloseModeName,
   server: Endpoint,
   settings: PreparedSettings | undefined,
 ): Promise<SlowResult> {
   const data = Buffer.alloc(BYTES, '.')
   const sockets: net.Socket[] = []
-  const writeOne = async (): Promise<number | undefined> => {
+  const writeOne = async (): Promise<number> => {
     const socket = open(server, settings)
     sockets.push(socket)
     await written(socket, data)
-    return (await close(socket, mode))?.discardedBytes
+    return (await closeSocket(socket, mode)).discardedBytes
   }
   try {
     const discarded = await within(
@@ -35,8 +35,7 @@ export async function writeToSlowReaders(
     )
     return {
       written: SLOW_CONNECTIONS * BYTES,
-      reportedDiscarded:
-        mode === 'fin' ? null : discarded.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0),
+      reportedDiscarded: discarded.reduce((sum, bytes) => sum + bytes, 0),
     }
   } finally {
     for (const socket of sockets) socket.destroy()

@@ -173,7 +173,7 @@ export const timeWaitRules: readonly Rule[] = [
     when: '1,000 or more TIME_WAIT entries are at the port of a listening socket.',
     why: 'A server needs no port of its own for each connection: its clients have them. An entry costs 256 bytes of kernel memory and keeps no client from connecting again, since a SYN with a newer timestamp or a higher sequence number is let in.',
     remedy:
-      "Nothing has to be done. Should there be fewer, let the client close first, or `tuneServer(server, {}, { closeMode: 'deliver' })`.",
+      "Nothing has to be done. Should there be fewer, let the client close first, or `tuneServer(server, { close: 'deliver' })`.",
     source: 'RFC 6191; net/ipv4/tcp_minisocks.c tcp_timewait_state_process()',
     find: ({ timeWaitByPort = [], listeners = [] }) => {
       const ports = new Set(listeners.map(({ port }) => port))

@@ -77,7 +77,7 @@ const questions = {
   /** The policy that stands before anything else happens. */
   stand: ({ id, mode }) => {
     const { socket, outcomes } = ends.get(id)
-    if (mode !== null) setCloseMode(socket, mode, { idleTimeoutMs: 30_000 })
+    if (mode !== null) setCloseMode(socket, { mode, idleMs: 30_000 })
     observeClose(socket, (outcome) => outcomes.push(outcome))
   },
   step: ({ id, name }) => steps[name](ends.get(id).socket),

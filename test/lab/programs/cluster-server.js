@@ -22,11 +22,13 @@ if (cluster.isPrimary) {
     seen.connections++
     socket.on('close', () => seen.closed++)
   })
-  const tuning = tuneServer(server, {}, { closeMode: 'deliver' })
+  const tuning = tuneServer(server, { close: 'deliver' })
   server.listen({ host: '127.0.0.1', port: 0 }, async () => {
     const refusals = {
       setOption: await refusalOf(() => setOption(server, 'SO_KEEPALIVE', true)),
-      tuneServer: await refusalOf(() => tuneServer(server, { SO_KEEPALIVE: true }).applied),
+      tuneServer: await refusalOf(
+        () => tuneServer(server, { settings: { SO_KEEPALIVE: true } }).applied,
+      ),
     }
     process.send({ port: server.address().port, refusals })
   })

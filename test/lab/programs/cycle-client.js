@@ -41,7 +41,7 @@ function cycle() {
     let reported
     const socket = connect()
     socket.once(ca === undefined ? 'connect' : 'secureConnect', () => {
-      if (way !== 'closeSocket' && mode !== undefined) setCloseMode(socket, mode, options)
+      if (way !== 'closeSocket' && mode !== undefined) setCloseMode(socket, { mode, ...options })
       socket.write(request)
     })
     socket.on('data', ({ length }) => {

@@ -16,7 +16,7 @@ const ways = {
 
 const server = net.createServer((socket) => {
   seen.connections++
-  if (way !== 'closeSocket' && options) setCloseMode(socket, options.mode, options)
+  if (way !== 'closeSocket' && options) setCloseMode(socket, options)
   socket.once('data', ({ length }) => {
     seen.bytesRead += length
     socket.write(Buffer.alloc(ANSWER, 'a'))

@@ -28,7 +28,8 @@ async function answer(request, response) {
 }
 
 const server = certificate ? https.createServer(certificate, answer) : http.createServer(answer)
-const tuning = way === 'closeMode' && tuneServer(server, {}, { closeMode: 'lingering', ...options })
+const tuning =
+  way === 'standing' && tuneServer(server, { close: { mode: 'lingering', ...options } })
 server.on('clientError', ({ code }, socket) => {
   count(seen.errors, code)
   socket.destroy()

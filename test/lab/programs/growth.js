@@ -59,7 +59,7 @@ const tasks = {
       const socket = net.connect(server.address().port, '127.0.0.1')
       await once(socket, 'connect')
       socket.write('some bytes')
-      await library.closeSocket(socket, { mode: modes[index % modes.length] })
+      await library.closeSocket(socket, modes[index % modes.length])
     }
     for (let left = calls; left > 0; left -= CONNECTIONS_AT_ONCE) {
       await Promise.all(Array.from({ length: CONNECTIONS_AT_ONCE }, close))

@@ -6,13 +6,7 @@ const https = require('node:https')
 const { tuneServer } = require('../../../dist')
 const { config, count, ready, warnings } = require('./parent')
 
-const {
-  host = '127.0.0.1',
-  tls: certificate,
-  keepAliveTimeout = 5_000,
-  closeMode,
-  options,
-} = config
+const { host = '127.0.0.1', tls: certificate, keepAliveTimeout = 5_000, close } = config
 const body = Buffer.alloc(1000, 'b')
 const seen = { connections: 0, requests: 0, closed: 0, errors: {}, warnings }
 
@@ -34,7 +28,7 @@ server.on('clientError', ({ code }, socket) => {
   socket.destroy()
 })
 
-const tuning = closeMode && tuneServer(server, {}, { closeMode, ...options })
+const tuning = close && tuneServer(server, { close })
 
 server.listen({ host, port: 0, backlog: 4096 }, () => {
   ready({ port: server.address().port }, { seen: () => ({ ...seen, counters: tuning?.counters }) })

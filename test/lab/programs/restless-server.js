@@ -25,7 +25,7 @@ function close(socket) {
     socket.destroy()
   } else {
     seen.closedByReset++
-    if (certificate) void closeSocket(socket, { mode: 'reset' })
+    if (certificate) void closeSocket(socket, 'reset')
     else socket.resetAndDestroy()
   }
 }

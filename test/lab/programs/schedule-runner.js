@@ -156,7 +156,7 @@ async function run(schedule, begins) {
   if (how === 'closeSocket') {
     report = closeSocket(closer, { mode, ...options })
   } else {
-    setCloseMode(closer, mode, options)
+    setCloseMode(closer, { mode, ...options })
     closer.destroySoon()
   }
 

@@ -48,7 +48,7 @@ const lastWords = {
 }
 
 async function closeAndTell(socket, mode) {
-  const report = await closeSocket(socket, { mode })
+  const report = await closeSocket(socket, mode)
   count(
     seen.reports,
     [mode, report.mode, report.timeWait, report.fallback?.message].filter(Boolean).join(', '),

@@ -48,7 +48,7 @@ async function listen(port) {
   server = net.createServer(serve)
   server.listen({ host: '127.0.0.1', port, backlog: 4096 })
   await once(server, 'listening')
-  tuning = tuneServer(server, { TCP_NODELAY: true }, { closeMode: 'deliver' })
+  tuning = tuneServer(server, { settings: { TCP_NODELAY: true }, close: 'deliver' })
   return server.address().port
 }
 

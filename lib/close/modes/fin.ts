@@ -1,12 +1,25 @@
-import { native } from '../binding'
-import { connectionState, type ConnectionState } from '../observe/tcp-info'
-import type { Fallback } from './fallback'
-import { disarm } from './linger2'
-import { bytesLost, discardUnread, readBytes } from './pending'
-import type { Done, Ending } from './policy'
-import { afterTakeOver, takeOver } from './take-over'
-import { finOrderIn, hasPeerFinished, timeWaitOf } from './time-wait'
-import { closeNotifySize, isTls, withoutCloseNotify } from './tls'
+import { native } from '../../binding'
+import { connectionState, type ConnectionState } from '../../observe/tcp-info'
+import type { Fallback } from '../fallback'
+import { disarm } from '../linger2'
+import { bytesLost, discardUnread, readBytes } from '../pending'
+import type { CloseMode, Done, Ending } from '../mode'
+import { afterTakeOver, takeOver } from '../take-over'
+import { finOrderIn, hasPeerFinished, timeWaitOf } from '../time-wait'
+import { closeNotifySize, isTls, withoutCloseNotify } from '../tls'
+
+/** A FIN after everything that was written. */
+export const fin: CloseMode = {
+  name: 'fin',
+  summary: 'data, then FIN; TIME_WAIT stays with the side that closes first',
+  atOnce: false,
+  withoutShutdown: false,
+  inherited: false,
+  keepsTimeWait: true,
+  holdsDescriptor: false,
+  onDescriptor: { resets: false, forgets: false },
+  close: closeWithFin,
+}
 
 /** Lets close() send a FIN after everything that is in the kernel. */
 export function closeWithFin(ending: Ending, done: Done): void {
@@ -35,9 +48,9 @@ export function finish(
   }
   // A TLS peer still sends: tickets after the handshake, and its close_notify in answer to ours.
   if (isOpen(connection) && isTls(socket)) {
-    const { idleTimeoutMs } = policy
+    const { idleMs } = policy
     const finOrder = ending.finOrder ?? finOrderIn(connection.state)
-    const copy = takeOver(ending, { idleTimeoutMs, discarded }, (rest) => {
+    const copy = takeOver(ending, { idleMs, discarded }, (rest) => {
       const { unreadBytes } = rest
       const timeWait = timeWaitOf({ ...rest.end, finOrder, streamEnded }, 'fin')
       done(afterTakeOver({ ...outcome, unreadBytes, timeWait }, rest))

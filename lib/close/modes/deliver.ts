@@ -1,15 +1,36 @@
 import type * as net from 'node:net'
-import { connectionState, type ConnectionState } from '../observe/tcp-info'
-import { announce } from '../warnings'
-import { fallback, type Fallback } from './fallback'
+import { connectionState, type ConnectionState } from '../../observe/tcp-info'
+import { announce, hazard } from '../../warnings'
+import { fallback, type Fallback } from '../fallback'
 import { finish } from './fin'
-import { hasLinger2, setForgotten } from './linger2'
-import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged, readBytes } from './pending'
-import type { Done, Ending } from './policy'
-import type { CloseOutcome } from './report'
-import { afterTakeOver, takeOver } from './take-over'
-import { hasPeerFinished, timeWaitOf, type ConnectionEnd } from './time-wait'
-import { awaitsTickets, closeNotifySize, hasRead, lacksTicket, withoutCloseNotify } from './tls'
+import { hasLinger2, setForgotten } from '../linger2'
+import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged, readBytes } from '../pending'
+import type { CloseMode, CloseOutcome, Done, Ending } from '../mode'
+import { afterTakeOver, takeOver } from '../take-over'
+import { hasPeerFinished, timeWaitOf, type ConnectionEnd } from '../time-wait'
+import { awaitsTickets, closeNotifySize, hasRead, lacksTicket, withoutCloseNotify } from '../tls'
+
+/** The same on the wire as `fin`, and the kernel forgets the connection when the FIN is acknowledged. */
+export const deliver: CloseMode = {
+  name: 'deliver',
+  summary: 'data, then FIN; forgotten as soon as it is acknowledged',
+  atOnce: false,
+  withoutShutdown: 'notify',
+  inherited: true,
+  keepsTimeWait: false,
+  holdsDescriptor: false,
+  onDescriptor: { resets: false, forgets: true },
+  close: closeAndForget,
+  warn(_, fd, { requireTimestamps }) {
+    const { state, timestamps } = connectionState(fd)
+    if (!requireTimestamps || state !== 'ESTABLISHED' || timestamps) return
+    hazard(
+      'SOCKET_TUNER_DELIVER_FALLBACK',
+      'timestamps',
+      "'deliver' would fall back to 'fin': no TCP timestamps",
+    )
+  },
+}
 
 /**
  * A first session ticket is waited for so long: one that is lost on the way is sent again within that time,
@@ -25,7 +46,7 @@ const TICKET_WAIT_MS = 1_000
  * One system call tells all that has to be known: whether timestamps protect the next connection
  * on these ports, whether there is unread input, and who closed first.
  */
-export function closeAndForget(ending: Ending, done: Done): void {
+function closeAndForget(ending: Ending, done: Done): void {
   const { policy, fd, finOrder } = ending
   const { socket } = policy
   if (isKnownToBeSafe(ending)) {

@@ -1,22 +1,35 @@
-import { native } from '../binding'
-import { connectionState } from '../observe/tcp-info'
-import { announce } from '../warnings'
-import { fallback } from './fallback'
+import { native } from '../../binding'
+import { connectionState } from '../../observe/tcp-info'
+import { announce } from '../../warnings'
+import { fallback } from '../fallback'
 import { closeWithFin } from './fin'
-import { disarm } from './linger2'
-import { ofThisThread } from './lingering-group'
-import { bytesNotInKernel } from './pending'
-import type { Done, Ending } from './policy'
-import type { CloseOutcome } from './report'
-import { afterTakeOver, takeOver, type TakenOver } from './take-over'
-import { finOrderIn, timeWaitOf } from './time-wait'
+import { disarm } from '../linger2'
+import { ofThisThread } from '../lingering-group'
+import { bytesNotInKernel } from '../pending'
+import type { CloseMode, CloseOutcome, Done, Ending } from '../mode'
+import { afterTakeOver, takeOver, type TakenOver } from '../take-over'
+import { finOrderIn, timeWaitOf } from '../time-wait'
+
+/** A FIN, and then input is thrown away until the peer has finished. */
+export const lingering: CloseMode = {
+  name: 'lingering',
+  summary: 'data, then FIN; input is thrown away until the peer has finished',
+  atOnce: false,
+  withoutShutdown: false,
+  inherited: false,
+  keepsTimeWait: true,
+  holdsDescriptor: true,
+  // Somebody has to read.
+  onDescriptor: undefined,
+  close: closeLingering,
+}
 
 /**
  * Sends the FIN, then reads and throws away what the peer still sends until it has finished or a
  * deadline passes. While input is read no RST goes out, so the peer gets everything that was written
  * (nginx's lingering_close).
  */
-export function closeLingering(ending: Ending, done: Done): void {
+function closeLingering(ending: Ending, done: Done): void {
   const { policy, fd } = ending
   const { state } = connectionState(fd)
   if (state !== 'ESTABLISHED' && state !== 'FIN_WAIT1' && state !== 'FIN_WAIT2') {
@@ -28,9 +41,9 @@ export function closeLingering(ending: Ending, done: Done): void {
   disarm(policy, fd)
   const discardedBytes = bytesNotInKernel(policy.socket)
   const finOrder = ending.finOrder ?? finOrderIn(state)
-  const { idleTimeoutMs, maxDiscardBytes: maxBytes, maxLingering: limit } = policy
+  const { idleMs, maxDiscardBytes: maxBytes, maxLingering: limit } = policy
   const group = { of: policy.lingering ?? ofThisThread, limit }
-  const copy = takeOver(ending, { idleTimeoutMs, maxBytes, group, discarded: 0 }, (rest) => {
+  const copy = takeOver(ending, { idleMs, maxBytes, group, discarded: 0 }, (rest) => {
     const { unreadBytes, cut, end } = rest
     warn(cut)
     const outcome: CloseOutcome = {

@@ -1,10 +1,9 @@
+/** What a RST costs. */
 import { native } from '../binding'
 import { words } from '../options/codec'
 import { connectionState, type TcpState } from '../observe/tcp-info'
 import { announce } from '../warnings'
 import { fallback, type Fallback } from './fallback'
-import { bytesNotInKernel, readBytes } from './pending'
-import type { Done, Ending } from './policy'
 import {
   hasPeerFinished,
   timeWaitOf,
@@ -12,7 +11,6 @@ import {
   type FinOrder,
   type TimeWait,
 } from './time-wait'
-import { closeNotifySize, withoutCloseNotify } from './tls'
 
 const ON_AT_ONCE = words(1, 0)
 
@@ -33,24 +31,8 @@ export interface ResetCost {
 }
 
 /**
- * Makes close() send a RST (SO_LINGER with 0 s) and counts what it throws away. The kernel does so
- * also while a shutdown is under way, where libuv's own reset refuses.
- */
-export function closeWithReset({ policy, fd, finOrder }: Ending, done: Done): void {
-  const { socket } = policy
-  const cost = armReset(
-    fd,
-    bytesNotInKernel(socket),
-    { finOrder, streamEnded: socket.readableEnded },
-    readBytes(socket, 0),
-  )
-  const { peerFinished, ...outcome } = cost
-  const alert = closeNotifySize(socket)
-  done({ ...outcome, unreadBytes: withoutCloseNotify(cost.unreadBytes, alert, peerFinished) })
-}
-
-/**
- * The same for a descriptor.
+ * Makes close() of a descriptor send a RST (SO_LINGER with 0 s), and counts what that throws away. The kernel
+ * does so also while a shutdown is under way, where libuv's own reset refuses.
  *
  * @param pending bytes more that had not come to the kernel
  * @param read bytes that were read from the descriptor
