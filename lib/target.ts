@@ -75,22 +75,38 @@ export function transportHandleOf(target: object): Handle | undefined {
 
 /** Whether the target is a server, listening or not. */
 export function isServer(target: unknown): target is net.Server {
-  return (
-    typeof target === 'object' &&
-    target !== null &&
-    typeof (target as Partial<net.Server>).listen === 'function' &&
-    typeof (target as Partial<net.Server>).getConnections === 'function'
-  )
+  if (typeof target !== 'object' || target === null) return false
+  try {
+    return (
+      typeof (target as Partial<net.Server>).listen === 'function' &&
+      typeof (target as Partial<net.Server>).getConnections === 'function'
+    )
+  } catch (error) {
+    throw unreadable(error)
+  }
 }
 
 /** Whether the target is a net.Socket, a tls.TLSSocket or something that behaves as one. */
 export function isStreamSocket(target: unknown): target is net.Socket {
-  return (
-    typeof target === 'object' &&
-    target !== null &&
-    typeof (target as Partial<net.Socket>).destroySoon === 'function' &&
-    typeof (target as Partial<net.Socket>).connect === 'function'
-  )
+  if (typeof target !== 'object' || target === null) return false
+  try {
+    return (
+      typeof (target as Partial<net.Socket>).destroySoon === 'function' &&
+      typeof (target as Partial<net.Socket>).connect === 'function'
+    )
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
+/** Of an HTTP/2 session's `socket`, which is a proxy, nothing can be read once the session is destroyed. */
+function unreadable(error: unknown): unknown {
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  return code === 'ERR_HTTP2_SOCKET_UNBOUND' ? sessionDestroyed() : error
+}
+
+function sessionDestroyed(): SocketOptionError {
+  return refusal('ERR_SOCKET_TUNER_DESTROYED', 'The HTTP/2 session is destroyed')
 }
 
 /** Whether the target is an HTTP/2 session, client's or server's. */
@@ -104,7 +120,7 @@ export function isHttp2Session(target: unknown): target is http2.Http2Session {
 
 /** Whether a socket is the proxy that an HTTP/2 session gives out: its methods are bound to another object. */
 export function isSessionSocket(socket: net.Socket): boolean {
-  return socket.off('close', nothing) !== socket
+  return ownSocket(socket) !== socket
 }
 
 /**
@@ -115,7 +131,12 @@ export function isSessionSocket(socket: net.Socket): boolean {
  */
 export function socketOfSession(session: http2.Http2Session): net.Socket {
   sessionDescriptor(session)
-  return session.socket.off('close', nothing)
+  return ownSocket(session.socket)
+}
+
+/** A socket itself, also where it is given as the proxy that a session gives out. */
+export function ownSocket(socket: net.Socket): net.Socket {
+  return socket.off('close', nothing)
 }
 
 function nothing(): void {
@@ -141,7 +162,7 @@ function sessionDescriptor(session: http2.Http2Session): number {
   if (!session.destroyed) fd = handleOf(session.socket)?.fd
   if (isDescriptor(fd)) return fd
   throw session.destroyed
-    ? refusal('ERR_SOCKET_TUNER_DESTROYED', 'The HTTP/2 session is destroyed')
+    ? sessionDestroyed()
     : refusal(
         'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
         "The HTTP/2 session is not connected yet: wait for 'connect'",
@@ -149,10 +170,14 @@ function sessionDescriptor(session: http2.Http2Session): number {
 }
 
 function isDatagram(target: object): target is dgram.Socket {
-  return (
-    typeof (target as Partial<dgram.Socket>).addMembership === 'function' &&
-    typeof (target as Partial<dgram.Socket>).bind === 'function'
-  )
+  try {
+    return (
+      typeof (target as Partial<dgram.Socket>).addMembership === 'function' &&
+      typeof (target as Partial<dgram.Socket>).bind === 'function'
+    )
+  } catch (error) {
+    throw unreadable(error)
+  }
 }
 
 /** `_handle` of a dgram.Socket is gone in Node 26; the state behind it is there in all releases. */

@@ -9,6 +9,7 @@ import {
   isHttp2Session,
   isServer,
   isStreamSocket,
+  ownSocket,
   socketOfSession,
   transportHandleOf,
   type Target,
@@ -44,7 +45,8 @@ export function setCloseMode(target: Target, close: Close | null): void {
   }
   if (isStreamSocket(target)) {
     if (target.destroyed) descriptorOf(target)
-    setSocketPolicy(target, checked)
+    // The proxy of an HTTP/2 session cannot be used any more when the socket closes.
+    setSocketPolicy(ownSocket(target), checked)
     return
   }
   setKernelPolicy(target, checked)
