@@ -176,7 +176,6 @@ class Closing {
     }
     Object.assign(this.#policy, options)
     if (this.#socket.destroyed) this.#policy.abort?.()
-    else if (carrierOf(this.#socket).destroyed) this.#destroyLater()
     else this.#destroy()
   }
 
@@ -229,7 +228,7 @@ class Closing {
     const atOnce = this.#policy.mode.atOnce || (socket.pending && nothingWritten)
     if (carrierOf(socket).destroyed) {
       this.#policy.cause = fallback('destroyed', 'the connection below was destroyed before')
-      this.#destroyLater()
+      this.#destroy()
       return
     }
     if (atOnce) {
@@ -242,16 +241,6 @@ class Closing {
       socket.resume()
     }
     socket.destroySoon()
-  }
-
-  /**
-   * For a TLS socket whose connection below is gone. In 'secureConnect' Node is still inside OpenSSL, and
-   * destroy() would free the SSL that is in use there.
-   */
-  #destroyLater(): void {
-    setImmediate(() => {
-      this.#destroy()
-    })
   }
 
   #destroy(): void {

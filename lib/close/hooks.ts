@@ -8,6 +8,7 @@
  */
 import type * as net from 'node:net'
 import { native } from '../binding'
+import { refuseConnect } from '../node/connecting'
 import { watchHandshake } from '../node/tls'
 import { connectionState } from '../observe/tcp-info'
 import { handleOf, transportHandleOf } from '../target'
@@ -17,6 +18,7 @@ import { bytesNotInKernel, hasSendRoom, isAcknowledged } from './pending'
 import type { CloseOutcome, ClosePolicy, Done, Ending } from './mode'
 import { closeModes, type Closed, type Observer } from './modes'
 import { pollUntil } from './poll'
+import { setResetOnClose } from './reset-cost'
 import { countClose } from './tally'
 import { finOrderIn, hasPeerFinished, timeWaitOf, type FinOrder } from './time-wait'
 import { awaitsTickets, hasRead, isTls } from './tls'
@@ -40,6 +42,12 @@ interface Connection {
 interface Hooks {
   connection: Connection
   destroy?: Destroy
+  /** Of a TLS socket over another socket or stream. */
+  destroyTls?: Destroy
+  /** The connection below has emitted 'close'. */
+  isCarrierClosed?: boolean
+  /** To be called then. */
+  destroyLater?: () => void
   destroySoon?: () => void
   final?: Final
 }
@@ -114,6 +122,16 @@ function hook(socket: net.Socket): Connection {
   const top = internalsOf(socket)
   const hooks = hooksOf(top, connection)
   if (hooks.final !== undefined) return connection
+  if (top !== carrier) {
+    hooks.isCarrierClosed = false
+    hooks.destroyTls = top._destroy
+    top._destroy = destroyTlsHooked
+    // Before Node's own listener, which destroys the TLS socket.
+    carrierOf(socket).prependOnceListener('close', () => {
+      hooks.isCarrierClosed = true
+      hooks.destroyLater?.()
+    })
+  }
   hooks.final = top._final
   top._final = finalHooked as Final
   hooks.destroySoon = top.destroySoon
@@ -152,9 +170,30 @@ function destroyHooked(
   error: Error | null,
   callback: (error: Error | null) => void,
 ): void {
+  const { connecting } = this
   const hooks = this[kHooks]
   if (hooks !== undefined) beforeClose(this, hooks.connection)
   hooks?.destroy?.call(this, error, callback)
+  if (connecting) refuseConnect(this)
+}
+
+/**
+ * Where the connection below was destroyed, Node frees the SSL at once. In 'secureConnect' and the other events
+ * of the handshake OpenSSL is still using it then, and the process would end by SIGSEGV. So it waits for that
+ * connection's 'close'. Later than that would be too late: Node has deleted what the SSL writes to by then.
+ */
+function destroyTlsHooked(
+  this: Internals & net.Socket,
+  error: Error | null,
+  callback: (error: Error | null) => void,
+): void {
+  const hooks = this[kHooks]
+  const destroy = (): void => {
+    hooks?.destroyTls?.call(this, error, callback)
+  }
+  const waits = carrierOf(this).destroyed && hooks?.isCarrierClosed === false
+  if (waits) hooks.destroyLater = destroy
+  else destroy()
 }
 
 /** The socket may be connected again afterwards: what concerns this connection only is taken back. */
@@ -164,7 +203,8 @@ function beforeClose(carrier: Internals & net.Socket, connection: Connection): v
   connection.skipsShutdown = false
   if (policy === undefined) {
     connection.last = undefined
-    if (observers.length > 0) tell(observers, closedByNode(carrier, finOrder))
+    if (observers.length > 0 || carrier.resetAndClosing === true)
+      tell(observers, closedByNode(carrier, finOrder))
     return
   }
   if (policy.awaited !== undefined) {
@@ -200,7 +240,10 @@ function tell(observers: readonly Observer[], outcome: Closed): void {
   for (const observer of [...observers]) observer(outcome)
 }
 
-/** What a close without a policy comes to: nothing is done for it, it is only seen. */
+/**
+ * What a close without a policy comes to: it is only seen. But of resetAndDestroy() while a shutdown is under
+ * way, which libuv refuses, Node would send no RST, leave the descriptor open for ever and emit no 'close'.
+ */
 function closedByNode(carrier: Internals & net.Socket, finOrder: FinOrder | undefined): Closed {
   const discardedBytes = bytesNotInKernel(carrier)
   const fd = transportHandleOf(carrier)?.fd ?? -1
@@ -209,6 +252,10 @@ function closedByNode(carrier: Internals & net.Socket, finOrder: FinOrder | unde
     const timeWait = isReset || carrier.pending ? 'avoided' : 'unknown'
     const mode = isReset ? 'reset' : 'fin'
     return { mode, discardedBytes, unreadBytes: 0, timeWait, byNode: true }
+  }
+  if (isReset) {
+    carrier.resetAndClosing = false
+    setResetOnClose(fd)
   }
   const state = connectionState(fd)
   const unreadBytes = Math.max(0, native.unreadBytes(fd))

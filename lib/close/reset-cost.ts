@@ -130,7 +130,7 @@ function withoutFin(
 }
 
 /** SO_LINGER {1, 0}; 0 or the negated errno. */
-function setResetOnClose(fd: number): number {
+export function setResetOnClose(fd: number): number {
   const { SOL_SOCKET, SO_LINGER } = native.constants
   if (SOL_SOCKET === undefined || SO_LINGER === undefined) return 0
   return native.setBytes(fd, SOL_SOCKET, SO_LINGER, ON_AT_ONCE)

@@ -55,7 +55,7 @@ export function hasTicket(socket: object): boolean {
 }
 
 /**
- * Prepares a socket for {@link hasSentFinished}. In TLS 1.3 the client's last message of the handshake
+ * Prepares a socket for its handshake under a close mode, and for {@link hasSentFinished}. In TLS 1.3 the client's last message of the handshake
  * leaves only after the listeners of 'secure' and 'secureConnect' have returned, and never if one of
  * them, or Node because of the certificate, destroys the socket.
  */
@@ -64,6 +64,11 @@ export function watchHandshake(socket: net.Socket): void {
   if (!isTlsClient(socket) || parts._secureEstablished !== false) return
   if (parts[kBeforeFinished] !== undefined) return
   parts[kBeforeFinished] = 0
+  // With an AbortSignal that was aborted before, Node emits 'close', connects all the same and frees the SSL
+  // later: the server's answer would end the process by SIGABRT.
+  socket.prependOnceListener('close', () => {
+    if (socket.connecting) socket.destroy()
+  })
   // Before Node's own listener, which checks the certificate.
   socket.prependOnceListener('secure', () => {
     parts[kBeforeFinished] = transportHandleOf(socket)?.bytesWritten ?? 0
