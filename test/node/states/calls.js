@@ -1,0 +1,153 @@
+'use strict'
+
+/** Every public function that takes a target, and what ends a target under each standing close mode. */
+const library = require('../../../dist')
+
+const { RawSocket, closeSocket, configure, getOption, listen, queueSizes } = library
+const { setCloseMode, setOption, tcpInfo, tune, tuneServer } = library
+
+const modes = ['fin', 'deliver', 'lingering', 'reset']
+/** Short, since most peers do not answer. */
+const limits = { timeoutMs: 60, idleTimeoutMs: 20 }
+
+/** They leave a target in the state that it is in. */
+const reading = {
+  'getOption(SO_KEEPALIVE)': (target) => getOption(target, 'SO_KEEPALIVE'),
+  'getOption(SO_LINGER)': (target) => getOption(target, 'SO_LINGER'),
+  'setOption(SO_KEEPALIVE)': (target) => setOption(target, 'SO_KEEPALIVE', true),
+  'setOption(SO_RCVBUF)': (target) => setOption(target, 'SO_RCVBUF', 100_000),
+  'setOption(TCP_KEEPINTVL)': (target) => setOption(target, 'TCP_KEEPINTVL', 33),
+  'tune()': (target) => tune(target, { SO_KEEPALIVE: true, TCP_KEEPIDLE: 33, TCP_NODELAY: true }),
+  'tune() without settings': (target) => tune(target, {}),
+  'tcpInfo()': (target) => tcpInfo(target),
+  'queueSizes()': (target) => queueSizes(target),
+  'setCloseMode(null)': (target) => setCloseMode(target, null),
+}
+
+const closing = {
+  ...Object.fromEntries(
+    modes.map((mode) => [
+      `closeSocket(${mode})`,
+      (target) => closeSocket(target, { mode, ...limits }),
+    ]),
+  ),
+  'closeSocket() twice, and a reset': (target) =>
+    Promise.all([
+      closeSocket(target, limits),
+      closeSocket(target, limits),
+      closeSocket(target, { mode: 'reset', ...limits }),
+    ]),
+  'closeSocket(reset) with hazards thrown': (target) => {
+    configure({ hazards: 'throw' })
+    try {
+      return closeSocket(target, { mode: 'reset', ...limits })
+    } finally {
+      configure({ hazards: 'warn' })
+    }
+  },
+}
+
+const serving = {
+  'tuneServer()': (target) => {
+    tuneServer(target, { SO_KEEPALIVE: true }, { closeMode: 'deliver', ...limits })
+  },
+  'tuneServer().applied': (target) => {
+    const tuning = tuneServer(target, { SO_KEEPALIVE: true })
+    setImmediate(() => tuning.stop())
+    return tuning.applied
+  },
+  'listen()': (target) => listen(target, { port: 0, host: '127.0.0.1' }),
+  'RawSocket.listenOn()': async (target) => {
+    const raw = RawSocket.open(4).bind({ address: '127.0.0.1' })
+    try {
+      return await raw.listenOn(target)
+    } finally {
+      raw.close()
+    }
+  },
+}
+
+/** What ends a target of each kind, and the standing close modes that matter to it. */
+const ends = {
+  socket: {
+    destroy: modes,
+    destroySoon: ['deliver'],
+    end: ['deliver'],
+    resetAndDestroy: ['deliver'],
+  },
+  server: { close: ['deliver'] },
+  session: { close: ['deliver'], destroy: modes },
+  other: { close: ['deliver', 'lingering'] },
+}
+
+/** What Node itself refuses of the targets that are here. */
+const refusedByNode = ['ERR_INVALID_HANDLE_TYPE', 'ERR_HTTP2_NO_SOCKET_MANIPULATION']
+
+function standing(kind) {
+  const calls = {
+    'setCloseMode() and closeSocket()': (target) => {
+      setCloseMode(target, 'deliver', limits)
+      return closeSocket(target)
+    },
+  }
+  for (const [end, those] of Object.entries(ends[kind]))
+    for (const mode of those)
+      calls[`setCloseMode(${mode}) and ${end}()`] = (target) => {
+        setCloseMode(target, mode, limits)
+        endBy(end, target)
+      }
+  return calls
+}
+
+function endBy(end, target) {
+  try {
+    target[end]()
+  } catch (error) {
+    if (!refusedByNode.includes(error.code)) throw error
+  }
+}
+
+/**
+ * The calls of a kind of target: those of one group are made on one target, one after the other; each
+ * group gets a target of its own.
+ */
+function groupsOf(kind) {
+  const alone = (calls) => Object.entries(calls).map(([name, call]) => ({ [name]: call }))
+  if (kind === 'socket')
+    return [{ ...reading, ...serving }, ...alone({ ...closing, ...standing(kind) })]
+  if (kind === 'server')
+    return [{ ...reading, ...closing }, ...alone({ ...serving, ...standing(kind) })]
+  return [{ ...reading, ...serving, ...closing }, ...alone(standing(kind))]
+}
+
+const used = [
+  'RawSocket',
+  'closeSocket',
+  'getOption',
+  'listen',
+  'queueSizes',
+  'setCloseMode',
+  'setOption',
+  'tcpInfo',
+  'tune',
+  'tuneServer',
+]
+
+/** Functions of the root entry that take no target. */
+const without = [
+  'answerEarly',
+  'closeTotals',
+  'configure',
+  'connect',
+  'deadPeerDetection',
+  'describeOption',
+  'destroyTimeWait',
+  'diagnose',
+  'portBudget',
+  'prefork',
+  'timeWaitCensus',
+  'timeWaitCount',
+  'watchPorts',
+]
+
+module.exports = { groupsOf, used, without }

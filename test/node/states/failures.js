@@ -1,0 +1,26 @@
+'use strict'
+
+/** What a documented failure looks like. */
+const { constants } = require('node:os')
+const { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } = require('../../../dist')
+const { SocketOptionError } = require('../../../dist')
+const { errorCodes } = require('../../../dist/errors')
+
+const codes = new Set([
+  ...Object.keys(errorCodes),
+  ...Object.keys(constants.errno),
+  'ERR_INVALID_ARG_TYPE',
+  'ERR_INVALID_ARG_VALUE',
+  'ERR_OUT_OF_RANGE',
+  'ERR_SERVER_ALREADY_LISTEN',
+  'ERR_HTTP_HEADERS_SENT',
+])
+const classes = [ArgumentRangeError, ArgumentTypeError, ArgumentValueError, SocketOptionError]
+
+/** The code of a documented error; else a text that says what it is. */
+function failureOf(error) {
+  const isKnown = classes.some((known) => error instanceof known)
+  return isKnown && codes.has(error.code) ? error.code : `undocumented: ${error?.stack ?? error}`
+}
+
+module.exports = { failureOf }

@@ -1,0 +1,8 @@
+'use strict'
+
+/** Run by program.js: takes sockets, and closes them. */
+process.on('message', (_message, socket) => {
+  socket?.destroy()
+  process.send('taken')
+})
+process.send('ready')

@@ -1,0 +1,59 @@
+/** Runs program.js for some states, again after each crash for those that were not reached. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import * as path from 'node:path'
+import type { Certificate } from '../../helpers/certificate'
+
+const PROGRAM = path.join(__dirname, 'program.js')
+
+/** What came of one state. */
+export interface Findings {
+  /** By call: 'value', the code of a documented error, or what else came. */
+  readonly outcomes: Record<string, string>
+  readonly troubles: string[]
+}
+
+/** A line that the program prints: before the calls of a group without, after them with what came of them. */
+interface Line {
+  readonly name: string
+  readonly calls: readonly string[]
+  readonly outcomes?: Record<string, string>
+  readonly troubles?: readonly string[]
+}
+
+export async function runStates(
+  names: readonly string[],
+  certificate: Certificate,
+): Promise<Map<string, Findings>> {
+  const all = new Map<string, Findings>(names.map((name) => [name, { outcomes: {}, troubles: [] }]))
+  for (let left = names; left.length > 0;) {
+    const { lines, crash } = await run(left, certificate)
+    for (const { name, calls, outcomes = {}, troubles = [] } of lines) {
+      const findings = all.get(name)
+      Object.assign(findings?.outcomes ?? {}, outcomes)
+      findings?.troubles.push(...troubles.map((trouble) => `${calls.join(', ')}: ${trouble}`))
+    }
+    if (crash === undefined) break
+    const { name = left[0] ?? '', calls = ['the start'] } = lines.at(-1) ?? {}
+    all.get(name)?.troubles.push(`the process ended in ${calls.join(', ')}: ${crash}`)
+    left = left.slice(left.indexOf(name) + 1)
+  }
+  return all
+}
+
+async function run(
+  names: readonly string[],
+  certificate: Certificate,
+): Promise<{ lines: Line[]; crash: string | undefined }> {
+  const program = spawn(process.execPath, [PROGRAM, JSON.stringify({ names, certificate })])
+  let [output, errors] = ['', '']
+  program.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  program.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
+  const [code, signal] = (await once(program, 'close')) as [number | null, string | null]
+  const lines = output
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Line)
+  const crash = code === 0 ? undefined : `${String(code ?? signal)} ${errors.slice(-2_000)}`
+  return { lines, crash }
+}
