@@ -17,7 +17,7 @@ export interface Binding {
   setBytes(fd: number, level: number, name: number, value: Uint8Array): number
   /** Attaches a classic BPF program, eight bytes an instruction. */
   setProgram(fd: number, level: number, name: number, instructions: Uint8Array): number
-  /** See native/addon/batch.cc for the layout. -1: all applied; else the index of the one that failed. */
+  /** See native/kernel/batch.h for the layout. -1: all applied; else the index of the one that failed. */
   applyBatch(fd: number, program: Int32Array, data: Uint8Array, count: number): number
   openSocket(domain: number, type: number, protocol: number): number
   closeFd(fd: number): number
@@ -39,7 +39,7 @@ export interface Binding {
   /** The descriptor, the caller's from now on; -EBADF when it was given away before. */
   disownFd(owner: object): number
   /**
-   * Counts TCP sockets in groups, off the event loop: see native/addon/sock_diag.cc. 0 when it is under way;
+   * Counts TCP sockets in groups, off the event loop: see native/addon/exports.h. 0 when it is under way;
    * `done` is called later with the number of sockets, the records and the processor time that it
    * took, µs, or with the negated errno.
    */

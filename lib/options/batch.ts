@@ -1,4 +1,4 @@
-/** Builds, runs and reads the program of native/addon/batch.cc: many options on one socket in one call. */
+/** Builds, runs and reads the program of native/kernel/batch.h: many options on one socket in one call. */
 import { native } from '../binding'
 import type { PresentOption } from './option'
 
@@ -34,7 +34,7 @@ export class BatchFailure {
 /** In place of the value of an option that the kernel does not have. */
 export const UNSUPPORTED = Symbol('unsupported')
 
-// The slots of one operation, as in native/addon/batch.cc.
+// The slots of one operation, as in native/kernel/batch.h.
 const LEVEL = 0
 const NAME = 1
 const FLAGS = 2

@@ -9,7 +9,7 @@ import { udpOptions } from './catalogue/udp'
 /**
  * Every option that this library knows, by its kernel name.
  *
- * To add an option, add its number to native/addon/constants.cc and its row to the table of its level in
+ * To add an option, add its number to native/kernel/constants.cc and its row to the table of its level in
  * catalogue/. Nothing else has to change: types, validation, warnings, documentation and tests are
  * derived from the row.
  */

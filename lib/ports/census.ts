@@ -14,7 +14,7 @@ import { socketFilter } from './filter'
 /** What sockets are put together by. */
 export type CensusField = SocketField
 
-/** The most that are counted: native/addon/sock_diag.cc. */
+/** The most that are counted: native/kernel/sock_diag_dump.h. */
 const MAX_GROUPS = 1_048_576
 
 export const censusOptions = spec({

@@ -1,24 +1,57 @@
-#include "batch.h"
-#include "constants.h"
-#include "owner.h"
-#include "queues.h"
-#include "signal_text.h"
-#include "sock_diag.h"
-#include "socket.h"
-#include "sockopt.h"
-#include "tcp_info.h"
+#include "exports.h"
 
-static Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  socket_tuner::ExportConstants(env, exports);
-  socket_tuner::ExportSockopt(env, exports);
-  socket_tuner::ExportBatch(env, exports);
-  socket_tuner::ExportSocket(env, exports);
-  socket_tuner::ExportOwner(env, exports);
-  socket_tuner::ExportSockDiag(env, exports);
-  socket_tuner::ExportQueues(env, exports);
-  socket_tuner::ExportTcpInfo(env, exports);
-  socket_tuner::ExportSignalText(env, exports);
+namespace socket_tuner::addon {
+namespace {
+
+struct Export {
+  const char* name;
+  Napi::Function (*make)(Napi::Env env, const char* name);
+};
+
+template <Napi::Value (*Call)(const Napi::CallbackInfo&)>
+Napi::Function Make(Napi::Env env, const char* name) {
+  return Napi::Function::New<Call>(env, name);
+}
+
+constexpr Export kExports[] = {
+    {"getInt", Make<GetInt>},
+    {"setInt", Make<SetInt>},
+    {"getBytes", Make<GetBytes>},
+    {"setBytes", Make<SetBytes>},
+    {"setProgram", Make<SetProgram>},
+    {"tcpInfo", Make<TcpInfo>},
+    {"applyBatch", Make<ApplyBatch>},
+    {"openSocket", Make<OpenSocket>},
+    {"closeFd", Make<CloseFd>},
+    {"duplicateFd", Make<DuplicateFd>},
+    {"descriptorLimit", Make<DescriptorLimit>},
+    {"bindFd", Make<BindFd>},
+    {"connectFd", Make<ConnectFd>},
+    {"listenFd", Make<ListenFd>},
+    {"shutdownWrite", Make<ShutdownWrite>},
+    {"localPort", Make<LocalPort>},
+    {"localAddress", Make<LocalAddress>},
+    {"localPath", Make<LocalPath>},
+    {"unreadBytes", Make<UnreadBytes>},
+    {"unacknowledgedBytes", Make<UnacknowledgedBytes>},
+    {"unsentBytes", Make<UnsentBytes>},
+    {"discardInput", Make<DiscardInput>},
+    {"ownFd", Make<OwnFd>},
+    {"disownFd", Make<DisownFd>},
+    {"dumpSockets", Make<DumpSockets>},
+    {"destroyTimeWait", Make<DestroyTimeWait>},
+    {"setSignalText", Make<SetSignalText>},
+    {"writeOnSignal", Make<WriteOnSignal>},
+};
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("constants", Constants(env));
+  for (const Export& each : kExports) exports.Set(each.name, each.make(env, each.name));
   return exports;
 }
 
+}  // namespace
+
 NODE_API_MODULE(socket_tuner, Init)
+
+}  // namespace socket_tuner::addon

@@ -1,4 +1,4 @@
-// Readers for the arguments of a native function.
+// Readers for the arguments of a native function, and what it returns.
 //
 // A reader takes exactly what its type can hold: a fraction, NaN, 2**32 or a value of another
 // type is refused, never rounded, wrapped or coerced. It runs no JavaScript (no valueOf, no
@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <napi.h>
 
-namespace socket_tuner {
+namespace socket_tuner::addon {
 
 // A whole number between min and max, both included.
 inline bool ReadWhole(napi_env env, napi_value value, double min, double max, double* out) {
@@ -79,18 +79,21 @@ inline bool ReadBytes(const Napi::CallbackInfo& info, std::size_t index, Bytes* 
   return ReadTypedArray(info, index, napi_uint8_array, out);
 }
 
-// What every native function returns for a failed call: the errno, negated.
-inline Napi::Value Failure(const Napi::CallbackInfo& info, int error) {
-  return Napi::Number::New(info.Env(), -error);
+// A value, or a negative errno.
+template <typename Number>
+Napi::Value Result(const Napi::CallbackInfo& info, Number result) {
+  return Napi::Number::New(info.Env(), static_cast<double>(result));
 }
 
-inline Napi::Value BadArgument(const Napi::CallbackInfo& info) { return Failure(info, EINVAL); }
+inline Napi::Value BadArgument(const Napi::CallbackInfo& info) { return Result(info, -EINVAL); }
 
-// 0, or the negated errno when a system call returned -1.
-inline Napi::Value Result(const Napi::CallbackInfo& info, int result) {
-  return Napi::Number::New(info.Env(), result < 0 ? -errno : 0);
+// A call that takes a descriptor.
+template <auto Call>
+Napi::Value WithFd(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  return ReadFd(info, 0, &fd) ? Result(info, Call(fd)) : BadArgument(info);
 }
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::addon
 
 #endif  // SOCKET_TUNER_ADDON_ARGS_H_

@@ -1,12 +1,15 @@
-#include "owner.h"
-
+// A descriptor that is closed when nothing in JavaScript refers to it any more, and when its environment (a
+// worker thread) ends: whichever comes first, and only once.
+#include "../kernel/socket.h"
+#include "../kernel/sockopt.h"
 #include "args.h"
+#include "exports.h"
 
 #include <new>
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace socket_tuner {
+namespace socket_tuner::addon {
 namespace {
 
 constexpr int kNone = -1;
@@ -20,12 +23,13 @@ struct Owner {
 
 void Finalize(napi_env, void* data, void*) {
   auto* owner = static_cast<Owner*>(data);
-  if (owner->fd != kNone) close(owner->fd);
+  if (owner->fd != kNone) static_cast<void>(kernel::CloseFd(owner->fd));
   delete owner;
 }
 
-// ownFd(fd, owner): 0 when the object `owner` owns the socket from now on, or -errno; it is the
-// caller's then. Never 0, 1 or 2: no socket of this library is one of them.
+}  // namespace
+
+// Never of 0, 1 or 2: no socket of this library is one of them.
 Napi::Value OwnFd(const Napi::CallbackInfo& info) {
   int fd = 0;
   napi_env env = info.Env();
@@ -34,23 +38,20 @@ Napi::Value OwnFd(const Napi::CallbackInfo& info) {
       napi_typeof(env, info[1], &kind) != napi_ok || kind != napi_object) {
     return BadArgument(info);
   }
-  int type = 0;
-  socklen_t length = sizeof(type);
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0) return Failure(info, errno);
+  const int64_t type = kernel::GetInt(fd, SOL_SOCKET, SO_TYPE);
+  if (type < 0) return Result(info, type);
   // An object can have one tag and one wrapping: one that has either already is refused.
   if (napi_type_tag_object(env, info[1], &kTag) != napi_ok) return BadArgument(info);
   auto* owner = new (std::nothrow) Owner{kNone};
-  if (owner == nullptr) return Failure(info, ENOMEM);
+  if (owner == nullptr) return Result(info, -ENOMEM);
   if (napi_wrap(env, info[1], owner, Finalize, nullptr, nullptr) != napi_ok) {
     delete owner;
     return BadArgument(info);
   }
   owner->fd = fd;
-  return Napi::Number::New(env, 0);
+  return Result(info, 0);
 }
 
-// disownFd(owner): the descriptor, which is the caller's from now on, or -EBADF when it was given
-// away before
 Napi::Value DisownFd(const Napi::CallbackInfo& info) {
   napi_env env = info.Env();
   napi_valuetype type = napi_undefined;
@@ -64,14 +65,7 @@ Napi::Value DisownFd(const Napi::CallbackInfo& info) {
   auto* owner = static_cast<Owner*>(data);
   const int fd = owner->fd;
   owner->fd = kNone;
-  return fd == kNone ? Failure(info, EBADF) : Napi::Number::New(env, fd);
+  return Result(info, fd == kNone ? -EBADF : fd);
 }
 
-}  // namespace
-
-void ExportOwner(Napi::Env env, Napi::Object exports) {
-  exports.Set("ownFd", Napi::Function::New<OwnFd>(env, "ownFd"));
-  exports.Set("disownFd", Napi::Function::New<DisownFd>(env, "disownFd"));
-}
-
-}  // namespace socket_tuner
+}  // namespace socket_tuner::addon

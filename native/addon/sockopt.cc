@@ -1,9 +1,9 @@
-#include "sockopt.h"
-
-#include "args.h"
 #include "../kernel/sockopt.h"
 
-namespace socket_tuner {
+#include "args.h"
+#include "exports.h"
+
+namespace socket_tuner::addon {
 namespace {
 
 // An integer option may hold any 32-bit number, negative ones too, so a failure is told apart by
@@ -21,48 +21,50 @@ bool ReadOption(const Napi::CallbackInfo& info, Option* out) {
          ReadInt(info, 2, &out->name);
 }
 
-// getInt(fd, level, name): int32, or kFailed - errno
-Napi::Value GetInt(const Napi::CallbackInfo& info) {
-  Option option;
-  if (!ReadOption(info, &option)) return Napi::Number::New(info.Env(), kFailed - EINVAL);
-  int value = 0;
-  const int error = GetRawInt(option.fd, option.level, option.name, &value);
-  return Napi::Number::New(info.Env(), error < 0 ? kFailed + error : value);
-}
-
-// setInt(fd, level, name, value): 0 or -errno
-Napi::Value SetInt(const Napi::CallbackInfo& info) {
-  Option option;
-  int value = 0;
-  if (!ReadOption(info, &option) || !ReadInt(info, 3, &value)) return BadArgument(info);
-  return Napi::Number::New(info.Env(),
-                           SetRaw(option.fd, option.level, option.name, &value, sizeof(value)));
-}
-
 // A call that takes an option and bytes, to read them or to fill them.
 template <auto Call>
 Napi::Value WithBytes(const Napi::CallbackInfo& info) {
   Option option;
   Bytes bytes;
   if (!ReadOption(info, &option) || !ReadBytes(info, 3, &bytes) ||
-      bytes.length > kMaxOptionBytes) {
+      bytes.length > kernel::kMaxOptionBytes) {
     return BadArgument(info);
   }
-  return Napi::Number::New(info.Env(),
-                           Call(option.fd, option.level, option.name, bytes.data, bytes.length));
+  return Result(info, Call(option.fd, option.level, option.name, bytes.data, bytes.length));
 }
 
 }  // namespace
 
-void ExportSockopt(Napi::Env env, Napi::Object exports) {
-  exports.Set("getInt", Napi::Function::New<GetInt>(env, "getInt"));
-  exports.Set("setInt", Napi::Function::New<SetInt>(env, "setInt"));
-  // getBytes(fd, level, name, out): length written to the front of `out`, or -errno
-  exports.Set("getBytes", Napi::Function::New<WithBytes<GetRaw>>(env, "getBytes"));
-  // setBytes(fd, level, name, value): 0 or -errno
-  exports.Set("setBytes", Napi::Function::New<WithBytes<SetRaw>>(env, "setBytes"));
-  // setProgram(fd, level, name, instructions): 0 or -errno
-  exports.Set("setProgram", Napi::Function::New<WithBytes<SetProgram>>(env, "setProgram"));
+Napi::Value GetInt(const Napi::CallbackInfo& info) {
+  Option option;
+  if (!ReadOption(info, &option)) return Result(info, kFailed - EINVAL);
+  const int64_t value = kernel::GetInt(option.fd, option.level, option.name);
+  if (value < 0) return Result(info, kFailed + static_cast<double>(value));
+  return Result(info, static_cast<int32_t>(value));
 }
 
-}  // namespace socket_tuner
+Napi::Value SetInt(const Napi::CallbackInfo& info) {
+  Option option;
+  int value = 0;
+  if (!ReadOption(info, &option) || !ReadInt(info, 3, &value)) return BadArgument(info);
+  return Result(info, kernel::SetInt(option.fd, option.level, option.name, value));
+}
+
+Napi::Value GetBytes(const Napi::CallbackInfo& info) { return WithBytes<kernel::GetBytes>(info); }
+
+Napi::Value SetBytes(const Napi::CallbackInfo& info) { return WithBytes<kernel::SetBytes>(info); }
+
+Napi::Value SetProgram(const Napi::CallbackInfo& info) {
+  return WithBytes<kernel::SetProgram>(info);
+}
+
+Napi::Value TcpInfo(const Napi::CallbackInfo& info) {
+  int fd = 0;
+  Bytes out;
+  if (!ReadFd(info, 0, &fd) || !ReadBytes(info, 1, &out) || out.length > UINT16_MAX) {
+    return BadArgument(info);
+  }
+  return Result(info, kernel::GetTcpInfo(fd, out.data, out.length));
+}
+
+}  // namespace socket_tuner::addon

@@ -10,7 +10,7 @@
 
 #include <sys/random.h>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 namespace {
 
 constexpr std::size_t kFirstRoom = 1024;
@@ -140,6 +140,6 @@ Memory<SocketGroup> GroupTable::Release() {
   return std::move(groups_);
 }
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <memory>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 
 // Sockets that have something in common; fields that are not grouped by are 0. lib/ports/dump.ts
 // reads it, in the machine's byte order.
@@ -71,7 +71,7 @@ class GroupTable {
   Memory<Slot> slots_;
 };
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__
 

@@ -11,7 +11,7 @@
 
 #include <poll.h>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -109,6 +109,6 @@ int SendToKernel(int fd, const Part* parts, std::size_t count) {
   return sendmsg(fd, &whole, 0) < 0 ? -errno : 0;
 }
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 
 class Descriptor {
  public:
@@ -83,7 +83,7 @@ struct Part {
 };
 int SendToKernel(int fd, const Part* parts, std::size_t count);
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__
 

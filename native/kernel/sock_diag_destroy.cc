@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 namespace {
 
 // What is remembered at a time: 3 MiB.
@@ -93,6 +93,18 @@ int IsSupported() {
   return DestroyBatch(netlink, AF_INET, &nothing, 1, &sequence, &removed);
 }
 
+// 0, -EOPNOTSUPP or -EPERM, before anything is removed.
+int MayDestroy() {
+  const int supported = IsSupported();
+  if (supported < 0) return supported;
+  const Descriptor own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+  if (own.get() < 0) return -errno;
+  // Does nothing to a socket that is not connected, and needs the same capability (tcp_can_repair_sock).
+  const int off = 0;
+  const int result = setsockopt(own.get(), IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
+  return result < 0 && errno == EPERM ? -EPERM : 0;
+}
+
 }  // namespace
 
 int TimeWaitList::Reserve(int family, std::size_t room) {
@@ -112,17 +124,6 @@ int TimeWaitList::Add(const inet_diag_msg& socket) {
   return 0;
 }
 
-int MayDestroy() {
-  const int supported = IsSupported();
-  if (supported < 0) return supported;
-  const Descriptor own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
-  if (own.get() < 0) return -errno;
-  // Does nothing to a socket that is not connected, and needs the same capability (tcp_can_repair_sock).
-  const int off = 0;
-  const int result = setsockopt(own.get(), IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
-  return result < 0 && errno == EPERM ? -EPERM : 0;
-}
-
 int DestroyEntries(const TimeWaitList& list, std::size_t* removed) {
   const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (netlink.get() < 0) return -errno;
@@ -136,23 +137,26 @@ int DestroyEntries(const TimeWaitList& list, std::size_t* removed) {
   return 0;
 }
 
-int DestroyTimeWait(const uint8_t* filter, std::size_t filter_length, std::size_t* removed) {
+int64_t DestroyTimeWait(const uint8_t* filter, std::size_t filter_length) {
+  const int refused = MayDestroy();
+  if (refused < 0) return refused;
   const SocketChoice choice = {1U << TCP_TIME_WAIT, filter, filter_length};
+  std::size_t removed = 0;
   TimeWaitList list;
   for (const int family : {AF_INET, AF_INET6}) {
     for (int round = 0; round < kMaxRounds; round++) {
       int error = list.Reserve(family, kEntriesAtATime);
       if (error == 0) error = DumpSockets(family, choice, &list);
       // A kernel without IPv6 has no such sockets.
-      if (error == -ENOENT && family == AF_INET6) return 0;
-      if (error == 0) error = DestroyEntries(list, removed);
+      if (error == -ENOENT && family == AF_INET6) break;
+      if (error == 0) error = DestroyEntries(list, &removed);
       if (error < 0) return error;
       if (!list.full()) break;
     }
   }
-  return 0;
+  return static_cast<int64_t>(removed);
 }
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__

@@ -1,4 +1,4 @@
-// The removal of TIME_WAIT behind sock_diag.cc, without Node-API.
+// The removal of sockets in TIME_WAIT over netlink (sock_diag(7), SOCK_DESTROY).
 //
 // First they are dumped, so many at a time as memory is given, then those are removed: a dump that goes
 // on while entries vanish would lose its place in the kernel's table and pass over others.
@@ -15,7 +15,7 @@
 
 #include <linux/inet_diag.h>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 
 // The entries in TIME_WAIT that a dump finds, as far as there is room for them.
 class TimeWaitList : public DumpAnswer {
@@ -37,20 +37,17 @@ class TimeWaitList : public DumpAnswer {
   std::size_t room_ = 0;
 };
 
-// What the kernel needs for it: 0; -EOPNOTSUPP where it cannot do it; -EPERM without CAP_NET_ADMIN in
-// the user namespace that owns this network namespace; or another negated errno.
-int MayDestroy();
-
 // Removes the entries of a list and adds their number to `removed`. One that is gone, or whose ports
 // another connection has taken since, is passed over: the kernel compares its cookie. 0 or a negated
 // errno.
 int DestroyEntries(const TimeWaitList& list, std::size_t* removed);
 
 // Removes all in TIME_WAIT that the filter (inet_diag bytecode, may be empty) matches, of both address
-// families. 0 or a negated errno.
-int DestroyTimeWait(const uint8_t* filter, std::size_t filter_length, std::size_t* removed);
+// families. The number removed, or a negated errno: -EOPNOTSUPP where the kernel cannot do it, -EPERM without
+// CAP_NET_ADMIN in the user namespace that owns this network namespace.
+int64_t DestroyTimeWait(const uint8_t* filter, std::size_t filter_length);
 
-}  // namespace socket_tuner
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__
 

@@ -4,13 +4,39 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <new>
 
 #include <linux/inet_diag.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
+namespace {
+
+constexpr int kTries = 3;
+
+double ThreadMicroseconds() {
+  timespec time{};
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+}
+
+int DumpFamilies(int families, const SocketChoice& choice, SocketDump* dump) {
+  if (families & kIpv4) {
+    const int error = DumpSockets(AF_INET, choice, dump);
+    if (error < 0) return error;
+  }
+  if (families & kIpv6) {
+    const int error = DumpSockets(AF_INET6, choice, dump);
+    // A kernel without IPv6 has no such sockets.
+    if (error < 0 && !(error == -ENOENT && (families & kIpv4))) return error;
+  }
+  return 0;
+}
+
+}  // namespace
 
 int DumpSockets(int family, const SocketChoice& choice, DumpAnswer* answer) {
   const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
@@ -93,6 +119,22 @@ int SocketDump::Add(const inet_diag_msg& socket) {
 
 int SocketDump::Sort() { return table_.Sort(); }
 
-}  // namespace socket_tuner
+int CountSockets(int families, const SocketChoice& choice, uint32_t group_by, Census* census) {
+  const double begun = ThreadMicroseconds();
+  std::unique_ptr<SocketDump>& dump = census->dump;
+  int error = 0;
+  for (int tries = 0; tries < kTries; tries++) {
+    // The memory of the last one first.
+    dump.reset();
+    dump.reset(new (std::nothrow) SocketDump(group_by, kMaxGroups));
+    error = dump ? DumpFamilies(families, choice, dump.get()) : -ENOMEM;
+    if (error < 0 || !dump->interrupted()) break;
+  }
+  if (error == 0) error = dump->Sort();
+  census->microseconds = ThreadMicroseconds() - begun;
+  return error;
+}
+
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__

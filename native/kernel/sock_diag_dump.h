@@ -1,4 +1,5 @@
-// The dump behind sock_diag.cc, without Node-API.
+// inet_diag over netlink (sock_diag(7)): the TCP sockets of this network namespace, chosen by the kernel and
+// counted in groups.
 #ifndef SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 #define SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 
@@ -9,10 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 struct inet_diag_msg;
 
-namespace socket_tuner {
+namespace socket_tuner::kernel {
 
 // Which sockets: `states` has a bit for each TCP state; the filter is inet_diag bytecode, and may be
 // empty.
@@ -70,7 +72,23 @@ class SocketDump : public DumpAnswer {
   std::size_t total_ = 0;
 };
 
-}  // namespace socket_tuner
+// More groups than these are refused: ten times what a machine has ports for one destination.
+constexpr std::size_t kMaxGroups = std::size_t{1} << 20;
+constexpr std::size_t kMaxFilterBytes = 65535 - 4;
+
+enum Families : int { kIpv4 = 1, kIpv6 = 2 };
+
+struct Census {
+  std::unique_ptr<SocketDump> dump;
+  // Processor time of this thread that it took; 0 where it cannot be told.
+  double microseconds = 0;
+};
+
+// Dumps the sockets of one address family or of both and sorts the groups. A table that changes under the
+// dump is dumped again, three times in all. 0 or a negated errno.
+int CountSockets(int families, const SocketChoice& choice, uint32_t group_by, Census* census);
+
+}  // namespace socket_tuner::kernel
 
 #endif  // __linux__
 

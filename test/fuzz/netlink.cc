@@ -25,7 +25,7 @@ void Check(bool claim) {
 }
 
 // Gives an answer the datagrams of an input, until it is complete or refused.
-void Feed(socket_tuner::DumpAnswer* answer, const uint8_t* data, std::size_t size) {
+void Feed(socket_tuner::kernel::DumpAnswer* answer, const uint8_t* data, std::size_t size) {
   int result = 0;
   while (result == 0 && size >= 2) {
     std::size_t length = data[0] + (static_cast<std::size_t>(data[1]) << 8);
@@ -39,7 +39,7 @@ void Feed(socket_tuner::DumpAnswer* answer, const uint8_t* data, std::size_t siz
   }
 }
 
-void CheckDump(socket_tuner::SocketDump* dump) {
+void CheckDump(socket_tuner::kernel::SocketDump* dump) {
   const std::size_t size = dump->table().size();
   Check(size <= kMaxGroups);
   Check(dump->Sort() == 0);
@@ -57,10 +57,10 @@ void CheckDump(socket_tuner::SocketDump* dump) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  socket_tuner::SocketDump dump(data[0], kMaxGroups);
+  socket_tuner::kernel::SocketDump dump(data[0], kMaxGroups);
   Feed(&dump, data + 1, size - 1);
   CheckDump(&dump);
-  socket_tuner::TimeWaitList list;
+  socket_tuner::kernel::TimeWaitList list;
   Check(list.Reserve(AF_INET, kMaxEntries) == 0);
   Feed(&list, data + 1, size - 1);
   Check(list.size() <= kMaxEntries);

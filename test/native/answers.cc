@@ -14,7 +14,7 @@
 
 namespace {
 
-using namespace socket_tuner;
+using namespace socket_tuner::kernel;
 using Bytes = std::vector<uint8_t>;
 using Send = std::function<bool(const Bytes&)>;
 using MayAnswer = bool (*)(const sockaddr_storage&, socklen_t);

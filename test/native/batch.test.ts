@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { native } from '../../lib/binding'
 import { closedDescriptor, constant, tcpSocket } from '../sockets'
 
-/** The slots of one operation: see native/addon/batch.cc. */
+/** The slots of one operation: see native/kernel/batch.h. */
 const SLOTS = 11
 const STATUS = 7
 const READ_STATUS = 8

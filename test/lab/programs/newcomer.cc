@@ -13,7 +13,7 @@
 
 namespace {
 
-using namespace socket_tuner;
+using namespace socket_tuner::kernel;
 
 constexpr uint16_t kServerPort = 8001;
 constexpr uint16_t kClientPort = 8002;
