@@ -3,12 +3,12 @@
 /** Every public function that takes a target, and what ends a target under each standing close mode. */
 const library = require('../../../dist')
 
-const { RawSocket, closeSocket, configure, getOption, listen, queueSizes } = library
+const { RawSocket, closeSocket, configure, getCloseMode, getOption, listen, queueSizes } = library
 const { setCloseMode, setOption, tcpInfo, tune, tuneServer } = library
 
 const modes = ['fin', 'deliver', 'lingering', 'reset']
 /** Short, since most peers do not answer. */
-const limits = { timeoutMs: 60, idleTimeoutMs: 20 }
+const limits = { deadlineMs: 60, idleMs: 20 }
 
 /** They leave a target in the state that it is in. */
 const reading = {
@@ -22,6 +22,7 @@ const reading = {
   'tcpInfo()': (target) => tcpInfo(target),
   'queueSizes()': (target) => queueSizes(target),
   'setCloseMode(null)': (target) => setCloseMode(target, null),
+  'getCloseMode()': (target) => getCloseMode(target),
 }
 
 const closing = {
@@ -33,10 +34,16 @@ const closing = {
   ),
   'closeSocket() twice, and a reset': (target) =>
     Promise.all([
-      closeSocket(target, limits),
-      closeSocket(target, limits),
+      closeSocket(target, { mode: 'fin', ...limits }),
+      closeSocket(target, { mode: 'fin', ...limits }),
       closeSocket(target, { mode: 'reset', ...limits }),
     ]),
+  'closeSocket(), aborted': (target) => {
+    const abort = new AbortController()
+    const closed = closeSocket(target, { mode: 'deliver' }, { signal: abort.signal })
+    setImmediate(() => abort.abort())
+    return closed
+  },
   'closeSocket(reset) with hazards thrown': (target) => {
     configure({ hazards: 'throw' })
     try {
@@ -49,10 +56,10 @@ const closing = {
 
 const serving = {
   'tuneServer()': (target) => {
-    tuneServer(target, { SO_KEEPALIVE: true }, { closeMode: 'deliver', ...limits })
+    tuneServer(target, { settings: { SO_KEEPALIVE: true }, close: { mode: 'deliver', ...limits } })
   },
   'tuneServer().applied': (target) => {
-    const tuning = tuneServer(target, { SO_KEEPALIVE: true })
+    const tuning = tuneServer(target, { settings: { SO_KEEPALIVE: true } })
     setImmediate(() => tuning.stop())
     return tuning.applied
   },
@@ -86,14 +93,14 @@ const refusedByNode = ['ERR_INVALID_HANDLE_TYPE', 'ERR_HTTP2_NO_SOCKET_MANIPULAT
 function standing(kind) {
   const calls = {
     'setCloseMode() and closeSocket()': (target) => {
-      setCloseMode(target, 'deliver', limits)
+      setCloseMode(target, { mode: 'deliver', ...limits })
       return closeSocket(target)
     },
   }
   for (const [end, those] of Object.entries(ends[kind]))
     for (const mode of those)
       calls[`setCloseMode(${mode}) and ${end}()`] = (target) => {
-        setCloseMode(target, mode, limits)
+        setCloseMode(target, { mode, ...limits })
         endBy(end, target)
       }
   return calls
@@ -123,6 +130,7 @@ function groupsOf(kind) {
 const used = [
   'RawSocket',
   'closeSocket',
+  'getCloseMode',
   'getOption',
   'listen',
   'queueSizes',
@@ -140,6 +148,7 @@ const without = [
   'configure',
   'connect',
   'deadPeerDetection',
+  'describeCloseMode',
   'describeOption',
   'destroyTimeWait',
   'diagnose',

@@ -271,7 +271,7 @@ module.exports = {
       socket.end('data')
       act(socket.resetAndDestroy())
     },
-    // libuv refuses the reset, and Node forgets the descriptor: test/node/reset.test.ts.
+    // libuv refuses the reset, and Node forgets the descriptor: docs/closes.md.
     { leaves: 1 },
   ),
 
@@ -342,12 +342,12 @@ module.exports = {
 
   ...bothSides('that closes by closeSocket() already', {}, (socket, _peer, act) => {
     socket.write(Buffer.alloc(LARGE))
-    void closeSocket(socket, { mode: 'deliver', timeoutMs: 40 })
+    void closeSocket(socket, { mode: 'deliver', deadlineMs: 40 })
     act(socket)
   }),
 
   ...bothSides('lingering already', halfOpen, async (socket, _peer, act) => {
-    setCloseMode(socket, 'lingering', { timeoutMs: 40, idleTimeoutMs: 40 })
+    setCloseMode(socket, { mode: 'lingering', deadlineMs: 40, idleMs: 40 })
     await closed(socket.destroy())
     act(socket)
   }),

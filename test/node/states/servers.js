@@ -125,14 +125,14 @@ module.exports = {
 
   'net.Server that is tuned already': async (scene, act) => {
     const server = scene.own(net.createServer())
-    tuneServer(server, { SO_KEEPALIVE: true, TCP_KEEPIDLE: 7 }, { closeMode: 'lingering' })
+    tuneServer(server, { settings: { SO_KEEPALIVE: true, TCP_KEEPIDLE: 7 }, close: 'lingering' })
     await listening(server)
     act(server)
   },
 
   'net.Server that listens by listen()': async (scene, act) => {
     const server = scene.own(net.createServer())
-    await listen(server, { host: HOST, closeMode: 'deliver' })
+    await listen(server, { host: HOST, close: 'deliver' })
     act(server)
   },
 

@@ -493,12 +493,12 @@ const established = {
 
   ...everywhere('that closes by closeSocket() already', (socket, _peer, act) => {
     socket.write('data')
-    void closeSocket(socket, { mode: 'deliver', timeoutMs: 40 })
+    void closeSocket(socket, { mode: 'deliver', deadlineMs: 40 })
     act(socket)
   }),
 
   ...everywhere('lingering already', async (socket, _peer, act) => {
-    setCloseMode(socket, 'lingering', { timeoutMs: 40, idleTimeoutMs: 40 })
+    setCloseMode(socket, { mode: 'lingering', deadlineMs: 40, idleMs: 40 })
     await closed(socket.destroy())
     act(socket)
   }),
