@@ -137,8 +137,8 @@ export class Spec<F extends Fields> {
         throw new ArgumentValueError(pathOf(argument, name), reason, value)
       if (reason !== undefined || others?.has(name) === true) continue
       if (others === undefined) throw unknownName(argument, name, this.names)
-      const all = [...this.names, ...others]
-      if (misspelled(name, all) !== undefined) throw unknownName(argument, name, all)
+      // Not what is nearly one of theirs: packages hand on misspellings of their own, and they work.
+      if (misspelled(name, this.names) !== undefined) throw unknownName(argument, name, this.names)
     }
   }
 
@@ -172,7 +172,7 @@ export function spec<const F extends Fields>(
 
 /**
  * A bag that Node or another package reads as well. A name that nobody is known to take is refused only
- * where it is nearly one that is known: it may be new there.
+ * where it is nearly one of the table: it may be new there.
  *
  * @param others the names that are known to be taken there
  */

@@ -99,7 +99,7 @@ function bagsPage(note) {
     '',
     'Every option by name, with what it takes. A name that is none of these is refused with',
     '`ERR_SOCKET_TUNER_UNKNOWN_OPTION` and the nearest right one, before anything is changed. Where the',
-    'same object has options of Node or of another package, only what is nearly one of the known names is',
+    'same object has options of Node or of another package, only what is nearly one of these names is',
     'refused: the rest is handed on.',
     '',
   ]

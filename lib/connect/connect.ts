@@ -57,7 +57,7 @@ const NOTHING_BEFORE = 'No setting, source or portRange can be in force before c
  * there is only `close`.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT;
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION for what is nearly the name of an option;
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION for what is nearly the name of an option here;
  *   ERR_SOCKET_TUNER_ADDRESS_FAMILY for a source that is not of the destination's family;
  *   ERR_SOCKET_TUNER_WRONG_SOCKET for a setting that does not act on a unix-domain socket;
  *   ERR_SOCKET_TUNER_UNSUPPORTED. What comes later is emitted as 'error': the message names the way

@@ -749,7 +749,7 @@ describe('SO_LINGER', () => {
           value: { enabled: true, seconds },
         })
         expect(error.message).toContain(`${String(seconds)} s`)
-        expect(error.message).toContain("mode: 'deliver'")
+        expect(error.message).toContain("closeSocket(socket, 'deliver')")
       }
     }
     expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
