@@ -77,11 +77,14 @@ function isRunning(pid: number): boolean {
   }
 }
 
+/** A client that gets no processor for a while loses no connection. */
+const unhurried = { shutdownTimeoutMs: 60_000 }
+
 labDescribe('prefork() under load', ['root', 'ip'], () => {
   const namespace = useNamespace(manyPorts)
 
   it('fails no request while its workers are replaced ten times at 500 connections/s', async () => {
-    const { server, port } = await group(namespace())
+    const { server, port } = await group(namespace(), unhurried)
     const load = await client(namespace(), { port, perSecond: 500, kept: 8 })
     for (let restart = 0; restart < RESTARTS; restart++) {
       await answered(load, 100)
@@ -100,7 +103,7 @@ labDescribe('prefork() under load', ['root', 'ip'], () => {
   })
 
   it('resets no connection when it gets SIGTERM, and leaves no process and no port', async () => {
-    const { server, port } = await group(namespace())
+    const { server, port } = await group(namespace(), unhurried)
     const load = await client(namespace(), { port, perSecond: 500, kept: 8 })
     await answered(load, 300)
     const pids = await workers(server)

@@ -78,8 +78,8 @@ async function allGone(processes: number[]): Promise<void> {
   )
 }
 
-/** Only what is closed on purpose ends before the test does. */
-const patient = { shutdownTimeoutMs: 2 ** 31 - 1, keepAliveTimeout: 3_600_000 }
+/** Kept connections have 1.5 s of silence, unused ones 6 s. */
+const patient = { shutdownTimeoutMs: 12_000, keepAliveTimeout: 3_600_000 }
 
 /** A connection, also over TLS, that a worker has accepted. */
 async function connected(
@@ -238,11 +238,12 @@ describe('prefork()', () => {
     const ended = Promise.all([used, unused].map((socket) => once(socket.resume(), 'end')))
     expect(await program.ask('close')).toBe('done')
     await ended
+    expect(await program.ask('cleaned')).toBe(2)
   })
 
   it('does not close a connection whose answer takes longer than idle ones have', async () => {
     const { program, ready } = await start(patient)
-    const answer = get(ready.port, '/slow?delay=2500')
+    const answer = get(ready.port, '/slow?delay=4000')
     await until(
       'it is accepted',
       () => counters(program),
@@ -250,6 +251,12 @@ describe('prefork()', () => {
     )
     expect(await program.ask('close')).toBe('done')
     expect(await answer).toHaveProperty('pid')
+  })
+
+  it('takes the longest shutdownTimeoutMs that there is', async () => {
+    const { program } = await start({ shutdownTimeoutMs: 2 ** 31 - 1 })
+    expect(await program.ask('close')).toBe('done')
+    expect(await program.ask('cleaned')).toBe(2)
   })
 
   it('leaves no worker and no port when the primary is killed', async () => {

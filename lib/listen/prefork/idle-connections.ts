@@ -3,10 +3,13 @@ import { native } from '../../binding'
 import { quietConnections } from '../../node/http-connections'
 import { transportHandleOf } from '../../target'
 
-/** The silence after which a kept connection is closed. A client in the middle of its work goes on sooner. */
-const IDLE_MS = 1_000
-/** The same for a connection without a request yet: the first one comes after a round trip or two. */
-const UNUSED_MS = 2_000
+/**
+ * The silence after which a kept connection is closed, as a share of the time that the server has: 1 s by
+ * default. A client in the middle of its work goes on sooner.
+ */
+const IDLE_SHARE = 1 / 8
+/** The same for a connection without a request yet. Its first one is late only where the client is busy. */
+const UNUSED_SHARE = 1 / 2
 const LOOK_EVERY_MS = 100
 
 interface Silence {
@@ -20,8 +23,12 @@ interface Silence {
  * A request may be on its way when its connection is closed (RFC 9112 section 9.3.1). A request that has
  * reached this host is served all the same. A connection in use ends by `Connection: close` before it is
  * idle for long enough.
+ *
+ * @param timeoutMs after so long the server is cut off
  */
-export function closeIdle(server: net.Server): () => void {
+export function closeIdle(server: net.Server, timeoutMs: number): () => void {
+  const idleMs = timeoutMs * IDLE_SHARE
+  const unusedMs = timeoutMs * UNUSED_SHARE
   const silences = new WeakMap<net.Socket, Silence>()
   const start = performance.now()
 
@@ -35,11 +42,11 @@ export function closeIdle(server: net.Server): () => void {
     const now = performance.now()
     const quiet = quietConnections(server)
     if (quiet === undefined) {
-      if (now - start > IDLE_MS) closeByNode(server)
+      if (now - start > idleMs) closeByNode(server)
       return
     }
-    for (const socket of quiet.idle) closeAfter(IDLE_MS, socket, now)
-    for (const socket of quiet.unused) closeAfter(UNUSED_MS, socket, now)
+    for (const socket of quiet.idle) closeAfter(idleMs, socket, now)
+    for (const socket of quiet.unused) closeAfter(unusedMs, socket, now)
   }
 
   look()

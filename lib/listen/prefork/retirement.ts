@@ -11,7 +11,7 @@ const REQUESTS = ['request', 'checkContinue', 'checkExpectation'] as const
  * it serves, and each connection ends where its protocol lets it.
  *
  * A kept-alive HTTP connection is told `Connection: close` with its next answer, and is closed when no
- * request comes for a second.
+ * request comes for a part of the time.
  */
 export class Retirement {
   readonly #server: net.Server
@@ -26,7 +26,7 @@ export class Retirement {
   }
 
   /** Resolves when the last connection is closed. */
-  async run(): Promise<void> {
+  async run(timeoutMs: number): Promise<void> {
     const server = this.#server
     for (const event of REQUESTS) {
       // A listener for one of the others changes what the server does.
@@ -34,7 +34,7 @@ export class Retirement {
     }
     // Sends GOAWAY; streams that are open go on.
     for (const session of this.#sessions) session.close()
-    const stop = closeIdle(server)
+    const stop = closeIdle(server, timeoutMs)
     await new Promise<void>((resolve) => {
       // http.Server's own close() would close idle connections at once.
       net.Server.prototype.close.call(server, () => {

@@ -136,7 +136,7 @@ class ServingWorker implements PreforkWorker {
     }, timeoutMs)
     this.#ending.abort()
     try {
-      await this.#retirement?.run()
+      await this.#retirement?.run(timeoutMs)
       await this.cleanup?.()
     } catch (error) {
       await this.#tellCount()

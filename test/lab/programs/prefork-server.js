@@ -49,6 +49,7 @@ async function serve(worker) {
   if (how === 'after listening') process.exit(4)
   return () => {
     if (server.listening) process.abort()
+    process.send('cleaned')
     if (cleanup === undefined) return undefined
     const error = Object.assign(new Error('the database stays open'), { code: 'EDB' })
     if (cleanup === 'throw') throw error
@@ -78,6 +79,10 @@ async function start() {
   const group = await prefork({ ...options, serve })
   if (group === undefined) return
   let ended
+  let cleaned = 0
+  cluster.on('message', (_worker, message) => {
+    if (message === 'cleaned') cleaned++
+  })
   if (!deaf) {
     group.closed.then(
       () => (ended = { closed: true }),
@@ -93,6 +98,8 @@ async function start() {
       restart: () => outcome(group.restart()),
       close: () => outcome(group.close()),
       ended: () => ended,
+      /** Workers that had served all, and were not cut off. */
+      cleaned: () => cleaned,
       never: () => new Promise(() => {}),
       warnings: () => warnings,
       crash: (how) => {
