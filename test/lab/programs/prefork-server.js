@@ -58,7 +58,8 @@ async function serve(worker) {
 }
 
 if (fault) {
-  Listeners.prototype.drained = async () => {
+  // Called whatever the privileges are.
+  Listeners.prototype.refuse = () => {
     throw Object.assign(new Error('a fault in the shutdown'), { code: 'EFAULT' })
   }
 }
