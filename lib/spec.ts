@@ -204,6 +204,13 @@ export function unknownName(
   })
 }
 
+/**
+ * Uint8Array by a name of its own, for tables: TypeScript spells it with a type argument in the declarations
+ * that it infers, which compilers before 5.7 do not know.
+ */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- it is to have a name
+export interface Bytes extends Uint8Array {}
+
 /** An option of another form: what `check` returns is the checked value. */
 export function custom<Input, Value = Input>(
   takes: string,

@@ -14,7 +14,7 @@ import {
   checkObject,
   isObject,
 } from '../errors'
-import { custom, spec, whole, type InputOf } from '../spec'
+import { custom, spec, whole, type Bytes, type InputOf } from '../spec'
 import { isStreamSocket } from '../target'
 
 /** An answer to a request whose body is not wanted. */
@@ -27,7 +27,7 @@ export const earlyAnswer = spec({
     return value as http.OutgoingHttpHeaders
   }).default({}),
   /** The whole body of the answer; its length is told in Content-Length. */
-  body: custom<string | Uint8Array, Uint8Array>('a string or a Uint8Array', bytesOf).default(
+  body: custom<string | Bytes, Bytes>('a string or a Uint8Array', bytesOf).default(
     new Uint8Array(0),
   ),
   /** Deadline of the close after the answer, ms. Default 30 000. */

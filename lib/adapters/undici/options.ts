@@ -16,6 +16,7 @@ import {
   sharedSpec,
   text,
   whole,
+  type Bytes,
   type InputOf,
   type OutputOf,
 } from '../../spec'
@@ -29,7 +30,7 @@ type TcpOptions = Pick<net.TcpNetConnectOpts, 'hints' | 'localAddress' | 'signal
 
 const MAX_MS = 2 ** 31 - 1
 
-const protocols = custom<tls.ConnectionOptions['ALPNProtocols']>(
+const protocols = custom<string[] | Bytes>(
   'an array of strings, or bytes in the wire format',
   (argument, value) => {
     const isList = Array.isArray(value) && value.every((name) => typeof name === 'string')
@@ -39,7 +40,7 @@ const protocols = custom<tls.ConnectionOptions['ALPNProtocols']>(
         'an array of strings, or bytes in the wire format',
         value,
       )
-    return value as NonNullable<tls.ConnectionOptions['ALPNProtocols']>
+    return value as string[] | Bytes
   },
 )
 
