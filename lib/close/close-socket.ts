@@ -49,7 +49,8 @@ const GRACE_MS = 1_000
  * On Windows `reset` is Node's resetAndDestroy() and the other modes are `fin`.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_HAZARD after `configure({ hazards: 'throw' })`, with the socket left open
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_HAZARD after `configure({ hazards: 'throw' })`, with
+ *   the socket left open
  */
 export async function closeSocket(
   socket: net.Socket,

@@ -57,7 +57,8 @@ const portOnly = ['port', 'host', 'ipv6Only', 'mptcp'] as const
  * SO_REUSEADDR, which lets another process take the port there, is never set.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SERVER_ALREADY_LISTEN; ERR_SOCKET_TUNER_UNSUPPORTED for an option that is not to be had here;
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SERVER_ALREADY_LISTEN; ERR_SOCKET_TUNER_UNSUPPORTED for an option
+ *   that is not to be had here;
  *   ERR_SOCKET_TUNER_WRONG_SOCKET for a setting of another kind of socket, and for a descriptor that is no
  *   stream socket or is connected; as Node EADDRINUSE, EACCES, EADDRNOTAVAIL, with `syscall` 'listen',
  *   `address` and `port`; what the kernel refuses to set. Nothing is left open then

@@ -55,9 +55,9 @@ export function hasTicket(socket: object): boolean {
 }
 
 /**
- * Prepares a socket for its handshake under a close mode, and for {@link hasSentFinished}. In TLS 1.3 the client's last message of the handshake
- * leaves only after the listeners of 'secure' and 'secureConnect' have returned, and never if one of
- * them, or Node because of the certificate, destroys the socket.
+ * Prepares a socket for its handshake under a close mode, and for {@link hasSentFinished}. In TLS 1.3 the
+ * client's last message of the handshake leaves only after the listeners of 'secure' and 'secureConnect'
+ * have returned, and never if one of them, or Node because of the certificate, destroys the socket.
  */
 export function watchHandshake(socket: net.Socket): void {
   const parts = socket as TlsParts

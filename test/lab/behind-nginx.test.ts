@@ -1,18 +1,13 @@
 import { labDescribe } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
 import { NGINX_PORT, startNginx } from '../helpers/nginx'
+import { answered, stopped } from '../helpers/prefork-client'
+import { allGone } from '../helpers/processes'
 import type { Program } from '../helpers/program'
-import { until } from '../helpers/until'
 
 const host = '127.0.0.1'
 const ROUNDS = 6
 const CLIENTS = 32
-
-interface ClientSeen {
-  answered: number
-  failed: Record<string, number>
-  underWay: number
-}
 
 interface Group {
   server: Program
@@ -33,47 +28,12 @@ async function load(namespace: Namespace): Promise<Program> {
   return program
 }
 
-async function seenBy(program: Program): Promise<ClientSeen> {
-  return (await program.ask('seen')) as ClientSeen
-}
-
-async function answered(program: Program, more: number): Promise<void> {
-  const { answered: before } = await seenBy(program)
-  await until(
-    `${String(more)} more requests are answered`,
-    () => seenBy(program),
-    ({ answered: now, failed }) => now >= before + more || Object.keys(failed).length > 0,
-  )
-}
-
-async function stopped(program: Program): Promise<ClientSeen> {
-  await program.ask('stop')
-  return until(
-    'all requests are over',
-    () => seenBy(program),
-    ({ underWay }) => underWay === 0,
-  )
-}
-
 /** Sends SIGTERM to a primary and waits until it and its workers are gone. */
 async function terminate({ server }: Group): Promise<void> {
   const pids = (await server.ask('pids')) as number[]
   expect(pids).toHaveLength(2)
   process.kill(server.pid, 'SIGTERM')
-  await until(
-    'the group is gone',
-    () => [server.pid, ...pids].filter(isRunning),
-    (left) => left.length === 0,
-  )
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+  await allGone([server.pid, ...pids])
 }
 
 labDescribe('prefork() behind nginx, which keeps its connections', ['root', 'ip', 'nginx'], () => {

@@ -2,21 +2,14 @@ import { readFileSync } from 'node:fs'
 import type { PreforkCounters } from '../../lib/listen/prefork'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
+import { answered, finished, seenBy, stopped, type ClientSeen } from '../helpers/prefork-client'
+import { allGone, isRunning } from '../helpers/processes'
 import type { Program } from '../helpers/program'
 import { until } from '../helpers/until'
 
 const host = '127.0.0.1'
 const RESTARTS = 10
 const WAITING = 40
-
-interface ClientSeen {
-  answered: number
-  /** Of them, requests over a connection that had served one before. */
-  onKept: number
-  failed: Record<string, number>
-  pids: Record<string, number>
-  underWay: number
-}
 
 /** Every connection of a test has its own port. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
@@ -33,48 +26,12 @@ async function client(namespace: Namespace, config: object): Promise<Program> {
   return program
 }
 
-async function seenBy(program: Program): Promise<ClientSeen> {
-  return (await program.ask('seen')) as ClientSeen
-}
-
-/** What it saw when all that it asked is answered or failed. */
-function finished(program: Program): Promise<ClientSeen> {
-  return until(
-    'all requests are over',
-    () => seenBy(program),
-    ({ underWay }) => underWay === 0,
-  )
-}
-
-async function stopped(program: Program): Promise<ClientSeen> {
-  await program.ask('stop')
-  return finished(program)
-}
-
-async function answered(program: Program, more: number): Promise<void> {
-  const { answered: before } = await seenBy(program)
-  await until(
-    `${String(more)} more requests are answered`,
-    () => seenBy(program),
-    ({ answered: now, failed }) => now >= before + more || Object.keys(failed).length > 0,
-  )
-}
-
 async function countersOf(server: Program): Promise<PreforkCounters[]> {
   return (await server.ask('counters')) as PreforkCounters[]
 }
 
 async function workers(server: Program): Promise<number[]> {
   return (await server.ask('pids')) as number[]
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** A client that gets no processor for a while loses no connection. */
@@ -109,11 +66,7 @@ labDescribe('prefork() under load', ['root', 'ip'], () => {
     const pids = await workers(server)
     expect(pids).toHaveLength(2)
     process.kill(server.pid, 'SIGTERM')
-    await until(
-      'the group is gone',
-      () => [server.pid, ...pids].some(isRunning),
-      (any) => !any,
-    )
+    await allGone([server.pid, ...pids])
     await until(
       'clients are refused',
       () => seenBy(load),

@@ -45,6 +45,7 @@ describe('listen() on a path', () => {
     }
   })
 
+  // Abstract names are Linux's own: unix(7).
   const onLinux = process.platform === 'linux' ? it : it.skip
   onLinux('takes an abstract name', async () => {
     const path = `\0socket-tuner-listen-${String(process.pid)}`

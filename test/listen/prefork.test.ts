@@ -13,6 +13,7 @@ import { prefork, type PreforkCounters, type PreforkOptions } from '../../lib/li
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
 import { Program } from '../helpers/program'
+import { allGone } from '../helpers/processes'
 import { until } from '../helpers/until'
 import { closeLater, loopback } from '../sockets'
 
@@ -59,23 +60,6 @@ async function counters(program: Program): Promise<PreforkCounters[]> {
 
 async function pids(program: Program): Promise<number[]> {
   return (await program.ask('pids')) as number[]
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-async function allGone(processes: number[]): Promise<void> {
-  await until(
-    'the processes are gone',
-    () => processes.filter(isRunning),
-    (left) => left.length === 0,
-  )
 }
 
 /** Kept connections have 1.5 s of silence, unused ones 6 s. */
