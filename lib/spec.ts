@@ -69,7 +69,7 @@ export class Field<Input, Value = Input, Absent = undefined, Needed extends bool
 }
 
 /** Of whatever types. */
-export type AnyField = Field<unknown, unknown, unknown, boolean>
+type AnyField = Field<unknown, unknown, unknown, boolean>
 export type Fields = Readonly<Record<string, AnyField>>
 
 type Inputs<F extends Fields> = {
@@ -116,7 +116,7 @@ export class Spec<F extends Fields> {
    */
   check(argument: string, bag: unknown): OutputOf<this> {
     if (!isObject(bag)) throw new ArgumentTypeError(argument, 'of type object', bag)
-    this.checkNames(argument, bag)
+    this.#checkNames(argument, bag)
     const checked: Record<string, unknown> = {}
     for (const name of this.names) {
       checked[name] = this.fields[name]?.check(pathOf(argument, name), bag[name])
@@ -125,7 +125,7 @@ export class Spec<F extends Fields> {
   }
 
   /** Only that each name is one of the table, or of those that somebody else takes. */
-  checkNames(argument: string, bag: object): void {
+  #checkNames(argument: string, bag: object): void {
     const { others, refused } = this.#rest
     for (const name of Object.keys(bag)) {
       if (Object.hasOwn(this.fields, name)) continue
@@ -140,15 +140,6 @@ export class Spec<F extends Fields> {
       // Not what is nearly one of theirs: packages hand on misspellings of their own, and they work.
       if (misspelled(name, this.names) !== undefined) throw unknownName(argument, name, this.names)
     }
-  }
-
-  /** Of what a check made of the bag, the options that the caller gave. */
-  given(bag: object, checked: Partial<OutputOf<this>>): Partial<OutputOf<this>> {
-    const named = bag as Readonly<Record<string, unknown>>
-    const entries = Object.entries(checked).filter(
-      ([name]) => Object.hasOwn(this.fields, name) && named[name] !== undefined,
-    )
-    return Object.fromEntries(entries) as Partial<OutputOf<this>>
   }
 
   /** What of the bag the table does not have. */
@@ -189,11 +180,7 @@ export function sharedSpec<const F extends Fields>(
  *
  * @param argument what messages call the bag; empty for what has no name
  */
-export function unknownName(
-  argument: string,
-  name: string,
-  names: readonly string[],
-): SocketOptionError {
+function unknownName(argument: string, name: string, names: readonly string[]): SocketOptionError {
   const path = pathOf(argument, name)
   const shown = path.length > 64 ? `${path.slice(0, 64)}...` : path
   const meant = nearest(name, names)

@@ -59,7 +59,7 @@ export type BindOptions = InputOf<typeof bindOptions>
 const byBind = 'cannot be given: bind() is for it'
 const here = 'cannot be given: the RawSocket has its descriptor'
 
-export const rawConnectOptions = sharedSpec({}, netConnectNames, {
+const rawConnectOptions = sharedSpec({}, netConnectNames, {
   localAddress: byBind,
   localPort: byBind,
   source: byBind,
