@@ -171,7 +171,7 @@ function destroyHooked(
 ): void {
   const { connecting } = this
   const hooks = this[kHooks]
-  if (hooks !== undefined) beforeClose(this, hooks.connection)
+  if (hooks !== undefined) beforeClose(this, hooks.connection, error)
   hooks?.destroy?.call(this, error, callback)
   if (connecting) refuseConnect(this)
 }
@@ -196,7 +196,11 @@ function destroyTlsHooked(
 }
 
 /** The socket may be connected again afterwards: what concerns this connection only is taken back. */
-function beforeClose(carrier: Internals & net.Socket, connection: Connection): void {
+function beforeClose(
+  carrier: Internals & net.Socket,
+  connection: Connection,
+  error: Error | null,
+): void {
   const { policy, finOrder, observers } = connection
   connection.finOrder = undefined
   connection.skipsShutdown = false
@@ -210,8 +214,9 @@ function beforeClose(carrier: Internals & net.Socket, connection: Connection): v
     connection.policy = policy.awaited.standing
     policy.awaited.begun()
   }
+  const wasOver = isConnectFailure(carrier, error)
   const done: Done = (result) => {
-    const outcome = withCause(result, policy) as Closed
+    const outcome = withCause(wasOver ? { ...result, wasOver } : result, policy) as Closed
     policy.armed = false
     policy.held = false
     connection.last = outcome
@@ -232,6 +237,11 @@ function beforeClose(carrier: Internals & net.Socket, connection: Connection): v
     return
   }
   policy.mode.close(ending, done)
+}
+
+/** Whether connect() failed: 'error' reports it, and the close discards nothing that could have been sent. */
+function isConnectFailure(carrier: net.Socket, error: NodeJS.ErrnoException | null): boolean {
+  return error !== null && (carrier.pending || error.syscall === 'connect')
 }
 
 /** An observer may stop observing when it is called. */

@@ -113,16 +113,20 @@ describe('TunedAgent', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('looks names up with the lookup of the request', async () => {
-    const server = await serve()
-    const asked: string[] = []
-    const lookup: net.LookupFunction = (name, _options, callback) => {
-      asked.push(name)
-      callback(null, [{ address: '127.0.0.1', family: 4 }])
-    }
-    const { body } = await ask(server, use(new TunedAgent()), { host: 'some.test', lookup })
-    expect({ body, asked }).toEqual({ body: 'answer', asked: ['some.test'] })
-  })
+  it.each([null, undefined])(
+    'looks names up with the lookup of the request, whose error is %s',
+    async (none) => {
+      const server = await serve()
+      const asked: string[] = []
+      const lookup: net.LookupFunction = (name, _options, callback) => {
+        asked.push(name)
+        // Node takes undefined for no error, too.
+        callback(none as null, [{ address: '127.0.0.1', family: 4 }])
+      }
+      const { body } = await ask(server, use(new TunedAgent()), { host: 'some.test', lookup })
+      expect({ body, asked }).toEqual({ body: 'answer', asked: ['some.test'] })
+    },
+  )
 
   it("takes what a subclass's createConnection() gives it", async () => {
     const server = await serve()

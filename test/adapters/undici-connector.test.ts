@@ -125,6 +125,29 @@ describe('a connector whose time is over', () => {
   })
 })
 
+describe('a connector with an AbortSignal', () => {
+  it.each(['http', 'https'])(
+    'fails the request once when it is aborted in the event of the client, over %s',
+    async (protocol) => {
+      const { Client } = await import('undici7')
+      const port = protocol === 'http' ? await serve() : (await serveTls()).port
+      const abort = new AbortController()
+      const { signal } = abort
+      const connect = tunedConnector({ ca, signal })
+      const client = new Client(`${protocol}://localhost:${String(port)}`, { connect })
+      const destroyed = new Promise<void>((resolve, reject) => {
+        client.once('connect', () => {
+          abort.abort()
+          client.destroy().then(resolve, reject)
+        })
+      })
+      const asked = client.request({ path: '/', method: 'GET' })
+      await expect(asked).rejects.toMatchObject({ code: 'UND_ERR_DESTROYED' })
+      await destroyed
+    },
+  )
+})
+
 /** Two addresses, both of which come to a listener that does not answer. */
 function twice(...[, , callback]: Parameters<net.LookupFunction>): void {
   const address = { address: loopback[4], family: 4 }

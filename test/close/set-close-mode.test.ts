@@ -62,6 +62,26 @@ describe.each<Transport>(['tcp', 'tls'])('setCloseMode deliver over %s', (transp
   })
 })
 
+describe.each(['deliver', 'reset'] as const)(
+  'a connection under mode %s that end() ends',
+  (mode) => {
+    it('is counted as the fin that it was, with its TIME_WAIT, and warned of', async () => {
+      const pair = await connected()
+      setCloseMode(pair.client, mode)
+      const before = closeTotals()
+      const warning = nextWarning('SOCKET_TUNER_END_LEAVES_TIME_WAIT')
+      pair.client.resume().end('request')
+      await once(pair.client, 'close')
+      expect(await leftOf(pair)).toBe('TIME_WAIT')
+      const { closes, fallbacks, timeWaitLeft } = closeTotals()
+      expect(closes).toEqual({ ...before.closes, fin: before.closes.fin + 1 })
+      expect(fallbacks).toEqual({ ...before.fallbacks, ended: (before.fallbacks.ended ?? 0) + 1 })
+      expect(timeWaitLeft).toBe(before.timeWaitLeft + 1)
+      expect(await warning).toContain(`'${mode}'`)
+    })
+  },
+)
+
 describe('setCloseMode', () => {
   it('reset: destroy() sends a RST', async () => {
     const pair = await connected()

@@ -21,6 +21,18 @@ labDescribe('a link-local address with its zone', ['root', 'ip', 'ipv6'], () => 
     },
   )
 
+  it.each([`${ADDRESS}%lo`, `${ADDRESS}%1`])(
+    'is listened on by listen(), given as %s',
+    async (host) => {
+      const { ready } = await namespace().start('link-local-server', { host })
+      const { port } = ready as AddressInfo
+      expect(ready).toEqual({ address: `${ADDRESS}%lo`, family: 'IPv6', port })
+      expect(await namespace().run('ss', '-Hltn', `sport = :${String(port)}`)).toContain(
+        '[fe80::7]%lo:',
+      )
+    },
+  )
+
   it.each([
     [ADDRESS, `${ADDRESS}]:0: a link-local address needs its interface, as in ${ADDRESS}%eth0`],
     [`${ADDRESS}%nosuch`, "there is no interface 'nosuch', or it has no address"],

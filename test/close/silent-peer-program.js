@@ -1,0 +1,17 @@
+'use strict'
+
+/**
+ * Connects, and keeps its event loop busy until its standard input has something: it does not notice before
+ * that connect() is complete. Then it prints what it got.
+ */
+const { readSync } = require('node:fs')
+const net = require('node:net')
+
+const client = net.connect(Number(process.argv[2]), '127.0.0.1')
+const seen = { bytes: 0, ended: false, error: undefined }
+client.on('data', ({ length }) => (seen.bytes += length))
+client.on('end', () => (seen.ended = true))
+client.on('error', ({ code }) => (seen.error = code))
+client.on('close', () => console.log(JSON.stringify(seen)))
+// connect(2) is called in the tick before.
+process.nextTick(() => readSync(0, Buffer.alloc(1)))
