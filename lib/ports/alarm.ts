@@ -16,6 +16,16 @@ const SLOW_MICROSECONDS = 150
 /** Fewer calls tell nothing. */
 const ENOUGH_CALLS = 10
 
+/** Until the ports are expected to run short as `warnAt` has it, s; Infinity where they are short or will not be. */
+export function secondsUntilWarning(
+  { ports, available, rate, secondsUntilExhaustion = Infinity }: Omit<PortReport, 'troubles'>,
+  { used, seconds }: CheckedWatch['warnAt'],
+): number {
+  const left = used * ports - (ports - available)
+  const toGo = [left > 0 && rate > 0 ? left / rate : 0, secondsUntilExhaustion - seconds]
+  return Math.min(Infinity, ...toGo.filter((each) => each > 0))
+}
+
 /** Of one destination. */
 export class Alarm {
   readonly #warnAt: CheckedWatch['warnAt']

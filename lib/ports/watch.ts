@@ -2,10 +2,12 @@ import { channel } from 'node:diagnostics_channel'
 import { isNativeError } from 'node:util/types'
 import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
+import { secondsUntilWarning } from './alarm'
 import { DestinationWatch } from './destination-watch'
 import { Feed } from './feed'
+import { Pace } from './pace'
 import type { PortReport } from './place-watch'
-import { readOwners } from './snapshot'
+import { readOwners, type PortOwners } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
 
 /** A running watch: `for await` gives a report for each address of each destination at each look. */
@@ -37,10 +39,8 @@ export interface PortWatchEnded {
   readonly error: Error | undefined
 }
 
-/** What of a look can be measured may take this share of a core; all of it is some 2.4 times that. */
-const MOST_OF_A_CORE = 0.004
-/** What a look costs is the least of so many: the others were held up. */
-const COSTS_KEPT = 5
+/** A look just before what it was to see would see nothing: it comes so much later than foreseen. */
+const NOT_BEFORE = 1.05
 /** The longest pause after looks that failed, ms; more where the interval is longer. */
 const LONGEST_PAUSE_MS = 30_000
 /** Failures in a row that are worth a warning: fewer are chance. */
@@ -70,7 +70,8 @@ const ends = channel('socket-tuner:ports-ended')
  * of `for await`, which gets the newest ones where it is slow. A destination that runs short is warned
  * of as SOCKET_TUNER_PORTS_LOW (see `warnAt`). Ends by stop(), by its signal, and when the last loop
  * over it is left. Holds no process open, and takes less than 1 % of a
- * core: where the kernel has very many sockets the looks become rarer. Linux.
+ * core: where the kernel has very many sockets the looks become rarer, but for one that comes when the ports
+ * are expected to run short. Linux.
  *
  * A host name is looked up as net.connect() does it, before the first look and again every 30 s, and each
  * of its addresses has a report of its own. An address that the name has no more is reported while
@@ -100,7 +101,7 @@ class Watch implements PortWatch {
   readonly #onAbort = (): void => {
     this.stop()
   }
-  readonly #costs: number[] = []
+  readonly #pace: Pace
   #latest: readonly PortReport[] = []
   #timer: NodeJS.Timeout | undefined
   #running = true
@@ -113,6 +114,7 @@ class Watch implements PortWatch {
   constructor(options: CheckedWatch) {
     this.#options = options
     this.#watched = watchesOf(options)
+    this.#pace = new Pace(options.intervalMs)
     this.ended = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
@@ -171,6 +173,7 @@ class Watch implements PortWatch {
 
   async #look(): Promise<void> {
     const begun = performance.now()
+    let pause: number
     try {
       const found: PortReport[] = []
       const owners = await readOwners()
@@ -180,12 +183,13 @@ class Watch implements PortWatch {
         if (!this.#running) return
         found.push(...looked)
       }
-      this.#countCost(owners.processorMs)
+      pause = this.#pace.after(this.#costOf(owners), this.#msUntilWarning(found))
       this.#succeed(found)
     } catch (error) {
       this.#fail(isNativeError(error) ? error : new Error(String(error)))
+      pause = this.#pauseAfterFailure()
     }
-    if (this.#running) this.#schedule(begun)
+    if (this.#running) this.#schedule(begun + pause)
   }
 
   #succeed(found: readonly PortReport[]): void {
@@ -227,24 +231,25 @@ class Watch implements PortWatch {
     return others.length === 0 ? text : `${text} and ${String(others.length)} more`
   }
 
-  #schedule(begun: number): void {
-    const pause = this.#failedInARow === 0 ? this.#pace() : this.#pauseAfterFailure()
+  #schedule(at: number): void {
     this.#timer = setTimeout(
       () => {
         void this.#look()
       },
-      Math.max(0, begun + pause - performance.now()),
+      Math.max(0, at - performance.now()),
     ).unref()
   }
 
-  #countCost(ownersMs: number): void {
-    const cost = this.#watched.reduce((sum, { processorMs }) => sum + processorMs, ownersMs)
-    this.#costs.push(cost)
-    if (this.#costs.length > COSTS_KEPT) this.#costs.shift()
+  /** Processor time, ms. */
+  #costOf(owners: PortOwners): number {
+    return this.#watched.reduce((sum, { processorMs }) => sum + processorMs, owners.processorMs)
   }
 
-  #pace(): number {
-    return Math.max(this.#options.intervalMs, Math.min(...this.#costs) / MOST_OF_A_CORE)
+  #msUntilWarning(found: readonly PortReport[]): number {
+    const { warnAt } = this.#options
+    return (
+      1000 * NOT_BEFORE * Math.min(...found.map((report) => secondsUntilWarning(report, warnAt)))
+    )
   }
 
   /** A look that fails costs next to nothing. */

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { configure, type PortReport, type SocketTunerWarning } from '../../lib'
-import { Alarm } from '../../lib/ports/alarm'
+import { Alarm, secondsUntilWarning } from '../../lib/ports/alarm'
 
 type Judged = Omit<PortReport, 'troubles'>
 
@@ -73,5 +73,18 @@ describe('the warning of ports that run short', () => {
     const alarm = new Alarm(warnAt, true)
     expect(alarm.judge({ ...calm, secondsUntilExhaustion: 0 })).toEqual(['exhaustion'])
     expect(messages).toEqual([])
+  })
+})
+
+describe('the time until a warning', () => {
+  it.each<[string, Partial<Judged>, number]>([
+    ['is that until the share is taken', {}, 2],
+    ['does not end where the ports last', { rate: 0 }, Infinity],
+    ['is that until so many seconds are left', { rate: 10, secondsUntilExhaustion: 61 }, 1],
+    ['is over where the share is taken', { available: 60 }, Infinity],
+    ['goes on to the next', { available: 60, secondsUntilExhaustion: 70 }, 10],
+    ['is over where both are', { available: 60, secondsUntilExhaustion: 60 }, Infinity],
+  ])('%s', (_, report, seconds) => {
+    expect(secondsUntilWarning({ ...calm, ...report }, warnAt)).toBe(seconds)
   })
 })
