@@ -7,7 +7,10 @@ import {
   checkWhole,
   type SocketTunerErrorCode,
 } from './errors'
+import { datagramHandleOf, isDatagram } from './node/datagram'
 import { whyNoDescriptor } from './node/descriptors'
+import { handleOf, type Handle } from './node/handle'
+import { isUnbound, ownSocket } from './node/session-socket'
 
 /** Anything that owns a descriptor of its own and says which, as {@link RawSocket} does. */
 export interface DescriptorOwner {
@@ -21,17 +24,6 @@ export interface DescriptorOwner {
 export type Target =
   number | net.Socket | net.Server | http2.Http2Session | dgram.Socket | DescriptorOwner
 
-/** The handle of a stream, as far as this library looks into it. */
-export interface Handle {
-  readonly fd?: number
-  readonly bytesRead?: number
-  readonly bytesWritten?: number
-  readonly writeQueueSize?: number
-  /** The handle below a TLS one, and the net.Socket that it came from. */
-  readonly _parent?: Handle
-  readonly _parentWrap?: net.Socket
-}
-
 const MAX_FD = 2 ** 31 - 1
 
 /**
@@ -41,7 +33,7 @@ const MAX_FD = 2 ** 31 - 1
 export function descriptorOf(target: Target): number {
   if (typeof target === 'object' && (target as object | null) !== null) {
     // First, since the `_handle` of a dgram.Socket is deprecated and says so.
-    if (isDatagram(target)) return datagramDescriptor(target)
+    if (isDatagramTarget(target)) return datagramDescriptor(target)
     const handle = handleOf(target)
     const fd = handle?.fd
     return isDescriptor(fd) ? fd : slowDescriptorOf(target, handle)
@@ -55,22 +47,6 @@ export function descriptorOf(target: Target): number {
 
 function isDescriptor(fd: unknown): fd is number {
   return typeof fd === 'number' && (fd | 0) === fd && fd >= 0
-}
-
-/**
- * The handle of a net.Socket or net.Server; undefined where there is none. It is not for a
- * dgram.Socket, whose `_handle` is deprecated (DEP0112).
- */
-export function handleOf(target: object): Handle | undefined {
-  return (target as { _handle?: Handle | null })._handle ?? undefined
-}
-
-/** The handle at the bottom: the TCP one below TLS. */
-export function transportHandleOf(target: object): Handle | undefined {
-  if (isDatagram(target)) return undefined
-  let handle = handleOf(target)
-  while (handle?._parent !== undefined) handle = handle._parent
-  return handle
 }
 
 /** Whether the target is a server, listening or not. */
@@ -99,10 +75,9 @@ export function isStreamSocket(target: unknown): target is net.Socket {
   }
 }
 
-/** Of an HTTP/2 session's `socket`, which is a proxy, nothing can be read once the session is destroyed. */
+/** Nothing can be read of an HTTP/2 session's `socket` once the session is destroyed. */
 function unreadable(error: unknown): unknown {
-  const { code } = (error ?? {}) as { readonly code?: unknown }
-  return code === 'ERR_HTTP2_SOCKET_UNBOUND' ? sessionDestroyed() : error
+  return isUnbound(error) ? sessionDestroyed() : error
 }
 
 function sessionDestroyed(): SocketOptionError {
@@ -118,29 +93,14 @@ export function isHttp2Session(target: unknown): target is http2.Http2Session {
   )
 }
 
-/** Whether a socket is the proxy that an HTTP/2 session gives out: its methods are bound to another object. */
-export function isSessionSocket(socket: net.Socket): boolean {
-  return ownSocket(socket) !== socket
-}
-
 /**
- * The socket below an HTTP/2 session. `session.socket` is a proxy that stops working when the session
- * is destroyed; off() of it returns the socket itself.
+ * The socket below an HTTP/2 session.
  *
  * @throws ERR_SOCKET_TUNER_DESTROYED, ERR_SOCKET_TUNER_NO_DESCRIPTOR
  */
 export function socketOfSession(session: http2.Http2Session): net.Socket {
   sessionDescriptor(session)
   return ownSocket(session.socket)
-}
-
-/** A socket itself, also where it is given as the proxy that a session gives out. */
-export function ownSocket(socket: net.Socket): net.Socket {
-  return socket.off('close', nothing)
-}
-
-function nothing(): void {
-  // Never registered.
 }
 
 function slowDescriptorOf(target: object, handle: Handle | undefined): number {
@@ -169,28 +129,18 @@ function sessionDescriptor(session: http2.Http2Session): number {
       )
 }
 
-function isDatagram(target: object): target is dgram.Socket {
+function isDatagramTarget(target: object): target is dgram.Socket {
   try {
-    return (
-      typeof (target as Partial<dgram.Socket>).addMembership === 'function' &&
-      typeof (target as Partial<dgram.Socket>).bind === 'function'
-    )
+    return isDatagram(target)
   } catch (error) {
     throw unreadable(error)
   }
 }
 
-/** `_handle` of a dgram.Socket is gone in Node 26; the state behind it is there in all releases. */
 function datagramDescriptor(socket: dgram.Socket): number {
-  const symbol = Object.getOwnPropertySymbols(socket).find(
-    (key) => key.description === 'state symbol',
-  )
-  const state =
-    symbol === undefined ? undefined : (socket as unknown as Record<symbol, unknown>)[symbol]
-  const handle = (state as { handle?: Handle | null } | undefined)?.handle
-  if (handle === null || handle === undefined) {
+  const handle = datagramHandleOf(socket)
+  if (handle === undefined)
     throw refusal('ERR_SOCKET_TUNER_DESTROYED', 'The datagram socket is closed')
-  }
   if (isDescriptor(handle.fd)) return handle.fd
   throw refusal(
     'ERR_SOCKET_TUNER_NO_DESCRIPTOR',

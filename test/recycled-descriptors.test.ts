@@ -20,7 +20,7 @@ import {
   type Target,
 } from '../lib'
 import { native } from '../lib/binding'
-import { handleOf, transportHandleOf, type Handle } from '../lib/target'
+import { handleOf, transportHandleOf, type Handle } from '../lib/node/handle'
 import { connected, type Transport } from './close/pair'
 import { until } from './helpers/until'
 import { closeLater, connectedPair, failureOf, listen } from './sockets'

@@ -1,12 +1,13 @@
 import type * as net from 'node:net'
 import { ArgumentTypeError } from '../errors'
+import { carrierOf, transportFd } from '../node/handle'
+import { isSessionSocket } from '../node/session-socket'
 import { abortSignal, spec, type InputOf } from '../spec'
-import { isSessionSocket, isStreamSocket, transportHandleOf } from '../target'
+import { isStreamSocket } from '../target'
 import { announce, hazardsThrow } from '../warnings'
 import { fallback, type Fallback } from './fallback'
 import {
   attachPolicy,
-  carrierOf,
   lastClose,
   lostDescriptor,
   observeClose,
@@ -305,6 +306,6 @@ class Closing {
 
 /** With hazards thrown, what a close would only warn of is refused while everything can stay as it is. */
 function tellHazards(socket: net.Socket, options: PolicyOptions): void {
-  const fd = transportHandleOf(socket)?.fd ?? -1
+  const fd = transportFd(socket)
   if (fd >= 0) options.mode.warn?.(socket, fd, options)
 }

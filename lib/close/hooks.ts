@@ -1,17 +1,26 @@
 /**
- * The methods of a socket that this library replaces.
- *
- * `_destroy`, which Node's stream calls once however the socket comes to be closed: the last system
- * calls before close(2) are made in it. `destroySoon`, which http servers and agents call, so that no
- * shutdown() goes before the close where none may. `_final`, through which end() sends its FIN: who
- * keeps TIME_WAIT depends on whose FIN was first, and the kernel does not tell afterwards.
+ * What goes before a socket's close, whoever closes it. The last system calls before close(2) are made
+ * in its `_destroy`. destroySoon() is replaced so that no shutdown() goes before the close where none
+ * may, and `_final` because who keeps TIME_WAIT depends on whose FIN was first, which the kernel does not
+ * tell afterwards.
  */
 import type * as net from 'node:net'
 import { native } from '../binding'
+import {
+  closeWithoutReset,
+  destroyAfterCarrier,
+  isResetting,
+  replaceDestroy,
+  replaceDestroySoon,
+  replaceFinal,
+  type Destroy,
+  type DestroySoon,
+  type Final,
+} from '../node/closing'
 import { refuseConnect } from '../node/connecting'
+import { carrierOf, transportFd, transportHandleOf } from '../node/handle'
 import { watchHandshake } from '../node/tls'
 import { connectionState } from '../observe/tcp-info'
-import { handleOf, transportHandleOf } from '../target'
 import { announce } from '../warnings'
 import { fallback } from './fallback'
 import { bytesNotInKernel } from './pending'
@@ -21,9 +30,7 @@ import { setResetOnClose } from './reset-cost'
 import { countClose } from './tally'
 import { finOrderIn, hasPeerFinished, timeWaitOf, type FinOrder } from './time-wait'
 import { isTls } from './tls'
-import { finishWithoutShutdown, type Final } from './without-shutdown'
-
-type Destroy = (error: Error | null, callback: (error: Error | null) => void) => void
+import { finishWithoutShutdown } from './without-shutdown'
 
 /** One connection: a TLS socket and the socket that carries it share one. */
 interface Connection {
@@ -41,38 +48,18 @@ interface Connection {
 interface Hooks {
   connection: Connection
   destroy?: Destroy
-  /** Of a TLS socket over another socket or stream. */
-  destroyTls?: Destroy
-  /** The connection below has emitted 'close'. */
-  isCarrierClosed?: boolean
-  /** To be called then. */
-  destroyLater?: () => void
-  destroySoon?: () => void
+  destroySoon?: DestroySoon
   final?: Final
 }
 
 const kHooks = Symbol('socket-tuner close hooks')
 
-/** The parts of a net.Socket that are replaced or called; Node's typings leave most of them out. */
-interface Internals {
+interface Hooked {
   [kHooks]?: Hooks
-  _destroy: Destroy
-  _final: Final
-  destroySoon: () => void
-  resetAndClosing?: boolean
-}
-
-function internalsOf(socket: net.Socket): Internals {
-  return socket as unknown as Internals
-}
-
-/** The socket whose close closes the connection: the one that a TLS socket was laid over, if any. */
-export function carrierOf(socket: net.Socket): net.Socket {
-  return handleOf(socket)?._parentWrap ?? socket
 }
 
 function connectionOf(socket: net.Socket): Connection | undefined {
-  const hooks = internalsOf(carrierOf(socket))[kHooks] ?? internalsOf(socket)[kHooks]
+  const hooks = (carrierOf(socket) as Hooked)[kHooks] ?? (socket as Hooked)[kHooks]
   return hooks?.connection
 }
 
@@ -111,35 +98,20 @@ export function stopObserving(socket: net.Socket, observer: Observer): void {
 }
 
 function hook(socket: net.Socket): Connection {
-  const carrier = internalsOf(carrierOf(socket))
+  const carrier = carrierOf(socket)
   const below = hooksOf(carrier, undefined)
   const { connection } = below
-  if (below.destroy === undefined) {
-    below.destroy = carrier._destroy
-    carrier._destroy = destroyHooked
-  }
-  const top = internalsOf(socket)
-  const hooks = hooksOf(top, connection)
+  below.destroy ??= replaceDestroy(carrier, destroyHooked)
+  const hooks = hooksOf(socket, connection)
   if (hooks.final !== undefined) return connection
-  if (top !== carrier) {
-    hooks.isCarrierClosed = false
-    hooks.destroyTls = top._destroy
-    top._destroy = destroyTlsHooked
-    // Before Node's own listener, which destroys the TLS socket.
-    carrierOf(socket).prependOnceListener('close', () => {
-      hooks.isCarrierClosed = true
-      hooks.destroyLater?.()
-    })
-  }
-  hooks.final = top._final
-  top._final = finalHooked as Final
-  hooks.destroySoon = top.destroySoon
-  top.destroySoon = destroySoonHooked
+  if (socket !== carrier) destroyAfterCarrier(socket, carrier)
+  hooks.final = replaceFinal(socket, finalHooked)
+  hooks.destroySoon = replaceDestroySoon(socket, destroySoonHooked)
   if (socket.writableEnded) connection.finOrder ??= presumedOrder(socket)
   return connection
 }
 
-function hooksOf(socket: Internals, connection: Connection | undefined): Hooks {
+function hooksOf(socket: net.Socket & Hooked, connection: Connection | undefined): Hooks {
   const hooks: Hooks = socket[kHooks] ?? { connection: connection ?? newConnection() }
   if (connection !== undefined) hooks.connection = connection
   socket[kHooks] = hooks
@@ -158,14 +130,14 @@ function newConnection(): Connection {
 
 /** For a socket that was ended before it was hooked. */
 function presumedOrder(socket: net.Socket): FinOrder | undefined {
-  const fd = transportHandleOf(socket)?.fd ?? -1
+  const fd = transportFd(socket)
   if (fd < 0) return undefined
   // In state CLOSE the order cannot be known any more: better an entry reported in vain than a hidden one.
   return finOrderIn(connectionState(fd).state) ?? 'ours'
 }
 
 function destroyHooked(
-  this: Internals & net.Socket,
+  this: net.Socket & Hooked,
   error: Error | null,
   callback: (error: Error | null) => void,
 ): void {
@@ -176,37 +148,14 @@ function destroyHooked(
   if (connecting) refuseConnect(this)
 }
 
-/**
- * Where the connection below was destroyed, Node frees the SSL at once. In 'secureConnect' and the other events
- * of the handshake OpenSSL is still using it then, and the process would end by SIGSEGV. So it waits for that
- * connection's 'close'. Later than that would be too late: Node has deleted what the SSL writes to by then.
- */
-function destroyTlsHooked(
-  this: Internals & net.Socket,
-  error: Error | null,
-  callback: (error: Error | null) => void,
-): void {
-  const hooks = this[kHooks]
-  const destroy = (): void => {
-    hooks?.destroyTls?.call(this, error, callback)
-  }
-  const waits = carrierOf(this).destroyed && hooks?.isCarrierClosed === false
-  if (waits) hooks.destroyLater = destroy
-  else destroy()
-}
-
 /** The socket may be connected again afterwards: what concerns this connection only is taken back. */
-function beforeClose(
-  carrier: Internals & net.Socket,
-  connection: Connection,
-  error: Error | null,
-): void {
+function beforeClose(carrier: net.Socket, connection: Connection, error: Error | null): void {
   const { policy, finOrder, observers } = connection
   connection.finOrder = undefined
   connection.skipsShutdown = false
   if (policy === undefined) {
     connection.last = undefined
-    if (observers.length > 0 || carrier.resetAndClosing === true)
+    if (observers.length > 0 || isResetting(carrier))
       tell(observers, closedByNode(carrier, finOrder))
     return
   }
@@ -224,15 +173,15 @@ function beforeClose(
     warn(outcome, policy)
     tell(observers, outcome)
   }
-  const fd = transportHandleOf(policy.socket)?.fd ?? -1
+  const fd = transportFd(policy.socket)
   if (fd < 0) {
     done(withoutDescriptor(carrier, policy))
     return
   }
   const ending: Ending = { policy, fd, finOrder }
-  if (carrier.resetAndClosing === true) {
+  if (isResetting(carrier)) {
     // resetAndDestroy() says what it wants; libuv refuses it while a shutdown is under way.
-    carrier.resetAndClosing = false
+    closeWithoutReset(carrier)
     closeModes.reset.close(ending, done)
     return
   }
@@ -253,17 +202,17 @@ function tell(observers: readonly Observer[], outcome: Closed): void {
  * What a close without a policy comes to: it is only seen. But of resetAndDestroy() while a shutdown is under
  * way, which libuv refuses, Node would send no RST, leave the descriptor open for ever and emit no 'close'.
  */
-function closedByNode(carrier: Internals & net.Socket, finOrder: FinOrder | undefined): Closed {
+function closedByNode(carrier: net.Socket, finOrder: FinOrder | undefined): Closed {
   const discardedBytes = bytesNotInKernel(carrier)
-  const fd = transportHandleOf(carrier)?.fd ?? -1
-  const isReset = carrier.resetAndClosing === true
+  const fd = transportFd(carrier)
+  const isReset = isResetting(carrier)
   if (fd < 0) {
     const timeWait = isReset || carrier.pending ? 'avoided' : 'unknown'
     const mode = isReset ? 'reset' : 'fin'
     return { mode, discardedBytes, unreadBytes: 0, timeWait, byNode: true }
   }
   if (isReset) {
-    carrier.resetAndClosing = false
+    closeWithoutReset(carrier)
     setResetOnClose(fd)
   }
   const state = connectionState(fd)
@@ -279,12 +228,9 @@ function closedByNode(carrier: Internals & net.Socket, finOrder: FinOrder | unde
 }
 
 /** Nothing of the kernel's can be set: the socket is not open yet, runs over another stream, or on Windows. */
-function withoutDescriptor(
-  { resetAndClosing }: Internals,
-  { socket, mode }: ClosePolicy,
-): CloseOutcome {
+function withoutDescriptor(carrier: net.Socket, { socket, mode }: ClosePolicy): CloseOutcome {
   const rest = { discardedBytes: bytesNotInKernel(socket), unreadBytes: 0 }
-  if (resetAndClosing === true) return { mode: 'reset', timeWait: 'avoided', ...rest }
+  if (isResetting(carrier)) return { mode: 'reset', timeWait: 'avoided', ...rest }
   if (socket.pending) {
     const why = fallback('not-connected', 'the socket was not connected')
     return { mode: mode.name, fallback: why, timeWait: 'avoided', ...rest }
@@ -331,7 +277,7 @@ function warn(outcome: Closed, { awaited, mode: asked }: ClosePolicy): void {
   }
 }
 
-function destroySoonHooked(this: Internals & net.Socket): void {
+function destroySoonHooked(this: net.Socket & Hooked): void {
   const hooks = this[kHooks]
   const withoutShutdown = hooks?.connection.policy?.mode.withoutShutdown ?? false
   if (hooks !== undefined && !this.writableEnded && withoutShutdown !== false) {
@@ -340,7 +286,7 @@ function destroySoonHooked(this: Internals & net.Socket): void {
   hooks?.destroySoon?.call(this)
 }
 
-function finalHooked(this: Internals & net.Socket, callback: (error?: Error | null) => void): void {
+function finalHooked(this: net.Socket & Hooked, callback: (error?: Error | null) => void): void {
   const { connection, final } = this[kHooks] as Required<Hooks>
   const { policy, skipsShutdown } = connection
   if (policy !== undefined && skipsShutdown) finishWithoutShutdown(this, policy, final, callback)
@@ -375,6 +321,6 @@ function finish(
 }
 
 function finOrderOf(socket: net.Socket): FinOrder | undefined {
-  const fd = transportHandleOf(socket)?.fd ?? -1
+  const fd = transportFd(socket)
   return fd < 0 ? undefined : finOrderIn(connectionState(fd).state)
 }

@@ -1,9 +1,10 @@
 /** What a socket still holds at the moment of its close. */
 import type * as net from 'node:net'
 import { intFailure, native } from '../binding'
+import { isConnected } from '../node/accepted'
+import { handleOf, transportHandleOf } from '../node/handle'
 import type { ConnectionState } from '../observe/tcp-info'
 import { LITTLE, viewOf } from '../options/codec'
-import { handleOf, transportHandleOf } from '../target'
 import { isTls } from './tls'
 
 /**
@@ -31,7 +32,7 @@ export function bytesLost(
   // On TLS the peer acknowledges other bytes than were written.
   if (state !== 'CLOSE' || bytesAcked === undefined || isTls(socket)) return pending
   // The SYN of the side that connected counts as one.
-  const syn = (socket as { server?: unknown }).server === null ? 1 : 0
+  const syn = isConnected(socket) ? 1 : 0
   return Math.max(pending, socket.bytesWritten - Math.max(0, bytesAcked - syn))
 }
 

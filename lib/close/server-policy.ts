@@ -1,9 +1,11 @@
 /** A standing close mode for every connection that a server accepts. */
 import type * as net from 'node:net'
 import { native } from '../binding'
+import { isAcceptedBy } from '../node/accepted'
+import { handleOf, type Handle } from '../node/handle'
 import { tcpInfo } from '../observe/tcp-info'
 import { setOption } from '../options/access'
-import { handleOf, isStreamSocket, type Handle } from '../target'
+import { isStreamSocket } from '../target'
 import { hasLinger2, setForgotten } from './linger2'
 import { LingeringGroup } from './lingering-group'
 import { attachPolicy, observeClose, policyOf } from './hooks'
@@ -129,11 +131,6 @@ export class ServerPolicy {
 
 export function noCloses(): CloseCounters {
   return { ...new CloseTally().totals, lingering: 0, evicted: 0 }
-}
-
-/** net.Server says on each socket that it accepted that it did. */
-function isAcceptedBy(server: net.Server, socket: net.Socket): boolean {
-  return (socket as { server?: unknown }).server === server
 }
 
 /** Makes the next `count` connections, which inherited TCP_LINGER2 before it was taken back, keep TIME_WAIT. */

@@ -2,6 +2,8 @@ import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import { native } from '../binding'
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
+import { transportFd } from '../node/handle'
+import { ownSocket } from '../node/session-socket'
 import { connectionState } from '../observe/tcp-info'
 import { setOption } from '../options/access'
 import {
@@ -9,9 +11,7 @@ import {
   isHttp2Session,
   isServer,
   isStreamSocket,
-  ownSocket,
   socketOfSession,
-  transportHandleOf,
   type Target,
 } from '../target'
 import { hazard } from '../warnings'
@@ -78,7 +78,7 @@ function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): voi
     attachPolicy({ ...options, socket, armed, lingering })
     return
   }
-  const fd = transportHandleOf(socket)?.fd ?? -1
+  const fd = transportFd(socket)
   if (armed && fd >= 0) setOption(fd, 'TCP_LINGER2', 0)
   detachPolicy(socket)
 }

@@ -1,7 +1,7 @@
 /** The session tickets and other input of a TLS peer that a close has to reckon with. */
 import type * as net from 'node:net'
+import { carrierOf, handleOf } from '../node/handle'
 import { hasSentFinished, hasTicket, isTls, isTlsClient, tlsVersionOf } from '../node/tls'
-import { handleOf } from '../target'
 
 export { isTls }
 
@@ -19,7 +19,7 @@ export function awaitsTickets(socket: net.Socket): boolean {
 
 /** Whether nothing more will be sent. The connection below may be destroyed before the TLS socket is. */
 function isClosing(socket: net.Socket): boolean {
-  return socket.destroyed || handleOf(socket)?._parentWrap?.destroyed === true
+  return socket.destroyed || carrierOf(socket).destroyed
 }
 
 /**

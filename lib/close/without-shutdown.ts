@@ -1,14 +1,12 @@
 /** How a stream's writing ends where no shutdown() may go before close(2): the FIN or RST goes out with that. */
 import type * as net from 'node:net'
 import { native } from '../binding'
-import { transportHandleOf } from '../target'
+import type { Final } from '../node/closing'
+import { transportFd } from '../node/handle'
 import type { ClosePolicy } from './mode'
 import { hasSendRoom, isAcknowledged } from './pending'
 import { pollUntil } from './poll'
 import { awaitsTickets, hasRead, isTls } from './tls'
-
-/** A stream's `_final`. */
-export type Final = (this: unknown, callback: (error?: Error | null) => void) => void
 
 /** Ends the stream's writing without a shutdown(). @param final Node's own way, which makes one */
 export function finishWithoutShutdown(
@@ -38,7 +36,7 @@ export function finishWithoutShutdown(
   const deadline = performance.now() + deadlineMs
   const isLate = (): boolean => performance.now() > deadline
   const isReady = (): boolean => {
-    const fd = transportHandleOf(socket)?.fd ?? -1
+    const fd = transportFd(socket)
     if (fd < 0 || socket.destroyed || isLate()) return true
     if (notify && !hasSendRoom(fd)) return false
     return !holds || isAcknowledged(fd)
@@ -60,7 +58,7 @@ export function finishWithoutShutdown(
 /** Lets close_notify leave together with the FIN, so that the peer cannot answer in between by a close. */
 function holdBack(socket: net.Socket): void {
   const { IPPROTO_TCP, TCP_CORK } = native.constants
-  const fd = transportHandleOf(socket)?.fd ?? -1
+  const fd = transportFd(socket)
   if (fd < 0 || IPPROTO_TCP === undefined || TCP_CORK === undefined) return
   native.setInt(fd, IPPROTO_TCP, TCP_CORK, 1)
 }

@@ -10,9 +10,8 @@ import type * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
-import { holdOnHandle } from '../options/keep-alive'
-import { handleOf } from '../target'
 import { requireAdoption } from '../node/descriptors'
+import { handleOf } from '../node/handle'
 import {
   answerConnect,
   replaceConnectError,
@@ -21,6 +20,7 @@ import {
   type HandleCall,
   type TcpHandle,
 } from '../node/tcp-handle'
+import { holdOnHandle } from '../options/keep-alive'
 import type { IpFamily } from './address'
 import { bindFailure } from './bind-failure'
 import { connectFailure, noSocket } from './connect-failure'

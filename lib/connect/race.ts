@@ -5,7 +5,7 @@
  */
 import * as net from 'node:net'
 import { native } from '../binding'
-import { transportHandleOf } from '../target'
+import { transportFd } from '../node/handle'
 import { intercept, type Attempt, type Plan } from './attempt'
 import { noSocket } from './connect-failure'
 import type { Address } from './resolve'
@@ -123,7 +123,7 @@ class Race {
 
   #finish(runner: Runner): void {
     if (this.#over) return
-    const copy = native.duplicateFd(transportHandleOf(runner.socket)?.fd ?? -1)
+    const copy = native.duplicateFd(transportFd(runner.socket))
     if (copy < 0) {
       const { address } = runner
       this.#fail(runner, noSocket(copy, { address, port: this.#options.port }))

@@ -3,6 +3,10 @@ import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { intFailure, native } from '../binding'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { requireAdoption } from '../node/descriptors'
+import { handleOf } from '../node/handle'
+import { netConnectNames } from '../node/option-names'
+import { answerConnect, replaceConnectError, tcpHandle } from '../node/tcp-handle'
 import { getOption, writeOption } from '../options/access'
 import { holdKeepAlive, type Held } from '../options/keep-alive'
 import type {
@@ -20,11 +24,8 @@ import {
   type TuneReport,
 } from '../options/tune'
 import type { SocketAddress } from '../options/values'
-import { requireAdoption } from '../node/descriptors'
-import { netConnectNames } from '../node/option-names'
-import { answerConnect, replaceConnectError, tcpHandle } from '../node/tcp-handle'
 import { boolean, sharedSpec, spec, whole, type InputOf } from '../spec'
-import { handleOf, isServer } from '../target'
+import { isServer } from '../target'
 import { announce } from '../warnings'
 import {
   anyPort,

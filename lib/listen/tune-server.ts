@@ -9,6 +9,7 @@ import {
   type ServerPolicy,
 } from '../close/server-policy'
 import { ArgumentTypeError, SocketOptionError } from '../errors'
+import { handleOf, type Handle } from '../node/handle'
 import { tcpInfo } from '../observe/tcp-info'
 import { holdKeepAlive } from '../options/keep-alive'
 import type { Settings } from '../options/option'
@@ -23,7 +24,7 @@ import {
   type TuneReport,
 } from '../options/tune'
 import { spec, type InputOf } from '../spec'
-import { descriptorOf, handleOf, isServer, type Handle } from '../target'
+import { descriptorOf, isServer } from '../target'
 
 export const tuneServerOptions = spec({
   /** On the listening socket, and on accepted sockets where those do not inherit them. */

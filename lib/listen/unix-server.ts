@@ -4,9 +4,9 @@ import { getSystemErrorMap } from 'node:util'
 import { untilListening } from '../connect/open'
 import { reasonOf } from '../connect/refusals'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { handleOf } from '../node/handle'
 import type { Settings } from '../options/option'
 import { custom } from '../spec'
-import { handleOf } from '../target'
 import { tuneListening } from './tune-server'
 
 /** sizeof(sun_path). Windows has no such limit. */

@@ -1,4 +1,4 @@
-/** The HTTP/1 connections of a server and what they do, which Node keeps in a private list. */
+/** What the HTTP/1 connections of a server are doing. Node keeps them in a private list. */
 import type * as net from 'node:net'
 
 /** ConnectionsList of src/node_http_parser.cc: each element is a parser. */
@@ -59,4 +59,21 @@ function socketsOf(parsers: readonly Parser[]): net.Socket[] {
       socket.writableLength === 0
     return isQuiet ? [socket] : []
   })
+}
+
+/** What Node's http server leaves on the socket of a connection. */
+interface HttpSocket {
+  /** Of node:_http_common; absent on a socket of no http server. */
+  readonly parser?: { readonly incoming?: { readonly complete?: boolean } | null } | null
+  /** Reading was stopped below the stream. */
+  readonly _paused?: boolean
+}
+
+/**
+ * Whether everything that comes in on a connection is read. Node's http server stops reading below the
+ * stream while the body of a request is not consumed.
+ */
+export function isBeingRead(socket: net.Socket): boolean {
+  const { parser, _paused } = socket as HttpSocket
+  return socket.readableFlowing === true && _paused !== true && parser?.incoming?.complete !== false
 }

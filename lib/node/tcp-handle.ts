@@ -1,6 +1,6 @@
 /** The connect() of the TCP handle below a net.Socket: one call of it can be answered by this library. */
 import type * as net from 'node:net'
-import type { Handle } from '../target'
+import type { Handle } from './handle'
 
 /** What Node keeps of a connect() that is under way. */
 export interface ConnectRequest {

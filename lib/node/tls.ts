@@ -8,7 +8,7 @@
  * calls one before {@link hasSsl} says that it may.
  */
 import type * as net from 'node:net'
-import { handleOf, transportHandleOf, type Handle } from '../target'
+import { handleOf, transportHandleOf, type Handle } from './handle'
 
 const kBeforeFinished = Symbol('socket-tuner TLS handshake')
 

@@ -5,7 +5,7 @@
  * What was set by name is set again after each such call.
  */
 import { native } from '../binding'
-import { transportHandleOf } from '../target'
+import { transportHandleOf } from '../node/handle'
 import type { Operation } from './batch'
 
 /** What is to be set again. */

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
+import { handleOf } from '../../lib/node/handle'
 import {
   answerConnect,
   replaceConnectError,
   tcpHandle,
   type TcpHandle,
 } from '../../lib/node/tcp-handle'
-import { handleOf } from '../../lib/target'
 import { freshPort } from '../helpers/fresh-port'
 import { socketPath } from '../options/targets'
 import { destroyLater, listen, loopback } from '../sockets'

@@ -1,10 +1,11 @@
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
-import { attachPolicy, carrierOf, observeClose, policyOf } from '../../close/hooks'
+import { attachPolicy, observeClose, policyOf } from '../../close/hooks'
 import type { Closed } from '../../close/modes'
 import { connectTuned } from '../../connect/connect'
 import { connectTls } from '../../connect/connect-tls'
 import type { Tuning } from '../../connect/tuning'
+import { carrierOf } from '../../node/handle'
 import type { SharedCounters } from './counters'
 
 /** The client that a connection is for. */

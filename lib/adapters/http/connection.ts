@@ -2,7 +2,7 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { handleOf } from '../../target'
+import { handleOf } from '../../node/handle'
 import type { Attempt } from './attempt'
 import type { LookingHandle, WriteCallback } from './node'
 

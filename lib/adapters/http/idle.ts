@@ -1,8 +1,8 @@
 /** What can be known of an idle connection before it is used again. */
 import type * as net from 'node:net'
 import { native } from '../../binding'
+import { transportHandleOf } from '../../node/handle'
 import { connectionState } from '../../observe/tcp-info'
-import { transportHandleOf } from '../../target'
 
 /**
  * Whether an idle connection can carry another request, as far as this side knows: the peer's FIN or

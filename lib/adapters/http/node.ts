@@ -5,7 +5,7 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Handle } from '../../target'
+import type { Handle } from '../../node/handle'
 
 export type WriteCallback = (error?: Error | null) => void
 

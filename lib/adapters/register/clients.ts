@@ -10,8 +10,8 @@ import type { Observer } from '../../close/modes'
 import { CloseTally } from '../../close/tally'
 import { endpoint, type IpFamily } from '../../connect/address'
 import type { Attempt } from '../../connect/attempt'
+import { transportFd, transportHandleOf, type Handle } from '../../node/handle'
 import { applySettings } from '../../options/tune'
-import { transportHandleOf, type Handle } from '../../target'
 import { closesText } from './closes'
 import type { ClientsConfiguration } from './config'
 import { causeOf, reportText, settingsText, type Log } from './log'
@@ -81,7 +81,7 @@ export class Clients {
 
   /** Undefined for a socket that was made from a descriptor: it is its maker's. */
   #before(socket: net.Socket): Known | undefined {
-    if ((transportHandleOf(socket)?.fd ?? -1) >= 0) return undefined
+    if (transportFd(socket) >= 0) return undefined
     // It may be connected for the second time.
     socket.off('connectionAttempt', this.#onAttempt)
     socket.on('connectionAttempt', this.#onAttempt)

@@ -1,6 +1,6 @@
 import { noHandle, prepareHandle, type Attempt, type Plan } from '../../connect/attempt'
+import type { Handle } from '../../node/handle'
 import { tcpHandle, type TcpHandle } from '../../node/tcp-handle'
-import type { Handle } from '../../target'
 
 /**
  * Prepares the next connect() of a handle, for a program that is to see Node's own errors and no

@@ -1,4 +1,6 @@
 import type * as net from 'node:net'
+import { isAccepted } from '../../node/accepted'
+import { isBeingRead } from '../../node/http-connections'
 import { connectionState, type ConnectionState } from '../../observe/tcp-info'
 import { announce, hazard } from '../../warnings'
 import { fallback, type Fallback } from '../fallback'
@@ -86,7 +88,7 @@ function closeAndForget(ending: Ending, done: Done): void {
 /** Whether the listening socket has set TCP_LINGER2, and nothing has to be asked of the kernel. */
 function isKnownToBeSafe({ policy, finOrder }: Ending): boolean {
   const { armed, requireTimestamps, requirePeerData, socket } = policy
-  if (!armed || requireTimestamps || finOrder !== undefined || !isReading(socket)) return false
+  if (!armed || requireTimestamps || finOrder !== undefined || !isBeingRead(socket)) return false
   return !requirePeerData || hasRead(socket)
 }
 
@@ -108,21 +110,6 @@ function isSafe(ticket: boolean): (fd: number, bytesCome: number) => boolean {
     if (!isAcknowledged(fd)) return false
     return !ticket || bytesCome > 0 || performance.now() - since > TICKET_WAIT_MS
   }
-}
-
-/** The parts of a socket under Node's http server that tell whether it is being read. */
-interface HttpParts {
-  readonly parser?: { readonly incoming?: { readonly complete?: boolean } | null } | null
-  readonly _paused?: boolean
-}
-
-/**
- * Whether everything that comes in is read, so that input left in the kernel is not to be expected.
- * Node's http server stops reading below the stream while a request's body is not consumed.
- */
-function isReading(socket: net.Socket): boolean {
-  const { parser, _paused } = socket as HttpParts
-  return socket.readableFlowing === true && _paused !== true && parser?.incoming?.complete !== false
 }
 
 /** Sets TCP_LINGER2 unless it must not be; returns why it was not. */
@@ -177,11 +164,6 @@ function isSilent(
 ): boolean {
   if (!isAccepted(socket)) return false
   return bytesReceived === 0 || (synData && dataSegsIn === 1)
-}
-
-function isAccepted(socket: net.Socket): boolean {
-  const { server } = socket as { server?: unknown }
-  return server !== null && server !== undefined
 }
 
 /** Whether closing in this state leaves no TIME_WAIT here whatever is set. */

@@ -1,7 +1,7 @@
 import type * as net from 'node:net'
 import { native } from '../../binding'
+import { transportFd } from '../../node/handle'
 import { quietConnections } from '../../node/http-connections'
-import { transportHandleOf } from '../../target'
 
 /**
  * The silence after which a kept connection is closed, as a share of the time that the server has: 1 s by
@@ -58,7 +58,7 @@ export function closeIdle(server: net.Server, timeoutMs: number): () => void {
 
 /** Whether the kernel has input that nobody has read: a close would answer it by a RST. */
 function hasInput(socket: net.Socket): boolean {
-  const fd = transportHandleOf(socket)?.fd ?? -1
+  const fd = transportFd(socket)
   return fd >= 0 && native.unreadBytes(fd) > 0
 }
 
