@@ -9,7 +9,7 @@ import { loadAddon } from './addon'
 export interface Binding {
   /** Numbers of this platform by name; an option that the platform lacks is absent. */
   readonly constants: Readonly<Record<string, number | undefined>>
-  /** int32, or `FAILED` - errno: see {@link intFailure}. */
+  /** The 32 bits of the value as an unsigned number; `| 0` gives the signed one. */
   getInt(fd: number, level: number, name: number): number
   setInt(fd: number, level: number, name: number, value: number): number
   /** Length read into the front of `out`. */
@@ -17,7 +17,7 @@ export interface Binding {
   setBytes(fd: number, level: number, name: number, value: Uint8Array): number
   /** Attaches a classic BPF program, eight bytes an instruction. */
   setProgram(fd: number, level: number, name: number, instructions: Uint8Array): number
-  /** See native/kernel/batch.h for the layout. -1: all applied; else the index of the one that failed. */
+  /** How many operations went well, which is the index of the one that failed. See native/kernel/batch.h. */
   applyBatch(fd: number, program: Int32Array, data: Uint8Array, count: number): number
   openSocket(domain: number, type: number, protocol: number): number
   closeFd(fd: number): number
@@ -76,24 +76,17 @@ export interface Binding {
   tcpInfo(fd: number, out: Uint8Array): number
 }
 
-const FAILED = -4294967296
-
-/** The negated errno of a failed {@link Binding.getInt}, or 0 when `result` is a value. */
-export function intFailure(result: number): number {
-  return result <= FAILED ? result - FAILED : 0
-}
-
 /** On Windows Node gives no descriptors, so every call answers that it is not supported. */
 function withoutAddon(): Binding {
   const fail = (): number => -os.errno.EOPNOTSUPP
   return {
     constants: {},
-    getInt: () => FAILED - os.errno.EOPNOTSUPP,
+    getInt: fail,
     setInt: fail,
     getBytes: fail,
     setBytes: fail,
     setProgram: fail,
-    applyBatch: () => -1,
+    applyBatch: fail,
     openSocket: fail,
     closeFd: fail,
     duplicateFd: fail,

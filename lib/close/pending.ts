@@ -1,6 +1,6 @@
 /** What a socket still holds at the moment of its close. */
 import type * as net from 'node:net'
-import { intFailure, native } from '../binding'
+import { native } from '../binding'
 import { isConnected } from '../node/accepted'
 import { handleOf, transportHandleOf } from '../node/handle'
 import type { ConnectionState } from '../observe/tcp-info'
@@ -62,7 +62,7 @@ export function hasSendRoom(fd: number): boolean {
   if (word(SK_MEMINFO_WMEM_QUEUED) >= word(SK_MEMINFO_SNDBUF)) return false
   if (IPPROTO_TCP === undefined || TCP_NOTSENT_LOWAT === undefined) return true
   const limit = native.getInt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT)
-  return intFailure(limit) !== 0 || limit <= 0 || native.unsentBytes(fd) < limit
+  return limit <= 0 || native.unsentBytes(fd) < limit
 }
 
 /**

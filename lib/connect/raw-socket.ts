@@ -1,7 +1,7 @@
 import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
-import { intFailure, native } from '../binding'
+import { native } from '../binding'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
 import { requireAdoption } from '../node/descriptors'
 import { handleOf } from '../node/handle'
@@ -345,8 +345,7 @@ function listenFailureOf(error: Error, { address, port }: SocketAddress): Error 
 function hasPortRange(fd: number): boolean {
   const { IPPROTO_IP, IP_LOCAL_PORT_RANGE } = native.constants
   if (IPPROTO_IP === undefined || IP_LOCAL_PORT_RANGE === undefined) return false
-  const range = native.getInt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE)
-  return intFailure(range) === 0 && range !== 0
+  return native.getInt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE) > 0
 }
 
 function notOpened(

@@ -2,7 +2,7 @@
 import cluster from 'node:cluster'
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { intFailure, native } from '../binding'
+import { native } from '../binding'
 import { adoptOrKeep, listenOnSocket, untilListening } from '../connect/open'
 import { SocketOptionError, type SocketOptionErrorFields } from '../errors'
 import { requireAdoption } from '../node/descriptors'
@@ -83,7 +83,7 @@ function inheritedOf(fd: number): Inherited {
   const phase = phaseOf(fd)
   if (phase === 'connecting' || phase === 'connected') throw wrong(fd, phase)
   const accepting = native.getInt(fd, SOL_SOCKET, SO_ACCEPTCONN)
-  return { path, isListening: intFailure(accepting) === 0 && accepting !== 0 }
+  return { path, isListening: accepting > 0 }
 }
 
 /** The name of a unix-domain socket; undefined for another one. */

@@ -1,4 +1,4 @@
-import { intFailure, native } from '../binding'
+import { native } from '../binding'
 import { descriptorOf, type Target } from '../target'
 import { hazard } from '../warnings'
 import type { Codec } from './codec'
@@ -96,9 +96,8 @@ function read(option: PresentOption, fd: number): unknown {
   const { codec, level, number } = option
   if (codec.carries === 'int') {
     const result = native.getInt(fd, level, number)
-    const errno = intFailure(result)
-    if (errno !== 0) throw kernelFailure('getsockopt', option, fd, errno)
-    return codec.decode(result)
+    if (result < 0) throw kernelFailure('getsockopt', option, fd, result)
+    return codec.decode(result | 0)
   }
   return readBytes(option, codec, fd)
 }

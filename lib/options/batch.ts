@@ -56,8 +56,6 @@ const PROGRAM = 16
 const HALVE = 32
 const UNSET = 64
 
-const ALL_APPLIED = -1
-
 const NO_COMPANIONS: readonly PresentOption[] = []
 
 // Kept between calls, so that tuning sockets one after the other allocates nothing here. Nothing that
@@ -113,10 +111,9 @@ function run(
     operation.companions = companions.length
     end = put(operation, end, (save ? SAVE : 0) | (fresh ? 0 : readBack(operation)))
   }
-  const failed = native.applyBatch(fd, program, data, row)
-  if (failed >= 0) return failureAt(failed, operations)
-  if (failed === ALL_APPLIED) return undefined
-  throw new RangeError(`The batch was refused (${String(failed)})`)
+  const done = native.applyBatch(fd, program, data, row)
+  if (done < 0) throw new RangeError(`The batch was refused (${String(done)})`)
+  return done < row ? failureAt(done, operations) : undefined
 }
 
 /** 0, or the negated errno of an option that the kernel does not have. */

@@ -1,7 +1,7 @@
 /** The error for a get or set that the kernel refused, said in full. */
 import { getSystemErrorName } from 'node:util'
 import { constants as os } from 'node:os'
-import { intFailure, native } from '../binding'
+import { native } from '../binding'
 import { SocketOptionError, type ErrnoCode } from '../errors'
 import type { Option } from './option'
 import type { OptionRow, OptionTiming } from './row'
@@ -109,8 +109,7 @@ export function socketKindOf(fd: number): SocketKind | undefined {
   const domain = native.getInt(fd, SOL_SOCKET, SO_DOMAIN)
   const type = native.getInt(fd, SOL_SOCKET, SO_TYPE)
   const protocol = native.getInt(fd, SOL_SOCKET, SO_PROTOCOL)
-  if (intFailure(domain) !== 0 || intFailure(type) !== 0 || intFailure(protocol) !== 0)
-    return undefined
+  if (domain < 0 || type < 0 || protocol < 0) return undefined
   return { domain, type, protocol }
 }
 

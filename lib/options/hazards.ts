@@ -1,5 +1,5 @@
 /** What is said before an option is set at a moment, or on a socket, where it does not do what it seems to. */
-import { intFailure, native } from '../binding'
+import { native } from '../binding'
 import { hazard } from '../warnings'
 import { LITTLE } from './codec'
 import type { PresentOption } from './option'
@@ -110,7 +110,7 @@ export function warnListenerLinger(option: PresentOption, fd: number, encoded: U
   const { SO_ACCEPTCONN } = native.constants
   if (SO_ACCEPTCONN === undefined) return
   const listening = native.getInt(fd, option.level, SO_ACCEPTCONN)
-  if (intFailure(listening) !== 0 || listening === 0) return
+  if (listening <= 0) return
   // Connections of a unix-domain socket, which has no port, inherit nothing.
   if (native.localPort(fd) < 0) return
   hazard(

@@ -6,8 +6,6 @@
 namespace socket_tuner::addon {
 
 Napi::Value ApplyBatch(const Napi::CallbackInfo& info) {
-  constexpr int kAllApplied = -1;
-  constexpr int kBadArgument = -2;
   int fd = 0;
   Bytes program;
   Bytes data;
@@ -15,11 +13,9 @@ Napi::Value ApplyBatch(const Napi::CallbackInfo& info) {
   if (!ReadFd(info, 0, &fd) || !ReadTypedArray(info, 1, napi_int32_array, &program) ||
       !ReadBytes(info, 2, &data) || !ReadSize(info, 3, kernel::kMaxOperations, &count) ||
       program.length < count * kernel::kSlots) {
-    return Result(info, kBadArgument);
+    return BadArgument(info);
   }
-  const int done = kernel::RunBatch(fd, program.data, count, data.data, data.length);
-  if (done < 0) return Result(info, kBadArgument);
-  return Result(info, static_cast<size_t>(done) == count ? kAllApplied : done);
+  return Result(info, kernel::RunBatch(fd, program.data, count, data.data, data.length));
 }
 
 }  // namespace socket_tuner::addon

@@ -13,7 +13,7 @@ namespace socket_tuner::addon {
 Napi::Object Constants(Napi::Env env);
 
 // sockopt.cc
-// getInt(fd, level, name): int32, or kFailed - errno, which lies below all of them
+// getInt(fd, level, name): the 32 bits of the value as an unsigned number
 Napi::Value GetInt(const Napi::CallbackInfo& info);
 // setInt(fd, level, name, value): 0
 Napi::Value SetInt(const Napi::CallbackInfo& info);
@@ -27,8 +27,8 @@ Napi::Value SetProgram(const Napi::CallbackInfo& info);
 Napi::Value TcpInfo(const Napi::CallbackInfo& info);
 
 // batch.cc
-// applyBatch(fd, program: Int32Array, data: Uint8Array, count): -1 when all went well, the index of the
-// operation that failed, or -2 for an argument that is refused
+// applyBatch(fd, program: Int32Array, data: Uint8Array, count): how many operations went well, which is the
+// index of the one that failed
 Napi::Value ApplyBatch(const Napi::CallbackInfo& info);
 
 // socket.cc

@@ -6,10 +6,6 @@
 namespace socket_tuner::addon {
 namespace {
 
-// An integer option may hold any 32-bit number, negative ones too, so a failure is told apart by
-// lying below all of them: kFailed - errno.
-constexpr double kFailed = -4294967296.0;
-
 struct Option {
   int fd;
   int level;
@@ -37,10 +33,8 @@ Napi::Value WithBytes(const Napi::CallbackInfo& info) {
 
 Napi::Value GetInt(const Napi::CallbackInfo& info) {
   Option option;
-  if (!ReadOption(info, &option)) return Result(info, kFailed - EINVAL);
-  const int64_t value = kernel::GetInt(option.fd, option.level, option.name);
-  if (value < 0) return Result(info, kFailed + static_cast<double>(value));
-  return Result(info, static_cast<int32_t>(value));
+  if (!ReadOption(info, &option)) return BadArgument(info);
+  return Result(info, kernel::GetInt(option.fd, option.level, option.name));
 }
 
 Napi::Value SetInt(const Napi::CallbackInfo& info) {

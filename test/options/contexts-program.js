@@ -33,7 +33,7 @@ for (const { context, native } of [first, second, { context: undefined, native: 
     get: own.getInt(fd, SOL_SOCKET, SO_KEEPALIVE),
     linger: [first.native.getBytes(fd, SOL_SOCKET, SO_LINGER, bytes), [...bytes]],
     close: native.closeFd(fd),
-    closed: own.getInt(fd, SOL_SOCKET, SO_KEEPALIVE) < -(2 ** 31),
+    closed: own.getInt(fd, SOL_SOCKET, SO_KEEPALIVE) < 0,
   })
 }
 process.stdout.write(JSON.stringify({ results, same: first.native === second.native }))

@@ -15,7 +15,7 @@ import {
   type Settings,
 } from '../../lib'
 import type * as Library from '../../lib'
-import { intFailure, native } from '../../lib/binding'
+import { native } from '../../lib/binding'
 import {
   boundSocket,
   connectedPair,
@@ -659,7 +659,6 @@ function libraryWithout(name: string): typeof Library {
   let library: typeof Library | undefined
   jest.isolateModules(() => {
     jest.doMock('../../lib/binding', () => ({
-      intFailure,
       native: { ...native, constants: { ...native.constants, [name]: undefined } },
     }))
     library = jest.requireActual('../../lib')
