@@ -34,8 +34,11 @@ async function workers(server: Program): Promise<number[]> {
   return (await server.ask('pids')) as number[]
 }
 
-/** A client that gets no processor for a while loses no connection. */
-const unhurried = { shutdownTimeoutMs: 60_000 }
+/**
+ * A client that gets no processor for a while loses no connection: neither the server in normal operation nor
+ * a worker that ends takes it for idle (an eighth of shutdownTimeoutMs).
+ */
+const unhurried = { shutdownTimeoutMs: 600_000, keepAliveTimeout: 3_600_000 }
 
 labDescribe('prefork() under load', ['root', 'ip'], () => {
   const namespace = useNamespace(manyPorts)

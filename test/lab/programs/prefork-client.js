@@ -9,6 +9,8 @@ const { config, ready, count } = require('./parent')
 
 const { host, port, perSecond = 0, kept = 0, keptPauseMs = 20, method = 'GET' } = config
 const TICK_MS = 10
+/** A machine that is too slow for the rate gets fewer connections, not ever more at a time. */
+const MOST_UNDER_WAY = 200
 
 const seen = { answered: 0, onKept: 0, failed: {}, pids: {} }
 const agents = Array.from(
@@ -53,14 +55,16 @@ async function keepAsking(agent) {
   agent.destroy()
 }
 
-/** Catches up when a tick comes late. */
+/** Catches up when a tick comes late, as far as the machine keeps up. */
 function openSteadily() {
-  const start = performance.now()
-  let opened = 0
+  let last = performance.now()
+  let due = 0
   const timer = setInterval(() => {
     if (!running) return clearInterval(timer)
-    const due = ((performance.now() - start) * perSecond) / 1000
-    for (; opened < due; opened++) void ask({ agent: false, headers: { connection: 'close' } })
+    const now = performance.now()
+    due = Math.min(due + ((now - last) * perSecond) / 1000, MOST_UNDER_WAY - underWay)
+    last = now
+    for (; due >= 1; due--) void ask({ agent: false, headers: { connection: 'close' } })
   }, TICK_MS)
 }
 
