@@ -1,6 +1,7 @@
 /*
- * What libstdc++ of glibc needs beyond musl. Bun's musl build wants a libstdc++, and Debian has none for
- * musl. For tests only: .ci/musl names it ld-linux-x86-64.so.2, which that libstdc++ asks for.
+ * What libstdc++ of glibc needs beyond musl. Bun's musl build wants a libstdc++, and Debian has
+ * none for musl. For tests only: .ci/musl names it ld-linux-x86-64.so.2, which that libstdc++ asks
+ * for.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +21,8 @@ uint32_t arc4random(void) {
   return value;
 }
 
-size_t __strftime_l(char* out, size_t size, const char* format, const struct tm* time, void* locale) {
+size_t __strftime_l(char* out, size_t size, const char* format, const struct tm* time,
+                    void* locale) {
   (void)locale;
   return strftime(out, size, format, time);
 }

@@ -58,6 +58,7 @@ const steps = [
   { name: 'install matrix', command: 'bash .ci/install-matrix', after: 'package' },
   { name: 'loading', command: 'bash .ci/loading', after: 'install matrix' },
   { name: 'lint', command: 'npm run --silent lint' },
+  { name: 'format of native code', command: 'bash .ci/format' },
   { name: 'clang-tidy', command: 'bash .ci/tidy' },
   { name: 'demo', command: 'bash .ci/isolated node dist/cli/main.js demo' },
   { name: 'valgrind', command: 'bash .ci/memcheck', shows: /ERROR SUMMARY/ },

@@ -1,5 +1,5 @@
-/* What bench/census.js measures against: dumps all of TIME_WAIT through netlink and counts the messages,
- * as little as a program can do. Prints their number and the time in ns. */
+/* What bench/census.js measures against: dumps all of TIME_WAIT through netlink and counts the
+ * messages, as little as a program can do. Prints their number and the time in ns. */
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -17,7 +17,7 @@ static double now(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static ssize_t check(ssize_t result, const char *what) {
+static ssize_t check(ssize_t result, const char* what) {
   if (result < 0) {
     perror(what);
     exit(1);
@@ -44,7 +44,7 @@ static long dump(uint8_t family) {
   long count = 0;
   for (;;) {
     int left = (int)check(recv(fd, buffer, sizeof(buffer), 0), "recv");
-    for (struct nlmsghdr *header = (struct nlmsghdr *)buffer; NLMSG_OK(header, left);
+    for (struct nlmsghdr* header = (struct nlmsghdr*)buffer; NLMSG_OK(header, left);
          header = NLMSG_NEXT(header, left)) {
       if (header->nlmsg_type == NLMSG_DONE) {
         close(fd);

@@ -15,7 +15,7 @@ static double now(void) {
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static void check(int result, const char *what) {
+static void check(int result, const char* what) {
   if (result < 0) {
     perror(what);
     exit(1);
@@ -26,11 +26,11 @@ static int connected(void) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t length = sizeof(address);
   int listener = socket(AF_INET, SOCK_STREAM, 0);
-  check(bind(listener, (struct sockaddr *)&address, length), "bind");
+  check(bind(listener, (struct sockaddr*)&address, length), "bind");
   check(listen(listener, 1), "listen");
-  check(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
+  check(getsockname(listener, (struct sockaddr*)&address, &length), "getsockname");
   int fd = socket(AF_INET, SOCK_STREAM, 0);
-  check(connect(fd, (struct sockaddr *)&address, length), "connect");
+  check(connect(fd, (struct sockaddr*)&address, length), "connect");
   return fd;
 }
 
@@ -39,13 +39,17 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-    {IPPROTO_TCP, TCP_NODELAY, {0, 1}},        {SOL_SOCKET, SO_KEEPALIVE, {1, 0}},
-    {IPPROTO_TCP, TCP_KEEPIDLE, {30, 60}},     {IPPROTO_TCP, TCP_KEEPINTVL, {5, 10}},
-    {IPPROTO_TCP, TCP_KEEPCNT, {4, 5}},        {IPPROTO_TCP, TCP_USER_TIMEOUT, {30000, 20000}},
-    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, {16384, 131072}}, {IPPROTO_TCP, TCP_LINGER2, {5, 10}},
+    {IPPROTO_TCP, TCP_NODELAY, {0, 1}},
+    {SOL_SOCKET, SO_KEEPALIVE, {1, 0}},
+    {IPPROTO_TCP, TCP_KEEPIDLE, {30, 60}},
+    {IPPROTO_TCP, TCP_KEEPINTVL, {5, 10}},
+    {IPPROTO_TCP, TCP_KEEPCNT, {4, 5}},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, {30000, 20000}},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, {16384, 131072}},
+    {IPPROTO_TCP, TCP_LINGER2, {5, 10}},
 };
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const int rounds = argc > 1 ? atoi(argv[1]) : 100000;
   const int fd = connected();
   double start = now();
@@ -58,8 +62,9 @@ int main(int argc, char **argv) {
   start = now();
   for (int i = 0; i < batches; i++) {
     for (size_t s = 0; s < sizeof(settings) / sizeof(settings[0]); s++) {
-      const struct setting *setting = &settings[s];
-      check(setsockopt(fd, setting->level, setting->name, &setting->values[i & 1], sizeof(int)), "setsockopt");
+      const struct setting* setting = &settings[s];
+      check(setsockopt(fd, setting->level, setting->name, &setting->values[i & 1], sizeof(int)),
+            "setsockopt");
     }
     for (size_t s = 0; s < sizeof(settings) / sizeof(settings[0]); s++) {
       int value;

@@ -1,7 +1,8 @@
 // What the addon exports: lib/binding.ts has the same list in TypeScript, and addon.cc the names.
 //
-// Each function makes one system call (applyBatch: several) and returns its value or a negative errno. An
-// argument that is no descriptor, no 32-bit integer or no typed array gives -EINVAL. None of them throws.
+// Each function makes one system call (applyBatch: several) and returns its value or a negative
+// errno. An argument that is no descriptor, no 32-bit integer or no typed array gives -EINVAL. None
+// of them throws.
 #ifndef SOCKET_TUNER_ADDON_EXPORTS_H_
 #define SOCKET_TUNER_ADDON_EXPORTS_H_
 
@@ -27,8 +28,8 @@ Napi::Value SetProgram(const Napi::CallbackInfo& info);
 Napi::Value TcpInfo(const Napi::CallbackInfo& info);
 
 // batch.cc
-// applyBatch(fd, program: Int32Array, data: Uint8Array, count): how many operations went well, which is the
-// index of the one that failed
+// applyBatch(fd, program: Int32Array, data: Uint8Array, count): how many operations went well,
+// which is the index of the one that failed
 Napi::Value ApplyBatch(const Napi::CallbackInfo& info);
 
 // socket.cc
@@ -52,8 +53,8 @@ Napi::Value ShutdownWrite(const Napi::CallbackInfo& info);
 Napi::Value LocalPort(const Napi::CallbackInfo& info);
 // localAddress(fd, out): length of the bound address, as text, written to the front of `out`
 Napi::Value LocalAddress(const Napi::CallbackInfo& info);
-// localPath(fd, out): length of the name of a unix-domain socket written to the front of `out`, of an
-// abstract one with the NUL before it, 0 when unbound; -EAFNOSUPPORT for another domain
+// localPath(fd, out): length of the name of a unix-domain socket written to the front of `out`, of
+// an abstract one with the NUL before it, 0 when unbound; -EAFNOSUPPORT for another domain
 Napi::Value LocalPath(const Napi::CallbackInfo& info);
 
 // queues.cc
@@ -65,26 +66,28 @@ Napi::Value UnsentBytes(const Napi::CallbackInfo& info);
 Napi::Value DiscardInput(const Napi::CallbackInfo& info);
 
 // owner.cc
-// ownFd(fd, owner): 0 when the object `owner` owns the socket from now on; it is the caller's otherwise
+// ownFd(fd, owner): 0 when the object `owner` owns the socket from now on; it is the caller's
+// otherwise
 Napi::Value OwnFd(const Napi::CallbackInfo& info);
 // disownFd(owner): the descriptor, the caller's from now on; -EBADF when it was given away before
 Napi::Value DisownFd(const Napi::CallbackInfo& info);
 
 // sock_diag_dump.cc
-// dumpSockets(families, states, groupBy, filter, done): 0 when it is under way. `families` has 1 for IPv4
-// and 2 for IPv6. `done` is called later with (-errno), or with (sockets, records, interrupted,
-// microseconds of processor time).
+// dumpSockets(families, states, groupBy, filter, done): 0 when it is under way. `families` has 1
+// for IPv4 and 2 for IPv6. `done` is called later with (-errno), or with (sockets, records,
+// interrupted, microseconds of processor time).
 Napi::Value DumpSockets(const Napi::CallbackInfo& info);
 
 // sock_diag_destroy.cc
-// destroyTimeWait(filter, done): 0 when it is under way. `done` is called later with the number that was
-// removed, or -errno.
+// destroyTimeWait(filter, done): 0 when it is under way. `done` is called later with the number
+// that was removed, or -errno.
 Napi::Value DestroyTimeWait(const Napi::CallbackInfo& info);
 
 // signal_text.cc
 // setSignalText(text): 0
 Napi::Value SetSignalText(const Napi::CallbackInfo& info);
-// writeOnSignal(signal): 1 when the signal writes the text from now on, 0 when it does not end the process
+// writeOnSignal(signal): 1 when the signal writes the text from now on, 0 when it does not end the
+// process
 Napi::Value WriteOnSignal(const Napi::CallbackInfo& info);
 
 }  // namespace socket_tuner::addon

@@ -1,5 +1,5 @@
-// A descriptor that is closed when nothing in JavaScript refers to it any more, and when its environment (a
-// worker thread) ends: whichever comes first, and only once.
+// A descriptor that is closed when nothing in JavaScript refers to it any more, and when its
+// environment (a worker thread) ends: whichever comes first, and only once.
 #include "../kernel/socket.h"
 #include "../kernel/sockopt.h"
 #include "args.h"

@@ -35,8 +35,8 @@ Napi::Value DestroyTimeWait(const Napi::CallbackInfo& info) {
   Filter filter;
   const int error = ReadFilter(info, 0, &filter);
   if (error < 0) return Result(info, error);
-  return Start(info, new (std::nothrow)
-                         DestroyWorker(info[1].As<Napi::Function>(), std::move(filter)));
+  return Start(info,
+               new (std::nothrow) DestroyWorker(info[1].As<Napi::Function>(), std::move(filter)));
 }
 
 }  // namespace socket_tuner::addon

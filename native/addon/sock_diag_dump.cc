@@ -13,14 +13,14 @@ namespace {
 
 void FreeRecords(napi_env, void* memory, void*) { std::free(memory); }
 
-// The groups as an ArrayBuffer, not copied where the embedder allows that: ten megabytes would hold the
-// event loop. 0 or a negated errno.
+// The groups as an ArrayBuffer, not copied where the embedder allows that: ten megabytes would hold
+// the event loop. 0 or a negated errno.
 int RecordsOf(napi_env env, kernel::GroupTable* table, napi_value* records) {
   const std::size_t bytes = table->size() * sizeof(kernel::SocketGroup);
   kernel::Memory<kernel::SocketGroup> groups = table->Release();
   if (bytes > 0) {
-    const napi_status status = napi_create_external_arraybuffer(env, groups.get(), bytes,
-                                                                FreeRecords, nullptr, records);
+    const napi_status status =
+        napi_create_external_arraybuffer(env, groups.get(), bytes, FreeRecords, nullptr, records);
     if (status == napi_ok) {
       groups.release();
       return 0;
@@ -87,9 +87,9 @@ Napi::Value DumpSockets(const Napi::CallbackInfo& info) {
   Filter filter;
   const int error = ReadFilter(info, 3, &filter);
   if (error < 0) return Result(info, error);
-  return Start(info, new (std::nothrow) DumpWorker(
-                         info[4].As<Napi::Function>(), static_cast<uint32_t>(states), families,
-                         static_cast<uint32_t>(group_by), std::move(filter)));
+  return Start(info, new (std::nothrow)
+                         DumpWorker(info[4].As<Napi::Function>(), static_cast<uint32_t>(states),
+                                    families, static_cast<uint32_t>(group_by), std::move(filter)));
 }
 
 }  // namespace socket_tuner::addon

@@ -13,8 +13,7 @@ struct Option {
 };
 
 bool ReadOption(const Napi::CallbackInfo& info, Option* out) {
-  return ReadFd(info, 0, &out->fd) && ReadInt(info, 1, &out->level) &&
-         ReadInt(info, 2, &out->name);
+  return ReadFd(info, 0, &out->fd) && ReadInt(info, 1, &out->level) && ReadInt(info, 2, &out->name);
 }
 
 // A call that takes an option and bytes, to read them or to fill them.

@@ -68,8 +68,10 @@ int FormatAddress(const SocketAddress& address, AddressText* text) {
   const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage);
   const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
   if (family != AF_INET && family != AF_INET6) return -EAFNOSUPPORT;
-  const void* const bytes = family == AF_INET ? static_cast<const void*>(&v4->sin_addr) : &v6->sin6_addr;
-  if (inet_ntop(family, bytes, text->characters, sizeof(text->characters)) == nullptr) return -errno;
+  const void* const bytes =
+      family == AF_INET ? static_cast<const void*>(&v4->sin_addr) : &v6->sin6_addr;
+  if (inet_ntop(family, bytes, text->characters, sizeof(text->characters)) == nullptr)
+    return -errno;
   if (family == AF_INET6) AppendZone(*v6, text);
   return 0;
 }

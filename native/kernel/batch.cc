@@ -5,8 +5,8 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <netinet/in.h>
+#include <new>
 #include <sys/socket.h>
 
 namespace socket_tuner::kernel {
@@ -108,8 +108,8 @@ void ReadBack(int fd, Operation& op, uint8_t* data) {
   const int level = op.slot[kLevel];
   const int name = op.slot[kName];
   if (op.Has(kBytes) || op.Has(kProgram)) {
-    op.slot[kReadStatus] = GetBytes(fd, level, name, data + op.slot[kOut],
-                                    static_cast<size_t>(op.slot[kOutCapacity]));
+    op.slot[kReadStatus] =
+        GetBytes(fd, level, name, data + op.slot[kOut], static_cast<size_t>(op.slot[kOutCapacity]));
     return;
   }
   const int64_t value = GetInt(fd, level, name);
@@ -131,7 +131,8 @@ bool AsSaved(int fd, const Operation& op) {
 // The kernel may take the old value and keep another, as for a buffer above its limit.
 void Restore(int fd, Operation& op) {
   if (op.slot[kStatus] < 0) return;
-  // A companion that nothing has changed is left alone: setting it could change something else again.
+  // A companion that nothing has changed is left alone: setting it could change something else
+  // again.
   if (!op.Has(kSet) && (op.saved_length < 0 || AsSaved(fd, op))) return;
   int result = op.saved_length < 0 ? -EPERM : PutBack(fd, op);
   if (result == 0 && !AsSaved(fd, op)) result = -ERANGE;

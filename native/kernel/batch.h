@@ -7,7 +7,8 @@
 
 namespace socket_tuner::kernel {
 
-// One operation is this many 32-bit slots of the program. The first seven are read, the rest written.
+// One operation is this many 32-bit slots of the program. The first seven are read, the rest
+// written.
 enum Slot : size_t {
   kLevel,
   kName,
@@ -24,23 +25,24 @@ enum Slot : size_t {
 };
 
 enum Flag : int {
-  kSet = 1,        // set it
-  kSave = 2,       // read it before, so that it can be put back
-  kReadBack = 4,   // read it afterwards
-  kBytes = 8,      // its value is bytes, not a 4-byte integer
-  kProgram = 16,   // its value is a BPF program
-  kHalve = 32,     // put back half of the number that was read
-  kUnset = 64,     // an integer read as slot kLength is put back as slot kOut
+  kSet = 1,       // set it
+  kSave = 2,      // read it before, so that it can be put back
+  kReadBack = 4,  // read it afterwards
+  kBytes = 8,     // its value is bytes, not a 4-byte integer
+  kProgram = 16,  // its value is a BPF program
+  kHalve = 32,    // put back half of the number that was read
+  kUnset = 64,    // an integer read as slot kLength is put back as slot kOut
 };
 
 constexpr size_t kMaxOperations = 512;
 
-// Applies the operations of a program in order and then reads back. An option that the kernel does not have
-// is skipped, its status told. At the first other failure those before it are put back, last one first.
+// Applies the operations of a program in order and then reads back. An option that the kernel does
+// not have is skipped, its status told. At the first other failure those before it are put back,
+// last one first.
 //
-// How many operations went well: `count`, or the index of the one that failed. A negated errno when nothing
-// was tried, as for a program with offsets outside of `data`. Both may be memory that another thread
-// writes to.
+// How many operations went well: `count`, or the index of the one that failed. A negated errno when
+// nothing was tried, as for a program with offsets outside of `data`. Both may be memory that
+// another thread writes to.
 int RunBatch(int fd, uint8_t* program, size_t count, uint8_t* data, size_t data_length);
 
 }  // namespace socket_tuner::kernel

@@ -19,7 +19,8 @@
 namespace socket_tuner::kernel {
 namespace {
 
-#define FROM_HEADER(name) {#name, name}
+#define FROM_HEADER(name) \
+  { #name, name }
 
 constexpr Constant kConstants[] = {
     // Levels, protocols, families and types.
@@ -271,8 +272,8 @@ constexpr Constant kConstants[] = {
 
 #ifdef __APPLE__
     // macOS, where the option of this meaning has another name.
-    {"SO_LINGER", SO_LINGER_SEC},    // SO_LINGER counts in clock ticks.
-    {"TCP_CORK", TCP_NOPUSH},        // Clearing it does not send what it held back.
+    {"SO_LINGER", SO_LINGER_SEC},  // SO_LINGER counts in clock ticks.
+    {"TCP_CORK", TCP_NOPUSH},      // Clearing it does not send what it held back.
     {"TCP_KEEPIDLE", TCP_KEEPALIVE},
 
     // macOS, newer than some of its SDKs, or hidden by them. The numbers are part of its ABI.

@@ -29,7 +29,8 @@ struct Rank {
   uint32_t group;
 };
 
-// Puts each where its rank says: along the cycles of the permutation, without memory for another table.
+// Puts each where its rank says: along the cycles of the permutation, without memory for another
+// table.
 void Arrange(SocketGroup* groups, Rank* ranks, std::size_t size) {
   for (std::size_t start = 0; start < size; start++) {
     if (ranks[start].group == start) continue;

@@ -15,7 +15,8 @@ namespace socket_tuner::kernel {
 // reads it, in the machine's byte order.
 struct SocketGroup {
   uint32_t count;
-  // Until the next timer of a socket ends, ms: the least and the greatest; UINT32_MAX and 0 for none.
+  // Until the next timer of a socket ends, ms: the least and the greatest; UINT32_MAX and 0 for
+  // none.
   uint32_t least_timer_ms;
   uint32_t greatest_timer_ms;
   // What they have in common, from here to the end.
@@ -43,8 +44,8 @@ class GroupTable {
   // Adds a socket to its group; `like` has the fields in common. 0 or a negated errno.
   int Add(const SocketGroup& like);
 
-  // Puts the greatest first, and those of one size in the order of their fields. Nothing can be added
-  // any more. 0 or a negated errno.
+  // Puts the greatest first, and those of one size in the order of their fields. Nothing can be
+  // added any more. 0 or a negated errno.
   int Sort();
 
   // Gives the groups away: there are none any more.

@@ -1,5 +1,6 @@
 // Questions to the kernel over netlink(7) and its answers. Nothing here knows what they mean, and
-// nothing needs Node-API. The kernel is not trusted: what it sends may be short, malformed or endless.
+// nothing needs Node-API. The kernel is not trusted: what it sends may be short, malformed or
+// endless.
 #ifndef SOCKET_TUNER_KERNEL_NETLINK_H_
 #define SOCKET_TUNER_KERNEL_NETLINK_H_
 
@@ -55,8 +56,8 @@ class Answer {
  public:
   virtual ~Answer() = default;
 
-  // Takes in one datagram. 1 when the answer is complete, 0 when there is more to come, or a negated
-  // errno.
+  // Takes in one datagram. 1 when the answer is complete, 0 when there is more to come, or a
+  // negated errno.
   virtual int Take(const uint8_t* data, std::size_t length, uint32_t sequence) = 0;
 };
 

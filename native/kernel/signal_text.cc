@@ -73,8 +73,8 @@ int WriteOnSignal(int signal) {
   const bool is_own = (present.sa_flags & SA_SIGINFO) == 0 && present.sa_handler == WriteAndPass;
   if (is_own) return 1;
   const bool is_default = (present.sa_flags & SA_SIGINFO) == 0 && present.sa_handler == SIG_DFL;
-  // Node's own resets the terminal and raises the signal again. Any other belongs to somebody who listens,
-  // and the first process of a container is not ended by a signal that nobody listens for.
+  // Node's own resets the terminal and raises the signal again. Any other belongs to somebody who
+  // listens, and the first process of a container is not ended by a signal that nobody listens for.
   const bool ends = is_default || (present.sa_flags & static_cast<int>(SA_RESETHAND)) != 0;
   if (!ends || getpid() == 1) return 0;
   struct sigaction own {};

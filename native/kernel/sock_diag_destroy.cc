@@ -41,9 +41,9 @@ Request RequestFor(int family, const inet_diag_sockid& id, uint32_t sequence, bo
   return request;
 }
 
-// The answers to requests that are numbered one after the other, up to the sequence that is received.
-// One that succeeds is answered only when it is the last, which takes half of the time. An answer that
-// is lost is ENOBUFS, so that what was not refused was done.
+// The answers to requests that are numbered one after the other, up to the sequence that is
+// received. One that succeeds is answered only when it is the last, which takes half of the time.
+// An answer that is lost is ENOBUFS, so that what was not refused was done.
 class Refusals : public Answer {
  public:
   int Take(const uint8_t* data, std::size_t length, uint32_t sequence) override {
@@ -67,7 +67,8 @@ class Refusals : public Answer {
   std::size_t gone_ = 0;
 };
 
-// Asks for the removal of `count` entries in one system call. `sequence` is the last one used before.
+// Asks for the removal of `count` entries in one system call. `sequence` is the last one used
+// before.
 int DestroyBatch(const Descriptor& netlink, int family, const inet_diag_sockid* entries,
                  std::size_t count, uint32_t* sequence, std::size_t* removed) {
   Request requests[kRequestsAtATime];
@@ -99,7 +100,8 @@ int MayDestroy() {
   if (supported < 0) return supported;
   const Descriptor own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
   if (own.get() < 0) return -errno;
-  // Does nothing to a socket that is not connected, and needs the same capability (tcp_can_repair_sock).
+  // Does nothing to a socket that is not connected, and needs the same capability
+  // (tcp_can_repair_sock).
   const int off = 0;
   const int result = setsockopt(own.get(), IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
   return result < 0 && errno == EPERM ? -EPERM : 0;
@@ -130,8 +132,8 @@ int DestroyEntries(const TimeWaitList& list, std::size_t* removed) {
   uint32_t sequence = 0;
   for (std::size_t done = 0; done < list.size(); done += kRequestsAtATime) {
     const std::size_t count = std::min(kRequestsAtATime, list.size() - done);
-    const int error = DestroyBatch(netlink, list.family(), list.entries() + done, count, &sequence,
-                                   removed);
+    const int error =
+        DestroyBatch(netlink, list.family(), list.entries() + done, count, &sequence, removed);
     if (error < 0) return error;
   }
   return 0;

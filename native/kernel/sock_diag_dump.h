@@ -1,5 +1,5 @@
-// inet_diag over netlink (sock_diag(7)): the TCP sockets of this network namespace, chosen by the kernel and
-// counted in groups.
+// inet_diag over netlink (sock_diag(7)): the TCP sockets of this network namespace, chosen by the
+// kernel and counted in groups.
 #ifndef SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 #define SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 
@@ -16,8 +16,8 @@ struct inet_diag_msg;
 
 namespace socket_tuner::kernel {
 
-// Which sockets: `states` has a bit for each TCP state; the filter is inet_diag bytecode, and may be
-// empty.
+// Which sockets: `states` has a bit for each TCP state; the filter is inet_diag bytecode, and may
+// be empty.
 struct SocketChoice {
   uint32_t states;
   const uint8_t* filter;
@@ -55,8 +55,7 @@ enum GroupBy : uint32_t {
 // Dumps sockets into groups, one address family after the other.
 class SocketDump : public DumpAnswer {
  public:
-  SocketDump(uint32_t group_by, std::size_t max_groups)
-      : group_by_(group_by), table_(max_groups) {}
+  SocketDump(uint32_t group_by, std::size_t max_groups) : group_by_(group_by), table_(max_groups) {}
 
   // Once the dump is complete: nothing can be added any more. 0 or a negated errno.
   int Sort();
@@ -84,8 +83,8 @@ struct Census {
   double microseconds = 0;
 };
 
-// Dumps the sockets of one address family or of both and sorts the groups. A table that changes under the
-// dump is dumped again, three times in all. 0 or a negated errno.
+// Dumps the sockets of one address family or of both and sorts the groups. A table that changes
+// under the dump is dumped again, three times in all. 0 or a negated errno.
 int CountSockets(int families, const SocketChoice& choice, uint32_t group_by, Census* census);
 
 }  // namespace socket_tuner::kernel

@@ -63,7 +63,8 @@ int ShutdownWrite(int fd) { return ResultOf(shutdown(fd, SHUT_WR)); }
 int LocalName(int fd, SocketAddress* address) {
   *address = {};
   address->length = sizeof(address->storage);
-  return ResultOf(getsockname(fd, reinterpret_cast<sockaddr*>(&address->storage), &address->length));
+  return ResultOf(
+      getsockname(fd, reinterpret_cast<sockaddr*>(&address->storage), &address->length));
 }
 
 }  // namespace socket_tuner::kernel

@@ -1,5 +1,5 @@
-// socket(2), bind(2), connect(2), listen(2), shutdown(2), getsockname(2), dup and close of descriptors that
-// this library owns, and the limit on descriptors.
+// socket(2), bind(2), connect(2), listen(2), shutdown(2), getsockname(2), dup and close of
+// descriptors that this library owns, and the limit on descriptors.
 #ifndef SOCKET_TUNER_KERNEL_SOCKET_H_
 #define SOCKET_TUNER_KERNEL_SOCKET_H_
 

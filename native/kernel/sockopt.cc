@@ -3,9 +3,9 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <new>
 #include <sys/socket.h>
 
 #ifdef __linux__

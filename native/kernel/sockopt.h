@@ -1,5 +1,5 @@
-// getsockopt(2) and setsockopt(2) by the shape of the value: a 4-byte integer, a run of bytes, a classic
-// BPF program. Nothing here knows what an option means.
+// getsockopt(2) and setsockopt(2) by the shape of the value: a 4-byte integer, a run of bytes, a
+// classic BPF program. Nothing here knows what an option means.
 #ifndef SOCKET_TUNER_KERNEL_SOCKOPT_H_
 #define SOCKET_TUNER_KERNEL_SOCKOPT_H_
 
@@ -28,8 +28,9 @@ int SetBytes(int fd, int level, int name, const uint8_t* value, size_t length);
 // Attaches a classic BPF program given as its instructions, eight bytes each. 0 or a negated errno.
 int SetProgram(int fd, int level, int name, const uint8_t* instructions, size_t length);
 
-// Reads struct tcp_info into `out`: how many bytes the kernel wrote, or a negated errno. The kernel copies
-// the shorter of its own struct and the capacity, so what lies past that length is not from this call.
+// Reads struct tcp_info into `out`: how many bytes the kernel wrote, or a negated errno. The kernel
+// copies the shorter of its own struct and the capacity, so what lies past that length is not from
+// this call.
 int GetTcpInfo(int fd, uint8_t* out, size_t capacity);
 
 }  // namespace socket_tuner::kernel

@@ -1,6 +1,7 @@
 // The few functions of the C++ library that native/ calls and that are not templates. The prebuilt
 // addons are linked with this file and with no C++ library: they load on every Linux whatever its
-// libstdc++, on musl and on macOS, and are a quarter of the size. Only scripts/prebuild.js compiles it.
+// libstdc++, on musl and on macOS, and are a quarter of the size. Only scripts/prebuild.js compiles
+// it.
 
 #include <chrono>
 #include <cstdlib>

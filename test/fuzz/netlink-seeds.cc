@@ -1,5 +1,5 @@
-// netlink-seeds FOLDER: writes real answers of this kernel as inputs of netlink.cc: a dump of the TCP
-// sockets of each family, and a refusal.
+// netlink-seeds FOLDER: writes real answers of this kernel as inputs of netlink.cc: a dump of the
+// TCP sockets of each family, and a refusal.
 #include <arpa/inet.h>
 #include <cstdint>
 #include <cstdio>

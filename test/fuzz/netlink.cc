@@ -1,7 +1,9 @@
-// A libFuzzer harness for what takes in the kernel's answers (native/kernel/netlink.cc and those built on it):
-// datagrams that are cut off, malformed, or not the kernel's at all. .ci/fuzz-netlink builds and runs it.
+// A libFuzzer harness for what takes in the kernel's answers (native/kernel/netlink.cc and those
+// built on it): datagrams that are cut off, malformed, or not the kernel's at all. .ci/fuzz-netlink
+// builds and runs it.
 //
-// An input is one byte that says what to group by, then datagrams, each behind two bytes with its length.
+// An input is one byte that says what to group by, then datagrams, each behind two bytes with its
+// length.
 #include "../../native/kernel/sock_diag_destroy.h"
 #include "../../native/kernel/sock_diag_dump.h"
 

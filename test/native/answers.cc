@@ -1,5 +1,5 @@
-// Feeds answers to the receiving side of inet_diag that no kernel would give, through a pair of sockets,
-// and prints what became of each.
+// Feeds answers to the receiving side of inet_diag that no kernel would give, through a pair of
+// sockets, and prints what became of each.
 #include "../../native/kernel/sock_diag_dump.h"
 
 #include <arpa/inet.h>

@@ -3,10 +3,10 @@
  *
  *   bad-link DEVICE SEED LOSS LATE DOUBLE MS
  *
- * makes a tun device whose packets come back after the lowest bit of the network in both addresses was
- * turned over: 10.9.0.1 that speaks to 10.9.1.2 comes in as 10.9.1.1 that speaks to 10.9.0.2. Both ends are in one
- * namespace that way, and the checksums stay right. LOSS, LATE and DOUBLE are packets of 1000; a late
- * one is overtaken by those of the next 1 to MS milliseconds.
+ * makes a tun device whose packets come back after the lowest bit of the network in both addresses
+ * was turned over: 10.9.0.1 that speaks to 10.9.1.2 comes in as 10.9.1.1 that speaks to 10.9.0.2.
+ * Both ends are in one namespace that way, and the checksums stay right. LOSS, LATE and DOUBLE are
+ * packets of 1000; a late one is overtaken by those of the next 1 to MS milliseconds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static struct late late[MOST_LATE];
 static size_t waiting;
 static uint64_t state;
 
-static void fail(const char *what) {
+static void fail(const char* what) {
   fprintf(stderr, "%s: %s\n", what, strerror(errno));
   exit(1);
 }
@@ -52,7 +52,7 @@ static int64_t now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int open_device(const char *name) {
+static int open_device(const char* name) {
   struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
   snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
   const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK);
@@ -61,7 +61,7 @@ static int open_device(const char *name) {
 }
 
 /* 10.9.X.1, and fd09:0:0:X::1 */
-static int turn_over(uint8_t *packet, size_t size) {
+static int turn_over(uint8_t* packet, size_t size) {
   if (size >= 20 && packet[0] >> 4 == 4) {
     packet[14] ^= 1;
     packet[18] ^= 1;
@@ -74,7 +74,7 @@ static int turn_over(uint8_t *packet, size_t size) {
   return 1;
 }
 
-static void put(int fd, const uint8_t *packet, size_t size) {
+static void put(int fd, const uint8_t* packet, size_t size) {
   /* A full queue drops, as any link does. */
   if (write(fd, packet, size) < 0 && errno != EAGAIN && errno != ENOBUFS) fail("write");
 }
@@ -91,7 +91,7 @@ static void put_due(int fd) {
   }
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   if (count != 7) {
     fputs("bad-link DEVICE SEED LOSS LATE DOUBLE MS\n", stderr);
     return 2;
@@ -117,7 +117,7 @@ int main(int count, char **arguments) {
     if (!turn_over(packet, (size_t)size) || below(1000) < numbers[1]) continue;
     if (below(1000) < numbers[3]) put(fd, packet, (size_t)size);
     if (waiting < MOST_LATE && below(1000) < numbers[2]) {
-      struct late *one = &late[waiting++];
+      struct late* one = &late[waiting++];
       one->due = now_ms() + 1 + below(numbers[4]);
       one->size = (size_t)size;
       memcpy(one->packet, packet, (size_t)size);

@@ -1,5 +1,6 @@
-/* Makes COUNT entries in TIME_WAIT, all at the client's end and of one destination, and says "ready".
- * Much faster than a client of Node: they must be there and counted before the first of them ends. */
+/* Makes COUNT entries in TIME_WAIT, all at the client's end and of one destination, and says
+ * "ready". Much faster than a client of Node: they must be there and counted before the first of
+ * them ends. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -10,12 +11,12 @@
 
 enum { SERVER_PORT = 9101, FIRST_PORT = 10000, PORTS_OF_AN_ADDRESS = 50000 };
 
-/* So many connections wait for the server's FIN, fewer than its backlog holds. A client that closes a
- * connection before it has that FIN may lose it in the kernel: it comes again 200 ms later, or never,
- * and that end stays in FIN_WAIT2 for a minute. */
+/* So many connections wait for the server's FIN, fewer than its backlog holds. A client that closes
+ * a connection before it has that FIN may lose it in the kernel: it comes again 200 ms later, or
+ * never, and that end stays in FIN_WAIT2 for a minute. */
 enum { AHEAD = 512, BACKLOG = 2 * AHEAD };
 
-static ssize_t check(ssize_t result, const char *what) {
+static ssize_t check(ssize_t result, const char* what) {
   if (result < 0) {
     perror(what);
     exit(1);
@@ -46,12 +47,12 @@ static void finish(int fd) {
   close(fd);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long count = argc == 2 ? atol(argv[1]) : 0;
   const int on = 1;
   const struct sockaddr_in server = address(0, SERVER_PORT);
   const int listener = (int)check(socket(AF_INET, SOCK_STREAM, 0), "socket");
-  check(bind(listener, (const struct sockaddr *)&server, sizeof(server)), "bind");
+  check(bind(listener, (const struct sockaddr*)&server, sizeof(server)), "bind");
   check(listen(listener, BACKLOG), "listen");
   const pid_t child = (pid_t)check(fork(), "fork");
   if (child == 0) {
@@ -65,8 +66,8 @@ int main(int argc, char **argv) {
                                               (uint16_t)(FIRST_PORT + i % PORTS_OF_AN_ADDRESS));
     const int fd = (int)check(socket(AF_INET, SOCK_STREAM, 0), "socket");
     check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
-    check(bind(fd, (const struct sockaddr *)&source, sizeof(source)), "bind");
-    check(connect(fd, (const struct sockaddr *)&server, sizeof(server)), "connect");
+    check(bind(fd, (const struct sockaddr*)&source, sizeof(source)), "bind");
+    check(connect(fd, (const struct sockaddr*)&server, sizeof(server)), "connect");
     check(shutdown(fd, SHUT_WR), "shutdown");
     waiting[i % AHEAD] = fd;
   }

@@ -1,5 +1,5 @@
-// forbid CALL ERRNO COMMAND...: runs a command to which a seccomp filter refuses one system call: `connect`, or
-// `socket` of AF_INET.
+// forbid CALL ERRNO COMMAND...: runs a command to which a seccomp filter refuses one system call:
+// `connect`, or `socket` of AF_INET.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -17,17 +17,21 @@
 #define UNLESS(value, skipped) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (skipped))
 #define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc < 4) return 2;
   const int is_socket = strcmp(argv[1], "socket") == 0;
   const unsigned int number = is_socket ? SYS_socket : SYS_connect;
   const unsigned int refusal = SECCOMP_RET_ERRNO | ((unsigned int)atoi(argv[2]) & SECCOMP_RET_DATA);
   struct sock_filter any[] = {
-      LOAD(nr), UNLESS(number, 1), RETURN(refusal), RETURN(SECCOMP_RET_ALLOW),
+      LOAD(nr),
+      UNLESS(number, 1),
+      RETURN(refusal),
+      RETURN(SECCOMP_RET_ALLOW),
   };
   // The low half of the first argument, on a little-endian machine.
   struct sock_filter internet[] = {
-      LOAD(nr), UNLESS(number, 3), LOAD(args[0]), UNLESS(AF_INET, 1), RETURN(refusal), RETURN(SECCOMP_RET_ALLOW),
+      LOAD(nr),           UNLESS(number, 3), LOAD(args[0]),
+      UNLESS(AF_INET, 1), RETURN(refusal),   RETURN(SECCOMP_RET_ALLOW),
   };
   const struct sock_fprog program = {
       .len = is_socket ? sizeof(internet) / sizeof(*internet) : sizeof(any) / sizeof(*any),

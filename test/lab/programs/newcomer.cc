@@ -1,6 +1,6 @@
-// Lists the TIME_WAIT entry of a connection, puts a live connection on the same addresses and ports in
-// its place, and removes what was listed. Prints the entries listed; those removed when they were there,
-// and when the newcomer was; and whether the newcomer still works.
+// Lists the TIME_WAIT entry of a connection, puts a live connection on the same addresses and ports
+// in its place, and removes what was listed. Prints the entries listed; those removed when they
+// were there, and when the newcomer was; and whether the newcomer still works.
 #include "../../../native/kernel/sock_diag_destroy.h"
 
 #include <arpa/inet.h>
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
   std::size_t replaced = 0;
   errno = -DestroyEntries(list, &replaced);
   Check(-errno, "destroy");
-  std::printf("{\"listed\":%zu,\"removed\":%zu,\"removedNewcomers\":%zu,\"works\":%s}\n", list.size(),
-              there, replaced, Works(newcomer) ? "true" : "false");
+  std::printf("{\"listed\":%zu,\"removed\":%zu,\"removedNewcomers\":%zu,\"works\":%s}\n",
+              list.size(), there, replaced, Works(newcomer) ? "true" : "false");
   return 0;
 }

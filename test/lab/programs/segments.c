@@ -5,9 +5,9 @@
  *   segments trace INTERFACE          prints each segment: the time, its direction and its flags
  *   segments capture INTERFACE FILE   writes the TCP segments that go out, and every SYN, to FILE
  *   segments inject INTERFACE FILE SENT RECEIVED SEND RECEIVE
- *                                     sends those of earlier connections again whose SEQ and ACK both fit
- *                                     the newest one, which has SENT and RECEIVED so many bytes, its windows
- *                                     being SEND and RECEIVE bytes
+ *                                     sends those of earlier connections again whose SEQ and ACK
+ * both fit the newest one, which has SENT and RECEIVED so many bytes, its windows being SEND and
+ * RECEIVE bytes
  *
  * One connection at a time, IPv4 without options.
  */
@@ -39,29 +39,29 @@ enum {
   LONGEST_WAIT_MS = 20000,
 };
 
-static void fail(const char *what) {
+static void fail(const char* what) {
   fprintf(stderr, "%s: %s\n", what, strerror(errno));
   exit(1);
 }
 
-static void offload(const char *name, uint32_t command) {
+static void offload(const char* name, uint32_t command) {
   struct ethtool_value value = {.cmd = command, .data = 0};
   struct ifreq request = {0};
   snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-  request.ifr_data = (void *)&value;
+  request.ifr_data = (void*)&value;
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request) != 0) fail("SIOCETHTOOL");
   close(fd);
 }
 
-static int packet_socket(const char *name) {
+static int packet_socket(const char* name) {
   const int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
   if (fd < 0) fail("socket");
   const int size = CAPTURE_BUFFER;
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0) fail("SO_RCVBUFFORCE");
   struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
   address.sll_ifindex = (int)if_nametoindex(name);
-  if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) fail("bind");
+  if (bind(fd, (struct sockaddr*)&address, sizeof(address)) != 0) fail("bind");
   return fd;
 }
 
@@ -76,7 +76,7 @@ struct segment {
 };
 
 /* 0 when the frame is no TCP segment. */
-static int parse(const uint8_t *frame, size_t size, struct segment *out) {
+static int parse(const uint8_t* frame, size_t size, struct segment* out) {
   struct iphdr ip;
   struct tcphdr tcp;
   const size_t start = ETH_HLEN + sizeof(ip);
@@ -94,7 +94,7 @@ static int parse(const uint8_t *frame, size_t size, struct segment *out) {
   return 1;
 }
 
-static void trace(const char *name) {
+static void trace(const char* name) {
   static uint8_t frame[LONGEST_FRAME];
   const int fd = packet_socket(name);
   puts("tracing");
@@ -104,7 +104,7 @@ static void trace(const char *name) {
     struct timeval now;
     socklen_t length = sizeof(from);
     struct segment segment;
-    const ssize_t size = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &length);
+    const ssize_t size = recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr*)&from, &length);
     if (size < 0) fail("recvfrom");
     if (!parse(frame, (size_t)size, &segment)) continue;
     if (ioctl(fd, SIOCGSTAMP, &now) != 0) fail("SIOCGSTAMP");
@@ -116,7 +116,7 @@ static void trace(const char *name) {
 }
 
 /* A frame in the file: its size, then its bytes. */
-static void capture(const char *name, const char *path) {
+static void capture(const char* name, const char* path) {
   static uint8_t frame[sizeof(uint32_t) + LONGEST_FRAME];
   const int fd = packet_socket(name);
   const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -126,24 +126,27 @@ static void capture(const char *name, const char *path) {
   for (;;) {
     struct sockaddr_ll from;
     socklen_t length = sizeof(from);
-    const ssize_t size = recvfrom(fd, frame + sizeof(uint32_t), LONGEST_FRAME, 0,
-                                  (struct sockaddr *)&from, &length);
+    const ssize_t size =
+        recvfrom(fd, frame + sizeof(uint32_t), LONGEST_FRAME, 0, (struct sockaddr*)&from, &length);
     struct segment segment;
     if (size < 0) fail("recvfrom");
     if (!parse(frame + sizeof(uint32_t), (size_t)size, &segment)) continue;
     if (from.sll_pkttype != PACKET_OUTGOING && !segment.syn) continue;
     const uint32_t count = (uint32_t)size;
     memcpy(frame, &count, sizeof(count));
-    if (write(file, frame, sizeof(count) + count) != (ssize_t)(sizeof(count) + count)) fail("write");
+    if (write(file, frame, sizeof(count) + count) != (ssize_t)(sizeof(count) + count))
+      fail("write");
   }
 }
 
-static int read_frame(FILE *file, uint8_t *frame, uint32_t *size, struct segment *out) {
+static int read_frame(FILE* file, uint8_t* frame, uint32_t* size, struct segment* out) {
   if (fread(size, sizeof(*size), 1, file) != 1) return 0;
   return *size <= LONGEST_FRAME && fread(frame, *size, 1, file) == 1 && parse(frame, *size, out);
 }
 
-static int within(uint32_t number, uint32_t from, uint32_t length) { return number - from < length; }
+static int within(uint32_t number, uint32_t from, uint32_t length) {
+  return number - from < length;
+}
 
 /* The newest connection in the file. */
 struct position {
@@ -157,7 +160,7 @@ struct position {
   long start;
 };
 
-static struct position newest_connection(FILE *file, uint8_t *frame) {
+static struct position newest_connection(FILE* file, uint8_t* frame) {
   struct position newest = {0};
   struct segment segment;
   uint32_t our_first = 0;
@@ -181,13 +184,13 @@ static struct position newest_connection(FILE *file, uint8_t *frame) {
   return newest;
 }
 
-static void inject(const char *name, const char *path, uint32_t sent, uint32_t received,
+static void inject(const char* name, const char* path, uint32_t sent, uint32_t received,
                    uint32_t send_window, uint32_t receive_window) {
   static uint8_t frame[LONGEST_FRAME];
   struct segment segment;
   struct position newest;
   uint32_t size = 0;
-  FILE *file = fopen(path, "r");
+  FILE* file = fopen(path, "r");
   if (file == NULL) fail(path);
   for (int tries = 0;; tries++) {
     newest = newest_connection(file, frame);
@@ -207,7 +210,8 @@ static void inject(const char *name, const char *path, uint32_t sent, uint32_t r
     if (segment.syn || segment.length == 0) continue;
     if (!within(segment.seq, ours + GAP, send_window - GAP)) continue;
     if (!within(segment.seq + segment.length, ours, send_window)) continue;
-    /* What the peer has not sent cannot be acknowledged, nor what is older than a window (RFC 5961). */
+    /* What the peer has not sent cannot be acknowledged, nor what is older than a window (RFC
+     * 5961). */
     if (!within(segment.ack, theirs - receive_window, receive_window + 1)) continue;
     if (send(fd, frame, size, 0) != (ssize_t)size) fail("send");
     segments++;
@@ -216,9 +220,9 @@ static void inject(const char *name, const char *path, uint32_t sent, uint32_t r
   printf("{\"segments\":%u,\"bytes\":%u}\n", segments, bytes);
 }
 
-static uint32_t number(const char *text) { return (uint32_t)strtoul(text, NULL, 10); }
+static uint32_t number(const char* text) { return (uint32_t)strtoul(text, NULL, 10); }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   if (count == 3 && strcmp(arguments[1], "plain") == 0) {
     offload(arguments[2], ETHTOOL_STSO);
     offload(arguments[2], ETHTOOL_SGSO);
@@ -231,7 +235,8 @@ int main(int count, char **arguments) {
     inject(arguments[2], arguments[3], number(arguments[4]), number(arguments[5]),
            number(arguments[6]), number(arguments[7]));
   } else {
-    fputs("segments plain|trace|capture|inject INTERFACE [FILE [SENT RECEIVED SEND RECEIVE]]\n", stderr);
+    fputs("segments plain|trace|capture|inject INTERFACE [FILE [SENT RECEIVED SEND RECEIVE]]\n",
+          stderr);
     return 2;
   }
   return 0;
