@@ -5,9 +5,8 @@
  * goes wrong later leaves the socket in question as Node makes it.
  */
 import { subscribe } from 'node:diagnostics_channel'
-import { syncBuiltinESMExports } from 'node:module'
 import type * as net from 'node:net'
-import type * as tls from 'node:tls'
+import { followTlsConnects } from '../node/every-socket'
 import { Clients } from './register/clients'
 import { ConfigurationError, readConfiguration, type Configuration } from './register/config'
 import { FILE, findConfiguration, UnreadableFile, VARIABLE } from './register/find'
@@ -53,17 +52,9 @@ function install({ clients, servers, absent }: Configuration): void {
 
 /** tls.connect({ socket }), as agents for proxies call it, connects nothing. */
 function followTls(clients: Clients): void {
-  // The module itself, of which an import gives a copy.
-  const exported = process.getBuiltinModule('node:tls') as {
-    connect: (...args: unknown[]) => tls.TLSSocket
-  }
-  const own = exported.connect
-  exported.connect = function connect(...args) {
-    const socket = own.apply(this, args)
+  followTlsConnects((socket) => {
     clients.laidOver(socket)
-    return socket
-  }
-  syncBuiltinESMExports()
+  })
 }
 
 function tellAccepted(): void {

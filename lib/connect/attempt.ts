@@ -11,7 +11,7 @@ import { constants as os } from 'node:os'
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
 import { requireAdoption } from '../node/descriptors'
-import { handleOf } from '../node/handle'
+import { handleOf, type Handle } from '../node/handle'
 import {
   answerConnect,
   replaceConnectError,
@@ -83,26 +83,31 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
 }
 
 /**
- * The same for a handle whose net.Socket is to have Node's own errors only. What fails before
- * connect(2), and the want of a port, is given to `failed`.
+ * The same for a handle whose net.Socket is to have Node's own errors only. Where the preparation fails,
+ * Node connects by itself, with what is set by then.
+ *
+ * @param told of how it went, when connect() was called: what failed before connect(2), or for want of a port
  */
 export function prepareHandle(
-  handle: TcpHandle,
+  handle: Handle,
   plan: Plan,
-  failed: (failure: Error) => void,
+  told: (failure: Error | undefined) => void,
 ): Attempt {
   requireAdoption('connect() cannot be prepared', 'connect')
   const attempt = newAttempt()
-  answerConnect(handle, (call) => {
+  const tcp = tcpHandle(handle)
+  if (tcp === undefined) throw noHandle()
+  answerConnect(tcp, (call) => {
+    let result = 0
+    let failure: Error | undefined
     try {
-      const result = begin(handle, plan, attempt, call)
-      const exhausted = result === NO_PORT_FREE ? failureOf(result, plan, attempt, call) : undefined
-      if (exhausted !== undefined) failed(exhausted)
-      return result
+      result = begin(tcp, plan, attempt, call)
+      if (result === NO_PORT_FREE) failure = failureOf(result, plan, attempt, call)
     } catch (error) {
-      failed(error as Error)
-      return 0
+      failure = error as Error
     }
+    told(failure)
+    return failure === undefined ? result : call.connect()
   })
   return attempt
 }
@@ -111,7 +116,7 @@ function newAttempt(): Attempt {
   return { lease: undefined, connected: undefined, source: undefined }
 }
 
-export function noHandle(): SocketOptionError {
+function noHandle(): SocketOptionError {
   return new SocketOptionError('This release of Node has no TCP handle that can be prepared', {
     code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     syscall: 'connect',

@@ -1,5 +1,5 @@
 /** Sockets made by socket(2) here, so that options are in force before bind() and connect(). */
-import * as net from 'node:net'
+import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
 import { SocketOptionError } from '../errors'
@@ -9,6 +9,7 @@ import {
   type PreparedSettings,
   type TuneReport,
 } from '../options/tune'
+import { listenWith, socketOn } from '../node/adopt'
 import { requireAdoption } from '../node/descriptors'
 import type { IpFamily } from './address'
 import { reasonOf } from './refusals'
@@ -98,15 +99,7 @@ export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {})
 /** The same, and a descriptor of which no net.Socket can be made stays open: EEXIST when it has one. */
 export function adoptOrKeep(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
   requireAdoption('A descriptor cannot become a net.Socket', 'connect')
-  // Node's typings leave manualStart out: without it the socket is read before it is connected.
-  const all: net.SocketConstructorOpts & { manualStart: boolean } = {
-    ...options,
-    fd,
-    readable: true,
-    writable: true,
-    manualStart: true,
-  }
-  return new net.Socket(all)
+  return socketOn(fd, options)
 }
 
 /**
@@ -131,12 +124,11 @@ export function listenOnSocket(
   listening?: () => void,
 ): void {
   try {
-    server.listen(holder, backlog, listening)
+    listenWith(server, holder, backlog, listening)
   } catch (error) {
     holder.destroy()
     throw error
   }
-  Object.assign(holder, { _handle: null })
 }
 
 /** Resolves when a server listens that `begin` makes listen. Rejects with what that throws, and with 'error'. */

@@ -5,6 +5,7 @@
  */
 import * as net from 'node:net'
 import { native } from '../binding'
+import { setAttemptedAddresses, withoutEvents } from '../node/connecting'
 import { transportFd } from '../node/handle'
 import { intercept, type Attempt, type Plan } from './attempt'
 import { noSocket } from './connect-failure'
@@ -43,11 +44,6 @@ export function race(
   won: (winner: Winner) => void,
 ): void {
   new Race(socket, addresses, options, won).begin()
-}
-
-/** A net.Socket's emit(), without the types of its events. */
-interface Emitter {
-  emit: (event: string, ...args: unknown[]) => boolean
 }
 
 /** Node reports what it connects to when the race is over, where it has been reported already. */
@@ -142,21 +138,9 @@ class Race {
       attempt.lease?.release(false)
       return
     }
-    const restore = this.#mute()
-    this.#won({ address, family, fd: copy, lease: attempt.lease })
-    restore()
-  }
-
-  /** Keeps the socket from reporting anything of {@link REPORTED}; returns what ends that. */
-  #mute(): () => void {
-    const socket = this.#socket
-    const { emit } = socket as Emitter
-    ;(socket as Emitter).emit = (event, ...args) =>
-      !REPORTED.has(event) && emit.call(socket, event, ...args)
-    return () => {
-      // Not deleted: V8 would keep the socket's other properties in a hash table.
-      ;(socket as Emitter).emit = emit
-    }
+    withoutEvents(this.#socket, REPORTED, () => {
+      this.#won({ address, family, fd: copy, lease: attempt.lease })
+    })
   }
 
   #fail(runner: Runner, error: Error): void {
@@ -180,7 +164,7 @@ class Race {
 
   /** As Node's own selection of the family does. */
   #reportAttempted(): void {
-    Object.assign(this.#socket, { autoSelectFamilyAttemptedAddresses: this.#attempted })
+    setAttemptedAddresses(this.#socket, this.#attempted)
   }
 
   #report(event: string, { address, family }: Runner, ...rest: readonly unknown[]): void {

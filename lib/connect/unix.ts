@@ -3,6 +3,7 @@ import * as net from 'node:net'
 import { inspect } from 'node:util'
 import { native } from '../binding'
 import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { connectOn } from '../node/adopt'
 import { requireUnix } from '../options/unix'
 import { applyToFresh, type PreparedSettings } from '../options/tune'
 import { noSocket } from './connect-failure'
@@ -36,10 +37,8 @@ export function connectUnix(
   } catch (error) {
     return new net.Socket(options).destroy(error as Error)
   }
-  // Node calls connect(2) in this very tick, so the socket gets its descriptor beforehand. Node's typings
-  // leave manualStart out: without it the socket is read before it is connected.
-  const all = { ...options, fd, readable: true, writable: true, manualStart: true }
-  return net.connect(all as net.IpcNetConnectOpts, connectListener)
+  // Node calls connect(2) in this very tick, so the socket gets its descriptor beforehand.
+  return connectOn(fd, options, connectListener)
 }
 
 function openUnix(path: string, settings: PreparedSettings): number {

@@ -10,6 +10,7 @@ import {
 } from '../close/server-policy'
 import { ArgumentTypeError, SocketOptionError } from '../errors'
 import { handleOf, type Handle } from '../node/handle'
+import { setsKeepAlive } from '../node/keep-alive'
 import { tcpInfo } from '../observe/tcp-info'
 import { holdKeepAlive } from '../options/keep-alive'
 import type { Settings } from '../options/option'
@@ -132,7 +133,7 @@ class Tuning<S extends object> implements ServerTuning<S> {
     this.#server = server
     this.#all = all
     const perConnection = (row: OptionRow): boolean =>
-      isPerConnection(row) || (row.rewrittenByNode === true && rewritesKeepAlive(server))
+      isPerConnection(row) || (row.rewrittenByNode === true && setsKeepAlive(server))
     this.#onListener = part(all, (row) => !isPerConnection(row))
     this.#onConnection = part(all, perConnection)
     this.#onOlder = part(all, (row) => perConnection(row) || row.inherited === true)
@@ -288,11 +289,6 @@ function waiting(fd: number): number {
 /** Not inherited, and of use on a connection. */
 function isPerConnection({ inherited, when }: OptionRow): boolean {
   return inherited === false && when === 'any'
-}
-
-/** Whether Node calls setKeepAlive() for each connection that it accepts. */
-function rewritesKeepAlive(server: net.Server): boolean {
-  return (server as { keepAlive?: boolean }).keepAlive === true
 }
 
 /** Those of the settings whose rows are wanted. */

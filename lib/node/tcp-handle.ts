@@ -47,6 +47,16 @@ export function tcpHandle(handle: Handle | undefined): TcpHandle | undefined {
   return isTcp ? (tcp as TcpHandle) : undefined
 }
 
+/** Whether it is the handle of a TCP socket: that of a unix-domain one has no connect6(). */
+export function isTcp(handle: Handle | undefined): handle is Handle {
+  return handle !== undefined && 'connect6' in handle
+}
+
+/** Whether the next connect() of a handle is answered, or one was. */
+export function isPrepared(handle: object): boolean {
+  return Object.hasOwn(handle, 'connect')
+}
+
 /** Lets `answer` make the next connect() of a handle, and none after that. */
 export function answerConnect(handle: TcpHandle, answer: (call: HandleCall) => number): void {
   const { connect, connect6 } = handle

@@ -3,9 +3,8 @@
  * microseconds; then the kernel looks through them one by one, on the event loop, and that is the only
  * sign of it that a program gets before the ports are gone.
  */
-import * as net from 'node:net'
 import { isIP } from 'node:net'
-import { native } from '../binding'
+import { timeConnects } from '../node/tcp-prototype'
 import { plainAddress } from './address-text'
 
 /** The calls for one destination. */
@@ -19,20 +18,6 @@ export interface ConnectCost {
 
 /** The median is that of so many. */
 const KEPT = 256
-
-type Connect = (
-  this: unknown,
-  request: unknown,
-  address: string,
-  port: number,
-  ...rest: readonly unknown[]
-) => number
-
-/** What the handles of all TCP sockets inherit from. */
-interface TcpPrototype {
-  connect: Connect
-  connect6: Connect
-}
 
 /** Those that run, by what they count. */
 const running = new Map<string, Set<ConnectMeter>>()
@@ -53,7 +38,7 @@ export class ConnectMeter {
     const others = running.get(this.#key)
     if (others === undefined) running.set(this.#key, new Set([this]))
     else others.add(this)
-    restore ??= measureAll()
+    restore ??= timeConnects(took)
   }
 
   add(microseconds: number): void {
@@ -63,7 +48,7 @@ export class ConnectMeter {
 
   /** What the calls cost since the last time that this was asked. */
   take(): ConnectCost {
-    if (running.size > 0) restore ??= measureAll()
+    if (running.size > 0) restore ??= timeConnects(took)
     const last = this.#last.slice(0, this.#count).sort()
     const cost = { calls: this.#count, median: last[last.length >> 1], slowest: this.#slowest }
     this.#count = 0
@@ -82,49 +67,10 @@ export class ConnectMeter {
   }
 }
 
-/** Puts a clock around connect() of every TCP handle; returns what takes it off again. */
-function measureAll(): (() => void) | undefined {
-  const prototype = tcpPrototype()
-  if (prototype === undefined) return undefined
-  const { connect, connect6 } = prototype
-  const timed = { connect: measured(connect), connect6: measured(connect6) }
-  Object.assign(prototype, timed)
-  return () => {
-    // Somebody may have laid something else over it, which calls it still.
-    if (prototype.connect === timed.connect) prototype.connect = connect
-    if (prototype.connect6 === timed.connect6) prototype.connect6 = connect6
-  }
-}
-
-function measured(own: Connect): Connect {
-  return function connect(request, address, port, ...rest) {
-    const begun = performance.now()
-    const result = own.call(this, request, address, port, ...rest)
-    const microseconds = 1000 * (performance.now() - begun)
-    // What is no address fails in here, and is no connection to any destination.
-    if (isIP(address) !== 0) {
-      for (const meter of running.get(keyOf(address, port)) ?? []) meter.add(microseconds)
-    }
-    return result
-  }
-}
-
-/** Found on a handle, since Node does not export it. */
-function tcpPrototype(): TcpPrototype | undefined {
-  const { AF_INET, SOCK_STREAM } = native.constants
-  if (AF_INET === undefined || SOCK_STREAM === undefined) return undefined
-  const fd = native.openSocket(AF_INET, SOCK_STREAM, 0)
-  if (fd < 0) return undefined
-  const socket = new net.Socket({ fd, readable: false, writable: false })
-  const handle = (socket as unknown as { _handle?: object })._handle
-  socket.destroy()
-  const prototype: unknown = handle === undefined ? undefined : Object.getPrototypeOf(handle)
-  return isTcpPrototype(prototype) ? prototype : undefined
-}
-
-function isTcpPrototype(value: unknown): value is TcpPrototype {
-  const { connect, connect6 } = (value ?? {}) as Partial<TcpPrototype>
-  return typeof connect === 'function' && typeof connect6 === 'function'
+function took(milliseconds: number, address: string, port: number): void {
+  // What is no address fails in connect(), and is no connection to any destination.
+  if (isIP(address) === 0) return
+  for (const meter of running.get(keyOf(address, port)) ?? []) meter.add(1000 * milliseconds)
 }
 
 function keyOf(address: string, port: number): string {

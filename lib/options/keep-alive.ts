@@ -6,6 +6,7 @@
  */
 import { native } from '../binding'
 import { transportHandleOf } from '../node/handle'
+import { afterSetKeepAlive } from '../node/keep-alive'
 import type { Operation } from './batch'
 
 /** What is to be set again. */
@@ -13,14 +14,8 @@ export type Held = Pick<Operation, 'option' | 'encoded'>
 
 const kHeld = Symbol('socket-tuner keepalive')
 
-/** Takes (enable, delay) up to Node 22, and an interval and a count after them in later releases. */
-type SetKeepAlive = (...args: readonly unknown[]) => number
-
-/** The parts of Node's TCP handle that matter here. */
-interface KeepAliveHandle {
-  readonly fd?: number
-  setKeepAlive?: SetKeepAlive
-  [kHeld]?: Map<string, Held> | undefined
+interface Keeper {
+  [kHeld]?: Map<string, Held>
 }
 
 /** Keeps options of a socket in force; a target that is no socket of Node's has nothing that would rewrite them. */
@@ -33,23 +28,16 @@ export function holdKeepAlive(target: unknown, held: readonly Held[]): void {
 /** The same for a handle. */
 export function holdOnHandle(handle: object, held: readonly Held[]): void {
   if (held.length === 0) return
-  const keeper = handle as KeepAliveHandle
-  // A server's handle has none: its connections are rewritten one by one.
-  if (typeof keeper.setKeepAlive !== 'function') return
-  const all = keeper[kHeld] ?? watch(keeper, keeper.setKeepAlive)
+  const keeper = handle as Keeper
+  const all = keeper[kHeld] ?? new Map<string, Held>()
+  // A server's handle has no such method: its connections are rewritten one by one.
+  if (keeper[kHeld] === undefined && !afterSetKeepAlive(handle, all, setAll)) return
   keeper[kHeld] = all
   for (const one of held) all.set(one.option.name, one)
 }
 
-function watch(handle: KeepAliveHandle, own: SetKeepAlive): Map<string, Held> {
-  const all = new Map<string, Held>()
-  handle.setKeepAlive = (...args) => {
-    const result = own.call(handle, ...args)
-    const { fd = -1 } = handle
-    if (fd >= 0) for (const { option, encoded } of all.values()) set(fd, option, encoded)
-    return result
-  }
-  return all
+function setAll(fd: number, held: ReadonlyMap<string, Held>): void {
+  for (const { option, encoded } of held.values()) set(fd, option, encoded)
 }
 
 function set(fd: number, { level, number }: Held['option'], encoded: Held['encoded']): void {

@@ -3,13 +3,15 @@ import * as net from 'node:net'
 import { handleOf } from '../../lib/node/handle'
 import {
   answerConnect,
+  isPrepared,
+  isTcp,
   replaceConnectError,
   tcpHandle,
   type TcpHandle,
 } from '../../lib/node/tcp-handle'
 import { freshPort } from '../helpers/fresh-port'
 import { socketPath } from '../options/targets'
-import { destroyLater, listen, loopback } from '../sockets'
+import { destroyLater, handOver, listen, loopback, tcpSocket } from '../sockets'
 
 /** A net.Socket that is going to connect in a later tick, and its handle. */
 function connecting(port: number): { socket: net.Socket; handle: TcpHandle } {
@@ -45,6 +47,41 @@ describe('The connect() of a TCP handle', () => {
     expect(calls).toEqual([[4, loopback[4], port]])
   })
 
+  it('is called with (request, address, port) on the handle, and completes by request.oncomplete', async () => {
+    const port = await listen(net.createServer((peer) => peer.end()))
+    const { socket, handle } = connecting(port)
+    const { connect } = handle
+    const completed = new Promise<unknown[]>((resolve) => {
+      handle.connect = function (...args) {
+        expect(this).toBe(handle)
+        expect(args).toEqual([expect.any(Object), loopback[4], port])
+        const [request] = args
+        const { oncomplete } = request
+        request.oncomplete = (...results) => {
+          resolve(results)
+          oncomplete.apply(request, results)
+        }
+        return connect.apply(handle, args)
+      }
+    })
+    expect(await completed).toEqual([0, handle, expect.any(Object), true, true])
+    expect(socket.connecting).toBe(false)
+  })
+
+  it('takes a descriptor by open(fd)', async () => {
+    const { handle } = connecting(await freshPort())
+    const fd = handOver(tcpSocket())
+    expect(handle.open(fd)).toBe(0)
+    expect((handle as unknown as { fd: number }).fd).toBe(fd)
+  })
+
+  it('is a method of its own once it was answered', async () => {
+    const { handle } = connecting(await freshPort())
+    expect(isPrepared(handle)).toBe(false)
+    answerConnect(handle, ({ connect }) => connect())
+    expect(isPrepared(handle)).toBe(true)
+  })
+
   it('gives its result to Node', async () => {
     const { socket, handle } = connecting(await freshPort())
     answerConnect(handle, () => -1)
@@ -56,6 +93,7 @@ describe('The connect() of a TCP handle', () => {
     destroyLater(socket)
     expect(tcpHandle(handleOf(socket))).toBeUndefined()
     expect(tcpHandle(undefined)).toBeUndefined()
+    expect([isTcp(handleOf(socket)), isTcp(undefined)]).toEqual([false, false])
   })
 })
 

@@ -7,10 +7,10 @@
  * tuned connection. So nothing of autocannon's is copied, nobody else's connection is touched, and an
  * autocannon that connects otherwise is noticed.
  */
-import net from 'node:net'
-import tls from 'node:tls'
+import * as net from 'node:net'
 import { netArguments, tlsArguments } from '../../connect/arguments'
 import { SocketOptionError } from '../../errors'
+import { answerNextConnect } from '../../node/next-connect'
 import type { Connections, Owner } from './connections'
 
 /** What is used of autocannon's Client: README.md of autocannon, "Client API", and lib/httpClient.js. */
@@ -18,13 +18,6 @@ export interface Client {
   readonly destroyed: boolean
   _connect: () => void
   destroy(): void
-}
-
-type Connect = (...args: readonly unknown[]) => net.Socket
-
-/** node:net and node:tls as what they are: objects that a program may change. */
-interface Connector {
-  connect: (...args: never) => net.Socket
 }
 
 /** Makes all connections of a client tuned ones. Call it before the client makes its first one. */
@@ -56,10 +49,21 @@ export function tuneClient(client: Client, connections: Connections): void {
   }
 
   function connectNow(): void {
-    const failure = answering(connect, {
-      connect: (...args) => connections.connect(netArguments(args).options, owner),
-      connectTls: (...args) => connections.connectTls(tlsArguments(args).options, owner),
+    let failure: Error | undefined
+    const answer = (connection: () => net.Socket): net.Socket => {
+      try {
+        return connection()
+      } catch (error) {
+        failure = error as Error
+        return new net.Socket().destroy()
+      }
+    }
+    const isAnswered = answerNextConnect(connect, {
+      connect: (...args) => answer(() => connections.connect(netArguments(args).options, owner)),
+      connectTls: (...args) =>
+        answer(() => connections.connectTls(tlsArguments(args).options, owner)),
     })
+    if (!isAnswered) failure = unsupported()
     if (failure === undefined) return
     try {
       client.destroy()
@@ -68,47 +72,6 @@ export function tuneClient(client: Client, connections: Connections): void {
     }
     throw failure
   }
-}
-
-/**
- * Runs `action` and answers its first net.connect() or tls.connect(). Returns the error when there was
- * no such call, or when it could not be answered.
- */
-function answering(
-  action: () => void,
-  answers: { readonly connect: Connect; readonly connectTls: Connect },
-): Error | undefined {
-  const tcp: Connector = net
-  const secure: Connector = tls
-  const own = { connect: tcp.connect, connectTls: secure.connect }
-  let failure: Error | undefined = unsupported()
-  let isRestored = false
-  const restore = (): void => {
-    if (isRestored) return
-    isRestored = true
-    tcp.connect = own.connect
-    secure.connect = own.connectTls
-  }
-  const answerOnce =
-    (answer: Connect): Connect =>
-    (...args) => {
-      restore()
-      failure = undefined
-      try {
-        return answer(...args)
-      } catch (error) {
-        failure = error as Error
-        return new net.Socket().destroy()
-      }
-    }
-  tcp.connect = answerOnce(answers.connect)
-  secure.connect = answerOnce(answers.connectTls)
-  try {
-    action()
-  } finally {
-    restore()
-  }
-  return failure
 }
 
 /** The error for an autocannon that does not connect as the known ones do. */

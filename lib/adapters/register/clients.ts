@@ -1,22 +1,19 @@
-/**
- * Every client socket of the process. net.Socket.prototype.connect is what all of them come through:
- * net.connect(), http, https, tls, http2, undici and with it fetch. The diagnostics channel
- * `net.client.socket` tells of all of them in the newer releases only.
- */
-import * as net from 'node:net'
+/** Every client socket of the process. */
+import type * as net from 'node:net'
 import { attachPolicy, detachPolicy, observeClose, policyOf } from '../../close/hooks'
 import type { ClosePolicy } from '../../close/mode'
 import type { Observer } from '../../close/modes'
 import { CloseTally } from '../../close/tally'
 import { endpoint, type IpFamily } from '../../connect/address'
-import type { Attempt } from '../../connect/attempt'
+import { prepareHandle, type Attempt } from '../../connect/attempt'
+import { followConnects } from '../../node/every-socket'
 import { transportFd, transportHandleOf, type Handle } from '../../node/handle'
+import { isPrepared, isTcp } from '../../node/tcp-handle'
 import { applySettings } from '../../options/tune'
 import { closesText } from './closes'
 import type { ClientsConfiguration } from './config'
 import { causeOf, reportText, settingsText, type Log } from './log'
 import { plansOf, type FamilyPlan, type FamilyPlans } from './plans'
-import { isTaken, isTcp, takeOver } from './take-over'
 
 /** What is known of one socket. */
 interface Known {
@@ -29,7 +26,6 @@ interface Known {
   leftAlone: boolean
 }
 
-type Connect = (this: net.Socket, ...args: unknown[]) => net.Socket
 type OnAttempt = (this: net.Socket, address: string, port: number, family: IpFamily) => void
 
 export class Clients {
@@ -53,16 +49,12 @@ export class Clients {
 
   /** Tunes every socket that is connected from now on. */
   install(): void {
-    const before = this.#before.bind(this)
-    const after = this.#after.bind(this)
-    const prototype = net.Socket.prototype as unknown as { connect: Connect }
-    const own = prototype.connect
-    prototype.connect = function connect(...args) {
-      const known = before(this)
-      const result = own.apply(this, args)
-      if (known !== undefined) after(this, known)
-      return result
-    }
+    followConnects(
+      (socket) => this.#before(socket),
+      (socket, known: Known) => {
+        this.#after(socket, known)
+      },
+    )
   }
 
   /** TLS was laid over a connection: it is what the program closes from now on. */
@@ -127,7 +119,7 @@ export class Clients {
       const handle = transportHandleOf(socket)
       const known = this.#known.get(socket)
       if (handle === undefined || known === undefined) return
-      if (isTaken(handle)) this.#leave(socket, known, `${to}: the program tunes it by itself`)
+      if (isPrepared(handle)) this.#leave(socket, known, `${to}: the program tunes it by itself`)
       else if (!this.#configuration.match.has(address, port, family))
         this.#leave(socket, known, `${to}: not in clients.match`)
       else this.#begin(socket, handle, known, to, this.#plans[family])
@@ -157,7 +149,7 @@ export class Clients {
       const report = applySettings(socket, plan.tuning.settings)
       this.#done(to, `${reportText(report)}; bound by the program`)
     } else {
-      known.attempt = takeOver(handle, plan, (failure) => {
+      known.attempt = prepareHandle(handle, plan, (failure) => {
         if (failure === undefined) this.#done(to, settingsText(plan.wanted))
         else this.#failed(to, failure)
       })

@@ -1,10 +1,11 @@
-/** Every server of the process: they all come through net.Server.prototype.listen. */
+/** Every server of the process. */
 import * as net from 'node:net'
 import { native } from '../../binding'
 import type { PolicyOptions } from '../../close/options'
 import { serverPolicyOf, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
 import { endpoint } from '../../connect/address'
 import { tuneListening, type ServerTuning } from '../../listen/tune-server'
+import { followListens } from '../../node/every-socket'
 import { handleOf, type Handle } from '../../node/handle'
 import { listenBacklogLimit } from '../../observe/namespace-facts'
 import { setOption } from '../../options/access'
@@ -19,8 +20,6 @@ interface Known {
   policy?: ServerPolicy
   settings?: ServerTuning
 }
-
-type Listen = (this: net.Server, ...args: unknown[]) => net.Server
 
 export class Servers {
   readonly #configuration: ServersConfiguration
@@ -44,14 +43,9 @@ export class Servers {
 
   /** Tunes every server that is told to listen from now on. */
   install(): void {
-    const told = this.#told.bind(this)
-    const prototype = net.Server.prototype as unknown as { listen: Listen }
-    const own = prototype.listen
-    prototype.listen = function listen(...args) {
-      const result = own.apply(this, args)
-      if (!isGiven(args[0])) told(this)
-      return result
-    }
+    followListens((server) => {
+      this.#told(server)
+    })
   }
 
   get summary(): string[] {
@@ -125,13 +119,6 @@ export class Servers {
     if (policy.mode.inherited) takeBackFromCluster(server, known.policy)
     return `closes: ${policy.mode.name}`
   }
-}
-
-/** A descriptor or a handle that a server is given is its maker's. */
-function isGiven(first: unknown): boolean {
-  if (typeof first !== 'object' || first === null) return false
-  const { fd, _handle, handle } = first as { fd?: unknown; _handle?: unknown; handle?: unknown }
-  return typeof fd === 'number' || Boolean(_handle) || Boolean(handle)
 }
 
 function setBacklog(server: net.Server, backlog: number): string {

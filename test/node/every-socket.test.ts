@@ -1,0 +1,117 @@
+/** Contract tests: what comes through the functions of lib/node/every-socket.ts, on the release that runs them. */
+import { once } from 'node:events'
+import * as http from 'node:http'
+import * as http2 from 'node:http2'
+import * as https from 'node:https'
+import * as net from 'node:net'
+import * as tls from 'node:tls'
+import { followConnects, followListens, followTlsConnects } from '../../lib/node/every-socket'
+import { makeCertificate } from '../helpers/certificate'
+import { closeLater, destroyLater, handOver, listen, listeningSocket, loopback } from '../sockets'
+
+const certificate = makeCertificate()
+const trusting = { ca: certificate.cert, servername: 'localhost' }
+
+/** Lets a test change what all of the process uses. */
+function restoreLater(owner: object, name: 'connect' | 'listen'): void {
+  const own: unknown = Reflect.get(owner, name)
+  closeLater(() => {
+    Reflect.set(owner, name, own)
+  })
+}
+
+describe('net.Socket.prototype.connect', () => {
+  const clients: [string, (port: number) => NodeJS.EventEmitter | Promise<unknown>][] = [
+    ['net.connect()', (port) => net.connect(port, loopback[4])],
+    ['new net.Socket().connect()', (port) => new net.Socket().connect(port, loopback[4])],
+    ['tls.connect()', (port) => tls.connect({ host: loopback[4], port, ...trusting })],
+    ['http.get()', (port) => http.get({ host: loopback[4], port, agent: new http.Agent() })],
+    ['https.get()', (port) => https.get({ host: loopback[4], port, agent: new https.Agent() })],
+    ['http2.connect()', (port) => http2.connect(`http://${loopback[4]}:${String(port)}`)],
+    ['fetch()', (port) => fetch(`http://${loopback[4]}:${String(port)}`)],
+  ]
+  it.each(clients)('is what %s calls', async (_, connect) => {
+    const server = net.createServer((socket) => {
+      destroyLater(socket)
+    })
+    const port = await listen(server)
+    restoreLater(net.Socket.prototype, 'connect')
+    const followed = new Promise<net.Socket>((resolve) => {
+      followConnects(
+        (socket) => socket,
+        (socket, known) => {
+          expect(known).toBe(socket)
+          resolve(socket)
+        },
+      )
+    })
+    const client = connect(port)
+    if ('on' in client) client.on('error', () => undefined)
+    else client.catch(() => undefined)
+    const socket = await followed
+    destroyLater(socket)
+    await once(server, 'connection')
+  })
+
+  it('is not followed to its end where nothing was wanted', async () => {
+    const port = await listen(net.createServer(destroyLater))
+    restoreLater(net.Socket.prototype, 'connect')
+    const after = jest.fn()
+    followConnects(() => undefined, after)
+    const socket = net.connect(port, loopback[4])
+    destroyLater(socket)
+    await once(socket, 'connect')
+    expect(after).not.toHaveBeenCalled()
+  })
+})
+
+describe('net.Server.prototype.listen', () => {
+  const servers: [string, () => net.Server][] = [
+    ['net', () => net.createServer()],
+    ['http', () => http.createServer()],
+    ['https', () => https.createServer(certificate)],
+    ['http2', () => http2.createServer()],
+    ['secure http2', () => http2.createSecureServer(certificate)],
+    ['tls', () => tls.createServer(certificate)],
+  ]
+  it.each(servers)('is what a server of %s calls', async (_, create) => {
+    restoreLater(net.Server.prototype, 'listen')
+    const followed: net.Server[] = []
+    followListens((server) => followed.push(server))
+    const server = create()
+    await listen(server)
+    expect(followed[0]).toBe(server)
+  })
+
+  it('is not followed with a descriptor or a handle that the program gives it', async () => {
+    restoreLater(net.Server.prototype, 'listen')
+    const after = jest.fn()
+    const [first, second] = [net.createServer(), net.createServer()]
+    closeLater(() => {
+      first.close()
+      second.close()
+    })
+    first.listen({ fd: handOver(listeningSocket()) })
+    await once(first, 'listening')
+    followListens(after)
+    second.listen({ fd: handOver(listeningSocket()) })
+    await once(second, 'listening')
+    expect(after).not.toHaveBeenCalled()
+  })
+})
+
+describe('tls.connect', () => {
+  it('can be replaced for the program and for ES modules', async () => {
+    const port = await listen(tls.createServer(certificate, destroyLater))
+    const exported = process.getBuiltinModule('node:tls') as { connect: unknown }
+    restoreLater(exported, 'connect')
+    const after = jest.fn()
+    followTlsConnects(after)
+    const { connect } = process.getBuiltinModule('node:tls')
+    const carrier = net.connect(port, loopback[4])
+    const socket = connect({ socket: carrier, ...trusting })
+    destroyLater(socket)
+    await once(socket, 'secureConnect')
+    expect(after.mock.calls).toEqual([[socket]])
+  })
+})
