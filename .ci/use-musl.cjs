@@ -3,7 +3,8 @@
 const net = require('node:net')
 const { once } = require('node:events')
 const { addonFile } = require('./node_modules/socket-tuner/dist/addon')
-const { closeSocket, tcpInfo, timeWaitCensus, tune } = require('socket-tuner')
+const { closeSocket, tcpInfo, tune } = require('socket-tuner')
+const { countSockets } = require('socket-tuner/ports')
 
 async function main() {
   const server = net.createServer((socket) => socket.resume()).listen(0, '127.0.0.1')
@@ -12,7 +13,7 @@ async function main() {
   await once(socket.resume(), 'connect')
   const { TCP_KEEPIDLE } = tune(socket, { TCP_KEEPIDLE: 77, SO_KEEPALIVE: true })
   const { state } = tcpInfo(socket)
-  const { total } = await timeWaitCensus({ states: ['LISTEN'] })
+  const { total } = await countSockets({ states: ['LISTEN'] })
   const { mode } = await closeSocket(socket, 'deliver')
   server.close()
   const right =

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import net from 'node:net'
-import { SocketOptionError, getOption, listen, optionNames, portBudget } from 'socket-tuner'
+import { SocketOptionError, getOption, listen, optionNames } from 'socket-tuner'
+import { portBudget } from 'socket-tuner/ports'
 import { TunedAgent, TunedHttpsAgent } from 'socket-tuner/http'
 import { tunedConnector } from 'socket-tuner/undici'
 import { tunedAutocannon } from 'socket-tuner/autocannon'

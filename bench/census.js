@@ -10,17 +10,18 @@ const { execFileSync, spawnSync } = require('node:child_process')
 const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
-const { destroyTimeWait, timeWaitCensus } = require('../dist')
+const { destroyTimeWait, countSockets } = require('../dist/ports')
 
 const ENTRIES = Number(process.env.BENCH_ENTRIES ?? 200_000)
 const TURNS = Number(process.env.BENCH_TURNS ?? 9)
 const FRESH_MS = 25_000
 const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`
 const everyField = ['localAddress', 'localPort', 'remoteAddress', 'remotePort']
+const states = ['TIME_WAIT']
 const groupings = {
-  'by destination': { groupBy: ['remoteAddress', 'remotePort'] },
-  'by all fields, 1,000': { groupBy: everyField, limit: 1_000 },
-  'by all fields': { groupBy: everyField },
+  'by destination': { states, groupBy: ['remoteAddress', 'remotePort'] },
+  'by all fields, 1,000': { states, groupBy: everyField, limit: 1_000 },
+  'by all fields': { states, groupBy: everyField },
 }
 const sources = {
   fill: join(__dirname, '..', 'test', 'lab', 'programs', 'fill-time-wait.c'),
@@ -98,7 +99,7 @@ async function measure(folder, entries) {
     check(count)
     seen.C.push(ns / 1e6)
     for (const [name, options] of Object.entries(groupings)) {
-      const { result, ms } = await timed(() => timeWaitCensus(options))
+      const { result, ms } = await timed(() => countSockets(options))
       check(result.total)
       seen[name].push(ms)
     }
@@ -107,7 +108,7 @@ async function measure(folder, entries) {
     )
     seen.ss.push(ss.ms)
     for (const [name, options] of Object.entries(groupings)) {
-      seen[`${name}, watched`].push(await longestHold(() => timeWaitCensus(options)))
+      seen[`${name}, watched`].push(await longestHold(() => countSockets(options)))
     }
     seen['hold without'].push(await longestHold(() => pause(median(seen['by all fields']))))
   }
@@ -121,9 +122,9 @@ function memoryOf(name) {
 }
 
 async function takeOne(name) {
-  await timeWaitCensus({ remotePort: 1 })
+  await countSockets({ remotePort: 1 })
   const before = process.memoryUsage.rss()
-  await timeWaitCensus(groupings[name])
+  await countSockets(groupings[name])
   console.log(process.resourceUsage().maxRSS * 1024 - before)
 }
 

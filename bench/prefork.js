@@ -12,7 +12,7 @@ const { once } = require('node:events')
 const { writeFileSync } = require('node:fs')
 const http = require('node:http')
 const { promisify } = require('node:util')
-const { prefork } = require('../dist/listen/prefork')
+const { prefork } = require('../dist/prefork')
 
 const WORKERS = Number(process.env.BENCH_WORKERS ?? 2)
 const TURNS = Number(process.env.BENCH_PREFORK_TURNS ?? 15)

@@ -8,7 +8,8 @@ const cluster = require('node:cluster')
 const http = require('node:http')
 const net = require('node:net')
 const { once } = require('node:events')
-const { getOption, listen, timeWaitCensus, tuneServer } = require('socket-tuner')
+const { getOption, listen, tuneServer } = require('socket-tuner')
+const { countSockets } = require('socket-tuner/ports')
 
 // Of loopback too, and of this program alone: what is counted there is its own.
 const host = '127.0.0.21'
@@ -43,7 +44,11 @@ async function main() {
   for (const [index, port] of first.ports.entries()) {
     const processes = new Set()
     for (let i = 0; i < 100; i++) processes.add(await ask(port))
-    const { total } = await timeWaitCensus({ localAddress: host, localPort: port })
+    const { total } = await countSockets({
+      states: ['TIME_WAIT'],
+      localAddress: host,
+      localPort: port,
+    })
     const listener = ['listen()', 'server.listen(), SCHED_NONE'][index]
     console.log(`${listener}: answered by ${processes.size} processes, TIME_WAIT left: ${total}`)
     // Which one accepts from the shared socket is left to the kernel.

@@ -5,7 +5,9 @@
 const fastify = require('fastify')
 const net = require('node:net')
 const { once } = require('node:events')
-const { answerEarly, prefork, timeWaitCensus, tuneServer } = require('socket-tuner')
+const { answerEarly, tuneServer } = require('socket-tuner')
+const { countSockets } = require('socket-tuner/ports')
+const { prefork } = require('socket-tuner/prefork')
 
 const LIMIT = 1_000_000
 // Of loopback too, and of this program alone: what is counted there is its own.
@@ -42,7 +44,11 @@ async function main() {
   const processes = new Set()
   for (let i = 0; i < 100; i++)
     processes.add((await send(port, 'GET / HTTP/1.1')).split('\r\n\r\n')[1])
-  const timeWait = await timeWaitCensus({ localAddress: host, localPort: port })
+  const timeWait = await countSockets({
+    states: ['TIME_WAIT'],
+    localAddress: host,
+    localPort: port,
+  })
   console.log(`answered by ${processes.size} processes, TIME_WAIT left: ${timeWait.total}`)
 
   const upload = 'PUT / HTTP/1.1\r\nContent-Length: 20000000'

@@ -6,7 +6,8 @@ const https = require('node:https')
 const tls = require('node:tls')
 const { execFileSync } = require('node:child_process')
 const { once } = require('node:events')
-const { answerEarly, getOption, listen, timeWaitCensus } = require('socket-tuner')
+const { answerEarly, getOption, listen } = require('socket-tuner')
+const { countSockets } = require('socket-tuner/ports')
 
 const LIMIT = 1_000_000
 // Of loopback too, and of this program alone: what is counted there is its own.
@@ -27,7 +28,11 @@ async function main() {
   console.log('TCP_KEEPIDLE', getOption(server, 'TCP_KEEPIDLE'), 's')
 
   for (let i = 0; i < 20; i++) await send(port, certificate, 'GET / HTTP/1.1')
-  const timeWait = await timeWaitCensus({ localAddress: host, localPort: port })
+  const timeWait = await countSockets({
+    states: ['TIME_WAIT'],
+    localAddress: host,
+    localPort: port,
+  })
   console.log('20 requests on connections of their own left TIME_WAIT:', timeWait.total)
 
   const upload = 'PUT / HTTP/1.1\r\nContent-Length: 20000000'

@@ -4,7 +4,8 @@
 const net = require('node:net')
 const { once } = require('node:events')
 const promClient = require('prom-client')
-const { closeSocket, watchPorts } = require('socket-tuner')
+const { closeSocket } = require('socket-tuner')
+const { watchPorts } = require('socket-tuner/ports')
 const { registerMetrics } = require('socket-tuner/metrics')
 
 const host = '127.0.0.1'

@@ -3,7 +3,7 @@
 /** Ports towards one destination: how many are left, and how many connections in TIME_WAIT take. */
 const net = require('node:net')
 const { once } = require('node:events')
-const { portBudget, timeWaitCensus, watchPorts } = require('socket-tuner')
+const { portBudget, countSockets, watchPorts } = require('socket-tuner/ports')
 
 // Of loopback too, and of this program alone: what is counted there is its own.
 const host = '127.0.0.24'
@@ -33,7 +33,7 @@ async function main() {
   for await (report of watch) if (report.timeWait === CONNECTIONS) break
   console.log(`${report.timeWait} in TIME_WAIT, ${report.rate.toFixed(0)} connections/s`)
   console.log(`connect() took ${report.connectMicroseconds?.toFixed(0) ?? '-'} µs`)
-  const { total } = await timeWaitCensus(destination)
+  const { total } = await countSockets({ states: ['TIME_WAIT'], ...destination })
   console.log(`the census counts ${total} towards the destination`)
   server.close()
   if (total !== CONNECTIONS || report.used !== CONNECTIONS) process.exitCode = 1

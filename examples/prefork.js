@@ -4,7 +4,7 @@
 // without a failed request. Express: `http.createServer(app)`. Fastify: `app.server` after
 // `await app.ready()`.
 const http = require('node:http')
-const { prefork } = require('socket-tuner')
+const { prefork } = require('socket-tuner/prefork')
 
 async function serve(worker) {
   const server = http.createServer((request, response) => response.end(`${process.pid}\n`))

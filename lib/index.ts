@@ -22,10 +22,6 @@ export {
 } from './connect/raw-socket'
 export { SourcePool, type SourceUsage } from './connect/source-pool'
 export type { TuningOptions } from './connect/tuning'
-export { diagnose, type DiagnoseOptions, type Diagnosis } from './doctor/diagnose'
-export type { Facts } from './doctor/facts'
-export type { Finding, Severity, SysctlSetting } from './doctor/rule'
-export type { DiagnosisTarget } from './doctor/target'
 export {
   ArgumentRangeError,
   ArgumentTypeError,
@@ -39,22 +35,12 @@ export {
 export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './listen/answer-early'
 export { listen, type ListenOptions } from './listen/listen'
 export {
-  prefork,
-  type PreforkCounters,
-  type PreforkGroup,
-  type PreforkOptions,
-  type PreforkWorker,
-  type Serve,
-  type Steering,
-} from './listen/prefork'
-export {
   tuneServer,
   type ServerCounters,
   type ServerTuning,
   type TuneServerOptions,
 } from './listen/tune-server'
 export { queueSizes, type QueueSizes } from './observe/queue-sizes'
-export type { SocketFilter } from './ports/filter'
 export {
   tcpInfo,
   type CongestionState,
@@ -88,27 +74,6 @@ export type {
   SocketAddress,
   TransmitTime,
 } from './options/values'
-export type { PortTrouble } from './ports/alarm'
-export {
-  portBudget,
-  type DestinationBudget,
-  type PortBudget,
-  type PortBudgetOptions,
-} from './ports/budget'
-export {
-  timeWaitCensus,
-  type Census,
-  type CensusField,
-  type CensusGroup,
-  type CensusOptions,
-} from './ports/census'
-export { destroyTimeWait, type DelayedSegmentsAccepted } from './ports/destroy-time-wait'
-export type { Destination } from './ports/place'
-export type { TimeWaitReuse } from './ports/reuse'
-export { timeWaitCount } from './ports/time-wait-count'
-export type { PortReport } from './ports/place-watch'
-export { watchPorts, type PortWatch, type PortWatchEnded } from './ports/watch'
-export type { PortAlarm, WatchPortsOptions } from './ports/watch-options'
 export type { DescriptorOwner, Target } from './target'
 export {
   configure,

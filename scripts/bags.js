@@ -25,8 +25,8 @@ const bags = [
   ['listen(server, options)', 'listen/listen', 'listenOptions'],
   ['tuneServer(server, options)', 'listen/tune-server', 'tuneServerOptions'],
   ['answerEarly(request, response, answer)', 'listen/answer-early', 'earlyAnswer'],
-  ['prefork(options)', 'listen/prefork/options', 'preforkOptions'],
-  ['timeWaitCensus(options)', 'ports/census', 'censusOptions'],
+  ['prefork(options)', 'prefork/options', 'preforkOptions'],
+  ['countSockets(options)', 'ports/count-sockets', 'countSocketsOptions'],
   ['destroyTimeWait(filter, accepted): the filter', 'ports/filter', 'socketFilter'],
   [
     'destroyTimeWait(filter, accepted): what is accepted',

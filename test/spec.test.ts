@@ -8,17 +8,14 @@ import {
   closeSocket,
   configure,
   connect,
-  destroyTimeWait,
-  diagnose,
   listen as listenTuned,
-  portBudget,
-  prefork,
   setCloseMode,
-  timeWaitCensus,
   tune,
   tuneServer,
-  watchPorts,
 } from '../lib'
+import { diagnose } from '../lib/doctor'
+import { destroyTimeWait, portBudget, countSockets, watchPorts } from '../lib/ports'
+import { prefork } from '../lib/prefork'
 import { Plugin } from '../lib/adapters/artillery'
 import { tunedAutocannon } from '../lib/adapters/autocannon'
 import { TunedAgent, TunedHttpsAgent } from '../lib/adapters/http'
@@ -65,7 +62,7 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
     return answerEarly(request, new http.ServerResponse(request), { ...answer, status: 413 })
   },
   'prefork(options)': (options) => prefork({ serve: () => undefined, ...options }),
-  'timeWaitCensus(options)': (options) => timeWaitCensus(options),
+  'countSockets(options)': (options) => countSockets(options),
   'destroyTimeWait(filter, accepted): the filter': (filter) =>
     destroyTimeWait({ remotePort: 9, ...filter }, { iAcceptDelayedSegments: true }),
   'destroyTimeWait(filter, accepted): what is accepted': (accepted) =>

@@ -1,5 +1,5 @@
 /** `socket-tuner doctor`: what the library's diagnose() finds, for people. */
-import { diagnose, type Diagnosis, type Facts, type Finding, type SysctlSetting } from '../index'
+import { diagnose, type Diagnosis, type Facts, type Finding, type SysctlSetting } from '../doctor'
 import { severities } from '../doctor/rule'
 import type { DoctorArguments, FailOn } from './arguments'
 import { sysctlFile } from './sysctl-file'

@@ -1,5 +1,5 @@
 /** The kernel settings that findings ask for, as a file for /etc/sysctl.d: sysctl.d(5). */
-import type { Diagnosis, Finding } from '../index'
+import type { Diagnosis, Finding } from '../doctor'
 import { wrap } from './text'
 
 /**

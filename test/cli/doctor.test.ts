@@ -1,4 +1,4 @@
-import { diagnose, type Diagnosis, type Finding, type Severity } from '../../lib'
+import { diagnose, type Diagnosis, type Finding, type Severity } from '../../lib/doctor'
 import type { FailOn } from '../../lib/cli/arguments'
 import { exitCodeOf, report } from '../../lib/cli/doctor-command'
 import { sysctlFile } from '../../lib/cli/sysctl-file'

@@ -1,4 +1,4 @@
-import type { Diagnosis } from '../../lib'
+import type { Diagnosis } from '../../lib/doctor'
 import { sysctlFile } from '../../lib/cli/sysctl-file'
 import { findingsOf } from '../../lib/doctor/diagnose'
 import { healthy, sysctls } from '../doctor/cases'

@@ -1,6 +1,6 @@
 import { render, type Look } from '../../lib/cli/top/render'
 import type { Row, View } from '../../lib/cli/top/source'
-import type { PortReport } from '../../lib'
+import type { PortReport } from '../../lib/ports'
 
 const plain: Look = { width: Infinity, colour: false, unicode: true }
 

@@ -1,5 +1,5 @@
 /** Facts on which each rule of the doctor fires, and facts close to them on which it does not. */
-import type { Facts } from '../../lib'
+import type { Facts } from '../../lib/doctor'
 
 /** A host on which there is nothing to say. */
 export const healthy: Facts = {

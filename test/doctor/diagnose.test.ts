@@ -1,6 +1,7 @@
 import { promises as dns } from 'node:dns'
 import * as net from 'node:net'
-import { diagnose, portBudget, type DiagnoseOptions, type Facts } from '../../lib'
+import { diagnose, type DiagnoseOptions, type Facts } from '../../lib/doctor'
+import { portBudget } from '../../lib/ports'
 import { findingsOf } from '../../lib/doctor/diagnose'
 import { rules } from '../../lib/doctor/rules'
 import { coded } from '../helpers/coded'

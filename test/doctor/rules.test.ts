@@ -2,7 +2,7 @@ import { findingsOf } from '../../lib/doctor/diagnose'
 import { severities } from '../../lib/doctor/rule'
 import { rules } from '../../lib/doctor/rules'
 import { warningCodes } from '../../lib/warnings'
-import type { Facts } from '../../lib'
+import type { Facts } from '../../lib/doctor'
 import { cases, healthy, sysctls, to, unknown } from './cases'
 
 function codesOn(facts: Facts): string[] {

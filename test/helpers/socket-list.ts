@@ -1,4 +1,4 @@
-import type { Census } from '../../lib'
+import type { SocketCounts } from '../../lib/ports'
 
 /** TCP sockets by their two ends, as text, from ss(8) or from a census. */
 export class SocketList {
@@ -21,7 +21,7 @@ export class SocketList {
   }
 
   /** @param census grouped by both addresses and both ports */
-  static ofCensus({ groups }: Census): SocketList {
+  static ofCensus({ groups }: SocketCounts): SocketList {
     return new SocketList(
       groups.flatMap(({ count, localAddress, localPort, remoteAddress, remotePort }) =>
         Array<string>(count).fill(

@@ -1,4 +1,4 @@
-import type { PortBudget, PortReport } from '../../lib'
+import type { PortBudget, PortReport } from '../../lib/ports'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import type { Program } from '../helpers/program'

@@ -1,4 +1,5 @@
-import type { Census, CensusOptions, TcpState } from '../../lib'
+import type { TcpState } from '../../lib'
+import type { SocketCounts, CountSocketsOptions } from '../../lib/ports'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import type { Program } from '../helpers/program'
@@ -40,16 +41,16 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     program = (await namespace().start('census')).program
   })
 
-  const take = async (options: CensusOptions): Promise<Census> =>
-    (await program.ask('census', options)) as Census
+  const take = async (options: CountSocketsOptions): Promise<SocketCounts> =>
+    (await program.ask('census', options)) as SocketCounts
 
-  const ofCensus = async (options: CensusOptions): Promise<SocketList> =>
+  const ofCensus = async (options: CountSocketsOptions): Promise<SocketList> =>
     SocketList.ofCensus(await take({ ...options, groupBy: everyField }))
 
   const ofSs = async (...filter: string[]): Promise<SocketList> =>
     SocketList.ofSs(await namespace().run('ss', '-Htan', ...filter))
 
-  async function expectEqual(options: CensusOptions, filter: string[]): Promise<number> {
+  async function expectEqual(options: CountSocketsOptions, filter: string[]): Promise<number> {
     const shown = await ofSs(...filter)
     const counted = await ofCensus(options)
     expect(counted.sockets).toEqual(shown.sockets)

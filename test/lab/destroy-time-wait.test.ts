@@ -1,4 +1,4 @@
-import type { Census, CensusOptions, SocketFilter } from '../../lib'
+import type { SocketCounts, CountSocketsOptions, SocketFilter } from '../../lib/ports'
 import { labDescribe } from '../helpers/lab'
 import { Namespace, useNamespace } from '../helpers/namespace'
 import { useNativeProgram } from '../helpers/native-program'
@@ -25,8 +25,8 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
     ports = (ready as { ports: number[] }).ports
   })
 
-  const take = async (options: CensusOptions): Promise<Census> =>
-    (await program.ask('census', options)) as Census
+  const take = async (options: CountSocketsOptions): Promise<SocketCounts> =>
+    (await program.ask('census', options)) as SocketCounts
 
   const count = async (filter: SocketFilter): Promise<number> => (await take(filter)).total
 

@@ -1,4 +1,4 @@
-import type { Census } from '../../lib'
+import type { SocketCounts } from '../../lib/ports'
 import { labDescribe } from '../helpers/lab'
 import { Namespace } from '../helpers/namespace'
 import { extendedCounter } from '../helpers/tcp-table'
@@ -12,7 +12,7 @@ interface Ends {
   namespace: Namespace
   ask: (question: string, detail?: unknown) => Promise<unknown>
   /** The state and timers of the sockets whose peer has this port. */
-  counted: (state: string, port?: number) => Promise<Census>
+  counted: (state: string, port?: number) => Promise<SocketCounts>
 }
 
 /** A process in a namespace of its own that is both ends of its connections, listening on PORT. */
@@ -28,7 +28,12 @@ async function withEnds(
     const { program } = await namespace.start('ends', config)
     const ask = (question: string, detail?: unknown) => program.ask(question, detail)
     const counted = async (state: string, remotePort = PORT) =>
-      (await ask('census', { states: [state], remotePort, timers: true, groupBy: [] })) as Census
+      (await ask('census', {
+        states: [state],
+        remotePort,
+        timers: true,
+        groupBy: [],
+      })) as SocketCounts
     expect(await ask('listen', { port: PORT })).toEqual({ port: PORT })
     await use({ namespace, ask, counted })
   } finally {
@@ -212,7 +217,7 @@ labDescribe('what the doctor says of tcp_migrate_req', ['root', 'ip'], () => {
       expect(await ask('fill', { port: shared.port, most: 40 })).toHaveLength(40)
       await second.program.stop()
       const census = { states: ['ESTABLISHED'], remotePort: shared.port, groupBy: [] }
-      const { total } = (await ask('census', census)) as Census
+      const { total } = (await ask('census', census)) as SocketCounts
       if (isKept) expect(total).toBe(40)
       else expect(total).toBeLessThan(40)
       expect(total).toBeGreaterThan(0)

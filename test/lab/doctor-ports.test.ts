@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import type { Diagnosis, PortBudget } from '../../lib'
+import type { Diagnosis } from '../../lib/doctor'
+import type { PortBudget } from '../../lib/ports'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import type { Program } from '../helpers/program'

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Diagnosis } from '../../lib'
+import type { Diagnosis } from '../../lib/doctor'
 import { rules } from '../../lib/doctor/rules'
 import type { CommandLine } from '../helpers/command'
 import { labDescribe } from '../helpers/lab'

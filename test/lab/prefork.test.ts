@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { PreforkCounters } from '../../lib/listen/prefork'
+import type { PreforkCounters } from '../../lib/prefork'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'
 import { answered, finished, seenBy, stopped, type ClientSeen } from '../helpers/prefork-client'

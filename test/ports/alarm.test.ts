@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { configure, type PortReport, type SocketTunerWarning } from '../../lib'
+import { configure, type SocketTunerWarning } from '../../lib'
+import type { PortReport } from '../../lib/ports'
 import { Alarm, secondsUntilWarning } from '../../lib/ports/alarm'
 
 type Judged = Omit<PortReport, 'troubles'>

@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { type DelayedSegmentsAccepted, destroyTimeWait, type SocketFilter } from '../../lib'
+import { type DelayedSegmentsAccepted, destroyTimeWait, type SocketFilter } from '../../lib/ports'
 import { native } from '../../lib/binding'
 import { coded } from '../helpers/coded'
 

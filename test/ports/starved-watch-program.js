@@ -3,7 +3,7 @@
 /** Takes every descriptor, begins a watch, gives them back, and prints what the watch said. */
 const fs = require('node:fs')
 const { setTimeout: delay } = require('node:timers/promises')
-const { watchPorts } = require('../../dist')
+const { watchPorts } = require('../../dist/ports')
 
 const PATIENCE_MS = 20_000
 const PAUSE_MS = 10

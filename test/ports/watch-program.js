@@ -1,7 +1,7 @@
 'use strict'
 
 /** Ends by itself, though it watches its ports. */
-const { watchPorts } = require('../../dist')
+const { watchPorts } = require('../../dist/ports')
 
 const watch = watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })
 void watch[Symbol.asyncIterator]()

@@ -7,15 +7,14 @@ import * as net from 'node:net'
 import { constants as os, release } from 'node:os'
 import * as path from 'node:path'
 import { promisify } from 'node:util'
+import { RawSocket, configure } from '../../lib'
 import {
-  RawSocket,
-  configure,
   portBudget,
   watchPorts,
   type PortReport,
   type PortWatch,
   type WatchPortsOptions,
-} from '../../lib'
+} from '../../lib/ports'
 import { native } from '../../lib/binding'
 import { isBefore, parseKernelVersion } from '../../lib/observe/kernel-version'
 import { coded } from '../helpers/coded'

@@ -3,7 +3,7 @@ import { fallbackCodes } from '../../close/fallback'
 import { closeTotals } from '../../close/tally'
 import { endpoint } from '../../connect/address'
 import { plainAddress } from '../../observe/address-text'
-import { timeWaitCensus } from '../../ports/census'
+import { countSockets } from '../../ports/count-sockets'
 import { timeWaitCount } from '../../ports/time-wait-count'
 import type { PortReport } from '../../ports/place-watch'
 import type { PortWatch } from '../../ports/watch'
@@ -164,7 +164,11 @@ async function timeWait({ maxDestinations }: CheckedMetrics): Promise<Sample[]> 
 
 /** A destination of one entry may be a server's client: it is not worth a label. */
 async function timeWaitByDestination(maxDestinations: number): Promise<Sample[]> {
-  const { total: all, groups } = await timeWaitCensus({ limit: maxDestinations })
+  const { total: all, groups } = await countSockets({
+    states: ['TIME_WAIT'],
+    groupBy: ['remoteAddress', 'remotePort'],
+    limit: maxDestinations,
+  })
   const greatest = groups.filter(({ count }) => count > 1)
   // IPv6 sockets with an IPv4 peer are a group of their own, and go to the same destination.
   const told = new Map<string, number>()

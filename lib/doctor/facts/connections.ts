@@ -4,10 +4,11 @@ import { endpoint } from '../../connect/address'
 import { SocketOptionError } from '../../errors'
 import { plainAddress } from '../../observe/address-text'
 import { systemPortRange } from '../../observe/namespace-facts'
+import type { SocketField } from '../../observe/dump'
 import type { DumpFilter } from '../../observe/sock-diag-filter'
 import { connectedStates, type TcpState } from '../../observe/tcp-info'
 import { budgetAt, type PortBudget } from '../../ports/budget'
-import { timeWaitCensus, type CensusField, type CensusGroup } from '../../ports/census'
+import { countSockets, type SocketGroup } from '../../ports/count-sockets'
 import { checkDestination, placeAt, type Place } from '../../ports/place'
 import { readOwners } from '../../ports/snapshot'
 import type { ResolvedTarget } from '../target'
@@ -159,11 +160,11 @@ function most(found: readonly Ends[]): Ends[] {
 
 async function count(
   states: readonly TcpState[],
-  groupBy: readonly CensusField[],
+  groupBy: readonly SocketField[],
   filter: DumpFilter,
-): Promise<readonly CensusGroup[] | undefined> {
+): Promise<readonly SocketGroup[] | undefined> {
   try {
-    return (await timeWaitCensus({ states, groupBy, ...filter })).groups
+    return (await countSockets({ states, groupBy, ...filter })).groups
   } catch (error) {
     passRefusal(error)
     return undefined

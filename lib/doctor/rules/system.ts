@@ -28,7 +28,7 @@ export const systemRules: readonly Rule[] = [
     why: 'Sockets that their program has closed stay while their data or FIN is under way. From a quarter of the limit on the kernel resets those whose peer is silent, at the limit every further one: what was not delivered yet is lost.',
     sets: [ORPHANS],
     remedy:
-      "Find out which peers do not read: `timeWaitCensus({ states: ['FIN_WAIT1', 'LAST_ACK', 'CLOSING'] })`. TCP_USER_TIMEOUT ends such connections earlier.",
+      "Find out which peers do not read: `countSockets({ states: ['FIN_WAIT1', 'LAST_ACK', 'CLOSING'], groupBy: ['remoteAddress'] })`. TCP_USER_TIMEOUT ends such connections earlier.",
     risk: 'Up to 64 KB of kernel memory that cannot be swapped for each orphan.',
     source: 'tcp(7) tcp_max_orphans; net/ipv4/tcp_timer.c tcp_out_of_resources()',
     find: ({ sysctls = {}, sockets = {} }) => {

@@ -1,7 +1,7 @@
 'use strict'
 
 /** Answers each question with a budget of its namespace, or with the first reports of a watch. */
-const { portBudget, watchPorts } = require('../../../dist')
+const { portBudget, watchPorts } = require('../../../dist/ports')
 const { ready } = require('./parent')
 
 async function watch({ count, ...options }) {

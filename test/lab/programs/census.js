@@ -1,13 +1,18 @@
 'use strict'
 
 /** Answers each question about the TIME_WAIT entries, and other sockets, of its namespace. */
-const { destroyTimeWait, timeWaitCensus, timeWaitCount } = require('../../../dist')
+const { destroyTimeWait, countSockets, timeWaitCount } = require('../../../dist/ports')
 const { ready } = require('./parent')
 
 ready(
   {},
   {
-    census: (options) => timeWaitCensus(options),
+    census: (options) =>
+      countSockets({
+        states: ['TIME_WAIT'],
+        groupBy: ['remoteAddress', 'remotePort'],
+        ...options,
+      }),
     count: () => timeWaitCount(),
     destroy: (filter) => destroyTimeWait(filter, { iAcceptDelayedSegments: true }),
   },

@@ -3,7 +3,8 @@
 /** Both ends of connections in one process: listens, connects and closes as it is told, and counts. */
 const { once } = require('node:events')
 const net = require('node:net')
-const { listen: listenOn, timeWaitCensus } = require('../../../dist')
+const { listen: listenOn } = require('../../../dist')
+const { countSockets } = require('../../../dist/ports')
 const { config, ready } = require('./parent')
 
 const { host: usual = '127.0.0.1' } = config
@@ -74,7 +75,7 @@ function leaveClients() {
   for (const socket of clients) socket.destroy()
 }
 
-const census = (options) => timeWaitCensus(options)
+const census = (options) => countSockets(options)
 
 ready(
   {},

@@ -11,6 +11,7 @@ const { join } = require('node:path')
 const { setTimeout: delay } = require('node:timers/promises')
 const { Worker } = require('node:worker_threads')
 const library = require('../../../dist')
+const ports = require('../../../dist/ports')
 const { collectAll, ownMemory } = require('./collect')
 const { config, ready } = require('./parent')
 
@@ -70,7 +71,7 @@ const tasks = {
 
   async census(calls) {
     for (let left = calls; left > 0; left--) {
-      await library.timeWaitCensus({
+      await ports.countSockets({
         states: ['ESTABLISHED', 'LISTEN', 'TIME_WAIT'],
         groupBy: ['localAddress', 'localPort', 'remoteAddress', 'remotePort', 'state'],
         timers: true,

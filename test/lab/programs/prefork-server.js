@@ -6,8 +6,8 @@ const http = require('node:http')
 const http2 = require('node:http2')
 const https = require('node:https')
 const net = require('node:net')
-const { prefork } = require('../../../dist/listen/prefork')
-const { Listeners } = require('../../../dist/listen/prefork/listeners')
+const { prefork } = require('../../../dist/prefork')
+const { Listeners } = require('../../../dist/prefork/listeners')
 const { config, ready, warnings } = require('./parent')
 
 const {

@@ -6,7 +6,7 @@
  * machine of that speed.
  */
 const net = require('node:net')
-const { watchPorts } = require('../../../dist')
+const { watchPorts } = require('../../../dist/ports')
 const { native } = require('../../../dist/binding')
 const { config, ready } = require('./parent')
 

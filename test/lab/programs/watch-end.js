@@ -3,7 +3,7 @@
 /** Takes /proc/sys away from its own mount namespace while a watch runs, and tells how that ends. */
 const { execFileSync } = require('node:child_process')
 const { setImmediate: nextTurn } = require('node:timers/promises')
-const { watchPorts } = require('../../../dist')
+const { watchPorts } = require('../../../dist/ports')
 const { ready, warnings } = require('./parent')
 
 async function run() {

@@ -150,13 +150,6 @@ const without = [
   'deadPeerDetection',
   'describeCloseMode',
   'describeOption',
-  'destroyTimeWait',
-  'diagnose',
-  'portBudget',
-  'prefork',
-  'timeWaitCensus',
-  'timeWaitCount',
-  'watchPorts',
 ]
 
 module.exports = { groupsOf, used, without }

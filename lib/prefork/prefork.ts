@@ -2,18 +2,9 @@ import cluster from 'node:cluster'
 import { isMainThread } from 'node:worker_threads'
 import { SocketOptionError } from '../errors'
 import { announce } from '../warnings'
-import { Group, type PreforkGroup } from './prefork/group'
-import {
-  checkPreforkOptions,
-  checkServe,
-  type PreforkOptions,
-  type PreforkPlan,
-} from './prefork/options'
-import { assignmentOf, work } from './prefork/worker'
-
-export type { PreforkCounters, PreforkGroup } from './prefork/group'
-export type { PreforkOptions, Serve, Steering } from './prefork/options'
-export type { PreforkWorker } from './prefork/worker'
+import { Group, type PreforkGroup } from './group'
+import { checkPreforkOptions, checkServe, type PreforkOptions, type PreforkPlan } from './options'
+import { assignmentOf, work } from './worker'
 
 let running = false
 

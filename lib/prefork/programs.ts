@@ -1,5 +1,5 @@
 /** Classic BPF programs (linux/filter.h) for listening sockets. */
-import type { BpfInstruction } from '../../options/values'
+import type { BpfInstruction } from '../options/values'
 
 const LOAD_WORD = 0x20
 const LOAD_BYTE = 0x30

@@ -1,10 +1,10 @@
 'use strict'
 
-// Run by test/listen/prefork.test.ts: as the `exec` of a group it serves; by itself it starts a worker of
+// Run by test/prefork/prefork.test.ts: as the `exec` of a group it serves; by itself it starts a worker of
 // node:cluster, which prefork() has not started, and writes with what code it is refused.
 const cluster = require('node:cluster')
 const http = require('node:http')
-const { prefork } = require('../../dist/listen/prefork')
+const { prefork } = require('../../dist/prefork')
 
 function serve(worker) {
   const who = { pid: process.pid, slot: worker.slot, arguments: process.argv.slice(2) }

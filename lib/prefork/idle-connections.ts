@@ -1,7 +1,7 @@
 import type * as net from 'node:net'
-import { native } from '../../binding'
-import { transportFd } from '../../node/handle'
-import { quietConnections } from '../../node/http-connections'
+import { native } from '../binding'
+import { transportFd } from '../node/handle'
+import { quietConnections } from '../node/http-connections'
 
 /**
  * The silence after which a kept connection is closed, as a share of the time that the server has: 1 s by

@@ -11,20 +11,17 @@ import { tcpStates, type TcpState } from '../observe/tcp-info'
 import { boolean, list, oneOf, spec, whole, type InputOf } from '../spec'
 import { socketFilter } from './filter'
 
-/** What sockets are put together by. */
-export type CensusField = SocketField
-
 /** The most that are counted: native/kernel/sock_diag_dump.h. */
 const MAX_GROUPS = 1_048_576
 
-export const censusOptions = spec({
+const allStates = tcpStates.filter((state) => state !== undefined)
+
+export const countSocketsOptions = spec({
   ...socketFilter.fields,
-  /** Default `['TIME_WAIT']`. */
-  states: list(oneOf<TcpState>(...tcpStates.filter((state) => state !== undefined)), {
-    min: 1,
-  }).default(['TIME_WAIT']),
-  /** Sockets that have all of these in common are one group. Default remote address and port. */
-  groupBy: list(oneOf<CensusField>(...socketFields)).default(['remoteAddress', 'remotePort']),
+  /** Default all states. */
+  states: list(oneOf<TcpState>(...allStates), { min: 1 }).default(allStates),
+  /** Sockets that have all of these in common are one group. Default the state. */
+  groupBy: list(oneOf<SocketField>(...socketFields)).default(['state']),
   /**
    * Tell no more than so many groups, the greatest; above 0. Default all. Each group is an object: with
    * 100,000 of them it is the garbage collector that holds the event loop, for longer than 5 ms.
@@ -34,10 +31,10 @@ export const censusOptions = spec({
   timers: boolean().default(false),
 })
 
-export type CensusOptions = Readonly<InputOf<typeof censusOptions>>
+export type CountSocketsOptions = Readonly<InputOf<typeof countSocketsOptions>>
 
 /** Sockets with something in common: the fields that were grouped by are there. */
-export interface CensusGroup {
+export interface SocketGroup {
   readonly count: number
   readonly localAddress?: string
   readonly localPort?: number
@@ -50,13 +47,13 @@ export interface CensusGroup {
   readonly lastTimerMs?: number
 }
 
-export interface Census {
+export interface SocketCounts {
   /** Sockets that were counted. */
   readonly total: number
   /** How many groups there are, also of those beyond the limit. */
   readonly groupCount: number
   /** The greatest first. */
-  readonly groups: readonly CensusGroup[]
+  readonly groups: readonly SocketGroup[]
   /** The kernel's table changed under the count, three times in a row: some may be missing or double. */
   readonly interrupted: boolean
 }
@@ -66,8 +63,7 @@ const AT_A_STRETCH_MS = 1
 const LOOK_EVERY = 64
 
 /**
- * Counts the TCP sockets of this network namespace in groups, those in TIME_WAIT unless others are asked
- * for. The kernel passes over what does not match (inet_diag over netlink, sock_diag(7)); what matches is
+ * Counts the TCP sockets of this network namespace in groups. The kernel passes over what does not match (inet_diag over netlink, sock_diag(7)); what matches is
  * counted in a thread of the pool. IPv4 and IPv6. Needs no privilege. Linux.
  *
  * At most 1,048,576 groups; more are EOVERFLOW.
@@ -75,8 +71,8 @@ const LOOK_EVERY = 64
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name when the kernel refuses
  */
-export async function timeWaitCensus(options: CensusOptions = {}): Promise<Census> {
-  const checked = censusOptions.check('options', options)
+export async function countSockets(options: CountSocketsOptions = {}): Promise<SocketCounts> {
+  const checked = countSocketsOptions.check('options', options)
   const { timers, limit, states, groupBy } = checked
   const filter = bytecodeOf(checked)
   const dump = await dumpSockets({ families: BOTH_FAMILIES, states, groupBy, filter })
@@ -88,10 +84,10 @@ export async function timeWaitCensus(options: CensusOptions = {}): Promise<Censu
 async function read(
   records: SocketRecords,
   count: number,
-  groupBy: readonly CensusField[],
+  groupBy: readonly SocketField[],
   timers: boolean,
-): Promise<CensusGroup[]> {
-  const groups: CensusGroup[] = []
+): Promise<SocketGroup[]> {
+  const groups: SocketGroup[] = []
   let end = performance.now() + AT_A_STRETCH_MS
   for (let index = 0; index < count; index++) {
     groups.push(groupAt(records, index, groupBy, timers))
@@ -105,10 +101,10 @@ async function read(
 function groupAt(
   records: SocketRecords,
   index: number,
-  groupBy: readonly CensusField[],
+  groupBy: readonly SocketField[],
   timers: boolean,
-): CensusGroup {
-  const group: { -readonly [K in keyof CensusGroup]: CensusGroup[K] } = {
+): SocketGroup {
+  const group: { -readonly [K in keyof SocketGroup]: SocketGroup[K] } = {
     count: records.count(index),
   }
   for (const field of groupBy) {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { SocketOptionError } from '../../errors'
+import { SocketOptionError } from '../errors'
 import { pauseAfter } from './options'
 import type { WorkerEnd, WorkerProcess } from './worker-process'
 

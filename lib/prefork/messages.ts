@@ -1,7 +1,7 @@
 /** What primary and workers of prefork() say to each other, beside the messages of the application. */
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
-import { SocketOptionError, isObject } from '../../errors'
+import { SocketOptionError, isObject } from '../errors'
 import type { Steering } from './options'
 
 const MARK = 'socket-tuner:prefork'

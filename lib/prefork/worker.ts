@@ -1,8 +1,8 @@
 import cluster from 'node:cluster'
 import type * as net from 'node:net'
-import { listenOnDescriptor } from '../../connect/open'
-import { ArgumentTypeError, SocketOptionError } from '../../errors'
-import { isServer } from '../../target'
+import { listenOnDescriptor } from '../connect/open'
+import { ArgumentTypeError, SocketOptionError } from '../errors'
+import { isServer } from '../target'
 import {
   failureOf,
   marked,

@@ -1,6 +1,6 @@
 import type { Worker } from 'node:cluster'
 import type { AddressInfo } from 'node:net'
-import { SocketOptionError } from '../../errors'
+import { SocketOptionError } from '../errors'
 import { errorOf, marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
 
 /** How long a worker is waited for that failed, or that should have ended by itself, ms. */

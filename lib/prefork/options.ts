@@ -1,19 +1,9 @@
 import { availableParallelism } from 'node:os'
-import { ArgumentTypeError, ArgumentValueError } from '../../errors'
-import type { Settings } from '../../options/option'
-import { prepareSettings, requirePresent } from '../../options/tune'
-import {
-  boolean,
-  fn,
-  list,
-  oneOf,
-  spec,
-  text,
-  whole,
-  type InputOf,
-  type OutputOf,
-} from '../../spec'
-import { backlogOption, foreign, listenPlace, warnOfBacklog } from '../bound'
+import { ArgumentTypeError, ArgumentValueError } from '../errors'
+import type { Settings } from '../options/option'
+import { prepareSettings, requirePresent } from '../options/tune'
+import { boolean, fn, list, oneOf, spec, text, whole, type InputOf, type OutputOf } from '../spec'
+import { backlogOption, foreign, listenPlace, warnOfBacklog } from '../listen/bound'
 import type { PreforkWorker } from './worker'
 
 /**

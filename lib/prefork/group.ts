@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { SocketOptionError } from '../../errors'
+import { SocketOptionError } from '../errors'
 import { Listeners } from './listeners'
 import type { PreforkPlan } from './options'
 import { onTermination } from './signals'

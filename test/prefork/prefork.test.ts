@@ -9,7 +9,7 @@ import * as tls from 'node:tls'
 import { json } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import { prefork, type PreforkCounters, type PreforkOptions } from '../../lib/listen/prefork'
+import { prefork, type PreforkCounters, type PreforkOptions } from '../../lib/prefork'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
 import { Program } from '../helpers/program'
@@ -468,7 +468,7 @@ describe('prefork() with what it cannot do', () => {
   })
 
   it('refuses to run in a worker thread', async () => {
-    const file = JSON.stringify(path.join(__dirname, '../../dist/listen/prefork.js'))
+    const file = JSON.stringify(path.join(__dirname, '../../dist/prefork/index.js'))
     const code = `require(${file}).prefork({ serve() {} }).catch((error) =>
       require('node:worker_threads').parentPort.postMessage(error.code))`
     const thread = new Worker(code, { eval: true })
