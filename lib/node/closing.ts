@@ -5,7 +5,9 @@
  *
  * Each function here that replaces a method returns the one that was there before, to be called in it.
  */
+import { executionAsyncResource } from 'node:async_hooks'
 import type * as net from 'node:net'
+import { transportHandleOf } from './handle'
 
 export type Destroy = (
   this: net.Socket,
@@ -74,7 +76,7 @@ export function closeWithoutReset(socket: net.Socket): void {
  * Node has deleted what the SSL writes to by then.
  */
 export function destroyAfterCarrier(socket: net.Socket, carrier: net.Socket): void {
-  let isClosed = false
+  let isClosed = carrier.destroyed && isInCallbackOfTransport(socket)
   let destroyLater: (() => void) | undefined
   const own = replaceDestroy(socket, (error, callback) => {
     if (isClosed || !carrier.destroyed) {
@@ -90,4 +92,14 @@ export function destroyAfterCarrier(socket: net.Socket, carrier: net.Socket): vo
     isClosed = true
     destroyLater?.()
   })
+}
+
+/**
+ * Whether a callback of the handle below TLS is running. Once that is destroyed, it is the one that emits
+ * 'close', whose listeners are settled by then: one that is added is not called. Callbacks out of OpenSSL are
+ * those of the TLS handle.
+ */
+function isInCallbackOfTransport(socket: net.Socket): boolean {
+  const handle = transportHandleOf(socket)
+  return handle !== undefined && executionAsyncResource() === handle
 }

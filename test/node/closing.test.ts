@@ -336,6 +336,21 @@ describe('TLSSocket#_destroy', () => {
     expect(order).toEqual(['_destroy', "'close' below"])
   })
 
+  it("does not wait within that 'close'", async () => {
+    const { socket, carrier } = await layered()
+    const calls = watch(socket)
+    const names = new Promise((resolve) => {
+      carrier.prependOnceListener('close', () => {
+        destroyAfterCarrier(socket, carrier)
+        socket.destroy()
+        resolve(namesOf(calls))
+      })
+    })
+    carrier.destroy()
+    await once(socket, 'close')
+    expect(await names).toEqual(['_destroy'])
+  })
+
   it('does not wait where the connection below is open', async () => {
     const { socket, carrier } = await layered()
     const calls = watch(socket)
