@@ -1,5 +1,5 @@
 /** What the HTTP/1 connections of a server are doing. Node keeps them in a private list. */
-import type * as net from 'node:net'
+import * as net from 'node:net'
 
 /** ConnectionsList of src/node_http_parser.cc: each element is a parser. */
 interface ConnectionsList {
@@ -65,15 +65,20 @@ function socketsOf(parsers: readonly Parser[]): net.Socket[] {
 interface HttpSocket {
   /** Of node:_http_common; absent on a socket of no http server. */
   readonly parser?: { readonly incoming?: { readonly complete?: boolean } | null } | null
-  /** Reading was stopped below the stream. */
+  /** Reading has stopped while the answers to earlier requests pile up. */
   readonly _paused?: boolean
 }
 
 /**
  * Whether everything that comes in on a connection is read. Node's http server stops reading below the
- * stream while the body of a request is not consumed.
+ * stream while the body of a request is not consumed, and while the answers to earlier requests pile up.
  */
 export function isBeingRead(socket: net.Socket): boolean {
   const { parser, _paused } = socket as HttpSocket
   return socket.readableFlowing === true && _paused !== true && parser?.incoming?.complete !== false
+}
+
+/** Accepts no more connections, and leaves open those that are idle, which http.Server's close() would close. */
+export function stopListening(server: net.Server, closed: () => void): void {
+  net.Server.prototype.close.call(server, closed)
 }

@@ -1,6 +1,7 @@
 import type * as http from 'node:http'
 import type * as http2 from 'node:http2'
-import * as net from 'node:net'
+import type * as net from 'node:net'
+import { stopListening } from '../node/http-connections'
 import { closeIdle } from './idle-connections'
 
 /** The events with which an http server gives out a request. */
@@ -36,10 +37,7 @@ export class Retirement {
     for (const session of this.#sessions) session.close()
     const stop = closeIdle(server, timeoutMs)
     await new Promise<void>((resolve) => {
-      // http.Server's own close() would close idle connections at once.
-      net.Server.prototype.close.call(server, () => {
-        resolve()
-      })
+      stopListening(server, resolve)
     })
     stop()
   }

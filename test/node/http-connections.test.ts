@@ -6,7 +6,7 @@ import * as https from 'node:https'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import { promisify } from 'node:util'
-import { quietConnections } from '../../lib/node/http-connections'
+import { isBeingRead, quietConnections, stopListening } from '../../lib/node/http-connections'
 import { makeCertificate } from '../helpers/certificate'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, listen } from '../sockets'
@@ -142,6 +142,86 @@ describe('An upgraded connection', () => {
     socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n')
     await once(client, 'data')
     expect(countsOf(server)).toEqual({ idle: 0, unused: 0 })
+  })
+})
+
+describe('Whether the socket of a connection is read', () => {
+  /** The accepted socket of a POST whose body is `announced` bytes and has come in part. */
+  async function posting(
+    announced: number,
+    serve: http.RequestListener,
+  ): Promise<{ client: net.Socket; socket: net.Socket }> {
+    const server = http.createServer(serve)
+    const accepted = once(server, 'connection')
+    const requested = once(server, 'request')
+    const client = await connect(server)
+    client.write(
+      `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${String(announced)}\r\n\r\n`,
+    )
+    const [socket] = (await accepted) as [net.Socket]
+    await requested
+    return { client, socket }
+  }
+
+  it('is known of a plain socket by whether it flows', async () => {
+    const server = net.createServer()
+    const client = net.connect(await listen(server), '127.0.0.1')
+    destroyLater(client)
+    const [socket] = (await once(server, 'connection')) as [net.Socket]
+    destroyLater(socket)
+    const states = [isBeingRead(socket)]
+    socket.resume()
+    states.push(isBeingRead(socket))
+    socket.pause()
+    states.push(isBeingRead(socket))
+    expect(states).toEqual([false, true, false])
+  })
+
+  it('is told by net.Socket#parser.incoming.complete while a request has not come in whole', async () => {
+    const { client, socket } = await posting(4, (request, response) => {
+      request.resume().on('end', () => response.end('answer'))
+    })
+    const { parser } = socket as unknown as { parser: { incoming: { complete: boolean } } }
+    expect(parser.incoming.complete).toBe(false)
+    expect(isBeingRead(socket)).toBe(false)
+    client.write('body')
+    await once(client, 'data')
+    expect(isBeingRead(socket)).toBe(true)
+  })
+
+  it('is told by net.Socket#_paused where the answers to pipelined requests pile up', async () => {
+    const server = http.createServer((_request, response) => {
+      response.end(Buffer.alloc(MORE_THAN_BUFFERS))
+    })
+    const accepted = once(server, 'connection')
+    const client = await connect(server)
+    const [socket] = (await accepted) as [net.Socket]
+    const isPaused = (): unknown => (socket as { _paused?: unknown })._paused
+    expect([isPaused(), isBeingRead(socket)]).toEqual([false, true])
+    client.write(REQUEST + REQUEST + REQUEST)
+    await until('the server stops', isPaused, Boolean)
+    expect(isBeingRead(socket)).toBe(false)
+  })
+})
+
+describe('net.Server.prototype.close', () => {
+  it('closes an http server and none of its idle connections, which the own close() does', async () => {
+    const server = http.createServer(answer)
+    const client = await connect(server)
+    client.write(REQUEST)
+    await untilCounts(server, { idle: 1, unused: 0 })
+    const closed = jest.fn()
+    stopListening(server, closed)
+    expect(server.listening).toBe(false)
+    client.write(REQUEST)
+    await once(client, 'data')
+    expect(closed).not.toHaveBeenCalled()
+    client.destroy()
+    await until(
+      'the server is closed',
+      () => closed.mock.calls.length,
+      (calls) => calls === 1,
+    )
   })
 })
 

@@ -1,10 +1,10 @@
 /** The agents in place of Artillery's, and the connections that they make. */
-import * as http from 'node:http'
+import type * as http from 'node:http'
 import * as net from 'node:net'
+import { agentPartsOf, isKept, requestOn } from '../../node/http-client'
 import { TunedAgent, TunedHttpsAgent, type TunedAgentOptions } from '../http'
-import { agentPartsOf, type BusySocket } from '../http/node'
 import { Reporter } from './report'
-import type { Context, Events } from './script'
+import { replaceAgents, type Context, type Events } from './script'
 
 /** Beside those of http.Agent, the options of agentkeepalive, whose agents Artillery has. */
 interface KeepAliveOptions extends http.AgentOptions {
@@ -25,10 +25,9 @@ export class Connections {
 
   /** Replaces the agents of a virtual user. */
   tune(context: Context, events: Events): void {
-    const { _httpAgent: plain, _httpsAgent: secure } = context
-    if (plain instanceof http.Agent) context._httpAgent = this.#inPlaceOf(plain, TunedAgent, events)
-    if (secure instanceof http.Agent)
-      context._httpsAgent = this.#inPlaceOf(secure, TunedHttpsAgent, events)
+    replaceAgents(context, (own, isSecure) =>
+      this.#inPlaceOf(own, isSecure ? TunedHttpsAgent : TunedAgent, events),
+    )
   }
 
   /** Closes all that are open, each in its close mode, and those that are still begun afterwards. */
@@ -87,9 +86,9 @@ export class Connections {
 /** Closes connections that are idle for so long, ms, as agentkeepalive does. */
 function limitIdleTime(agent: http.Agent, ms: number | undefined): void {
   if (ms === undefined || ms <= 0) return
-  agent.on('free', (socket: net.Socket & BusySocket) => {
+  agent.on('free', (socket: net.Socket) => {
     const { timeout = 0 } = socket
-    const isIdle = socket._httpMessage === null && !socket.destroyed
+    const isIdle = isKept(socket) && !socket.destroyed
     if (isIdle && (timeout === 0 || timeout > ms)) socket.setTimeout(ms)
   })
 }
@@ -99,10 +98,10 @@ function limitIdleTime(agent: http.Agent, ms: number | undefined): void {
  * agentkeepalive gives: http.Agent would only tell the request, which does not listen, so that a
  * virtual user could wait for the rest of an answer for ever.
  */
-function limitSilence(socket: net.Socket & BusySocket): void {
+function limitSilence(socket: net.Socket): void {
   socket.on('timeout', () => {
-    const request = socket._httpMessage as http.ClientRequest | null | undefined
-    if (!request || request.listenerCount('timeout') > 0) return
+    const request = requestOn(socket)
+    if (request === undefined || request.listenerCount('timeout') > 0) return
     socket.destroy(Object.assign(new Error('Socket timeout'), { code: 'ERR_SOCKET_TIMEOUT' }))
   })
 }

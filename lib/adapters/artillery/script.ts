@@ -1,4 +1,5 @@
-/** Artillery's test script, as far as the plugin has to do with it. */
+/** Artillery's test script and its virtual users, as far as the plugin has to do with them. */
+import * as http from 'node:http'
 
 /** A virtual user on its way through a scenario: the HTTP engine keeps its agents with it. */
 export interface Context {
@@ -31,6 +32,16 @@ export interface Script {
     processor?: object | string | undefined
   }
   readonly scenarios?: readonly Scenario[] | undefined
+}
+
+/** Replaces the agents of a virtual user: one for http:, one for https:. */
+export function replaceAgents(
+  context: Context,
+  replace: (own: http.Agent, isSecure: boolean) => http.Agent,
+): void {
+  const { _httpAgent: plain, _httpsAgent: secure } = context
+  if (plain instanceof http.Agent) context._httpAgent = replace(plain, false)
+  if (secure instanceof http.Agent) context._httpsAgent = replace(secure, true)
 }
 
 const NAME = 'socketTunerAgents'

@@ -2,7 +2,7 @@ import * as http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { netArguments } from '../../connect/arguments'
 import { connectTuned } from '../../connect/connect'
-import { agentPartsOf, type ConnectionCallback } from './node'
+import { agentMethodsOf, type ConnectionCallback } from '../../node/http-client'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
 
@@ -10,7 +10,7 @@ interface RequestOptions extends http.ClientRequestArgs {
   servername?: string | undefined
 }
 
-const agent = agentPartsOf(http.Agent.prototype)
+const agent = agentMethodsOf(http.Agent)
 
 /**
  * http.Agent with all that it offers. Its connections are tuned before connect(2) and leave no

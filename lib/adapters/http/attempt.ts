@@ -1,6 +1,12 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
-import { busy, partsOf, type Output, type WriteCallback } from './node'
+import {
+  answerTo,
+  headOf,
+  takeFromSocket,
+  type Output,
+  type WriteCallback,
+} from '../../node/http-client'
 
 /** More than this is not kept to be sent again, bytes (UTF-16 units of a string). */
 const KEPT = 65_536
@@ -98,44 +104,21 @@ export class Attempt {
    * it was before it had a socket, with all that it wrote waiting to be written.
    */
   takeBack(socket: net.Socket): http.ClientRequest | undefined {
-    const request = partsOf(this.#request)
+    const request = this.#request
     if (
       this.#state !== 'open' ||
       request.destroyed ||
-      request.res !== null ||
+      answerTo(request) !== undefined ||
       request.socket !== socket ||
       socket.bytesRead !== this.#bytesRead ||
-      conversation.test(request._header ?? '')
+      conversation.test(headOf(request))
     ) {
       this.end()
       return undefined
     }
     this.#state = 'taken back'
-    // The listeners of the http client are left in place: they free the parser and close the socket,
-    // and what they have to say goes to the stand-in.
-    busy(socket)._httpMessage = standIn()
-    request.socket = null
-    request.parser = null
-    request.reusedSocket = false
     const first = this.#first === undefined ? [] : [this.#first]
-    request.outputData = [...first, ...(this.#more ?? []), ...request.outputData]
-    request.outputSize += this.#size
-    if (request.timeoutCb !== null) {
-      request.timeoutCb = null
-      request.setTimeout(socket.timeout ?? 0)
-    }
-    return this.#request
-  }
-}
-
-/** What the http client's listeners on a socket want of a request that has had its error already. */
-function standIn(): object {
-  return {
-    res: null,
-    socket: { _hadError: true },
-    outputData: [],
-    destroyed: true,
-    finished: true,
-    emit: () => false,
+    takeFromSocket(request, socket, [...first, ...(this.#more ?? [])], this.#size)
+    return request
   }
 }

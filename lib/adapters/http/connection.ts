@@ -2,9 +2,8 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { handleOf } from '../../node/handle'
+import { beforeDestroy, interceptWrites } from '../../node/http-client'
 import type { Attempt } from './attempt'
-import type { LookingHandle, WriteCallback } from './node'
 
 export interface Connection {
   readonly socket: net.Socket
@@ -53,24 +52,6 @@ export function keep(socket: net.Socket, name: string): Connection {
 }
 
 /**
- * Hears of it when Node's agent finds input, a FIN or a RST in the kernel before it uses a connection
- * again, and destroys that. Later releases of Node do (22.23.5, 24.22.3, 26.12.1), earlier ones do not.
- *
- * @returns whether this Node looks
- */
-export function hearOfLooks({ socket }: Connection, foundDead: () => void): boolean {
-  const handle = handleOf(socket) as LookingHandle | undefined
-  const hasPendingRead = handle?.hasPendingRead
-  if (handle === undefined || typeof hasPendingRead !== 'function') return false
-  handle.hasPendingRead = (...args) => {
-    const pending = hasPendingRead.call(handle, ...args)
-    if (pending) foundDead()
-    return pending
-  }
-  return true
-}
-
-/**
  * Takes the request back from a connection that fails, if that can be, and hands it on when the
  * connection is closed, before the agent hears of it.
  */
@@ -79,8 +60,6 @@ export function watch(
   handOn: (request: http.ClientRequest, error: Error) => void,
 ): void {
   const { socket } = connection
-  const { write, destroy } = socket as Methods
-
   const takeBack = (error: Error): void => {
     const { attempt } = connection
     connection.attempt = undefined
@@ -95,42 +74,22 @@ export function watch(
     connection.attempt = undefined
   }
 
-  socket.write = (
-    data: string | Uint8Array,
-    encoding?: Encoding | WriteCallback,
-    callback?: WriteCallback | null,
-  ): boolean => {
+  interceptWrites(socket, (data, encoding, own) => {
     const { attempt } = connection
-    if (attempt === undefined || typeof encoding === 'function')
-      return write.call(socket, data, encoding, callback)
-    return write.call(socket, data, encoding, attempt.wrote(data, encoding, callback))
-  }
+    return attempt === undefined ? own : attempt.wrote(data, encoding, own)
+  })
 
   // At once: what a request writes between this and the 'error' would be lost.
-  socket.destroy = (error) => {
-    if (connection.attempt !== undefined && !socket.destroyed) {
-      if (isFailure(error)) takeBack(error)
-      else leave()
-    }
-    return destroy.call(socket, error)
-  }
+  beforeDestroy(socket, (error) => {
+    if (connection.attempt === undefined || socket.destroyed) return
+    if (isFailure(error)) takeBack(error)
+    else leave()
+  })
 
   socket.prependListener('end', () => {
     if (connection.attempt !== undefined) takeBack(hangUp())
   })
   socket.prependListener('agentRemove', leave)
-}
-
-type Encoding = BufferEncoding | null
-
-/** The methods of a net.Socket as the http client calls them. */
-interface Methods {
-  readonly write: (
-    data: string | Uint8Array,
-    encoding?: Encoding | WriteCallback,
-    callback?: WriteCallback | null,
-  ) => boolean
-  readonly destroy: (error?: Error) => net.Socket
 }
 
 /** Whether the connection failed: the program destroys a socket for reasons of its own. */

@@ -5,11 +5,11 @@ import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { httpsAgentArguments } from '../../connect/arguments'
 import { connectBelow } from '../../connect/connect-tls'
-import { agentPartsOf, type ConnectionCallback } from './node'
+import { agentMethodsOf, type ConnectionCallback } from '../../node/http-client'
 import { prepareAgent, type AgentTuning, type TunedHttpsAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
 
-const agent = agentPartsOf(https.Agent.prototype)
+const agent = agentMethodsOf(https.Agent)
 
 /** What https.Agent is called with for a connection. */
 type TlsArgs = https.RequestOptions & Pick<ConnectionOptions, 'socket'>

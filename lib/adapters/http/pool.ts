@@ -2,11 +2,22 @@ import type * as http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { attachPolicy, policyOf } from '../../close/hooks'
 import type { Tuning } from '../../connect/tuning'
+import {
+  agentPartsOf,
+  answerTo,
+  aroundFree,
+  failWithoutSocket,
+  followLooks,
+  insteadOfSocket,
+  requestOn,
+  timeoutOf,
+  type AgentParts,
+  type ConnectionCallback,
+} from '../../node/http-client'
 import { isStreamSocket } from '../../target'
 import { Attempt, isIdempotent } from './attempt'
-import { connectionOf, hearOfLooks, keep, watch, type Connection } from './connection'
+import { connectionOf, keep, watch, type Connection } from './connection'
 import { idleLimit, isUsable, isWhole } from './idle'
-import { agentPartsOf, busy, partsOf, type AgentParts, type ConnectionCallback } from './node'
 import type { AgentTuning } from './options'
 
 /** What became of an agent's connections and requests. */
@@ -28,8 +39,6 @@ export interface AgentCounters {
  * it fails, ms. The system call would cost a busy client 4 % of its requests per second.
  */
 const FRESH_MS = 1
-
-type FreeListener = (this: http.Agent, socket: Duplex, options: http.ClientRequestArgs) => void
 
 /** The longest that a timer runs, ms. */
 const MAX_DELAY_MS = 2 ** 31 - 1
@@ -67,19 +76,22 @@ export class Pool {
 
   /** Hears of a free connection before the agent, which gives it to the next request that waits. */
   #listen(agent: http.Agent): void {
-    const listeners = agent.listeners('free') as FreeListener[]
-    // In place of the agent's own: with a second listener, each event would cost twice as much.
-    agent.removeAllListeners('free')
-    agent.on('free', (socket: Duplex, options: http.ClientRequestArgs) => {
-      const connection = connectionOf(socket)
-      const waiting = connection === undefined ? undefined : this.#freed(connection, options)
-      this.freeing = connection
-      for (const own of listeners) own.call(agent, socket, options)
-      this.freeing = undefined
-      // Unless the agent has found that it is dead.
-      if (connection !== undefined && waiting !== undefined && !socket.destroyed)
-        this.#use(connection, waiting)
-    })
+    aroundFree(
+      agent,
+      (socket, options) => {
+        const connection = connectionOf(socket)
+        const waiting = connection === undefined ? undefined : this.#freed(connection, options)
+        this.freeing = connection
+        return waiting
+      },
+      (socket, waiting: http.ClientRequest | undefined) => {
+        this.freeing = undefined
+        const connection = connectionOf(socket)
+        // Unless the agent has found that it is dead.
+        if (connection !== undefined && waiting !== undefined && !socket.destroyed)
+          this.#use(connection, waiting)
+      },
+    )
   }
 
   /**
@@ -138,20 +150,18 @@ export class Pool {
 
   /** Has the agent look for another connection when it hands this one to the request. */
   #divert({ socket, options }: Connection, request: http.ClientRequest): void {
-    const parts = partsOf(request)
-    const { onSocket, timeout } = parts
-    parts.onSocket = () => {
-      parts.onSocket = onSocket
+    const timeout = timeoutOf(request)
+    insteadOfSocket(request, () => {
       this.#parts.addRequest(request, { ...options, timeout })
-    }
+    })
     socket.destroy()
   }
 
   /** The agent is about to keep a connection idle, for how long it may. */
   #idle(connection: Connection): void {
-    const request = busy(connection.socket)._httpMessage as http.ClientRequest | null | undefined
-    if (!request || !this.#parts.keepAlive) return
-    const limitMs = this.#limitBy(partsOf(request).res?.headers['keep-alive']?.toString())
+    const request = requestOn(connection.socket)
+    if (request === undefined || !this.#parts.keepAlive) return
+    const limitMs = this.#limitBy(answerTo(request)?.headers['keep-alive']?.toString())
     if (limitMs <= 0) {
       // So that the agent does not keep it.
       connection.socket.destroy()
@@ -187,7 +197,7 @@ export class Pool {
   #freed(connection: Connection, options: http.ClientRequestArgs): http.ClientRequest | undefined {
     const { socket } = connection
     if (!socket.connecting)
-      connection.nodeLooks ??= hearOfLooks(connection, () => this.counters.deadBeforeReuse++)
+      connection.nodeLooks ??= followLooks(socket, () => this.counters.deadBeforeReuse++)
     connection.attempt?.end()
     connection.attempt = undefined
     if (connection.options !== options) {
@@ -239,7 +249,7 @@ export class Pool {
    */
   #again(request: http.ClientRequest, connection: Connection, error: Error): void {
     if (connection.abandoned || request.destroyed) {
-      partsOf(request).onSocket(null, request.destroyed ? undefined : error)
+      failWithoutSocket(request, request.destroyed ? undefined : error)
       return
     }
     this.counters.retried++
