@@ -3,7 +3,7 @@ import * as http from 'node:http'
 import * as net from 'node:net'
 import {
   RawSocket,
-  SocketOptionError,
+  SocketTunerError,
   closeSocket,
   connect,
   getOption,
@@ -32,7 +32,7 @@ export const rtt: number | undefined = tcpInfo(socket).rtt
 RawSocket.open(4, { SO_REUSEPORT: true }).setOption('TCP_MAXSEG', 1200)
 tuneServer(http.createServer(), { settings: { TCP_NODELAY: true } })
 void closeSocket(socket, 'deliver').catch((error: unknown) => {
-  const code: ErrorCode | undefined = error instanceof SocketOptionError ? error.code : undefined
+  const code: ErrorCode | undefined = error instanceof SocketTunerError ? error.code : undefined
   if (code === 'EPERM') socket.destroy()
 })
 http.get({ agent: new TunedAgent({ settings }) }).end()

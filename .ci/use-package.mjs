@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import net from 'node:net'
-import { SocketOptionError, getOption, listen, optionNames } from 'socket-tuner'
+import { SocketTunerError, getOption, listen, optionNames } from 'socket-tuner'
 import { portBudget } from 'socket-tuner/ports'
 import { TunedAgent, TunedHttpsAgent } from 'socket-tuner/http'
 import { tunedConnector } from 'socket-tuner/undici'
@@ -9,7 +9,7 @@ import { Plugin } from 'socket-tuner/artillery'
 import { registerMetrics } from 'socket-tuner/metrics'
 
 // One copy of the state, whichever way it is loaded.
-if (createRequire(import.meta.url)('socket-tuner').SocketOptionError !== SocketOptionError) {
+if (createRequire(import.meta.url)('socket-tuner').SocketTunerError !== SocketTunerError) {
   throw new Error('import and require give two copies')
 }
 // The clients of the adapters are optional: what needs none of them must be there.

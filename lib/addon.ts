@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { SocketOptionError } from './errors'
+import { SocketTunerError } from './errors'
 
 /** What the package has a prebuilt addon for, as platform-architecture[-C library]. */
 export const prebuiltTargets = [
@@ -126,7 +126,7 @@ function isPackage(folder: string): boolean {
   }
 }
 
-function notLoaded(file: string, cause: unknown): SocketOptionError {
+function notLoaded(file: string, cause: unknown): SocketTunerError {
   const { code, message } = cause as NodeJS.ErrnoException
   if (code === 'ERR_DLOPEN_DISABLED') {
     return noAddon(
@@ -142,6 +142,6 @@ function notLoaded(file: string, cause: unknown): SocketOptionError {
   )
 }
 
-function noAddon(message: string, cause?: unknown): SocketOptionError {
-  return new SocketOptionError(message, { code: 'ERR_SOCKET_TUNER_NO_ADDON', cause })
+function noAddon(message: string, cause?: unknown): SocketTunerError {
+  return new SocketTunerError(message, { code: 'ERR_SOCKET_TUNER_NO_ADDON', cause })
 }

@@ -109,26 +109,22 @@ export type SocketTunerErrorCode = keyof typeof errorCodes
 /** The name of an errno, as `EPERM`. */
 export type ErrnoCode = keyof typeof constants.errno
 
-/** What a {@link SocketOptionError} has as its `code`. */
+/** What a {@link SocketTunerError} has as its `code`. */
 export type ErrorCode =
   SocketTunerErrorCode | ErrnoCode | 'ERR_SERVER_ALREADY_LISTEN' | 'ERR_HTTP_HEADERS_SENT'
 
-/** What a {@link SocketOptionError} knows beside its message. */
-export interface SocketOptionErrorFields {
+/** What a {@link SocketTunerError} knows beside its message. */
+export interface SocketTunerErrorFields {
   /** `ERR_SOCKET_TUNER_…`, or the errno name (`EPERM`) of a failed system call. */
   code: string
   /** The errno, negative as Node gives it. */
   errno?: number | undefined
   /** The system call that failed. */
   syscall?: string | undefined
-  /** The option's name. */
+  /** The name of the socket option, or of an option of the function that was called. */
   option?: string | undefined
-  /** The option's protocol level. */
-  level?: string | undefined
   /** The descriptor. */
   fd?: number | undefined
-  /** The value that was to be set; never there for a secret. */
-  value?: unknown
   /** The destination of a connect, or the local address of a bind. */
   address?: string | undefined
   port?: number | undefined
@@ -144,20 +140,40 @@ export interface SocketOptionErrorFields {
   timeWait?: number | undefined
   /** The code of the warning that `configure({ hazards: 'throw' })` made an error of. */
   warning?: string | undefined
-  /** After a failed tune(): options that had been set and could not be put back. */
-  notRestored?: readonly string[] | undefined
   cause?: unknown
 }
 
-/** A call of this library that failed: `code` is stable, the message is for people. */
-export class SocketOptionError extends Error {
+/** What a {@link SocketOptionError} knows beside that. */
+export interface SocketOptionErrorFields extends SocketTunerErrorFields {
+  /** The option's protocol level. */
+  level?: string | undefined
+  /** The value that was to be set; never there for a secret. */
+  value?: unknown
+  /** After a failed tune(): options that had been set and could not be put back. */
+  notRestored?: readonly string[] | undefined
+}
+
+/**
+ * Marks the errors of every copy of this library in a process, so that `instanceof` holds for those of a copy
+ * that another package brought along.
+ */
+const OF_LIBRARY = Symbol.for('socket-tuner.SocketTunerError')
+const OF_OPTION = Symbol.for('socket-tuner.SocketOptionError')
+
+function isMarked(error: unknown, mark: symbol): boolean {
+  return typeof error === 'object' && error !== null && mark in error
+}
+
+/**
+ * A call of this library that failed: `code` is stable, the message is for people. `instanceof` holds for the
+ * errors of another copy of this library too.
+ */
+export class SocketTunerError extends Error {
   readonly code: ErrorCode
   declare readonly errno?: number
   declare readonly syscall?: string
   declare readonly option?: string
-  declare readonly level?: string
   declare readonly fd?: number
-  declare readonly value?: unknown
   declare readonly address?: string
   declare readonly port?: number
   declare readonly localAddress?: string
@@ -165,18 +181,16 @@ export class SocketOptionError extends Error {
   declare readonly space?: 'tuple' | 'bind'
   declare readonly timeWait?: number
   declare readonly warning?: string
-  declare readonly notRestored?: readonly string[]
 
   static {
-    // On the prototype, as Error's own: it names the class in the stack and is no own property.
-    Object.defineProperty(this.prototype, 'name', {
-      value: 'SocketOptionError',
-      configurable: true,
-      writable: true,
-    })
+    mark(this.prototype, 'SocketTunerError', OF_LIBRARY)
   }
 
-  constructor(message: string, fields: SocketOptionErrorFields) {
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return this === SocketTunerError ? isMarked(error, OF_LIBRARY) : isOrdinaryInstance(this, error)
+  }
+
+  constructor(message: string, fields: SocketTunerErrorFields) {
     const { code, cause, ...rest } = fields
     super(message, cause === undefined ? undefined : { cause })
     this.code = code as ErrorCode
@@ -190,6 +204,37 @@ export class SocketOptionError extends Error {
         })
     }
   }
+}
+
+/** A socket option that was refused: by this library, which changes nothing then, or by the kernel. */
+export class SocketOptionError extends SocketTunerError {
+  declare readonly level?: string
+  declare readonly value?: unknown
+  declare readonly notRestored?: readonly string[]
+
+  static {
+    mark(this.prototype, 'SocketOptionError', OF_OPTION)
+  }
+
+  static override [Symbol.hasInstance](error: unknown): boolean {
+    return this === SocketOptionError ? isMarked(error, OF_OPTION) : isOrdinaryInstance(this, error)
+  }
+
+  // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- it takes more fields
+  constructor(message: string, fields: SocketOptionErrorFields) {
+    super(message, fields)
+  }
+}
+
+/** On the prototype, as Error's own name: it stands in the stack and is no own property. */
+function mark(prototype: object, name: string, symbol: symbol): void {
+  Object.defineProperty(prototype, 'name', { value: name, configurable: true, writable: true })
+  Object.defineProperty(prototype, symbol, { value: true })
+}
+
+/** For classes that others derive from these. */
+function isOrdinaryInstance(constructor: unknown, error: unknown): boolean {
+  return Function.prototype[Symbol.hasInstance].call(constructor, error)
 }
 
 /** As Node's own ERR_INVALID_ARG_TYPE. */

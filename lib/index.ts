@@ -27,9 +27,9 @@ export {
   ArgumentTypeError,
   ArgumentValueError,
   SocketOptionError,
+  SocketTunerError,
   type ErrnoCode,
   type ErrorCode,
-  type SocketOptionErrorFields,
   type SocketTunerErrorCode,
 } from './errors'
 export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './listen/answer-early'

@@ -5,7 +5,7 @@
 import {
   ArgumentTypeError,
   ArgumentValueError,
-  SocketOptionError,
+  SocketTunerError,
   checkBoolean,
   checkWhole,
   isObject,
@@ -180,12 +180,12 @@ export function sharedSpec<const F extends Fields>(
  *
  * @param argument what messages call the bag; empty for what has no name
  */
-function unknownName(argument: string, name: string, names: readonly string[]): SocketOptionError {
+function unknownName(argument: string, name: string, names: readonly string[]): SocketTunerError {
   const path = pathOf(argument, name)
   const shown = path.length > 64 ? `${path.slice(0, 64)}...` : path
   const meant = nearest(name, names)
   const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean '${meant}'?`
-  return new SocketOptionError(`'${shown}' is no option: ${hint}`, {
+  return new SocketTunerError(`'${shown}' is no option: ${hint}`, {
     code: 'ERR_SOCKET_TUNER_UNKNOWN_OPTION',
     option: name,
   })

@@ -3,7 +3,7 @@ import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import {
   ArgumentTypeError,
-  SocketOptionError,
+  SocketTunerError,
   checkWhole,
   type SocketTunerErrorCode,
 } from './errors'
@@ -80,7 +80,7 @@ function unreadable(error: unknown): unknown {
   return isUnbound(error) ? sessionDestroyed() : error
 }
 
-function sessionDestroyed(): SocketOptionError {
+function sessionDestroyed(): SocketTunerError {
   return refusal('ERR_SOCKET_TUNER_DESTROYED', 'The HTTP/2 session is destroyed')
 }
 
@@ -183,8 +183,8 @@ function withoutDescriptor(what: string): Error {
       )
 }
 
-function refusal(code: SocketTunerErrorCode, message: string): SocketOptionError {
-  return new SocketOptionError(message, { code })
+function refusal(code: SocketTunerErrorCode, message: string): SocketTunerError {
+  return new SocketTunerError(message, { code })
 }
 
 function notATarget(target: unknown): ArgumentTypeError {

@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import { SocketOptionError } from './errors'
+import { SocketTunerError } from './errors'
 import { oneOf, spec, type InputOf } from './spec'
 
 /**
@@ -158,7 +158,7 @@ export function hazardsThrow(): boolean {
 /** Tells of a hazard; call it before the change, so that 'throw' leaves everything as it was. */
 export function hazard(code: WarningCode, reason: string, message: string): void {
   if (hazardsThrow()) {
-    throw new SocketOptionError(`${message} (${code})`, {
+    throw new SocketTunerError(`${message} (${code})`, {
       code: 'ERR_SOCKET_TUNER_HAZARD',
       warning: code,
     })

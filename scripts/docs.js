@@ -167,8 +167,10 @@ function warningsPage() {
     '## Errors',
     '',
     "Bad arguments throw as Node's own API does: `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`,",
-    '`ERR_OUT_OF_RANGE`. A system call that fails throws a `SocketOptionError` whose `code` is the name of',
-    'the errno, as `EPERM`, with `errno`, `syscall`, `option`, `level`, `fd` and `value`. The others are:',
+    '`ERR_OUT_OF_RANGE`. A system call that fails throws a `SocketTunerError` whose `code` is the name of',
+    'the errno, as `EPERM`, with `errno`, `syscall`, `fd` and `address`. Where it is about a socket option it is a',
+    '`SocketOptionError`, a class below it, with `option`, `level` and `value`. `instanceof` holds for the errors of',
+    'another copy of the library too. The other codes are:',
     '',
     ...table(errorCodes),
   ].join('\n')

@@ -1,11 +1,13 @@
 import { generateKeyPairSync, pbkdf2Sync } from 'node:crypto'
 import { inspect } from 'node:util'
 import type * as Library from '../lib'
+import type * as errors from '../lib/errors'
 import {
   ArgumentRangeError,
   ArgumentTypeError,
   ArgumentValueError,
   SocketOptionError,
+  SocketTunerError,
   configure,
   getOption,
   queueSizes,
@@ -197,6 +199,7 @@ describe('a call that the kernel refuses', () => {
       setOption(fd, 'TCP_CONGESTION', 'no_such_algo')
     })
     expect(error).toBeInstanceOf(SocketOptionError)
+    expect(error).toBeInstanceOf(SocketTunerError)
     expect(error).toBeInstanceOf(Error)
     expect(error.name).toBe('SocketOptionError')
     expect(fieldsOf(error)).toEqual({
@@ -358,5 +361,41 @@ describe('on a platform without the addon', () => {
     expect(failureOf(() => libraryOnWindows().queueSizes(5))).toMatchObject({
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     })
+  })
+})
+
+describe('instanceof', () => {
+  let copy: typeof errors | undefined
+  jest.isolateModules(() => {
+    copy = jest.requireActual('../lib/errors')
+  })
+
+  it('holds for the errors of another copy of the library', () => {
+    if (copy === undefined) throw new Error('not loaded')
+    expect(copy.SocketTunerError).not.toBe(SocketTunerError)
+    const general = new copy.SocketTunerError('general', { code: 'EPERM' })
+    const ofOption = new copy.SocketOptionError('of an option', { code: 'EPERM' })
+    expect(general).toBeInstanceOf(SocketTunerError)
+    expect(general).not.toBeInstanceOf(SocketOptionError)
+    expect(ofOption).toBeInstanceOf(SocketTunerError)
+    expect(ofOption).toBeInstanceOf(SocketOptionError)
+  })
+
+  it.each([[new Error('other')], [null], [undefined], ['text'], [{ code: 'EPERM' }]])(
+    'does not hold for %p',
+    (value) => {
+      expect(value instanceof SocketTunerError).toBe(false)
+      expect(value instanceof SocketOptionError).toBe(false)
+    },
+  )
+
+  it('holds for a class of a user only for what that class made', () => {
+    class OfUser extends SocketTunerError {}
+    class OfUsersOption extends SocketOptionError {}
+    const plain = new SocketOptionError('plain', { code: 'EPERM' })
+    expect(plain).not.toBeInstanceOf(OfUser)
+    expect(plain).not.toBeInstanceOf(OfUsersOption)
+    expect(new OfUser('own', { code: 'EPERM' })).toBeInstanceOf(OfUser)
+    expect(new OfUsersOption('own', { code: 'EPERM' })).toBeInstanceOf(SocketTunerError)
   })
 })

@@ -145,7 +145,7 @@ describe('a net.Server', () => {
   it('of a cluster worker is held by the primary, its connections are not', async () => {
     const { get, set, tune: tuned, accepted } = await clusterWorker('round-robin')
     const shared = {
-      name: 'SocketOptionError',
+      name: 'SocketTunerError',
       code: 'ERR_SOCKET_TUNER_SHARED_HANDLE',
       message: expect.stringContaining("cluster's primary process") as string,
     }

@@ -189,7 +189,7 @@ describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state
       })
     })
     expect(error).toMatchObject({
-      name: 'SocketOptionError',
+      name: 'SocketTunerError',
       code: 'ERR_SOCKET_TUNER_HAZARD',
       warning: code,
       message: expect.stringMatching(message) as string,

@@ -4,7 +4,7 @@ import { isMainThread } from 'node:worker_threads'
 import { wrongFamily, type IpFamily } from '../connect/address'
 import { prepareTuning, type Tuning } from '../connect/tuning'
 import { checkUnix } from '../connect/unix'
-import { ArgumentTypeError, SocketOptionError, checkOptions } from '../errors'
+import { ArgumentTypeError, SocketTunerError, checkOptions } from '../errors'
 import { Connections } from './autocannon/connections'
 import { SharedCounters, type SocketCounters } from './autocannon/counters'
 import type { FailureCount } from './autocannon/failures'
@@ -93,7 +93,7 @@ function load(): Start {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- an optional peer, loaded only when it is used
     return require('autocannon') as Start
   } catch (cause) {
-    throw new SocketOptionError(
+    throw new SocketTunerError(
       'autocannon could not be loaded: npm install autocannon, or pass the module as { autocannon }',
       { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', cause },
     )

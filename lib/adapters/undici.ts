@@ -8,7 +8,7 @@ import * as tls from 'node:tls'
 import { attachPolicy, policyOf } from '../close/hooks'
 import { connectTuned } from '../connect/connect'
 import { addTls, connectTls } from '../connect/connect-tls'
-import { ArgumentValueError, SocketOptionError } from '../errors'
+import { ArgumentValueError, SocketTunerError } from '../errors'
 import { isStreamSocket } from '../target'
 import { limitConnect } from './undici/connect-timeout'
 import {
@@ -194,8 +194,8 @@ function tellOnce(
   })
 }
 
-function destroyedEarly(): SocketOptionError {
-  return new SocketOptionError('The socket was destroyed while it was connecting', {
+function destroyedEarly(): SocketTunerError {
+  return new SocketTunerError('The socket was destroyed while it was connecting', {
     code: 'ERR_SOCKET_TUNER_DESTROYED',
     syscall: 'connect',
   })

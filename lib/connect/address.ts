@@ -1,6 +1,6 @@
 /** Addresses and ports as callers give them, checked. */
 import { isIP } from 'node:net'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError, checkWhole } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketTunerError, checkWhole } from '../errors'
 import { custom, whole } from '../spec'
 
 export type IpFamily = 4 | 6
@@ -52,12 +52,8 @@ export function checkPort(argument: string, port: unknown): number {
 }
 
 /** The error for an address that is not of the family that the other end has. */
-export function wrongFamily(
-  argument: string,
-  address: string,
-  needed: IpFamily,
-): SocketOptionError {
-  return new SocketOptionError(
+export function wrongFamily(argument: string, address: string, needed: IpFamily): SocketTunerError {
+  return new SocketTunerError(
     `${argument} ${address} is an IPv${String(isIP(address))} address where an IPv${String(needed)} one is needed`,
     { code: 'ERR_SOCKET_TUNER_ADDRESS_FAMILY', address },
   )

@@ -9,7 +9,7 @@
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../binding'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { requireAdoption } from '../node/descriptors'
 import { handleOf, type Handle } from '../node/handle'
 import {
@@ -116,8 +116,8 @@ function newAttempt(): Attempt {
   return { lease: undefined, connected: undefined, source: undefined }
 }
 
-function noHandle(): SocketOptionError {
-  return new SocketOptionError('This release of Node has no TCP handle that can be prepared', {
+function noHandle(): SocketTunerError {
+  return new SocketTunerError('This release of Node has no TCP handle that can be prepared', {
     code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     syscall: 'connect',
   })
@@ -140,7 +140,7 @@ function give(handle: TcpHandle, fd: number): void {
   const error = handle.open(fd)
   if (error >= 0) return
   native.closeFd(fd)
-  throw new SocketOptionError(`fd ${String(fd)} was refused by Node (errno ${String(-error)})`, {
+  throw new SocketTunerError(`fd ${String(fd)} was refused by Node (errno ${String(-error)})`, {
     code: 'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
     errno: error,
   })
@@ -205,8 +205,8 @@ function connectFrom(fd: number, tuning: Tuning, localPort: number, to: HandleCa
 }
 
 /** As Node's own. */
-function blocked({ address, port }: HandleCall): SocketOptionError {
-  return new SocketOptionError(`IP(${address}) is blocked by net.BlockList`, {
+function blocked({ address, port }: HandleCall): SocketTunerError {
+  return new SocketTunerError(`IP(${address}) is blocked by net.BlockList`, {
     code: 'ERR_IP_BLOCKED',
     address,
     port,
@@ -224,7 +224,7 @@ function failureOf(
   { source }: Attempt,
   { family, address, port }: HandleCall,
   answered = false,
-): SocketOptionError | undefined {
+): SocketTunerError | undefined {
   const poolSize = tuning.pool?.addresses.length
   const { confined } = tuning
   return connectFailure({

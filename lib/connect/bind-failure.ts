@@ -1,7 +1,7 @@
 /** The errors of a local address that is refused, as Node names their parts, with the way out. */
 import { constants as os } from 'node:os'
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
-import { SocketOptionError, type SocketOptionErrorFields } from '../errors'
+import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
 import { endpoint } from './address'
 import { reasonOf } from './refusals'
 
@@ -10,11 +10,11 @@ export function bindFailure(
   errno: number,
   address: string,
   port: number,
-  fields: Partial<SocketOptionErrorFields> = {},
-): SocketOptionError {
+  fields: Partial<SocketTunerErrorFields> = {},
+): SocketTunerError {
   const code = getSystemErrorName(errno)
   const reason = reasonOf('bind', code, { address, port, fd: fields.fd })
-  return new SocketOptionError(`bind ${code} ${endpoint(address, port)}${reason}`, {
+  return new SocketTunerError(`bind ${code} ${endpoint(address, port)}${reason}`, {
     errno,
     syscall: 'bind',
     address,
@@ -26,15 +26,15 @@ export function bindFailure(
 
 /** The same in the words of server.listen(), of whichever call was refused. */
 export function listenFailure(
-  error: Pick<SocketOptionErrorFields, 'code' | 'errno' | 'fd'>,
+  error: Pick<SocketTunerErrorFields, 'code' | 'errno' | 'fd'>,
   address: string,
   port: number,
   { reusePort = false }: { readonly reusePort?: boolean } = {},
-): SocketOptionError {
+): SocketTunerError {
   const { code, errno = -os.errno.EINVAL, fd } = error
   const [, text = code] = getSystemErrorMap().get(errno) ?? []
   const reason = reasonOf('listen', code, { address, port, reusePort })
-  return new SocketOptionError(`listen ${code}: ${text} ${endpoint(address, port)}${reason}`, {
+  return new SocketTunerError(`listen ${code}: ${text} ${endpoint(address, port)}${reason}`, {
     code,
     errno,
     syscall: 'listen',

@@ -1,7 +1,7 @@
 /** The error of a connect() that failed: Node's own fields, and a message that names the way out. */
 import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { endpoint } from './address'
 import { exhaustionText, type Exhausted } from './exhaustion'
 import { reasonOf, type RefusedCall } from './refusals'
@@ -17,14 +17,14 @@ export interface FailedConnect extends Exhausted {
 }
 
 /** Undefined where there is nothing to explain: Node's own error says it all. */
-export function connectFailure(failed: FailedConnect): SocketOptionError | undefined {
+export function connectFailure(failed: FailedConnect): SocketTunerError | undefined {
   const { errno, address, port, localAddress, localPort } = failed
   const code = getSystemErrorName(errno)
   const exhausted = errno === -os.errno.EADDRNOTAVAIL ? exhaustionText(failed) : undefined
   const reason = exhausted === undefined ? reasonOf('connect', code, failed) : `: ${exhausted.why}`
   if (reason === '') return undefined
   const local = localAddress === undefined ? '' : ` - Local (${endpoint(localAddress, localPort)})`
-  return new SocketOptionError(`connect ${code} ${endpoint(address, port)}${local}${reason}`, {
+  return new SocketTunerError(`connect ${code} ${endpoint(address, port)}${local}${reason}`, {
     code,
     errno,
     syscall: 'connect',
@@ -45,11 +45,11 @@ export function connectFailure(failed: FailedConnect): SocketOptionError | undef
 export function noSocket(
   errno: number,
   call: Required<Pick<RefusedCall, 'address'>> & Pick<RefusedCall, 'port'>,
-): SocketOptionError {
+): SocketTunerError {
   const { address, port } = call
   const code = getSystemErrorName(errno)
   const to = port === undefined ? address : endpoint(address, port)
-  return new SocketOptionError(`connect ${code} ${to}${reasonOf('socket', code, call)}`, {
+  return new SocketTunerError(`connect ${code} ${to}${reasonOf('socket', code, call)}`, {
     code,
     errno,
     syscall: 'connect',

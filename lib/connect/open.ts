@@ -2,7 +2,7 @@
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import {
   applySettings,
   applyToFresh,
@@ -65,7 +65,7 @@ function streamSocket(family: IpFamily, mptcp: boolean): number {
   const protocol = mptcp ? IPPROTO_MPTCP : IPPROTO_TCP
   if (domain === undefined || SOCK_STREAM === undefined || protocol === undefined) {
     const what = mptcp && domain !== undefined ? 'MPTCP sockets' : 'Sockets'
-    throw new SocketOptionError(`${what} cannot be opened here on ${process.platform}`, {
+    throw new SocketTunerError(`${what} cannot be opened here on ${process.platform}`, {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
       syscall: 'socket',
     })
@@ -156,11 +156,11 @@ export function untilListening(server: net.Server, begin: () => void): Promise<v
   })
 }
 
-function socketFailure(family: IpFamily, mptcp: boolean, errno: number): SocketOptionError {
+function socketFailure(family: IpFamily, mptcp: boolean, errno: number): SocketTunerError {
   const code = getSystemErrorName(errno)
   const protocol = mptcp ? 'MPTCP' : 'TCP'
   const reason = reasonOf('socket', code, { mptcp })
-  return new SocketOptionError(`socket for IPv${String(family)} ${protocol}: ${code}${reason}`, {
+  return new SocketTunerError(`socket for IPv${String(family)} ${protocol}: ${code}${reason}`, {
     code,
     errno,
     syscall: 'socket',

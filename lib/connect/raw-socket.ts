@@ -2,7 +2,12 @@ import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import {
+  ArgumentTypeError,
+  ArgumentValueError,
+  SocketOptionError,
+  SocketTunerError,
+} from '../errors'
 import { requireAdoption } from '../node/descriptors'
 import { handleOf } from '../node/handle'
 import { netConnectNames } from '../node/option-names'
@@ -157,8 +162,8 @@ export class RawSocket implements Disposable {
   get fd(): number {
     if (this.#end === 'open') return this.#fd
     throw this.#end === 'closed'
-      ? new SocketOptionError('The RawSocket is closed', { code: 'ERR_SOCKET_TUNER_DESTROYED' })
-      : new SocketOptionError('The RawSocket has been handed over', {
+      ? new SocketTunerError('The RawSocket is closed', { code: 'ERR_SOCKET_TUNER_DESTROYED' })
+      : new SocketTunerError('The RawSocket has been handed over', {
           code: 'ERR_SOCKET_TUNER_HANDED_OVER',
         })
   }
@@ -171,7 +176,7 @@ export class RawSocket implements Disposable {
     if (typeof address === 'number' || port < 0) {
       const errno = typeof address === 'number' ? address : port
       const code = getSystemErrorName(errno)
-      throw new SocketOptionError(`getsockname on fd ${String(fd)}: ${code}`, {
+      throw new SocketTunerError(`getsockname on fd ${String(fd)}: ${code}`, {
         code,
         errno,
         syscall: 'getsockname',
@@ -270,7 +275,7 @@ export class RawSocket implements Disposable {
     requireAdoption('A RawSocket cannot be handed over', 'listen')
     const { fd, localAddress } = this
     if (server.listening) {
-      throw new SocketOptionError('The server is listening already', {
+      throw new SocketTunerError('The server is listening already', {
         code: 'ERR_SERVER_ALREADY_LISTEN',
       })
     }
@@ -351,9 +356,9 @@ function hasPortRange(fd: number): boolean {
 function notOpened(
   errno: number,
   absent: [string, { readonly status: string }] | undefined,
-): SocketOptionError {
+): SocketTunerError {
   if (errno < 0) {
-    return new SocketOptionError('The descriptor could not be kept', {
+    return new SocketTunerError('The descriptor could not be kept', {
       code: getSystemErrorName(errno),
       errno,
     })

@@ -2,7 +2,7 @@
 import * as net from 'node:net'
 import { inspect } from 'node:util'
 import { native } from '../binding'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { connectOn } from '../node/adopt'
 import { requireUnix } from '../options/unix'
 import { applyToFresh, type PreparedSettings } from '../options/tune'
@@ -44,7 +44,7 @@ export function connectUnix(
 function openUnix(path: string, settings: PreparedSettings): number {
   const { AF_UNIX, SOCK_STREAM } = native.constants
   if (AF_UNIX === undefined || SOCK_STREAM === undefined) {
-    throw new SocketOptionError(`Sockets cannot be opened here on ${process.platform}`, {
+    throw new SocketTunerError(`Sockets cannot be opened here on ${process.platform}`, {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
       syscall: 'socket',
     })

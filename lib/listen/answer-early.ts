@@ -10,7 +10,7 @@ import type { CloseReport } from '../close/report'
 import {
   ArgumentTypeError,
   ArgumentValueError,
-  SocketOptionError,
+  SocketTunerError,
   checkObject,
   isObject,
 } from '../errors'
@@ -101,7 +101,7 @@ export function answerEarly(
   const policy = { ...plainClose(closeModes.lingering), ...limits }
   checkPair(request, response)
   if (response.headersSent) {
-    throw new SocketOptionError('The answer has begun already', { code: 'ERR_HTTP_HEADERS_SENT' })
+    throw new SocketTunerError('The answer has begun already', { code: 'ERR_HTTP_HEADERS_SENT' })
   }
   const all = { ...withoutFraming(headers), 'content-length': bytes.length }
   if (isHttp2(response)) return endStream(response, status, all, bytes)

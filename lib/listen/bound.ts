@@ -4,7 +4,7 @@ import * as net from 'node:net'
 import { anyPort, type IpFamily } from '../connect/address'
 import { listenFailure } from '../connect/bind-failure'
 import { RawSocket } from '../connect/raw-socket'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { listenBacklogLimit } from '../observe/namespace-facts'
 import type { Settings } from '../options/option'
 import { settingsOption } from '../options/tune'
@@ -81,7 +81,7 @@ export function bindTo({ family, address }: Place, port: number, plan: BindPlan)
   } catch (error) {
     raw.close()
     const reusePort = settings.SO_REUSEPORT === true
-    throw listenFailure(error as SocketOptionError, address, port, { reusePort })
+    throw listenFailure(error as SocketTunerError, address, port, { reusePort })
   }
 }
 
@@ -97,7 +97,7 @@ function openAt(
     return RawSocket.open(family, settings, { mptcp })
   } catch (error) {
     if (
-      error instanceof SocketOptionError &&
+      error instanceof SocketTunerError &&
       error.syscall === 'socket' &&
       error.errno !== undefined
     )

@@ -4,7 +4,7 @@ import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
 import { adoptOrKeep, listenOnSocket, untilListening } from '../connect/open'
-import { SocketOptionError, type SocketOptionErrorFields } from '../errors'
+import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
 import { requireAdoption } from '../node/descriptors'
 import { getOption } from '../options/access'
 import { nameOf, socketKindOf } from '../options/failure'
@@ -93,14 +93,14 @@ function pathOf(fd: number): string | undefined {
   return length < 0 ? undefined : name.toString('utf8', 0, length)
 }
 
-function wrong(fd: number, what: string): SocketOptionError {
+function wrong(fd: number, what: string): SocketTunerError {
   return failure(
     `listen() takes a stream socket of TCP or of the unix domain that is not connected; fd ${String(fd)} is ${what}`,
     { code: 'ERR_SOCKET_TUNER_WRONG_SOCKET', fd },
   )
 }
 
-function refused(fd: number, errno: number): SocketOptionError {
+function refused(fd: number, errno: number): SocketTunerError {
   const code = getSystemErrorName(errno)
   const why = code === 'EINVAL' ? ': the socket is connected, or it is not bound' : ''
   return failure(`listen on fd ${String(fd)}: ${code}${why}`, { code, errno, fd })
@@ -116,13 +116,13 @@ function asTaken(fd: number, error: Error): Error {
   )
 }
 
-function ofPrimary(fd: number): SocketOptionError {
+function ofPrimary(fd: number): SocketTunerError {
   return failure(
     `fd ${String(fd)} is a unix-domain socket, which node:cluster takes from the primary: let the primary listen, or use { path }`,
     { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', fd },
   )
 }
 
-function failure(message: string, fields: SocketOptionErrorFields): SocketOptionError {
-  return new SocketOptionError(message, { syscall: 'listen', ...fields })
+function failure(message: string, fields: SocketTunerErrorFields): SocketTunerError {
+  return new SocketTunerError(message, { syscall: 'listen', ...fields })
 }

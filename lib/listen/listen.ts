@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { close, type PolicyOptions } from '../close/options'
 import { setServerPolicy } from '../close/server-policy'
 import { untilListening } from '../connect/open'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { prepareSettings, requirePresent } from '../options/tune'
 import { requireUnix } from '../options/unix'
 import { boolean, spec, whole, type InputOf, type OutputOf } from '../spec'
@@ -151,14 +151,14 @@ function checkPlace(options: ListenOptions): void {
     )
 }
 
-function alreadyListening(): SocketOptionError {
-  return new SocketOptionError('The server is listening already', {
+function alreadyListening(): SocketTunerError {
+  return new SocketTunerError('The server is listening already', {
     code: 'ERR_SERVER_ALREADY_LISTEN',
   })
 }
 
-function notOnWindows(): SocketOptionError {
-  return new SocketOptionError(
+function notOnWindows(): SocketTunerError {
+  return new SocketTunerError(
     'On Windows Node gives no descriptor, so nothing can be set before bind()',
     { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'listen' },
   )

@@ -8,7 +8,7 @@ import {
   type CloseCounters,
   type ServerPolicy,
 } from '../close/server-policy'
-import { ArgumentTypeError, SocketOptionError } from '../errors'
+import { ArgumentTypeError, SocketTunerError } from '../errors'
 import { handleOf, type Handle } from '../node/handle'
 import { setsKeepAlive } from '../node/keep-alive'
 import { tcpInfo } from '../observe/tcp-info'
@@ -271,8 +271,8 @@ interface Waiting<T> {
   readonly closed: () => void
 }
 
-function notTuned(why: string): SocketOptionError {
-  return new SocketOptionError(`Nothing was tuned: ${why} before the server listened`, {
+function notTuned(why: string): SocketTunerError {
+  return new SocketTunerError(`Nothing was tuned: ${why} before the server listened`, {
     code: 'ERR_SOCKET_TUNER_NO_HANDLE',
   })
 }

@@ -3,7 +3,7 @@ import type * as net from 'node:net'
 import { getSystemErrorMap } from 'node:util'
 import { untilListening } from '../connect/open'
 import { reasonOf } from '../connect/refusals'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { handleOf } from '../node/handle'
 import type { Settings } from '../options/option'
 import { custom } from '../spec'
@@ -76,7 +76,7 @@ function refused(error: Error, path: string): Error {
   const [, text = code] = getSystemErrorMap().get(errno) ?? []
   const shown = path.replace('\0', '@')
   const reason = reasonOf('listenUnix', code, { address: shown })
-  return new SocketOptionError(`listen ${code}: ${text} ${shown}${reason}`, {
+  return new SocketTunerError(`listen ${code}: ${text} ${shown}${reason}`, {
     code,
     errno,
     syscall: 'listen',

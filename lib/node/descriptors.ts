@@ -1,5 +1,5 @@
 /** What this runtime lets a program know of the descriptors of its net.Sockets and net.Servers. */
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 
 /** Why they have none; undefined where they have. */
 export const whyNoDescriptor = withoutDescriptors()
@@ -22,7 +22,7 @@ function withoutDescriptors(): string | undefined {
  */
 export function requireAdoption(what: string, syscall: 'connect' | 'listen'): void {
   if (whyNoAdoption === undefined) return
-  throw new SocketOptionError(`${what}: ${whyNoAdoption}`, {
+  throw new SocketTunerError(`${what}: ${whyNoAdoption}`, {
     code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     syscall,
   })

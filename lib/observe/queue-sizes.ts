@@ -1,6 +1,6 @@
 import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { getOption } from '../options/access'
 import { descriptorOf, type Target } from '../target'
 
@@ -35,7 +35,7 @@ export function queueSizes(target: Target): QueueSizes {
 function checked(query: string, fd: number, result: number): number {
   if (result >= 0) return result
   const code = getSystemErrorName(result)
-  throw new SocketOptionError(`ioctl ${query} on fd ${String(fd)}: ${code}`, {
+  throw new SocketTunerError(`ioctl ${query} on fd ${String(fd)}: ${code}`, {
     code,
     errno: result,
     syscall: 'ioctl',

@@ -1,5 +1,5 @@
 import { getSystemErrorName } from 'node:util'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 
 /** What the kernel answers where it lacks inet_diag, or what was asked of it, or netlink itself. */
 const unsupported = new Set([
@@ -22,17 +22,17 @@ export function sockDiagFailure(
   errno: number,
   what: string,
   reasons: Readonly<Record<string, string>> = {},
-): SocketOptionError {
+): SocketTunerError {
   const code = getSystemErrorName(errno)
   if (unsupported.has(code)) {
-    return new SocketOptionError(`${what} on ${process.platform} with this kernel (${code})`, {
+    return new SocketTunerError(`${what} on ${process.platform} with this kernel (${code})`, {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
       errno,
       syscall: 'sock_diag',
     })
   }
   const reason = reasons[code]
-  return new SocketOptionError(`sock_diag: ${code}${reason === undefined ? '' : `: ${reason}`}`, {
+  return new SocketTunerError(`sock_diag: ${code}${reason === undefined ? '' : `: ${reason}`}`, {
     code,
     errno,
     syscall: 'sock_diag',

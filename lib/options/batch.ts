@@ -111,6 +111,7 @@ function run(
     operation.companions = companions.length
     end = put(operation, end, (save ? SAVE : 0) | (fresh ? 0 : readBack(operation)))
   }
+  if (row === 0) return undefined
   const done = native.applyBatch(fd, program, data, row)
   if (done < 0) throw new RangeError(`The batch was refused (${String(done)})`)
   return done < row ? failureAt(done, operations) : undefined

@@ -6,7 +6,7 @@ import { getSystemErrorName } from 'node:util'
 import { ipAddress, realPort, wrongFamily, type IpFamily } from '../connect/address'
 import { portChoiceHere } from '../connect/port-choice'
 import { sourceFor } from '../connect/source-for'
-import { ArgumentTypeError, ArgumentValueError, SocketOptionError } from '../errors'
+import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { plainAddress } from '../observe/address-text'
 import { contentOrThrow, reservedPorts, systemPortRange } from '../observe/namespace-facts'
 import type { PortRange } from '../options/values'
@@ -181,7 +181,7 @@ export function sourceOf(family: IpFamily, address: string): string {
   if (source === -os.errno.EOPNOTSUPP) throw notHere()
   const code = getSystemErrorName(source)
   const what = sourceFailure(code, address)
-  throw new SocketOptionError(what, { code, errno: source, syscall: 'connect', address })
+  throw new SocketTunerError(what, { code, errno: source, syscall: 'connect', address })
 }
 
 function sourceFailure(code: string, address: string): string {
@@ -218,12 +218,12 @@ function readSetting(file: string): string {
   } catch (error) {
     const { code = 'EIO', errno, syscall } = error as NodeJS.ErrnoException
     const message = `${file} cannot be read (${code})`
-    throw new SocketOptionError(message, { code, errno, syscall, cause: error })
+    throw new SocketTunerError(message, { code, errno, syscall, cause: error })
   }
 }
 
-function notHere(): SocketOptionError {
-  return new SocketOptionError(
+function notHere(): SocketTunerError {
+  return new SocketTunerError(
     process.platform === 'linux'
       ? 'Ports cannot be counted here: /proc/sys/net/ipv4/ip_local_port_range cannot be read; mount /proc'
       : `There is no port budget on ${process.platform}: it needs Linux`,

@@ -1,4 +1,4 @@
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { timeWaitTotal } from '../observe/namespace-facts'
 
 /**
@@ -10,7 +10,7 @@ import { timeWaitTotal } from '../observe/namespace-facts'
 export function timeWaitCount(): number {
   const count = timeWaitTotal()
   if (count !== undefined) return count
-  throw new SocketOptionError(
+  throw new SocketTunerError(
     'TIME_WAIT cannot be counted: /proc/net/sockstat cannot be read; that needs Linux with /proc mounted',
     {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { Listeners } from './listeners'
 import type { PreforkPlan } from './options'
 import { onTermination } from './signals'
@@ -217,8 +217,8 @@ async function uncleanEnd(workers: readonly WorkerProcess[]): Promise<Error | un
   return ends.find(({ unclean }) => unclean !== undefined)?.unclean
 }
 
-function closedAlready(): SocketOptionError {
-  return new SocketOptionError('The group of prefork() is closing or closed', {
+function closedAlready(): SocketTunerError {
+  return new SocketTunerError('The group of prefork() is closing or closed', {
     code: 'ERR_SOCKET_TUNER_PREFORK_CLOSED',
   })
 }

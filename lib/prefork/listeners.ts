@@ -4,7 +4,7 @@ import { getSystemErrorName } from 'node:util'
 import { native } from '../binding'
 import { listenFailure } from '../connect/bind-failure'
 import type { RawSocket } from '../connect/raw-socket'
-import type { SocketOptionError } from '../errors'
+import type { SocketTunerError } from '../errors'
 import { BOTH_FAMILIES, dumpSockets } from '../observe/dump'
 import { bytecodeOf } from '../observe/sock-diag-filter'
 import { tcpInfo } from '../observe/tcp-info'
@@ -152,7 +152,7 @@ async function halfOpen({ address, port }: net.AddressInfo): Promise<number | un
     })
     return total
   } catch (error) {
-    const { code, message } = error as SocketOptionError
+    const { code, message } = error as SocketTunerError
     announce(
       'SOCKET_TUNER_PREFORK_UNSEEN',
       code,

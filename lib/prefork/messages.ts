@@ -1,7 +1,7 @@
 /** What primary and workers of prefork() say to each other, beside the messages of the application. */
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
-import { SocketOptionError, isObject } from '../errors'
+import { SocketTunerError, isObject } from '../errors'
 import type { Steering } from './options'
 
 const MARK = 'socket-tuner:prefork'
@@ -78,7 +78,7 @@ export function failureOf(error: unknown): Failure {
 /** The error that it was in the other process. */
 export function errorOf({ message, stack, code, ...rest }: Failure): Error {
   const error =
-    code === undefined ? new Error(message) : new SocketOptionError(message, { ...rest, code })
+    code === undefined ? new Error(message) : new SocketTunerError(message, { ...rest, code })
   // Where it came from there says more than this place.
   if (stack !== undefined) error.stack = stack
   return error

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import { isMainThread } from 'node:worker_threads'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { announce } from '../warnings'
 import { Group, type PreforkGroup } from './group'
 import { checkPreforkOptions, checkServe, type PreforkOptions, type PreforkPlan } from './options'
@@ -57,7 +57,7 @@ function forThisPlatform(plan: PreforkPlan): PreforkPlan {
   const isShared = plan.steering === 'cluster' || process.platform !== 'linux'
   if (!isShared) return plan
   if (Object.values(plan.settings).some((value) => value !== undefined)) {
-    throw new SocketOptionError(
+    throw new SocketTunerError(
       'The listening socket that workers share is made by node:cluster: nothing can be set before it is bound',
       { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'listen' },
     )
@@ -72,8 +72,8 @@ function forThisPlatform(plan: PreforkPlan): PreforkPlan {
   return { ...plan, steering: 'cluster' }
 }
 
-function misplaced(where: string): SocketOptionError {
-  return new SocketOptionError(`prefork() was called ${where}`, {
+function misplaced(where: string): SocketTunerError {
+  return new SocketTunerError(`prefork() was called ${where}`, {
     code: 'ERR_SOCKET_TUNER_PREFORK_PLACE',
   })
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { pauseAfter } from './options'
 import type { WorkerEnd, WorkerProcess } from './worker-process'
 
@@ -64,7 +64,7 @@ export class Slot {
         this.#serveBy(worker)
         return
       } catch (error) {
-        await this.#afterCrash(error as SocketOptionError)
+        await this.#afterCrash(error as SocketTunerError)
       }
     }
   }
@@ -124,18 +124,18 @@ export class Slot {
     else await this.#pause(endedAtOnce(end))
   }
 
-  async #afterCrash(error: SocketOptionError): Promise<void> {
+  async #afterCrash(error: SocketTunerError): Promise<void> {
     if (this.#stopped.signal.aborted) return
     this.crashes++
     this.restarts++
     // Another attempt would not find the port free, nor the privilege there.
     const { cause } = error
-    if (cause instanceof SocketOptionError && isAboutTheAddress(cause)) throw cause
+    if (cause instanceof SocketTunerError && isAboutTheAddress(cause)) throw cause
     await this.#pause(error)
   }
 
   /** @throws ERR_SOCKET_TUNER_PREFORK_CRASHES when it was once too often */
-  async #pause(why: SocketOptionError): Promise<void> {
+  async #pause(why: SocketTunerError): Promise<void> {
     const { crashLimit, restartDelayMs } = this.#plan
     const times = ++this.#inARow
     if (times >= crashLimit) throw tooOften(this.index, times, why)
@@ -152,21 +152,21 @@ export class Slot {
   }
 }
 
-function isAboutTheAddress({ code, syscall }: SocketOptionError): boolean {
+function isAboutTheAddress({ code, syscall }: SocketTunerError): boolean {
   if (syscall !== 'listen' && syscall !== 'bind') return false
   return code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL'
 }
 
-function endedAtOnce({ code, signal }: Pick<WorkerEnd, 'code' | 'signal'>): SocketOptionError {
+function endedAtOnce({ code, signal }: Pick<WorkerEnd, 'code' | 'signal'>): SocketTunerError {
   const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`
-  return new SocketOptionError(`A worker of prefork() ended ${how} as soon as it listened`, {
+  return new SocketTunerError(`A worker of prefork() ended ${how} as soon as it listened`, {
     code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES',
   })
 }
 
-function tooOften(slot: number, times: number, why: SocketOptionError): SocketOptionError {
+function tooOften(slot: number, times: number, why: SocketTunerError): SocketTunerError {
   const often = times === 1 ? 'once' : `${String(times)} times in a row`
-  return new SocketOptionError(
+  return new SocketTunerError(
     `Worker ${String(slot)} of prefork() ended at once, ${often}: ${why.message}`,
     { code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES', cause: why.cause ?? why },
   )

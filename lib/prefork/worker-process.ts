@@ -1,6 +1,6 @@
 import type { Worker } from 'node:cluster'
 import type { AddressInfo } from 'node:net'
-import { SocketOptionError } from '../errors'
+import { SocketTunerError } from '../errors'
 import { errorOf, marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
 
 /** How long a worker is waited for that failed, or that should have ended by itself, ms. */
@@ -15,7 +15,7 @@ export interface WorkerEnd {
   /** What it said before, if anything. */
   readonly failure: Failure | undefined
   /** The error of its cleanup. */
-  readonly unclean: SocketOptionError | undefined
+  readonly unclean: SocketTunerError | undefined
   /** ms since it listened; 0 when it never did. */
   readonly servedMs: number
 }
@@ -33,7 +33,7 @@ export class WorkerProcess {
   readonly #counted = new Set<() => void>()
   #listeningSince: number | undefined
   #failure: Failure | undefined
-  #unclean: SocketOptionError | undefined
+  #unclean: SocketTunerError | undefined
   #killer: NodeJS.Timeout | undefined
 
   constructor(worker: Worker, startTimeoutMs: number) {
@@ -165,18 +165,18 @@ export class WorkerProcess {
 }
 
 /** The error for a worker that ended before it listened. */
-function endedTooEarly({ code, signal, failure }: WorkerEnd): SocketOptionError {
+function endedTooEarly({ code, signal, failure }: WorkerEnd): SocketTunerError {
   const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`
   const why = failure === undefined ? '' : `: ${failure.message}`
   const cause = failure === undefined ? undefined : errorOf(failure)
-  return new SocketOptionError(`A worker of prefork() ended ${how} before it listened${why}`, {
+  return new SocketTunerError(`A worker of prefork() ended ${how} before it listened${why}`, {
     code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES',
     cause,
   })
 }
 
-function cleanupFailed(failure: Failure): SocketOptionError {
-  return new SocketOptionError(`The cleanup of a worker of prefork() failed: ${failure.message}`, {
+function cleanupFailed(failure: Failure): SocketTunerError {
+  return new SocketTunerError(`The cleanup of a worker of prefork() failed: ${failure.message}`, {
     code: 'ERR_SOCKET_TUNER_PREFORK_CLEANUP',
     cause: errorOf(failure),
   })

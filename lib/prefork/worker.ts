@@ -1,7 +1,7 @@
 import cluster from 'node:cluster'
 import type * as net from 'node:net'
 import { listenOnDescriptor } from '../connect/open'
-import { ArgumentTypeError, SocketOptionError } from '../errors'
+import { ArgumentTypeError, SocketTunerError } from '../errors'
 import { isServer } from '../target'
 import {
   failureOf,
@@ -83,7 +83,7 @@ class ServingWorker implements PreforkWorker {
     if (!isServer(server))
       throw new ArgumentTypeError('server', 'an instance of net.Server', server)
     if (server.listening || this.#retirement !== undefined) {
-      throw new SocketOptionError('The worker, or its server, is listening already', {
+      throw new SocketTunerError('The worker, or its server, is listening already', {
         code: 'ERR_SERVER_ALREADY_LISTEN',
       })
     }

@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import * as net from 'node:net'
-import { SocketOptionError, SourcePool } from '../../lib'
+import { SocketTunerError, SourcePool } from '../../lib'
 import {
   tunedAutocannon,
   type Autocannon,
@@ -67,7 +67,7 @@ describe('tunedAutocannon refuses before anything is started', () => {
     })
     try {
       const error = failureOf(() => tunedAutocannon({ url }))
-      expect(error).toBeInstanceOf(SocketOptionError)
+      expect(error).toBeInstanceOf(SocketTunerError)
       expect(error).toMatchObject({ code: 'ERR_SOCKET_TUNER_UNSUPPORTED', cause })
       expect(error.message).toContain('npm install autocannon')
     } finally {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import * as net from 'node:net'
 import { constants, release } from 'node:os'
 import {
-  SocketOptionError,
+  SocketTunerError,
   SourcePool,
   closeSocket,
   connect,
@@ -543,7 +543,7 @@ describe('connect() from a SourcePool', () => {
     const second = await opened({ host, port, source, portRange })
     expect([first.localAddress, second.localAddress].toSorted()).toEqual(source.addresses)
     const error = await failure({ host, port, source, portRange })
-    expect(error).toBeInstanceOf(SocketOptionError)
+    expect(error).toBeInstanceOf(SocketTunerError)
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'connect', space: 'tuple' })
     expect(error.message).toContain('from each of the 2 source addresses')
   })
@@ -787,7 +787,7 @@ describe('connect() with what it cannot take', () => {
   it("emits Node's own error when the destination refuses", async () => {
     const port = await serve()
     const error = await failure({ host: '127.0.0.66', port, settings: { TCP_KEEPIDLE: 44 } })
-    expect(error).not.toBeInstanceOf(SocketOptionError)
+    expect(error).not.toBeInstanceOf(SocketTunerError)
     expect(error).toMatchObject({
       message: `connect ECONNREFUSED 127.0.0.66:${String(port)}`,
       code: 'ECONNREFUSED',

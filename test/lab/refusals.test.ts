@@ -80,7 +80,7 @@ async function expectExplained(
   for (const [index, { message, ...rest }] of explained.entries()) {
     const [head = '', ...parts] = message.split(': ')
     expect({ way: ways[index], ...rest }).toMatchObject({
-      ...{ way: ways[index], name: 'SocketOptionError', code, errno, syscall, address, port },
+      ...{ way: ways[index], name: 'SocketTunerError', code, errno, syscall, address, port },
     })
     expect(head).toMatch(new RegExp(`^${syscall} ${code} `))
     expect(head).toContain(address)

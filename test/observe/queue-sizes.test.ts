@@ -77,7 +77,7 @@ describe('queueSizes', () => {
   it('is refused for a listening socket', () => {
     const fd = listeningSocket()
     expect(failureOf(() => queueSizes(fd))).toMatchObject({
-      name: 'SocketOptionError',
+      name: 'SocketTunerError',
       code: 'EINVAL',
       errno: -22,
       syscall: 'ioctl',

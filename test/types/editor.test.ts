@@ -39,7 +39,7 @@ class Editor {
   /** Opens a statement; returns where its cursor is. */
   #open(statement: string): number {
     const text = `import * as net from 'node:net'
-      import { RawSocket, connect, getOption, listen, setOption, SocketOptionError, tune, tuneServer } from '../../lib'
+      import { RawSocket, connect, getOption, listen, setOption, SocketTunerError, tune, tuneServer } from '../../lib'
       declare const socket: net.Socket, server: net.Server
       ${statement}`
     this.#version++
@@ -141,7 +141,7 @@ describe('an editor shows what an option does, its unit and its range', () => {
 })
 
 describe('an editor knows the codes of errors', () => {
-  const compare = 'declare const error: SocketOptionError; if (error.code === '
+  const compare = 'declare const error: SocketTunerError; if (error.code === '
 
   it('and completes them', () => {
     expect(editor.completions(`${compare}'|') socket.end()`)).toEqual(

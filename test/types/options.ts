@@ -11,7 +11,7 @@ import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 import {
   RawSocket,
-  type SocketOptionError,
+  type SocketTunerError,
   type ErrorCode,
   closeSocket,
   configure,
@@ -279,7 +279,7 @@ export function rawSocket(raw: RawSocket): void {
   same<keyof ReturnType<typeof raw.tune<{ TCP_NODELAY: true }>>, 'TCP_NODELAY'>()
 }
 
-export function failing(error: SocketOptionError): void {
+export function failing(error: SocketTunerError): void {
   same<typeof error.code, ErrorCode>()
   const codes: ErrorCode[] = ['ERR_SOCKET_TUNER_WRONG_SOCKET', 'EPERM', 'EADDRNOTAVAIL']
   codes.includes(error.code)

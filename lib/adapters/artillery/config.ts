@@ -3,7 +3,7 @@ import { isMainThread } from 'node:worker_threads'
 import { written } from '../../close/options'
 import { ipAddress } from '../../connect/address'
 import { SourcePool } from '../../connect/source-pool'
-import { ArgumentValueError, SocketOptionError } from '../../errors'
+import { ArgumentValueError, SocketTunerError } from '../../errors'
 import { list, spec, text, type InputOf } from '../../spec'
 import { TunedAgent, type TunedAgentOptions } from '../http'
 import { agentOptions } from '../http/options'
@@ -69,7 +69,7 @@ function check(options: TunedAgentOptions): void {
 }
 
 function isUnsupported(error: unknown): boolean {
-  return error instanceof SocketOptionError && error.code === 'ERR_SOCKET_TUNER_UNSUPPORTED'
+  return error instanceof SocketTunerError && error.code === 'ERR_SOCKET_TUNER_UNSUPPORTED'
 }
 
 /**

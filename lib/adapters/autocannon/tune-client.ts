@@ -9,7 +9,7 @@
  */
 import * as net from 'node:net'
 import { netArguments, tlsArguments } from '../../connect/arguments'
-import { SocketOptionError } from '../../errors'
+import { SocketTunerError } from '../../errors'
 import { answerNextConnect } from '../../node/next-connect'
 import type { Connections, Owner } from './connections'
 
@@ -75,8 +75,8 @@ export function tuneClient(client: Client, connections: Connections): void {
 }
 
 /** The error for an autocannon that does not connect as the known ones do. */
-export function unsupported(): SocketOptionError {
-  return new SocketOptionError(
+export function unsupported(): SocketTunerError {
+  return new SocketTunerError(
     'This release of autocannon makes its connections in a way that is not known: 8 and 9 are supported',
     { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'connect' },
   )

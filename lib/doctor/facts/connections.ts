@@ -1,7 +1,7 @@
 /** Which ports connections and TIME_WAIT entries take, counted by the kernel's own table. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { endpoint } from '../../connect/address'
-import { SocketOptionError } from '../../errors'
+import { SocketTunerError } from '../../errors'
 import { plainAddress } from '../../observe/address-text'
 import { systemPortRange } from '../../observe/namespace-facts'
 import type { SocketField } from '../../observe/dump'
@@ -173,7 +173,7 @@ async function count(
 
 /** Not on this platform, or kept from it by a sandbox: then it is not known. Any other error is thrown. */
 function passRefusal(error: unknown): void {
-  if (!(error instanceof SocketOptionError)) throw error
+  if (!(error instanceof SocketTunerError)) throw error
 }
 
 function keyOf(ends: Omit<Ends, 'connections'>): string {

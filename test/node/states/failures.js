@@ -3,7 +3,7 @@
 /** What a documented failure looks like. */
 const { constants } = require('node:os')
 const { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } = require('../../../dist')
-const { SocketOptionError } = require('../../../dist')
+const { SocketTunerError } = require('../../../dist')
 const { errorCodes } = require('../../../dist/errors')
 
 const codes = new Set([
@@ -15,7 +15,7 @@ const codes = new Set([
   'ERR_SERVER_ALREADY_LISTEN',
   'ERR_HTTP_HEADERS_SENT',
 ])
-const classes = [ArgumentRangeError, ArgumentTypeError, ArgumentValueError, SocketOptionError]
+const classes = [ArgumentRangeError, ArgumentTypeError, ArgumentValueError, SocketTunerError]
 
 /** The code of a documented error; else a text that says what it is. */
 function failureOf(error) {
