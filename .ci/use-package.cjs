@@ -23,7 +23,7 @@ async function main() {
     const [response] = await once(http.get({ host, port, agent }), 'response')
     await once(response.resume(), 'close')
   }
-  const { created, reused } = agent.counters
+  const { created, reused } = agent.counters()
   agent.destroy()
   server.close()
   if (

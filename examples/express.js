@@ -31,8 +31,8 @@ async function main() {
   console.log(answer)
   server.close()
   // The input is thrown away until both clients have finished.
-  while (tuning.counters.lingering > 0) await pause(10)
-  const { closes, unreadBytes } = tuning.counters
+  while (tuning.counters().lingering > 0) await pause(10)
+  const { closes, unreadBytes } = tuning.counters()
   console.log('closed with mode lingering', closes.lingering, '- bytes not read', unreadBytes)
 
   const isTuned = Object.values(tuning.report).every(({ status }) => status === 'applied')

@@ -38,10 +38,10 @@ async function reuse() {
 
   const agent = new TunedAgent({ settings: { TCP_USER_TIMEOUT: 10_000 } })
   for (let i = 0; i < REQUESTS; i++) await ask(server.address().port, agent)
-  console.log(`${REQUESTS} requests with keep-alive:`, agent.counters)
+  console.log(`${REQUESTS} requests with keep-alive:`, agent.counters())
   agent.destroy()
   server.close()
-  return agent.counters.created === 1
+  return agent.counters().created === 1
 }
 
 async function oneEach() {

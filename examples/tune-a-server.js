@@ -20,8 +20,8 @@ async function main() {
   }
   server.close()
   await once(server, 'close')
-  console.log(tuning.counters)
-  const { closes } = tuning.counters
+  console.log(tuning.counters())
+  const { closes } = tuning.counters()
   if (closes.deliver + closes.fin !== 10) process.exitCode = 1
 }
 

@@ -290,7 +290,7 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
       onWarning(() => socket.destroy())
     })
     await once(client, 'close')
-    expect(tuning.counters.notTuned).toBe(1)
+    expect(tuning.counters().notTuned).toBe(1)
     newcomer.expectUntouched()
   })
 })

@@ -72,7 +72,7 @@ export class ServerPolicy {
   }
 
   /** As they are at this moment. */
-  get counters(): CloseCounters {
+  counters(): CloseCounters {
     const { size: lingering, evicted } = this.#lingering
     return { ...this.#closes.totals, lingering, evicted }
   }

@@ -51,7 +51,7 @@ export interface ServerCounters extends CloseCounters {
 }
 
 /** The tuning of one server, in force until stop(). */
-export interface ServerTuning<S extends object = Settings> {
+export interface ServerTuning<S extends object = Settings> extends Disposable {
   /** What came of the settings on the listening socket; undefined until it listens, and when it refused one. */
   readonly report: Partial<TuneReport<S>> | undefined
   /**
@@ -61,7 +61,8 @@ export interface ServerTuning<S extends object = Settings> {
   readonly applied: Promise<Partial<TuneReport<S>>>
   /** The settings that accepted sockets do not inherit, and that are set on each of them. */
   readonly perConnection: readonly string[]
-  readonly counters: ServerCounters
+  /** What happened so far: a snapshot. */
+  counters(): ServerCounters
   /** Leaves connections accepted from now on as Node makes them. Options on the listening socket stay. */
   stop(): void
 }
@@ -152,8 +153,8 @@ class Tuning<S extends object> implements ServerTuning<S> {
     return this.#onConnection.operations.map(({ option }) => option.name)
   }
 
-  get counters(): ServerCounters {
-    const closes = this.policy?.counters ?? noCloses()
+  counters(): ServerCounters {
+    const closes = this.policy?.counters() ?? noCloses()
     return { ...closes, tuned: this.#tuned, notTuned: this.#notTuned }
   }
 
@@ -163,6 +164,10 @@ class Tuning<S extends object> implements ServerTuning<S> {
     this.#server.off('listening', this.#listening)
     this.#server.off('connection', this.#connection)
     this.#settle()?.reject(notTuned('the tuning was stopped'))
+  }
+
+  [Symbol.dispose](): void {
+    this.stop()
   }
 
   start(): void {

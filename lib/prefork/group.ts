@@ -23,7 +23,7 @@ export interface PreforkCounters {
 }
 
 /** The workers of `prefork()`, in the primary. */
-export interface PreforkGroup {
+export interface PreforkGroup extends AsyncDisposable {
   /** Where they listen. */
   readonly address: AddressInfo
   /**
@@ -109,6 +109,10 @@ export class Group implements PreforkGroup {
   get address(): AddressInfo {
     if (this.#address === undefined) throw closedAlready()
     return this.#address
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   async counters(): Promise<PreforkCounters[]> {

@@ -25,7 +25,12 @@ describe.each(Object.entries(ends))('an idle connection with %s in the kernel', 
     const { request, events } = await ask(server, agent, { method: 'POST' })
     expect(request.reusedSocket).toBe(false)
     expect(events.filter((event) => event === 'socket')).toHaveLength(1)
-    expect(agent.counters).toMatchObject({ created: 2, reused: 0, deadBeforeReuse: 1, retried: 0 })
+    expect(agent.counters()).toMatchObject({
+      created: 2,
+      reused: 0,
+      deadBeforeReuse: 1,
+      retried: 0,
+    })
     await expectNothingLeft(agent, server)
   })
 
@@ -40,7 +45,12 @@ describe.each(Object.entries(ends))('an idle connection with %s in the kernel', 
     })
     const [, { body }] = await Promise.all([first.answer, second.answer])
     expect(body).toBe('answer')
-    expect(agent.counters).toMatchObject({ created: 2, reused: 0, deadBeforeReuse: 1, retried: 0 })
+    expect(agent.counters()).toMatchObject({
+      created: 2,
+      reused: 0,
+      deadBeforeReuse: 1,
+      retried: 0,
+    })
     await expectNothingLeft(agent, server)
   })
 })
@@ -67,7 +77,7 @@ describe('an idle connection', () => {
     const calls = nativeCallsOf(() => (second = begin(server, agent, question)))
     expect(calls).toEqual(looks ? [] : ['tcpInfo'])
     await second?.answer
-    expect(agent.counters).toMatchObject({ created: 1, reused: 1, deadBeforeReuse: 0 })
+    expect(agent.counters()).toMatchObject({ created: 1, reused: 1, deadBeforeReuse: 0 })
   })
 
   it.each([
@@ -86,7 +96,7 @@ describe('an idle connection', () => {
       )
       await ask(server, agent, { method: 'POST' })
       expect(server.asked.at(-1)).toMatchObject({ connection: live, nth: 2 })
-      expect(agent.counters).toMatchObject({ created: 4, reused: 1, deadBeforeReuse: 2 })
+      expect(agent.counters()).toMatchObject({ created: 4, reused: 1, deadBeforeReuse: 2 })
       await until(
         'they are closed',
         () => held(agent),
@@ -111,7 +121,7 @@ describe('an idle connection', () => {
       const [socket] = (await once(request, 'socket')) as [net.Socket]
       expect(socket.timeout ?? 0).toBe(expected)
       expect((await answered).body).toBe('answer')
-      expect(agent.counters).toMatchObject({ created: 2, deadBeforeReuse: 1 })
+      expect(agent.counters()).toMatchObject({ created: 2, deadBeforeReuse: 1 })
     },
   )
 
@@ -123,7 +133,7 @@ describe('an idle connection', () => {
     const since = performance.now()
     while (performance.now() - since < 2);
     await ask(server, agent)
-    expect(agent.counters).toMatchObject({ created: 2, deadBeforeReuse: 1, retried: 0 })
+    expect(agent.counters()).toMatchObject({ created: 2, deadBeforeReuse: 1, retried: 0 })
   })
 
   it.each([
@@ -135,7 +145,7 @@ describe('an idle connection', () => {
     await allAtOnce(server, agent, 3)
     unnoticed(server, ends['a FIN'], server.sockets)
     await allAtOnce(server, agent, 3, 'POST')
-    expect(agent.counters).toMatchObject({ created: 6, reused: 0, deadBeforeReuse: 3 })
+    expect(agent.counters()).toMatchObject({ created: 6, reused: 0, deadBeforeReuse: 3 })
     await expectNothingLeft(agent, server)
   })
 
@@ -146,7 +156,7 @@ describe('an idle connection', () => {
     await ask(server, agent, question)
     unnoticed(server)
     await ask(server, agent, question)
-    expect(agent.counters.deadBeforeReuse).toBe(1)
+    expect(agent.counters().deadBeforeReuse).toBe(1)
   })
 
   it('is looked at under the name that a subclass of the agent gives it', async () => {
@@ -155,7 +165,12 @@ describe('an idle connection', () => {
     await ask(server, agent)
     unnoticed(server)
     await ask(server, agent, { method: 'POST' })
-    expect(agent.counters).toMatchObject({ created: 2, reused: 0, deadBeforeReuse: 1, retried: 0 })
+    expect(agent.counters()).toMatchObject({
+      created: 2,
+      reused: 0,
+      deadBeforeReuse: 1,
+      retried: 0,
+    })
     await expectNothingLeft(agent, server)
   })
 })
@@ -177,7 +192,7 @@ describe('Keep-Alive: timeout', () => {
       expect(held(agent).idle).toBe(1)
       await until(
         'it has expired',
-        () => agent.counters.expired,
+        () => agent.counters().expired,
         (expired) => expired === 1,
       )
       await expectNothingLeft(agent, server)
@@ -191,7 +206,7 @@ describe('Keep-Alive: timeout', () => {
     const since = performance.now()
     while (performance.now() - since < 60);
     await ask(server, agent)
-    expect(agent.counters).toMatchObject({ created: 2, reused: 0, expired: 1 })
+    expect(agent.counters()).toMatchObject({ created: 2, reused: 0, expired: 1 })
   })
 
   it('keeps each connection for its own time', async () => {
@@ -202,7 +217,7 @@ describe('Keep-Alive: timeout', () => {
     await Promise.all(['/60', '/2', '/2'].map((path) => ask(server, agent, { path })))
     await until(
       'two have expired',
-      () => agent.counters.expired,
+      () => agent.counters().expired,
       (expired) => expired === 2,
     )
     await until(
@@ -220,7 +235,7 @@ describe('Keep-Alive: timeout', () => {
     await ask(server, agent)
     expect(held(agent).idle).toBe(0)
     await ask(server, agent)
-    expect(agent.counters).toMatchObject({ created: 2, reused: 0 })
+    expect(agent.counters()).toMatchObject({ created: 2, reused: 0 })
   })
 
   it.each([undefined, 900_000])(

@@ -67,10 +67,15 @@ describe('TunedHttpsAgent', () => {
     const agent = use(new Divided(trusting))
     await ask(server, agent)
     await ask(server, agent, { method: 'POST' })
-    expect(agent.counters).toMatchObject({ created: 1, reused: 1 })
+    expect(agent.counters()).toMatchObject({ created: 1, reused: 1 })
     unnoticed(server)
     await ask(server, agent, { method: 'POST' })
-    expect(agent.counters).toMatchObject({ created: 2, reused: 1, deadBeforeReuse: 1, retried: 0 })
+    expect(agent.counters()).toMatchObject({
+      created: 2,
+      reused: 1,
+      deadBeforeReuse: 1,
+      retried: 0,
+    })
   })
 
   it.each(versions)('keeps its connections and counts what it does (%s)', async (version) => {
@@ -82,7 +87,7 @@ describe('TunedHttpsAgent', () => {
     for (const method of ['GET', 'POST', 'POST']) {
       answers.push(await ask(server, agent, { method }))
     }
-    expect(agent.counters).toEqual({
+    expect(agent.counters()).toEqual({
       created: 1,
       reused: 2,
       deadBeforeReuse: 0,
@@ -223,7 +228,7 @@ describe('TunedHttpsAgent', () => {
     await ask(server, agent)
     unnoticed(server)
     await ask(server, agent, { method: 'POST' })
-    expect(agent.counters).toMatchObject({ created: 2, reused: 0, retried: 0 })
+    expect(agent.counters()).toMatchObject({ created: 2, reused: 0, retried: 0 })
     await expectNothingLeft(agent, server)
   })
 
@@ -244,7 +249,7 @@ describe('TunedHttpsAgent', () => {
       ['something', 1],
       ['something', 2],
     ])
-    expect(agent.counters).toMatchObject({ created: 2, reused: 1, retried: 1 })
+    expect(agent.counters()).toMatchObject({ created: 2, reused: 1, retried: 1 })
     expect(held(agent)).toEqual({ busy: 0, idle: 1, waiting: 0, total: 1 })
     await expectNothingLeft(agent, server)
   })

@@ -95,7 +95,7 @@ describe('a server under a mode', () => {
     expect(getOption(socket, 'TCP_LINGER2')).not.toBe(-1)
     client.resume()
     await once(client, 'end')
-    expect(tuning.counters.closes.deliver).toBe(1)
+    expect(tuning.counters().closes.deliver).toBe(1)
   })
 
   it("lets closeSocket() with 'fin' keep TIME_WAIT", async () => {

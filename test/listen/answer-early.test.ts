@@ -118,12 +118,12 @@ describe('answerEarly()', () => {
     response.resume()
     await once(response, 'close')
     request.end()
-    while (tuning.counters.closes.lingering === 0) {
+    while (tuning.counters().closes.lingering === 0) {
       await new Promise<void>((resolve) => {
         setImmediate(resolve)
       })
     }
-    expect(tuning.counters).toMatchObject({ closes: { lingering: 1, deliver: 0 }, lingering: 0 })
+    expect(tuning.counters()).toMatchObject({ closes: { lingering: 1, deliver: 0 }, lingering: 0 })
   })
 
   it('ends only the stream over HTTP/2, after the answer', async () => {

@@ -64,7 +64,7 @@ describe('tuneServer settings', () => {
     expect(getOption(peer, 'TCP_NODELAY')).toBe(true)
     expect(getOption(peer, 'TCP_KEEPIDLE')).toBe(33)
     expect(getOption(peer, 'SO_PRIORITY')).toBe(3)
-    expect(tuning.counters).toMatchObject({ tuned: 1, notTuned: 0 })
+    expect(tuning.counters()).toMatchObject({ tuned: 1, notTuned: 0 })
   })
 
   it('reaches connections that were complete before it was called', async () => {
@@ -82,7 +82,7 @@ describe('tuneServer settings', () => {
     const [peer] = (await accepted) as [net.Socket]
     closeLater(() => peer.destroy())
     expect(getOption(peer, 'TCP_KEEPIDLE')).toBe(44)
-    expect(tuning.counters.tuned).toBe(1)
+    expect(tuning.counters().tuned).toBe(1)
   })
 
   it('checks values at once and applies them when the server listens', async () => {
@@ -104,13 +104,13 @@ describe('tuneServer settings', () => {
     },
   )
 
-  it('stops', async () => {
+  it.each(['stop', Symbol.dispose] as const)('stops by %p', async (method) => {
     const server = net.createServer((peer) => peer.end())
     const port = await listening(server)
     const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 }, close: 'deliver' })
-    tuning.stop()
+    tuning[method]()
     await ask(port, '')
-    expect(tuning.counters).toMatchObject({ tuned: 0, closes: { deliver: 0 } })
+    expect(tuning.counters()).toMatchObject({ tuned: 0, closes: { deliver: 0 } })
     expect(getOption(server, 'TCP_LINGER2')).not.toBe(-1)
   })
 })
@@ -143,11 +143,11 @@ describe('tuneServer close on an http server', () => {
     const exchanges = await askOften(port)
     await until(
       'all are closed',
-      () => tuning.counters.closes.deliver,
+      () => tuning.counters().closes.deliver,
       (count) => count === COUNT,
     )
     expect(await timeWaits(port, exchanges)).toBe(0)
-    expect(tuning.counters).toMatchObject({ fallbacks: {}, timeWaitLeft: 0, discardedBytes: 0 })
+    expect(tuning.counters()).toMatchObject({ fallbacks: {}, timeWaitLeft: 0, discardedBytes: 0 })
   })
 
   it('deliver follows a keep-alive timeout', async () => {
@@ -156,7 +156,7 @@ describe('tuneServer close on an http server', () => {
     expect(exchange.answer).toContain('answer')
     await until(
       'it is closed',
-      () => tuning.counters.closes.deliver,
+      () => tuning.counters().closes.deliver,
       (count) => count === 1,
     )
     expect(await timeWaits(port, [exchange])).toBe(0)

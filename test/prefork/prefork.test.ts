@@ -185,7 +185,7 @@ describe('prefork()', () => {
   it('can be called again when it is closed, and not before', async () => {
     const { program } = await start()
     expect(await program.ask('again')).toMatchObject({ code: 'ERR_SOCKET_TUNER_PREFORK_PLACE' })
-    await program.ask('close')
+    expect(await program.ask('dispose')).toBe('done')
     expect(await program.ask('again')).toBe('done')
   })
 

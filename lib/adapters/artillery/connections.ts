@@ -49,7 +49,7 @@ export class Connections {
     if (known !== undefined) return known
     const options: KeepAliveOptions = agentPartsOf(own).options
     const tuned = new Tuned({ ...options, ...this.#tuning })
-    this.#follow(tuned, new Reporter(tuned.counters, events))
+    this.#follow(tuned, new Reporter(() => tuned.counters(), events))
     limitIdleTime(tuned, options.freeSocketTimeout)
     this.#agents.set(own, tuned)
     // Where a plugin or a scenario brings a context here once more.

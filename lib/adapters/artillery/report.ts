@@ -13,18 +13,19 @@ const counted = Object.keys(names) as (keyof typeof names)[]
 
 /** Adds to Artillery's counters what an agent's have grown by. */
 export class Reporter {
-  readonly #counters: Readonly<AgentCounters>
+  readonly #read: () => Readonly<AgentCounters>
   readonly #events: Events
   readonly #reported = { created: 0, reused: 0, deadBeforeReuse: 0, retried: 0 }
 
-  constructor(counters: Readonly<AgentCounters>, events: Events) {
-    this.#counters = counters
+  constructor(read: () => Readonly<AgentCounters>, events: Events) {
+    this.#read = read
     this.#events = events
   }
 
   report(): void {
+    const counters = this.#read()
     for (const key of counted) {
-      const grown = this.#counters[key] - this.#reported[key]
+      const grown = counters[key] - this.#reported[key]
       if (grown === 0) continue
       this.#reported[key] += grown
       this.#events.emit('counter', names[key], grown)

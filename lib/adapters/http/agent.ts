@@ -37,8 +37,9 @@ export class TunedAgent extends http.Agent {
     this.#pool = new Pool(this, prepared)
   }
 
-  get counters(): AgentCounters {
-    return this.#pool.counters
+  /** What happened so far: a snapshot. */
+  counters(): AgentCounters {
+    return { ...this.#pool.counters }
   }
 
   /**

@@ -31,8 +31,9 @@ export class TunedHttpsAgent extends https.Agent {
     this.#pool = new Pool(this, prepared)
   }
 
-  get counters(): AgentCounters {
-    return this.#pool.counters
+  /** What happened so far: a snapshot. */
+  counters(): AgentCounters {
+    return { ...this.#pool.counters }
   }
 
   /**

@@ -50,7 +50,7 @@ export class Servers {
 
   get summary(): string[] {
     const closes = [...this.#policies].map(
-      ([at, { counters }]) => `server ${at}: ${closesText(counters)}`,
+      ([at, policy]) => `server ${at}: ${closesText(policy.counters())}`,
     )
     return [...closes, `servers: ${String(this.#tuned)} tuned`]
   }

@@ -32,7 +32,7 @@ if (cluster.isPrimary) {
     }
     process.send({ port: server.address().port, refusals })
   })
-  process.on('message', () => process.send({ ...seen, counters: tuning.counters }))
+  process.on('message', () => process.send({ ...seen, counters: tuning.counters() }))
 }
 
 async function refusalOf(call) {

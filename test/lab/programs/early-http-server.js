@@ -40,7 +40,7 @@ server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
     {
       seen: () => ({
         ...seen,
-        counters: tuning?.counters,
+        counters: tuning?.counters(),
         descriptors: readdirSync('/proc/self/fd').length,
       }),
       memory: async () => {

@@ -31,5 +31,8 @@ server.on('clientError', ({ code }, socket) => {
 const tuning = close && tuneServer(server, { close })
 
 server.listen({ host, port: 0, backlog: 4096 }, () => {
-  ready({ port: server.address().port }, { seen: () => ({ ...seen, counters: tuning?.counters }) })
+  ready(
+    { port: server.address().port },
+    { seen: () => ({ ...seen, counters: tuning?.counters() }) },
+  )
 })

@@ -98,6 +98,7 @@ async function start() {
       counters: () => group.counters(),
       restart: () => outcome(group.restart()),
       close: () => outcome(group.close()),
+      dispose: () => outcome(group[Symbol.asyncDispose]()),
       ended: () => ended,
       /** Workers that had served all, and were not cut off. */
       cleaned: () => cleaned,

@@ -54,7 +54,7 @@ async function listen(port) {
 
 async function restart() {
   const { port } = server.address()
-  seen.discardedBytes += tuning.counters.discardedBytes
+  seen.discardedBytes += tuning.counters().discardedBytes
   // Connections that are open go on.
   server.close()
   await listen(port)
@@ -62,5 +62,5 @@ async function restart() {
 }
 
 listen(0).then((port) =>
-  ready({ port }, { restart, resources, seen: () => ({ ...seen, counters: tuning.counters }) }),
+  ready({ port }, { restart, resources, seen: () => ({ ...seen, counters: tuning.counters() }) }),
 )
