@@ -1,6 +1,55 @@
 'use strict'
 
+const http = require('node:http')
+const https = require('node:https')
+const net = require('node:net')
+const stream = require('node:stream')
+const tls = require('node:tls')
 const tseslint = require('typescript-eslint')
+
+/** What sets a close mode apart is a member of its row: lib/close/mode.ts. */
+const closeModes = ['BinaryExpression[operator=/^[!=]==?$/] > Literal', 'SwitchCase > Literal'].map(
+  (selector) => ({
+    selector: `${selector}[value=/^(fin|deliver|lingering|reset)$/]`,
+    message: 'Only the files of lib/close/modes/ tell close modes apart.',
+  }),
+)
+
+/** The functions of Node's modules, and of its sockets, servers, agents, requests and handles. */
+const functionsOfNode = [
+  ...[net, tls, http, https],
+  ...[net.Socket, net.Server, tls.TLSSocket, tls.Server, http.Server, http.Agent, https.Agent],
+  ...[http.ClientRequest, http.ServerResponse, http.OutgoingMessage, http.IncomingMessage],
+  ...[stream.Duplex, stream.Readable, stream.Writable],
+]
+  .flatMap((owner) => Object.entries(Object.getOwnPropertyDescriptors(owner.prototype ?? owner)))
+  .flatMap(([name, { value }]) => (typeof value === 'function' ? [name] : []))
+  .filter((name) => /^[a-z]\w*$/.test(name) && name !== 'constructor')
+  .concat('emit', 'on', 'once', 'off', 'connect6', 'open', 'oncomplete')
+
+/** Objects of this library that have members of the same names. */
+const own = '[object.name=/^(hooks|below|policy)$/]'
+
+/** What Node keeps to itself: lib/node/ has a function for each part of it, and a contract test. */
+const privateParts = [
+  'MemberExpression[computed=false] > Identifier.property[name=/^_/]',
+  'Property > Identifier.key[name=/^_/]',
+  'TSPropertySignature > Identifier.key[name=/^_/]',
+  'Literal[value=/^_[a-z]/i]',
+  'MemberExpression > Identifier.property[name=/^getOwnPropert(ySymbols|yDescriptors?)$/]',
+  'MemberExpression[object.name=process] > Identifier.property[name=/^(binding|getBuiltinModule)$/]',
+  'MemberExpression:not([object.type=ThisExpression]) > Identifier.property[name=prototype]',
+  `AssignmentExpression > MemberExpression.left:not([object.type=ThisExpression]):not(${own}) > Identifier.property[name=/^(${[...new Set(functionsOfNode)].join('|')})$/]`,
+].map((selector) => ({
+  selector,
+  message: 'What Node keeps to itself is read and replaced in lib/node/ only.',
+}))
+
+/** The same of other packages: one file of each adapter. */
+const ofOtherPackages = [
+  'lib/adapters/artillery/script.ts',
+  'lib/adapters/autocannon/tune-client.ts',
+]
 
 module.exports = tseslint.config(
   { ignores: ['dist/', 'native/build/', 'coverage/', 'prebuilds/', 'node_modules/'] },
@@ -22,18 +71,30 @@ module.exports = tseslint.config(
     },
   },
   {
-    // What sets a close mode apart is a member of its row: lib/close/mode.ts.
     files: ['lib/**/*.ts'],
-    ignores: ['lib/close/modes/*.ts', 'lib/close/time-wait.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...closeModes, ...privateParts] },
+  },
+  {
+    files: ['lib/close/modes/*.ts', 'lib/close/time-wait.ts'],
+    rules: { 'no-restricted-syntax': ['error', ...privateParts] },
+  },
+  {
+    files: ['lib/node/*.ts', ...ofOtherPackages],
+    rules: { 'no-restricted-syntax': ['error', ...closeModes] },
+  },
+  {
+    files: ['lib/node/*.ts'],
     rules: {
-      'no-restricted-syntax': [
+      'no-restricted-imports': [
         'error',
-        ...['BinaryExpression[operator=/^[!=]==?$/] > Literal', 'SwitchCase > Literal'].map(
-          (selector) => ({
-            selector: `${selector}[value=/^(fin|deliver|lingering|reset)$/]`,
-            message: 'Only the files of lib/close/modes/ tell close modes apart.',
-          }),
-        ),
+        {
+          patterns: [
+            {
+              regex: '^\\.\\./(?!(binding|errors)$)',
+              message: 'lib/node/ knows Node, and nothing of this library but what is below it.',
+            },
+          ],
+        },
       ],
     },
   },

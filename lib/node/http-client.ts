@@ -259,3 +259,27 @@ export function aroundFree<T>(
     after(socket, known)
   })
 }
+
+/** Has `action` called when a connection is free, after the agent has decided what becomes of it. */
+export function afterFree(agent: http.Agent, action: (socket: net.Socket) => void): void {
+  agent.on('free', action)
+}
+
+/** Has `action` called when an agent leaves the connection to somebody else, as it does for an upgrade. */
+export function whenLeft(socket: net.Socket, action: () => void): void {
+  socket.prependListener('agentRemove', action)
+}
+
+/** Has `action` called with what createConnection() of an agent returns, whoever calls it. */
+export function afterCreateConnection(
+  agent: http.Agent,
+  action: (stream: Duplex | null | undefined) => void,
+): void {
+  const parts: Pick<AgentMethods, 'createConnection'> = agentPartsOf(agent)
+  const create = parts.createConnection
+  parts.createConnection = (...args) => {
+    const stream = create.apply(agent, args)
+    action(stream)
+    return stream
+  }
+}

@@ -53,6 +53,7 @@ export const tlsNames: readonly string[] = [
   'allowPartialTrustChain',
   'ca',
   'cert',
+  'certificateCompression',
   'checkServerIdentity',
   'ciphers',
   'clientCertEngine',

@@ -6,6 +6,8 @@ import * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { handleOf } from '../../lib/node/handle'
 import {
+  afterCreateConnection,
+  afterFree,
   agentMethodsOf,
   agentPartsOf,
   answerTo,
@@ -20,6 +22,7 @@ import {
   requestOn,
   takeFromSocket,
   timeoutOf,
+  whenLeft,
   type Output,
 } from '../../lib/node/http-client'
 import { until } from '../helpers/until'
@@ -358,7 +361,25 @@ describe('http.Agent', () => {
     expect([Object.values(sockets), Object.values(requests)]).toEqual([[], []])
   })
 
-  it('is an emitter of the connection that it leaves to an upgrade, by agentRemove', async () => {
+  it("comes to what was set later, in 'free', with its decision made", async () => {
+    const { port } = await serve()
+    const agent = keepAliveAgent()
+    const kept: [socket: Duplex, isKept: boolean][] = []
+    afterFree(agent, (socket) => kept.push([socket, isKept(socket)]))
+    const socket = await keptConnection(port, agent)
+    expect(kept).toEqual([[socket, true]])
+  })
+
+  it('makes its connections by createConnection(options, callback), a method of its own', async () => {
+    const { port } = await serve()
+    const agent = keepAliveAgent()
+    const made: unknown[] = []
+    afterCreateConnection(agent, (stream) => made.push(stream))
+    const socket = await keptConnection(port, agent)
+    expect(made).toEqual([socket])
+  })
+
+  it("is left by a connection that emits 'agentRemove', for an upgrade", async () => {
     const { server, port } = await serve()
     server.on('upgrade', (_request, socket: net.Socket) => {
       socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
@@ -366,10 +387,10 @@ describe('http.Agent', () => {
     const headers = { Connection: 'upgrade', Upgrade: 'chat' }
     const request = http.get({ host: loopback[4], port, agent: keepAliveAgent(), headers })
     const [socket] = (await once(request, 'socket')) as [net.Socket]
-    const removed = jest.fn()
-    socket.on('agentRemove', removed)
+    const left = jest.fn()
+    whenLeft(socket, left)
     await once(request, 'upgrade')
-    expect(removed).toHaveBeenCalledTimes(1)
+    expect(left).toHaveBeenCalledTimes(1)
     socket.destroy()
   })
 })

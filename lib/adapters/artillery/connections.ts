@@ -1,7 +1,13 @@
 /** The agents in place of Artillery's, and the connections that they make. */
 import type * as http from 'node:http'
 import * as net from 'node:net'
-import { agentPartsOf, isKept, requestOn } from '../../node/http-client'
+import {
+  afterCreateConnection,
+  afterFree,
+  agentPartsOf,
+  isKept,
+  requestOn,
+} from '../../node/http-client'
 import { TunedAgent, TunedHttpsAgent, type TunedAgentOptions } from '../http'
 import { Reporter } from './report'
 import { replaceAgents, type Context, type Events } from './script'
@@ -59,11 +65,9 @@ export class Connections {
 
   /** Sees each connection of an agent, from its beginning to its end. */
   #follow(agent: http.Agent, reporter: Reporter): void {
-    const create = agent.createConnection.bind(agent)
-    agent.createConnection = (options, callback) => {
-      const socket = create(options, callback)
+    afterCreateConnection(agent, (socket) => {
       // Refused: the request has the error.
-      if (!(socket instanceof net.Socket)) return socket
+      if (!(socket instanceof net.Socket)) return
       this.#open.add(socket)
       limitSilence(socket)
       socket.once('close', () => {
@@ -75,9 +79,8 @@ export class Connections {
         reporter.report()
       })
       if (this.#closing) socket.destroy()
-      return socket
-    }
-    agent.on('free', () => {
+    })
+    afterFree(agent, () => {
       reporter.report()
     })
   }
@@ -86,7 +89,7 @@ export class Connections {
 /** Closes connections that are idle for so long, ms, as agentkeepalive does. */
 function limitIdleTime(agent: http.Agent, ms: number | undefined): void {
   if (ms === undefined || ms <= 0) return
-  agent.on('free', (socket: net.Socket) => {
+  afterFree(agent, (socket) => {
     const { timeout = 0 } = socket
     const isIdle = isKept(socket) && !socket.destroyed
     if (isIdle && (timeout === 0 || timeout > ms)) socket.setTimeout(ms)

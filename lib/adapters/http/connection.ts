@@ -2,7 +2,7 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { beforeDestroy, interceptWrites } from '../../node/http-client'
+import { beforeDestroy, interceptWrites, whenLeft } from '../../node/http-client'
 import type { Attempt } from './attempt'
 
 export interface Connection {
@@ -89,7 +89,7 @@ export function watch(
   socket.prependListener('end', () => {
     if (connection.attempt !== undefined) takeBack(hangUp())
   })
-  socket.prependListener('agentRemove', leave)
+  whenLeft(socket, leave)
 }
 
 /** Whether the connection failed: the program destroys a socket for reasons of its own. */
