@@ -57,8 +57,9 @@ module.exports = tseslint.config(
     files: ['lib/**/*.ts', 'test/**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
+      // Its program has lib/ too.
       parserOptions: {
-        project: ['./tsconfig.json', './test/tsconfig.json'],
+        project: './test/tsconfig.json',
         tsconfigRootDir: __dirname,
       },
     },
