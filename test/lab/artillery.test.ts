@@ -17,8 +17,12 @@ import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { INSTALL_DEADLINE_MS, installNode } from '../helpers/node-release'
 import type { Program } from '../helpers/program'
+import { size } from '../helpers/size'
 import { until } from '../helpers/until'
 
+const USERS = size('VIRTUAL_USERS')
+/** So many that one connection for each could not be taken for a pool. */
+const POOLED_USERS = 1_000
 const RELEASE = '2.0.34'
 const ROOT = path.join(__dirname, '..', '..')
 const EXAMPLE = path.join(ROOT, 'examples', 'artillery')
@@ -70,7 +74,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
 
   /** A script with so many virtual users, each of which makes so many requests. */
   function scriptOf(users: number, requests: number, config: object): string {
-    const phases = [{ duration: 3, arrivalCount: users }]
+    const phases = phasesOf(users)
     const flow = [{ loop: [{ get: { url: '/' } }], count: requests }]
     const script = path.join(scratch, 'script.json')
     writeFileSync(script, JSON.stringify({ config: { phases, ...config }, scenarios: [{ flow }] }))
@@ -80,11 +84,11 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
   it('leaves TIME_WAIT for each virtual user as it is', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
-    const counters = await run(scriptOf(1500, 2, { target }))
-    expect(counters).toMatchObject({ 'http.responses': 3000, 'vusers.completed': 1500 })
+    const counters = await run(scriptOf(USERS, 2, { target }))
+    expect(counters).toMatchObject({ 'http.responses': 2 * USERS, 'vusers.completed': USERS })
     const { connections, requests } = await afterAllClosed(server)
-    expect(requests).toBe(3000)
-    expect(connections).toBeGreaterThanOrEqual(1500)
+    expect(requests).toBe(2 * USERS)
+    expect(connections).toBeGreaterThanOrEqual(USERS)
     expect(await namespace().timeWaits({ remotePort: port })).toBe(connections)
   })
 
@@ -92,48 +96,57 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
     const own = { settings: { TCP_MAXSEG: 1000 }, sources: ['127.0.0.2', '127.0.0.3'] }
-    const counters = await run(scriptOf(1500, 2, { target, plugins: { 'socket-tuner': own } }))
-    expect(counters).toMatchObject({ 'http.responses': 3000, 'vusers.completed': 1500 })
+    const counters = await run(scriptOf(USERS, 2, { target, plugins: { 'socket-tuner': own } }))
+    expect(counters).toMatchObject({ 'http.responses': 2 * USERS, 'vusers.completed': USERS })
     const { connections, sources, ...seen } = await afterAllClosed(server)
-    expectCounted(counters, { connections, requests: 3000 })
+    expectCounted(counters, { connections, requests: 2 * USERS })
     // As many as without the plugin, give or take those that Artillery's client closes half-way.
-    expect(connections).toBeGreaterThanOrEqual(1500)
-    expect(connections).toBeLessThan(1600)
+    expect(connections).toBeGreaterThanOrEqual(USERS)
+    expect(connections).toBeLessThan(1.07 * USERS)
     // 12 bytes of each segment are timestamps.
-    expect(seen).toMatchObject({ requests: 3000, errors: {}, segments: { 988: connections } })
+    expect(seen).toMatchObject({ requests: 2 * USERS, errors: {}, segments: { 988: connections } })
     const { '127.0.0.2': one = 0, '127.0.0.3': two = 0 } = sources
     expect(one + two).toBe(connections)
-    expect(Math.abs(one - two)).toBeLessThan(200)
+    expect(Math.abs(one - two)).toBeLessThan(0.14 * USERS)
     expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
   })
 
   it('shares a pool of tuned connections between its virtual users, over TLS too', async () => {
     const { server, port } = await namespace().serve('load-target', { tls: makeCertificate() })
     const counters = await run(
-      scriptOf(1000, 1, {
+      scriptOf(POOLED_USERS, 1, {
         target: `https://127.0.0.1:${String(port)}`,
         tls: { rejectUnauthorized: false },
         http: { pool: 20 },
         plugins: { 'socket-tuner': { settings: { TCP_MAXSEG: 1000 } } },
       }),
     )
-    expect(counters).toMatchObject({ 'http.responses': 1000, 'vusers.completed': 1000 })
+    expect(counters).toMatchObject({
+      'http.responses': POOLED_USERS,
+      'vusers.completed': POOLED_USERS,
+    })
     const { connections, ...seen } = await afterAllClosed(server)
-    expectCounted(counters, { connections, requests: 1000 })
-    // One for each user would be 1,000; beside the 20, Artillery's client closes some half-way.
-    expect(connections).toBeLessThan(500)
-    expect(seen).toMatchObject({ requests: 1000, errors: {}, segments: { 988: connections } })
+    expectCounted(counters, { connections, requests: POOLED_USERS })
+    // There would be one for each user; beside the 20, Artillery's client closes some half-way.
+    expect(connections).toBeLessThan(POOLED_USERS / 2)
+    expect(seen).toMatchObject({
+      requests: POOLED_USERS,
+      errors: {},
+      segments: { 988: connections },
+    })
     expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
   })
 
   it('finds the entry point by a scope, as in the example', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
-    const counters = await run(path.join(EXAMPLE, 'load.yml'), '--target', target)
-    expect(counters).toMatchObject({ 'http.responses': 3000, 'vusers.completed': 1000 })
+    const overrides = JSON.stringify({ config: { phases: phasesOf(USERS) } })
+    const flags = ['--target', target, '--overrides', overrides]
+    const counters = await run(path.join(EXAMPLE, 'load.yml'), ...flags)
+    expect(counters).toMatchObject({ 'http.responses': 3 * USERS, 'vusers.completed': USERS })
     const { connections, ...seen } = await afterAllClosed(server)
-    expectCounted(counters, { connections, requests: 3000 })
-    expect(seen).toMatchObject({ requests: 3000, errors: {}, segments: { 1188: connections } })
+    expectCounted(counters, { connections, requests: 3 * USERS })
+    expect(seen).toMatchObject({ requests: 3 * USERS, errors: {}, segments: { 1188: connections } })
     expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
   })
 
@@ -148,6 +161,10 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     expect(await server.ask('seen')).toMatchObject({ connections: 0 })
   })
 })
+
+function phasesOf(users: number): object[] {
+  return [{ duration: 3, arrivalCount: users }]
+}
 
 /** The plugin counted what the server saw: each request has a new connection or one that was used before. */
 function expectCounted(

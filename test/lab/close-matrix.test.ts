@@ -1,6 +1,7 @@
 import { type CycleConfig, expectNothingLost, runCycles } from '../helpers/cycles'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
+import { size } from '../helpers/size'
 
 const deliver: [string, Pick<CycleConfig, 'way' | 'mode'>][] = [
   ['closeSocket', { way: 'closeSocket', mode: 'deliver' }],
@@ -8,12 +9,13 @@ const deliver: [string, Pick<CycleConfig, 'way' | 'mode'>][] = [
   ["destroy() after setCloseMode(socket, 'deliver')", { way: 'destroy', mode: 'deliver' }],
 ]
 
+const CONNECTIONS = size('CLOSE_MATRIX_CONNECTIONS')
 /** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
 describe.each([
-  { family: 'IPv4', host: '127.0.0.1', cycles: 20_000, needs: [] },
-  { family: 'IPv6', host: '::1', cycles: 4_000, needs: ['ipv6'] },
+  { family: 'IPv4', host: '127.0.0.1', cycles: CONNECTIONS, needs: [] },
+  { family: 'IPv6', host: '::1', cycles: CONNECTIONS / 5, needs: ['ipv6'] },
 ] as const)('over $family', ({ host, cycles, needs }) => {
   labDescribe(
     `a client that closes ${String(cycles)} connections`,

@@ -2,9 +2,10 @@ import { makeCertificate } from '../helpers/certificate'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { steadyNode } from '../helpers/program'
+import { size } from '../helpers/size'
 import { until } from '../helpers/until'
 
-const UPLOADS = 500
+const UPLOADS = size('EARLY_ANSWERS')
 const BYTES = 20_000_000
 
 interface Uploads {

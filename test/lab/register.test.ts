@@ -7,6 +7,7 @@ import { afterAllClosed, askAndWaitForEnd } from '../helpers/http-runs'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { Program } from '../helpers/program'
+import { size } from '../helpers/size'
 
 /** What the suites of applications are written with; installed here, since nothing else needs it. */
 const SUPERTEST = 'supertest@7.3.2'
@@ -19,7 +20,7 @@ const INSTALL_DEADLINE_MS = 200_000
 /** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
-const REQUESTS = 5_000
+const REQUESTS = Math.min(size('LAB_REQUESTS'), 5_000)
 const deliver = { close: 'deliver' }
 
 const execute = promisify(execFile)
@@ -81,7 +82,15 @@ for (const framework of ['express', 'fastify']) {
         // On one CPU the two ends do not close in the same moment.
         await namespace().run('taskset', '-a', '-c', '-p', firstCpu(), String(server.pid))
         const url = `http://127.0.0.1:${String(port)}/`
-        const wrk = ['wrk', '-t1', '-c32', '-d4s', '-H', 'Connection: close', url]
+        const wrk = [
+          'wrk',
+          '-t1',
+          '-c32',
+          `-d${String(size('LAB_SECONDS'))}s`,
+          '-H',
+          'Connection: close',
+          url,
+        ]
         const output = await namespace().run('taskset', '-c', firstCpu(), ...wrk)
         expect(output).not.toMatch(/Socket errors|Non-2xx/)
         const { errors, warnings, requests } = await afterAllClosed(server)
