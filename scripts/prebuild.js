@@ -8,7 +8,7 @@ const { execFile, execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const os = require('node:os')
-const { join, relative, sep } = require('node:path')
+const { join, relative } = require('node:path')
 const { promisify } = require('node:util')
 const { prebuiltTargets } = require('../dist/addon')
 
@@ -61,15 +61,10 @@ function flags() {
 }
 
 /** Changes whenever what is built might. */
-function fingerprint(sources) {
+function fingerprint() {
   const hash = createHash('sha256')
-  const files = [
-    ...sources,
-    ...filesOf('.h'),
-    exportsMap,
-    __filename,
-    join(root, '.ci', 'cxxflags'),
-  ]
+  const scripts = ['cxxflags', 'one-source'].map((name) => join(root, '.ci', name))
+  const files = [...filesOf('.cc'), ...filesOf('.h'), runtime, exportsMap, __filename, ...scripts]
   for (const file of files) {
     hash.update(`${relative(root, file)}\0`).update(fs.readFileSync(file))
   }
@@ -82,10 +77,9 @@ async function main() {
   for (const target of targets) {
     if (triples[target] === undefined) throw new Error(`There is no target ${target}`)
   }
-  const sources = [...filesOf('.cc'), runtime]
-  const built = join(cache, 'prebuilds', fingerprint(sources))
+  const built = join(cache, 'prebuilds', fingerprint())
   const missing = targets.filter((target) => !fs.existsSync(join(built, target)))
-  if (missing.length > 0) await build(missing, sources, built)
+  if (missing.length > 0) await build(missing, built)
 
   fs.rmSync(join(root, 'prebuilds'), { recursive: true, force: true })
   for (const target of targets) {
@@ -97,7 +91,7 @@ async function main() {
   }
 }
 
-async function build(targets, sources, built) {
+async function build(targets, built) {
   const compiler = zig()
   const options = flags()
   const scratch = fs.mkdtempSync(join(os.tmpdir(), 'prebuild-'))
@@ -107,23 +101,19 @@ async function build(targets, sources, built) {
     ZIG_LOCAL_CACHE_DIR: join(cache, 'zig-cache'),
   }
   const run = (...args) => promisify(execFile)(compiler, args, { cwd: root, env })
-  const nameOf = (source) => relative(native, source).replaceAll(sep, '-')
-  const object = (target, source) => join(scratch, `${target}-${nameOf(source)}.o`)
+  fs.mkdirSync(built, { recursive: true })
+  // Not in the scratch folder: its name is another one each time.
+  const source = join(built, 'all.cc')
+  const sources = execFileSync('bash', ['.ci/one-source'], { cwd: root, encoding: 'utf8' })
+  fs.writeFileSync(source, `${sources}#include "${runtime}"\n`)
   try {
-    const units = targets.flatMap((target) => sources.map((source) => ({ target, source })))
-    const compile = async ({ target, source }) => {
-      const to = ['-c', source, '-o', object(target, source)]
-      await run('c++', '-target', triples[target], ...options, ...to)
-    }
-    await inParallel(units, compile)
-    fs.mkdirSync(built, { recursive: true })
     await inParallel(targets, async (target) => {
-      const linked = join(scratch, target)
-      const objects = sources.map((source) => object(target, source))
+      const [object, linked] = ['o', 'node'].map((end) => join(scratch, `${target}.${end}`))
+      await run('c++', '-target', triples[target], ...options, '-c', source, '-o', object)
       const how = target.startsWith('darwin')
         ? ['-Wl,-undefined,dynamic_lookup', '-Wl,-dead_strip']
         : ['-Wl,--gc-sections', `-Wl,--version-script=${exportsMap}`]
-      await run('cc', '-target', triples[target], '-shared', '-s', ...objects, ...how, '-o', linked)
+      await run('cc', '-target', triples[target], '-shared', '-s', object, ...how, '-o', linked)
       fs.copyFileSync(linked, `${join(built, target)}.new`)
       fs.renameSync(`${join(built, target)}.new`, join(built, target))
     })
