@@ -7,6 +7,7 @@ import {
   checkWhole,
   type SocketTunerErrorCode,
 } from './errors'
+import { isInPrimary } from './node/cluster'
 import { datagramHandleOf, isDatagram } from './node/datagram'
 import { whyNoDescriptor } from './node/descriptors'
 import { handleOf, type Handle } from './node/handle'
@@ -155,7 +156,7 @@ function serverWithout(server: net.Server, handle: Handle | undefined): Error {
       "The server is not listening: call this after 'listening', or not again after close()",
     )
   }
-  return handle.fd === undefined && whyNoDescriptor === undefined
+  return isInPrimary(server) && whyNoDescriptor === undefined
     ? refusal(
         'ERR_SOCKET_TUNER_SHARED_HANDLE',
         "The server's listening socket is held by the cluster's primary process, not by this worker",

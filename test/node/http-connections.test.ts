@@ -132,6 +132,44 @@ describe.each(kinds)('The connections of a server (%s)', (_, create) => {
   })
 })
 
+describe("A server's symbol that is described as 'http.server.connections'", () => {
+  it('has the list whose all() and idle() are parsers, each with its socket', async () => {
+    const server = http.createServer(answer)
+    const accepted = once(server, 'connection')
+    const client = await connect(server)
+    const [socket] = (await accepted) as [net.Socket]
+    client.write(REQUEST)
+    await once(client, 'data')
+    const [key] = Object.getOwnPropertySymbols(server).filter(
+      ({ description }) => description === 'http.server.connections',
+    )
+    if (key === undefined) throw new Error('there is no such symbol')
+    const list = (server as unknown as Record<symbol, Record<'all' | 'idle', () => object[]>>)[key]
+    expect(list?.all()).toEqual([expect.objectContaining({ socket })])
+    await until(
+      'the connection is idle',
+      () => list?.idle() ?? [],
+      ({ length }) => length === 1,
+    )
+    expect((socket as unknown as { parser: unknown }).parser).toBe(list?.idle()[0])
+  })
+
+  it('is with a socket whose _httpMessage is null between requests', async () => {
+    const server = http.createServer()
+    const accepted = once(server, 'connection')
+    const requested = once(server, 'request') as Promise<[unknown, http.ServerResponse]>
+    const client = await connect(server)
+    const [socket] = (await accepted) as [net.Socket]
+    const message = (): unknown => (socket as { _httpMessage?: unknown })._httpMessage
+    client.write(REQUEST)
+    const [, response] = await requested
+    expect(message()).toBe(response)
+    response.end('answer')
+    await once(client, 'data')
+    expect(message()).toBeNull()
+  })
+})
+
 describe('An upgraded connection', () => {
   it('is neither unused nor idle', async () => {
     const server = http.createServer()

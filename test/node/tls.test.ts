@@ -65,6 +65,30 @@ describe("a TLS socket of Node's", () => {
     },
   )
 
+  it("has _secureEstablished, false until 'secure', and _tlsOptions.isServer on both sides", async () => {
+    interface Parts {
+      readonly encrypted: unknown
+      readonly _secureEstablished: unknown
+      readonly _tlsOptions: { readonly isServer: unknown }
+    }
+    const partsOf = (socket: tls.TLSSocket): Parts => socket as unknown as Parts
+    const { port, server } = await serve()
+    const accepted = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
+    const socket = connect({ port })
+    const parts = partsOf(socket)
+    const states = [parts._secureEstablished]
+    socket.prependListener('secure', () => states.push(parts._secureEstablished))
+    await once(socket, 'secureConnect')
+    expect(states).toEqual([false, true])
+    expect([parts.encrypted, parts._tlsOptions.isServer]).toEqual([true, false])
+    const peer = partsOf((await accepted)[0])
+    expect([peer.encrypted, peer._secureEstablished, peer._tlsOptions.isServer]).toEqual([
+      true,
+      true,
+      true,
+    ])
+  })
+
   it('is told from a plain socket', () => {
     const socket = new net.Socket()
     expect(isTls(socket)).toBe(false)

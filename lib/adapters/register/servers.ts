@@ -5,8 +5,9 @@ import type { PolicyOptions } from '../../close/options'
 import { serverPolicyOf, setServerPolicy, type ServerPolicy } from '../../close/server-policy'
 import { endpoint } from '../../connect/address'
 import { tuneListening, type ServerTuning } from '../../listen/tune-server'
+import { isInPrimary, whenTakenByCluster } from '../../node/cluster'
 import { followListens } from '../../node/every-socket'
-import { handleOf, type Handle } from '../../node/handle'
+import { handleOf } from '../../node/handle'
 import { listenBacklogLimit } from '../../observe/namespace-facts'
 import { setOption } from '../../options/access'
 import type { Settings } from '../../options/option'
@@ -100,7 +101,7 @@ export class Servers {
 
   #setOptions(server: net.Server, known: Known, settings: Settings): string {
     known.settings?.stop()
-    if (isShared(server) && Object.keys(settings).length > 0)
+    if (isInPrimary(server) && Object.keys(settings).length > 0)
       return 'its options are those of the primary process'
     known.settings = tuneListening(server, settings)
     return reportText(known.settings.report ?? {})
@@ -122,7 +123,7 @@ export class Servers {
 }
 
 function setBacklog(server: net.Server, backlog: number): string {
-  if (isShared(server)) return ''
+  if (isInPrimary(server)) return ''
   const result = native.listenFd(handleOf(server)?.fd ?? -1, backlog)
   if (result < 0) return `backlog ${String(backlog)} refused (errno ${String(-result)})`
   const limit = listenBacklogLimit() ?? backlog
@@ -130,25 +131,13 @@ function setBacklog(server: net.Server, backlog: number): string {
   return `backlog ${String(backlog)}${cut}`
 }
 
-/** The listening socket of a cluster worker is held by the primary process. */
-function isShared(server: net.Server): boolean {
-  return handleOf(server)?.fd === undefined
-}
-
 /**
- * In the primary process cluster listens by a net.Server, whose handle it takes away once it listens:
- * the workers close what is accepted there. They decide connection by connection, so nothing must be
- * handed down.
+ * Where cluster listens in the primary process, the workers close what is accepted there. They decide
+ * connection by connection, so nothing must be handed down.
  */
 function takeBackFromCluster(server: net.Server, policy: ServerPolicy): void {
-  const handle = handleOf(server)
-  process.nextTick(() => {
-    if (handleOf(server) === handle || !isOpen(handle)) return
+  whenTakenByCluster(server, (fd) => {
     policy.stop()
-    setOption(handle.fd, 'TCP_LINGER2', 0)
+    setOption(fd, 'TCP_LINGER2', 0)
   })
-}
-
-function isOpen(handle: Handle | undefined): handle is Handle & { fd: number } {
-  return (handle?.fd ?? -1) >= 0
 }
