@@ -91,7 +91,7 @@ module.exports = tseslint.config(
         {
           patterns: [
             {
-              regex: '^\\.\\./(?!(binding|errors)$)',
+              regex: '^\\.\\./(?!(kernel/.*|errors)$)',
               message: 'lib/node/ knows Node, and nothing of this library but what is below it.',
             },
           ],

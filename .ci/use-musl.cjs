@@ -2,7 +2,7 @@
 
 const net = require('node:net')
 const { once } = require('node:events')
-const { addonFile } = require('./node_modules/socket-tuner/dist/addon')
+const { addonFile } = require('./node_modules/socket-tuner/dist/kernel/addon')
 const { closeSocket, tcpInfo, tune } = require('socket-tuner')
 const { countSockets } = require('socket-tuner/ports')
 

@@ -32,22 +32,22 @@ export {
   type ErrorCode,
   type SocketTunerErrorCode,
 } from './errors'
-export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './listen/answer-early'
-export { listen, type ListenOptions } from './listen/listen'
+export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './server/answer-early'
+export { listen, type ListenOptions } from './server/listen'
 export {
   tuneServer,
   type ServerCounters,
   type ServerTuning,
   type TuneServerOptions,
-} from './listen/tune-server'
+} from './server/tune-server'
 export { queueSizes, type QueueSizes } from './observe/queue-sizes'
 export {
   tcpInfo,
   type CongestionState,
   type NegotiatedOptions,
   type TcpInfo,
-  type TcpState,
 } from './observe/tcp-info'
+export type { TcpState } from './kernel/tcp-states'
 export { getOption, setOption } from './options/access'
 export { deadPeerDetection, type DeadPeerSettings } from './options/dead-peer'
 export { describeOption, type OptionInfo } from './options/describe'

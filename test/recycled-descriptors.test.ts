@@ -19,7 +19,7 @@ import {
   type CloseModeName,
   type Target,
 } from '../lib'
-import { native } from '../lib/binding'
+import { native } from '../lib/kernel/binding'
 import { handleOf, transportHandleOf, type Handle } from '../lib/node/handle'
 import { connected, type Transport } from './close/pair'
 import { until } from './helpers/until'

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import * as net from 'node:net'
 import { constants } from 'node:os'
 import { RawSocket, closeSocket, configure, getOption, setCloseMode, setOption, tune } from '../lib'
-import { native } from '../lib/binding'
+import { native } from '../lib/kernel/binding'
 import { snapshot } from './properties/cases'
 import {
   closeLater,

@@ -7,7 +7,7 @@ import { closeSync, readFileSync } from 'node:fs'
 import * as net from 'node:net'
 import { types } from 'node:util'
 import { configure, tcpInfo } from '../lib'
-import { native } from '../lib/binding'
+import { native } from '../lib/kernel/binding'
 
 export type Family = 4 | 6
 

@@ -5,7 +5,7 @@
  * tell afterwards.
  */
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import {
   closeWithoutReset,
   destroyAfterCarrier,

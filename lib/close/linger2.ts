@@ -1,5 +1,5 @@
 /** TCP_LINGER2 of one descriptor: tcp(7). */
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import type { ClosePolicy } from './mode'
 
 const FORGET_WHEN_ACKNOWLEDGED = -1

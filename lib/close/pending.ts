@@ -1,10 +1,10 @@
 /** What a socket still holds at the moment of its close. */
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { isConnected } from '../node/accepted'
 import { handleOf, transportHandleOf } from '../node/handle'
 import type { ConnectionState } from '../observe/tcp-info'
-import { LITTLE, viewOf } from '../options/codec'
+import { LITTLE, viewOf } from '../kernel/bytes'
 import { isTls } from './tls'
 
 /**

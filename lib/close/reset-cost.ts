@@ -1,7 +1,8 @@
 /** What a RST costs. */
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { words } from '../options/codec'
-import { connectionState, type TcpState } from '../observe/tcp-info'
+import { connectionState } from '../observe/tcp-info'
+import type { TcpState } from '../kernel/tcp-states'
 import { announce } from '../warnings'
 import { fallback, type Fallback } from './fallback'
 import {

@@ -1,6 +1,6 @@
 /** A standing close mode for every connection that a server accepts. */
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { isAcceptedBy } from '../node/accepted'
 import { handleOf, type Handle } from '../node/handle'
 import { tcpInfo } from '../observe/tcp-info'

@@ -1,6 +1,6 @@
 import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
 import { transportFd } from '../node/handle'
 import { ownSocket } from '../node/session-socket'

@@ -1,7 +1,7 @@
 /** Keeps a connection open for reading after its net.Socket was closed. */
 import * as net from 'node:net'
 import { constants as os } from 'node:os'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { connectionState } from '../observe/tcp-info'
 import { fallback, type Fallback } from './fallback'
 import type { LingeringGroup } from './lingering-group'

@@ -1,6 +1,7 @@
 /** Who keeps TIME_WAIT: no other file decides it. */
-import { native } from '../binding'
-import type { ConnectionState, TcpState } from '../observe/tcp-info'
+import { native } from '../kernel/binding'
+import type { ConnectionState } from '../observe/tcp-info'
+import type { TcpState } from '../kernel/tcp-states'
 
 /**
  * Who keeps the 60 s of TIME_WAIT: nobody, this side, or the peer, which closed first (a peer can

@@ -1,6 +1,6 @@
 /** How a stream's writing ends where no shutdown() may go before close(2): the FIN or RST goes out with that. */
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import type { Final } from '../node/closing'
 import { transportFd } from '../node/handle'
 import type { ClosePolicy } from './mode'

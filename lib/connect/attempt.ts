@@ -8,7 +8,7 @@
  */
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { SocketTunerError } from '../errors'
 import { requireAdoption } from '../node/descriptors'
 import { handleOf, type Handle } from '../node/handle'

@@ -1,4 +1,4 @@
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 
 /** An IPv6 address that ends with an IPv4 one, as text, and the name of an interface. */
 const LONGEST_ADDRESS = 45 + 1 + 15

@@ -4,8 +4,8 @@
  * never comes (tcp_fastopen_defer_connect() of the kernel).
  */
 import { constants as os } from 'node:os'
-import { native } from '../binding'
-import { fastOpenMayBeOff } from '../observe/namespace-facts'
+import { native } from '../kernel/binding'
+import { fastOpenMayBeOff } from '../kernel/proc'
 import type { IpFamily } from './address'
 import { domainOf } from './open'
 

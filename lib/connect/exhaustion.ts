@@ -1,6 +1,6 @@
 /** Why a connect() found no port, in full. */
 import { constants as os } from 'node:os'
-import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../observe/namespace-facts'
+import { sizeOf, systemPortRange, timeWaitReuse, timeWaitTotal } from '../kernel/proc'
 import { endpoint, type IpFamily } from './address'
 import { sourceFor } from './source-for'
 

@@ -1,7 +1,7 @@
 /** Sockets made by socket(2) here, so that options are in force before bind() and connect(). */
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { SocketTunerError } from '../errors'
 import {
   applySettings,

@@ -8,9 +8,9 @@
  */
 import { randomInt } from 'node:crypto'
 import { release } from 'node:os'
-import { native } from '../binding'
-import { isBefore, parseKernelVersion } from '../observe/kernel-version'
-import { sizeOf, systemPortRange } from '../observe/namespace-facts'
+import { native } from '../kernel/binding'
+import { isBefore, parseKernelVersion } from '../kernel/version'
+import { sizeOf, systemPortRange } from '../kernel/proc'
 import type { PortRange } from '../options/values'
 
 export type PortChoice = 'whole' | 'windows' | 'kernel'

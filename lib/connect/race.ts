@@ -4,7 +4,7 @@
  * are given up. Each attempt is a socket of its own with all settings in force.
  */
 import * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { setAttemptedAddresses, withoutEvents } from '../node/connecting'
 import { transportFd } from '../node/handle'
 import { intercept, type Attempt, type Plan } from './attempt'

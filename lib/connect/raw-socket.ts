@@ -1,7 +1,7 @@
 import * as net from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { getSystemErrorName } from 'node:util'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import {
   ArgumentTypeError,
   ArgumentValueError,

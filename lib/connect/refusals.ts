@@ -4,10 +4,10 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import type { ErrnoCode } from '../errors'
-import { contentOf, unprivilegedPortStart } from '../observe/namespace-facts'
-import { addressBytes, isLoopback, plainAddress } from '../observe/address-text'
+import { contentOf, unprivilegedPortStart } from '../kernel/proc'
+import { addressBytes, isLoopback, plainAddress } from '../kernel/addresses'
 
 /** A system call that was refused. */
 export interface RefusedCall {

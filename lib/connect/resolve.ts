@@ -2,7 +2,7 @@
 import * as dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { ArgumentTypeError } from '../errors'
-import { zonedAddress } from '../observe/address-text'
+import { zonedAddress } from '../kernel/addresses'
 import type { IpFamily } from './address'
 
 export interface Address {

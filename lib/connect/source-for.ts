@@ -1,6 +1,6 @@
 /** Which source address the kernel takes for a destination. */
 import { constants as os } from 'node:os'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import type { IpFamily } from './address'
 import { boundAddress } from './bound-address'
 import { domainOf } from './open'

@@ -2,7 +2,7 @@
  * What a pool knows of its source addresses, destination by destination: connections that are open,
  * those that left TIME_WAIT behind, and where the kernel said that no port was free.
  */
-import { TIME_WAIT_S } from '../observe/namespace-facts'
+import { TIME_WAIT_S } from '../kernel/proc'
 
 /** How long an address that had no port free is passed over while another has one. */
 const FULL_FOR_MS = 250

@@ -1,6 +1,6 @@
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
-import { zonedAddress } from '../observe/address-text'
-import { sizeOf, systemPortRange } from '../observe/namespace-facts'
+import { zonedAddress } from '../kernel/addresses'
+import { sizeOf, systemPortRange } from '../kernel/proc'
 import { checkPort, endpoint, familyOf, wrongFamily, type IpFamily } from './address'
 import { SourceLedger } from './source-ledger'
 

@@ -1,7 +1,7 @@
 /** What connect() and the adapters may be told beside net.connect's own options, checked once. */
 import { close, type PolicyOptions } from '../close/options'
 import { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } from '../errors'
-import { systemPortRange } from '../observe/namespace-facts'
+import { systemPortRange } from '../kernel/proc'
 import { optionOf, type Settings } from '../options/option'
 import {
   prepareSettings,

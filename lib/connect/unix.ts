@@ -1,7 +1,7 @@
 /** Connections to unix-domain sockets, with options in force before connect(2). */
 import * as net from 'node:net'
 import { inspect } from 'node:util'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { connectOn } from '../node/adopt'
 import { requireUnix } from '../options/unix'

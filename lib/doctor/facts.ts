@@ -1,7 +1,7 @@
 /** Everything that the rules go by, of one network namespace at one moment: a plain object for JSON. */
 import { release } from 'node:os'
-import { parseKernelVersion, type KernelVersion } from '../observe/kernel-version'
-import { contentOf, reservedPorts, systemPortRange } from '../observe/namespace-facts'
+import { parseKernelVersion, type KernelVersion } from '../kernel/version'
+import { contentOf, reservedPorts, systemPortRange } from '../kernel/proc'
 import type { PortRange } from '../options/values'
 import {
   readDestinations,

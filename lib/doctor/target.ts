@@ -1,6 +1,6 @@
 /** The destination that a diagnosis is for. */
 import { realPort } from '../connect/address'
-import { isLoopback } from '../observe/address-text'
+import { isLoopback } from '../kernel/addresses'
 import { addressesOf, hostOption } from '../ports/place'
 import { custom, spec, type InputOf } from '../spec'
 

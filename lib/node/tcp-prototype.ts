@@ -1,6 +1,6 @@
 /** connect() of every TCP handle of this thread: a method of their prototype, which Node does not export. */
 import * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { handleOf } from './handle'
 
 type Connect = (

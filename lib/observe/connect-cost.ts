@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net'
 import { timeConnects } from '../node/tcp-prototype'
-import { plainAddress } from './address-text'
+import { plainAddress } from '../kernel/addresses'
 
 /** The calls for one destination. */
 export interface ConnectCost {

@@ -1,5 +1,5 @@
 import { getSystemErrorName } from 'node:util'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { SocketTunerError } from '../errors'
 import { getOption } from '../options/access'
 import { descriptorOf, type Target } from '../target'

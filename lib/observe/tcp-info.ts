@@ -1,32 +1,9 @@
-import { native } from '../binding'
-import { LITTLE, viewOf } from '../options/codec'
+import { native } from '../kernel/binding'
+import { LITTLE, viewOf } from '../kernel/bytes'
+import { tcpStates, type TcpState } from '../kernel/tcp-states'
 import { absentOption, kernelFailure } from '../options/failure'
 import { optionOf } from '../options/option'
 import { descriptorOf, type Target } from '../target'
-
-/** The states of a TCP connection (RFC 9293 section 3.3.2), as Linux numbers them from 1. */
-export const tcpStates = [
-  undefined,
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-] as const
-
-export type TcpState = NonNullable<(typeof tcpStates)[number]>
-
-/** Those of a connection, TIME_WAIT among them: all but CLOSE and LISTEN. */
-export const connectedStates = tcpStates.filter(
-  (state): state is TcpState => state !== undefined && state !== 'LISTEN' && state !== 'CLOSE',
-)
 
 const congestionStates = ['open', 'disorder', 'cwr', 'recovery', 'loss'] as const
 

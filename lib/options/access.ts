@@ -1,4 +1,4 @@
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { descriptorOf, type Target } from '../target'
 import { hazard } from '../warnings'
 import type { Codec } from './codec'

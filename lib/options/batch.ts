@@ -1,5 +1,5 @@
 /** Builds, runs and reads the program of native/kernel/batch.h: many options on one socket in one call. */
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import type { PresentOption } from './option'
 
 /** One option to be set. */

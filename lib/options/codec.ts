@@ -1,5 +1,5 @@
-import { endianness } from 'node:os'
 import { checkWhole } from '../errors'
+import { LITTLE, viewOf } from '../kernel/bytes'
 import type { OptionRow } from './row'
 
 /** Lays an integer option out: it travels as one 32-bit number. */
@@ -22,14 +22,7 @@ export interface BytesCodec<Value> {
 
 export type Codec<Value = unknown> = IntCodec<Value> | BytesCodec<Value>
 
-/** The byte order of this machine. */
-export const LITTLE = endianness() === 'LE'
-
 export const U32_MAX = 0xffff_ffff
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
 
 /** Bytes of some 32-bit words. */
 export function words(...values: readonly number[]): Uint8Array {

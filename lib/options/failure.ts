@@ -1,7 +1,7 @@
 /** The error for a get or set that the kernel refused, said in full. */
 import { getSystemErrorName } from 'node:util'
 import { constants as os } from 'node:os'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { SocketOptionError, type ErrnoCode } from '../errors'
 import type { Option } from './option'
 import type { OptionRow, OptionTiming } from './row'

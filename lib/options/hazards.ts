@@ -1,7 +1,7 @@
 /** What is said before an option is set at a moment, or on a socket, where it does not do what it seems to. */
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { hazard } from '../warnings'
-import { LITTLE } from './codec'
+import { LITTLE } from '../kernel/bytes'
 import type { PresentOption } from './option'
 import type { OptionTiming } from './row'
 

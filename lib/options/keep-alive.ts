@@ -4,7 +4,7 @@
  * 1 s and TCP_KEEPCNT to 10, or from Node 24.19 and 26.4 on to the interval and count that it is given.
  * What was set by name is set again after each such call.
  */
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { transportHandleOf } from '../node/handle'
 import { afterSetKeepAlive } from '../node/keep-alive'
 import type { Operation } from './batch'

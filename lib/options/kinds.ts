@@ -15,16 +15,15 @@ import {
   checkWhole,
 } from '../errors'
 import {
-  LITTLE,
   U32_MAX,
   numberIn,
-  viewOf,
   wholeField,
   wordsOf,
   type BytesCodec,
   type Codec,
   type IntCodec,
 } from './codec'
+import { LITTLE, viewOf } from '../kernel/bytes'
 import type { OptionKind } from './row'
 import {
   credentials,

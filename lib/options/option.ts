@@ -1,5 +1,5 @@
 /** The catalogue's rows made ready for use: numbers of this platform, codec, TypeScript types. */
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { ArgumentTypeError, SocketOptionError } from '../errors'
 import { nearest } from '../spec'
 import { catalogue } from './catalogue'

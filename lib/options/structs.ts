@@ -1,7 +1,8 @@
 /** The options whose value is a struct: how each is laid out for the kernel. */
 import { isIP, isIPv6 } from 'node:net'
 import { isUint8Array } from 'node:util/types'
-import { native } from '../binding'
+import { addressBytes, addressText } from '../kernel/addresses'
+import { native } from '../kernel/binding'
 import {
   ArgumentTypeError,
   ArgumentValueError,
@@ -11,16 +12,8 @@ import {
   isObject,
   checkWhole,
 } from '../errors'
-import {
-  LITTLE,
-  U32_MAX,
-  numberIn,
-  viewOf,
-  wholeField,
-  words,
-  wordsOf,
-  type BytesCodec,
-} from './codec'
+import { U32_MAX, numberIn, wholeField, words, wordsOf, type BytesCodec } from './codec'
+import { LITTLE, viewOf } from '../kernel/bytes'
 import type { Credentials, Linger, MemoryInfo, SocketAddress, TransmitTime } from './values'
 
 /** macOS keeps them in 16 bits, in ticks of 10 ms. */
@@ -152,20 +145,11 @@ export const socketAddress: BytesCodec<SocketAddress> = {
   decode: (value) => {
     const view = viewOf(value)
     const port = view.getUint16(2)
-    if (view.getUint16(0, LITTLE) === native.constants.AF_INET6) {
-      const groups = Array.from({ length: 8 }, (_, index) =>
-        view.getUint16(8 + 2 * index).toString(16),
-      )
-      return { family: 'IPv6', address: canonicalIPv6(groups.join(':')), port }
-    }
-    return { family: 'IPv4', address: value.subarray(4, 8).join('.'), port }
+    const isSix = view.getUint16(0, LITTLE) === native.constants.AF_INET6
+    const bytes = isSix ? value.subarray(8, 24) : value.subarray(4, 8)
+    return { family: isSix ? 'IPv6' : 'IPv4', address: addressText(bytes), port }
   },
   capacity: () => SOCKADDR_IN6_BYTES,
-}
-
-/** Shortened as RFC 5952 says. */
-function canonicalIPv6(address: string): string {
-  return new URL(`http://[${address}]`).hostname.slice(1, -1)
 }
 
 const MD5_MAX_KEY = 80
@@ -198,32 +182,16 @@ export const md5Key: BytesCodec<never> = {
     checkWhole(`${option}.key.length`, copy.length, 0, MD5_MAX_KEY)
     const result = new Uint8Array(MD5_KEY_AT + MD5_MAX_KEY)
     const view = viewOf(result)
-    if (isIPv6(address)) {
-      view.setUint16(0, native.constants.AF_INET6 ?? 0, LITTLE)
-      result.set(ipv6Bytes(address), 8)
-    } else {
-      view.setUint16(0, native.constants.AF_INET ?? 0, LITTLE)
-      result.set(address.split('.').map(Number), 4)
-    }
+    const { AF_INET = 0, AF_INET6 = 0 } = native.constants
+    const isSix = isIPv6(address)
+    view.setUint16(0, isSix ? AF_INET6 : AF_INET, LITTLE)
+    result.set(addressBytes(address), isSix ? 8 : 4)
     view.setUint16(MD5_KEY_LENGTH_AT, copy.length, LITTLE)
     result.set(copy, MD5_KEY_AT)
     return result
   },
   decode: unreadable,
   capacity: () => 0,
-}
-
-function ipv6Bytes(address: string): Uint8Array {
-  const [head = '', tail] = canonicalIPv6(address).split('::')
-  const groups = (part: string): string[] => (part === '' ? [] : part.split(':'))
-  const first = groups(head)
-  const last = tail === undefined ? [] : groups(tail)
-  const zeros = Array.from({ length: 8 - first.length - last.length }, () => '0')
-  const result = new Uint8Array(16)
-  ;[...first, ...zeros, ...last].forEach((group, index) => {
-    viewOf(result).setUint16(2 * index, Number.parseInt(group, 16))
-  })
-  return result
 }
 
 const BPF_MAX_INSTRUCTIONS = 4096

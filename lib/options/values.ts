@@ -1,4 +1,7 @@
 /** The values of options as JavaScript writes them, by kind. */
+import type { PortRange } from '../kernel/proc'
+
+export type { PortRange }
 
 /** SO_LINGER as it is read: `seconds` is 0 while it is not `enabled`. */
 export interface Linger {
@@ -11,12 +14,6 @@ export interface Linger {
 export interface LingerInput extends Linger {
   /** Required for `seconds` above 0: close() will stop the event loop for up to that time. */
   blocking?: boolean
-}
-
-/** Both ends are included; `{ min: 0, max: 0 }` takes the range of the namespace again. */
-export interface PortRange {
-  min: number
-  max: number
 }
 
 /** SO_PEERCRED: the peer process of a unix-domain socket when it connected. */

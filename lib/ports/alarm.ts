@@ -1,14 +1,8 @@
 /** Whether a destination runs short of ports, and what is said of it. */
 import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
-import type { PortReport } from './place-watch'
+import type { PortReport, PortTrouble } from './report'
 import type { CheckedWatch } from './watch-options'
-
-/**
- * What is wrong: `used`, more of the ports are taken than was to be; `exhaustion`, they will not last
- * as long as they were to; `slow-connect`, connect() has become slow.
- */
-export type PortTrouble = 'used' | 'exhaustion' | 'slow-connect'
 
 /** So many times what connect() cost at its best, and no less than this, is slow: µs. */
 const SLOW = 5

@@ -1,4 +1,4 @@
-import type { TcpState } from '../observe/tcp-info'
+import type { TcpState } from '../kernel/tcp-states'
 import type { PortRange } from '../options/values'
 import { secondsUntilExhaustion } from './forecast'
 import { checkDestination, placesOf, type Destination, type Place } from './place'

@@ -5,9 +5,9 @@ import {
   socketFields,
   type SocketField,
   type SocketRecords,
-} from '../observe/dump'
-import { bytecodeOf } from '../observe/sock-diag-filter'
-import { tcpStates, type TcpState } from '../observe/tcp-info'
+} from '../kernel/sock-diag'
+import { bytecodeOf } from '../kernel/sock-diag-filter'
+import { tcpStates, type TcpState } from '../kernel/tcp-states'
 import { boolean, list, oneOf, spec, whole, type InputOf } from '../spec'
 import { socketFilter } from './filter'
 

@@ -1,7 +1,8 @@
 /** One destination of a watch: a place for each of its addresses. */
 import { Alarm } from './alarm'
 import { placeAt, placesOf, type CheckedDestination, type Place } from './place'
-import { PlaceWatch, type PortReport } from './place-watch'
+import { PlaceWatch } from './place-watch'
+import type { PortReport } from './report'
 import type { PortOwners } from './snapshot'
 import type { CheckedWatch } from './watch-options'
 

@@ -1,7 +1,7 @@
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { ArgumentValueError } from '../errors'
-import { sockDiagFailure } from '../observe/sock-diag-failure'
-import { bytecodeOf } from '../observe/sock-diag-filter'
+import { sockDiagFailure } from '../kernel/sock-diag-failure'
+import { bytecodeOf } from '../kernel/sock-diag-filter'
 import { custom, spec, type InputOf } from '../spec'
 import { socketFilter, type SocketFilter } from './filter'
 

@@ -1,5 +1,4 @@
 /** The ephemeral ports and TIME_WAIT of this network namespace: the entry `socket-tuner/ports`. */
-export type { PortTrouble } from './alarm'
 export {
   portBudget,
   type DestinationBudget,
@@ -15,9 +14,9 @@ export {
 export { destroyTimeWait, type DelayedSegmentsAccepted } from './destroy-time-wait'
 export type { SocketFilter } from './filter'
 export type { Destination } from './place'
-export type { PortReport } from './place-watch'
+export type { PortReport, PortTrouble } from './report'
 export type { TimeWaitReuse } from './reuse'
 export { timeWaitCount } from './time-wait-count'
 export { watchPorts, type PortWatch, type PortWatchEnded } from './watch'
 export type { PortAlarm, WatchPortsOptions } from './watch-options'
-export type { SocketField } from '../observe/dump'
+export type { SocketField } from '../kernel/sock-diag'

@@ -1,29 +1,12 @@
 /** One place, looked at again and again. */
 import { probeConnect } from '../connect/connect-probe'
 import { ConnectMeter } from '../observe/connect-cost'
-import type { Alarm, PortTrouble } from './alarm'
+import type { Alarm } from './alarm'
 import { budgetOf, recentRates, type PortBudget } from './budget'
 import { sourceOf, type Place } from './place'
 import { RateLearner } from './rates'
+import type { PortReport } from './report'
 import { takeSnapshot, type PortOwners } from './snapshot'
-
-/** A destination at one look. `rate` is that of the last 10 s. */
-export interface PortReport extends PortBudget {
-  /** When it was, ms since the epoch. */
-  readonly time: number
-  /** Calls of connect() to the destination in this thread since the look before. */
-  readonly connects: number
-  /** What half of them took no longer than on the event loop, and the slowest: µs; undefined without any. */
-  readonly connectMicroseconds: number | undefined
-  readonly slowestConnectMicroseconds: number | undefined
-  /**
-   * What connect() costs any program of this network namespace at the moment, µs: measured by one
-   * that sends nothing. Undefined where it cannot be (net.ipv4.tcp_fastopen without 1), without a
-   * port, and where it would take one out of TIME_WAIT (tcp_tw_reuse).
-   */
-  readonly probeMicroseconds: number | undefined
-  readonly troubles: readonly PortTrouble[]
-}
 
 export class PlaceWatch {
   readonly #meter: ConnectMeter

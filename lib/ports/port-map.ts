@@ -1,8 +1,8 @@
 /** The ports of a range towards one destination, port by port. */
-import type { SocketRecords } from '../observe/dump'
-import { tcpStates, type TcpState } from '../observe/tcp-info'
+import type { SocketRecords } from '../kernel/sock-diag'
+import { tcpStates, type TcpState } from '../kernel/tcp-states'
 import type { PortRange } from '../options/values'
-import { sizeOf } from '../observe/namespace-facts'
+import { sizeOf } from '../kernel/proc'
 
 const FREE = 0
 /** Not the state of a socket: connect(2) passes over the port. */

@@ -1,12 +1,12 @@
 /** net.ipv4.tcp_tw_reuse: when connect(2) takes a port out of TIME_WAIT (tcp_twsk_unique() of the kernel). */
-import { isLoopback } from '../observe/address-text'
+import { isLoopback } from '../kernel/addresses'
 import {
   TIME_WAIT_S,
   timeWaitReuse,
   timeWaitReuseDelay,
   timestampsSetting,
   type ProcReader,
-} from '../observe/namespace-facts'
+} from '../kernel/proc'
 
 export const TIME_WAIT_MS = 1000 * TIME_WAIT_S
 /** Before net.ipv4.tcp_tw_reuse_delay there was this. */

@@ -1,7 +1,7 @@
 /** One look at the ports towards a destination: the only place that decides which of them are taken. */
-import { BOTH_FAMILIES, dumpSockets, IPV6_ONLY } from '../observe/dump'
-import { bytecodeOf } from '../observe/sock-diag-filter'
-import { connectedStates, tcpStates } from '../observe/tcp-info'
+import { BOTH_FAMILIES, dumpSockets, IPV6_ONLY } from '../kernel/sock-diag'
+import { bytecodeOf } from '../kernel/sock-diag-filter'
+import { connectedStates, tcpStates } from '../kernel/tcp-states'
 import { rulesOf, type Place, type PortRules } from './place'
 import { PortMap, type UsablePorts } from './port-map'
 

@@ -1,5 +1,5 @@
 import { SocketTunerError } from '../errors'
-import { timeWaitTotal } from '../observe/namespace-facts'
+import { timeWaitTotal } from '../kernel/proc'
 
 /**
  * How many sockets of this network namespace are in TIME_WAIT, IPv4 and IPv6 together: one read of

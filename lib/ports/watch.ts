@@ -6,7 +6,7 @@ import { secondsUntilWarning } from './alarm'
 import { DestinationWatch } from './destination-watch'
 import { Feed } from './feed'
 import { Pace } from './pace'
-import type { PortReport } from './place-watch'
+import type { PortReport } from './report'
 import { readOwners, type PortOwners } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
 

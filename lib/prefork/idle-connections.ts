@@ -1,5 +1,5 @@
 import type * as net from 'node:net'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { transportFd } from '../node/handle'
 import { quietConnections } from '../node/http-connections'
 

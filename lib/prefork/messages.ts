@@ -2,12 +2,18 @@
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { SocketTunerError, isObject } from '../errors'
-import type { Steering } from './options'
 
 const MARK = 'socket-tuner:prefork'
 
 /** The environment variable by which a worker learns what it is. */
 export const ASSIGNMENT = 'SOCKET_TUNER_PREFORK'
+
+/**
+ * Which worker gets a connection. `hash`: the kernel decides by the addresses and ports of both ends.
+ * `cpu`: by the CPU that handles its first packet. `cluster`: all workers share one socket, and
+ * node:cluster decides by its `schedulingPolicy`.
+ */
+export type Steering = 'hash' | 'cpu' | 'cluster'
 
 /** What a worker is told when it starts. */
 export interface Assignment {

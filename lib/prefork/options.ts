@@ -3,21 +3,9 @@ import { ArgumentTypeError, ArgumentValueError } from '../errors'
 import type { Settings } from '../options/option'
 import { prepareSettings, requirePresent } from '../options/tune'
 import { boolean, fn, list, oneOf, spec, text, whole, type InputOf, type OutputOf } from '../spec'
-import { backlogOption, foreign, listenPlace, warnOfBacklog } from '../listen/bound'
-import type { PreforkWorker } from './worker'
-
-/**
- * Which worker gets a connection. `hash`: the kernel decides by the addresses and ports of both ends.
- * `cpu`: by the CPU that handles its first packet. `cluster`: all workers share one socket, and
- * node:cluster decides by its `schedulingPolicy`.
- */
-export type Steering = 'hash' | 'cpu' | 'cluster'
-
-/**
- * What a worker does: it makes its server and calls `worker.listen(server)`. When what it returns, or
- * resolves with, is a function, that is called when the worker ends and its last connection is closed.
- */
-export type Serve = (worker: PreforkWorker) => unknown
+import { backlogOption, foreign, listenPlace, warnOfBacklog } from '../server/bound'
+import type { Steering } from './messages'
+import type { Serve } from './worker'
 
 /** `docker stop` kills after 10 s: until then a worker that hangs is killed too, a second later. */
 const DEFAULT_SHUTDOWN_MS = 8_000

@@ -12,7 +12,6 @@ import {
   type ToPrimary,
   type ToWorker,
 } from './messages'
-import type { Serve } from './options'
 import { Retirement } from './retirement'
 
 /** What a worker of `prefork()` is given. */
@@ -30,6 +29,12 @@ export interface PreforkWorker {
    */
   listen(server: net.Server): Promise<net.AddressInfo>
 }
+
+/**
+ * What a worker does: it makes its server and calls `worker.listen(server)`. When what it returns, or
+ * resolves with, is a function, that is called when the worker ends and its last connection is closed.
+ */
+export type Serve = (worker: PreforkWorker) => unknown
 
 /** What this process was told when prefork() started it; undefined when that did not. */
 export function assignmentOf(env: NodeJS.ProcessEnv): Assignment | undefined {

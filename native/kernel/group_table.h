@@ -11,7 +11,7 @@
 
 namespace socket_tuner::kernel {
 
-// Sockets that have something in common; fields that are not grouped by are 0. lib/observe/dump.ts
+// Sockets that have something in common; fields that are not grouped by are 0. lib/kernel/sock-diag.ts
 // reads it, in the machine's byte order.
 struct SocketGroup {
   uint32_t count;
@@ -28,7 +28,7 @@ struct SocketGroup {
   uint8_t local_address[16];
   uint8_t remote_address[16];
 };
-static_assert(sizeof(SocketGroup) == 52, "lib/observe/dump.ts reads records of this size");
+static_assert(sizeof(SocketGroup) == 52, "lib/kernel/sock-diag.ts reads records of this size");
 
 struct FreeMemory {
   void operator()(void* memory) const { std::free(memory); }

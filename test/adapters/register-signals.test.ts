@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { constants } from 'node:os'
 import * as path from 'node:path'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { linesOf, Registered, type Ended } from './registered'
 
 type Way =

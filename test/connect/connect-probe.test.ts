@@ -1,8 +1,8 @@
 import * as net from 'node:net'
 import { constants as os } from 'node:os'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { probeConnect } from '../../lib/connect/connect-probe'
-import { fastOpenMayBeOff } from '../../lib/observe/namespace-facts'
+import { fastOpenMayBeOff } from '../../lib/kernel/proc'
 import { expectNoMoreThan, openDescriptors } from './descriptors'
 import { listen } from '../sockets'
 

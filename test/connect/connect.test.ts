@@ -10,7 +10,7 @@ import {
   getOption,
   type ConnectOptions,
 } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { policyOf } from '../../lib/close/hooks'
 import { portChoiceOf } from '../../lib/connect/port-choice'
 import { handleOf } from '../../lib/node/handle'

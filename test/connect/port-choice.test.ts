@@ -1,6 +1,6 @@
 import { getOption } from '../../lib'
 import { chooseOtherPorts, choosePorts, portChoiceOf } from '../../lib/connect/port-choice'
-import { systemPortRange } from '../../lib/observe/namespace-facts'
+import { systemPortRange } from '../../lib/kernel/proc'
 import { tcpSocket } from '../sockets'
 
 describe('portChoiceOf', () => {

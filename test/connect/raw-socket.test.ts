@@ -15,7 +15,7 @@ import {
   type SocketTunerWarning,
 } from '../../lib'
 import * as diagnostics from 'node:diagnostics_channel'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { coded } from '../helpers/coded'
 import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'

@@ -5,9 +5,9 @@ import { parseCounters, parseSocketCounts } from '../../lib/doctor/facts/counter
 import { parseListeners, readListeners } from '../../lib/doctor/facts/listeners'
 import { parseOpenFileLimits, parseReadOnly } from '../../lib/doctor/facts/place'
 import { parsePersisted, readPersisted } from '../../lib/doctor/facts/sysctls'
-import { isLoopback } from '../../lib/observe/address-text'
-import { parseKernelVersion } from '../../lib/observe/kernel-version'
-import { parsePortList } from '../../lib/observe/namespace-facts'
+import { isLoopback } from '../../lib/kernel/addresses'
+import { parseKernelVersion } from '../../lib/kernel/version'
+import { parsePortList } from '../../lib/kernel/proc'
 
 describe('facts of /proc', () => {
   it('are counters by name, whatever others the kernel has', () => {

@@ -4,7 +4,7 @@
  * Calls every native export with arguments of the right and of the wrong kind: each call must give a
  * whole number and run no code of its arguments. See run.js.
  */
-const { native } = require('../../dist/binding')
+const { native } = require('../../dist/kernel/binding')
 const { hostile, state, strike } = require('./hostile-values')
 const { lookalike, noDescriptor } = require('./lookalikes')
 const { faultOf, memory } = require('./memory')

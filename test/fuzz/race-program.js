@@ -16,7 +16,7 @@ const {
   tcpInfo,
   tune,
 } = require('../../dist')
-const { native } = require('../../dist/binding')
+const { native } = require('../../dist/kernel/binding')
 const { Random } = require('./random')
 const { kinds, snapshot } = require('./sentinels')
 

@@ -4,7 +4,7 @@
  * Sockets that no call is meant for. What the kernel says of them is noted at the start and must be
  * the same at the end.
  */
-const { native } = require('../../dist/binding')
+const { native } = require('../../dist/kernel/binding')
 
 const { constants } = native
 const { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, SO_TYPE, SO_LINGER } =

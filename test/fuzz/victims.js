@@ -1,6 +1,6 @@
 'use strict'
 
-const { native } = require('../../dist/binding')
+const { native } = require('../../dist/kernel/binding')
 const { kinds, listening } = require('./sentinels')
 
 const { SOL_SOCKET, SO_LINGER } = native.constants

@@ -2,7 +2,7 @@
  * Watches of ports that look as often as their interval says. A real look takes some processor time, and a watch
  * pauses 250 times as long after it; how long is the subject of test/lab/budget.test.ts alone.
  */
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 
 /** Until jest.restoreAllMocks(), what the kernel's dumps cost counts as nothing. */
 export function dumpsCostNothing(): void {

@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { closedDescriptor, constant, tcpSocket } from '../sockets'
 
 /** The slots of one operation: see native/kernel/batch.h. */

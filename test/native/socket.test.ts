@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs'
 import * as net from 'node:net'
 import { constants } from 'node:os'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { socketPath } from '../options/targets'
 import {
   closedDescriptor,

@@ -1,7 +1,7 @@
 /** Contract tests: what lib/node/adopt.ts takes Node to do with descriptors, on the release that runs them. */
 import { once } from 'node:events'
 import * as net from 'node:net'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { connectOn, listenWith, socketOn } from '../../lib/node/adopt'
 import { handleOf, transportFd } from '../../lib/node/handle'
 import { socketPath } from '../options/targets'

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import * as net from 'node:net'
 import { release } from 'node:os'
 import { getOption, setOption, tcpInfo, type TcpInfo } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { connectionState } from '../../lib/observe/tcp-info'
 import { unixPair, boundDatagramSocket } from '../options/targets'
 import {

@@ -11,7 +11,7 @@ import {
   type Settings,
   type WritableOption,
 } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import {
   boundSocket,
   closeLater,

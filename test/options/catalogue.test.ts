@@ -10,7 +10,7 @@ import {
   type ReadableOption,
   type WritableOption,
 } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import {
   destroyLater,
   failureOf,

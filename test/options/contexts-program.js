@@ -3,7 +3,7 @@
 // Run by test/workers.test.ts: the addon loaded three times in one process, twice of them in
 // contexts of their own.
 const vm = require('node:vm')
-const { addonFile } = require('../../dist/addon')
+const { addonFile } = require('../../dist/kernel/addon')
 
 const path = addonFile()
 

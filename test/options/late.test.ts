@@ -8,7 +8,7 @@ import {
   type SocketTunerWarning,
   type WritableOption,
 } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import type { OptionTiming } from '../../lib/options/row'
 import {
   boundSocket,

@@ -1,5 +1,5 @@
 import { configure, setOption, tune, type WritableOption } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { failureOf, succeed, tcpSocket } from '../sockets'
 import { anotherValue, read, reasonToSkip, rows } from './rows'
 

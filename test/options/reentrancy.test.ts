@@ -2,7 +2,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type * as net from 'node:net'
 import { configure, getOption, queueSizes, setOption, tcpInfo, tune, type Target } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { connectedPair, tcpSocket } from '../sockets'
 
 // Any user may set 'reno', and the algorithm that a socket has already.

@@ -1,7 +1,7 @@
 /** What the generated tests take from the catalogue's rows. */
 import { readFileSync } from 'node:fs'
 import { getOption, type OptionName, type ReadableOption } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { catalogue } from '../../lib/options/catalogue'
 import type { OptionRow } from '../../lib/options/row'
 import { isPrivileged, type Family } from '../sockets'

@@ -15,7 +15,7 @@ import {
   type Settings,
 } from '../../lib'
 import type * as Library from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import {
   boundSocket,
   connectedPair,
@@ -658,12 +658,12 @@ describe('tune and secrets', () => {
 function libraryWithout(name: string): typeof Library {
   let library: typeof Library | undefined
   jest.isolateModules(() => {
-    jest.doMock('../../lib/binding', () => ({
+    jest.doMock('../../lib/kernel/binding', () => ({
       native: { ...native, constants: { ...native.constants, [name]: undefined } },
     }))
     library = jest.requireActual('../../lib')
   })
-  jest.dontMock('../../lib/binding')
+  jest.dontMock('../../lib/kernel/binding')
   if (library === undefined) throw new Error('not loaded')
   return library
 }

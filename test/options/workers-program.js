@@ -7,7 +7,7 @@ const { readdirSync } = require('node:fs')
 const net = require('node:net')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
 // Not all of the library: each of 200 threads would compile it.
-const { native } = require('../../dist/binding')
+const { native } = require('../../dist/kernel/binding')
 const { tcpInfo } = require('../../dist/observe/tcp-info')
 const { getOption, setOption } = require('../../dist/options/access')
 const { tune } = require('../../dist/options/tune')

@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { type DelayedSegmentsAccepted, destroyTimeWait, type SocketFilter } from '../../lib/ports'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { coded } from '../helpers/coded'
 
 const accepted = { iAcceptDelayedSegments: true } as const

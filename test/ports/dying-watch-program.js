@@ -2,7 +2,7 @@
 
 /** Goes on when its watch dies, which the kernel's refusal is played for, and nobody reads its promise. */
 const { subscribe } = require('node:diagnostics_channel')
-const { native } = require('../../dist/binding')
+const { native } = require('../../dist/kernel/binding')
 const { watchPorts } = require('../../dist/ports')
 
 const EPERM = 1

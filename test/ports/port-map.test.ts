@@ -1,4 +1,4 @@
-import { tcpStates } from '../../lib/observe/tcp-info'
+import { tcpStates } from '../../lib/kernel/tcp-states'
 import { PortMap } from '../../lib/ports/port-map'
 
 const range = { min: 1001, max: 1010 }

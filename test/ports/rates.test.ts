@@ -1,4 +1,4 @@
-import { tcpStates } from '../../lib/observe/tcp-info'
+import { tcpStates } from '../../lib/kernel/tcp-states'
 import type { Place, PortRules } from '../../lib/ports/place'
 import { PortMap } from '../../lib/ports/port-map'
 import { RateLearner } from '../../lib/ports/rates'

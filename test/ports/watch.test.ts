@@ -15,8 +15,8 @@ import {
   type PortWatch,
   type WatchPortsOptions,
 } from '../../lib/ports'
-import { native } from '../../lib/binding'
-import { isBefore, parseKernelVersion } from '../../lib/observe/kernel-version'
+import { native } from '../../lib/kernel/binding'
+import { isBefore, parseKernelVersion } from '../../lib/kernel/version'
 import { coded } from '../helpers/coded'
 import { dumpsCostNothing, looksCostNothing } from '../helpers/free-looks'
 import { connectionsToFreshPort } from '../helpers/fresh-port'

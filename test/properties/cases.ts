@@ -1,6 +1,6 @@
 /** How much the properties try, and what they try it on. */
 import fc from 'fast-check'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { size } from '../helpers/size'
 import type { Row } from '../options/rows'
 import { rows } from '../options/rows'

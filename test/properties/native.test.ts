@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { constants as os } from 'node:os'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { closeAll, constant } from '../sockets'
 import { anything, cases, noDescriptor, snapshot, victimKind, victims } from './cases'
 

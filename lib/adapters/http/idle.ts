@@ -1,6 +1,6 @@
 /** What can be known of an idle connection before it is used again. */
 import type * as net from 'node:net'
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import { transportHandleOf } from '../../node/handle'
 import { connectionState } from '../../observe/tcp-info'
 

@@ -2,10 +2,10 @@
 import { fallbackCodes } from '../../close/fallback'
 import { closeTotals } from '../../close/tally'
 import { endpoint } from '../../connect/address'
-import { plainAddress } from '../../observe/address-text'
+import { plainAddress } from '../../kernel/addresses'
 import { countSockets } from '../../ports/count-sockets'
 import { timeWaitCount } from '../../ports/time-wait-count'
-import type { PortReport } from '../../ports/place-watch'
+import type { PortReport } from '../../ports/report'
 import type { PortWatch } from '../../ports/watch'
 import type { CheckedMetrics } from './options'
 

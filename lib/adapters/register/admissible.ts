@@ -1,4 +1,4 @@
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import type { IpFamily } from '../../connect/address'
 import { openSocket } from '../../connect/open'
 import type { Settings } from '../../options/option'

@@ -1,7 +1,7 @@
 /** The summary that is written at the end of the process, however it ends but by SIGKILL or a crash. */
 import { constants } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import { write } from './log'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const

@@ -1,6 +1,6 @@
 /** The demo's client: a process of its own, which the command can put in another network namespace. */
 import { closeModeNames, configure, describeCloseMode, type CloseModeName } from '../../index'
-import { sizeOf, systemPortRange, timeWaitReuse } from '../../observe/namespace-facts'
+import { sizeOf, systemPortRange, timeWaitReuse } from '../../kernel/proc'
 import type { PreparedSettings } from '../../options/tune'
 import { Load } from './load'
 import type { FromClient, ModePorts, Place, Plan, Row, ServerPorts } from './messages'

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import { openSocket } from '../../connect/open'
 import type { PortRange } from '../../index'
 import { prepareSettings, type PreparedSettings } from '../../options/tune'

@@ -2,7 +2,7 @@
 import type { CloseModeName } from '../../index'
 import { align, count, counted, wrap } from '../text'
 import type { Place, Row } from './messages'
-import { sizeOf } from '../../observe/namespace-facts'
+import { sizeOf } from '../../kernel/proc'
 
 const heading = [
   ['', 'connec-', '', '', '', 'TIME_WAIT', 'ports', 'connect:', 'bytes lost', 'errors'],

@@ -1,6 +1,6 @@
 /** The view as text. */
 import { endpoint } from '../../connect/address'
-import type { PortReport } from '../../ports/place-watch'
+import type { PortReport } from '../../ports/report'
 import { align, count } from '../text'
 import { WARN_AT, type Row, type View } from './source'
 

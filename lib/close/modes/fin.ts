@@ -1,4 +1,4 @@
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import { connectionState, type ConnectionState } from '../../observe/tcp-info'
 import type { Fallback } from '../fallback'
 import { disarm } from '../linger2'

@@ -1,4 +1,4 @@
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import { connectionState } from '../../observe/tcp-info'
 import { announce } from '../../warnings'
 import { fallback } from '../fallback'

@@ -1,4 +1,4 @@
-import { native } from '../../binding'
+import { native } from '../../kernel/binding'
 import { connectionState } from '../../observe/tcp-info'
 import { hazard } from '../../warnings'
 import type { CloseMode, Done, Ending } from '../mode'

@@ -1,7 +1,7 @@
 /** The listening TCP sockets of this network namespace. */
 import { open, type FileHandle } from 'node:fs/promises'
-import { LITTLE } from '../../options/codec'
-import { addressText } from '../../observe/address-text'
+import { LITTLE } from '../../kernel/bytes'
+import { addressText } from '../../kernel/addresses'
 
 export interface Listener {
   readonly address: string

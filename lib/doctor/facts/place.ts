@@ -1,6 +1,6 @@
 /** Where this process runs: container, and what it may change and open there. */
 import { existsSync, readdirSync } from 'node:fs'
-import { contentOf } from '../../observe/namespace-facts'
+import { contentOf } from '../../kernel/proc'
 
 /** What runs this container, as far as it leaves a mark; undefined where none is seen. */
 export function containerKind(): string | undefined {

@@ -1,7 +1,7 @@
 /** Kernel settings of this network namespace, as /proc/sys and the files of sysctl.d(5) have them. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { contentOf } from '../../observe/namespace-facts'
+import { contentOf } from '../../kernel/proc'
 
 /** Those with one number for a value; which of them are there depends on kernel and namespace. */
 export const sysctlNames = [

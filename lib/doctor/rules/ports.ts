@@ -1,6 +1,6 @@
 /** Rules on ephemeral ports: how many there are, and who takes them. */
 import { endpoint } from '../../connect/address'
-import { sizeOf, TIME_WAIT_S } from '../../observe/namespace-facts'
+import { sizeOf, TIME_WAIT_S } from '../../kernel/proc'
 import type { PortRange } from '../../options/values'
 import { shareTaken } from '../../ports/budget'
 import type { Facts } from '../facts'

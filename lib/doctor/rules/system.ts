@@ -1,5 +1,5 @@
 /** Rules on the host: memory, tracked connections, descriptors, and what the kernel can do. */
-import { isBefore } from '../../observe/kernel-version'
+import { isBefore } from '../../kernel/version'
 import { catalogue } from '../../options/catalogue'
 import type { Facts } from '../facts'
 import { portsPerDestination } from '../port-space'

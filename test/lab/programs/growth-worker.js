@@ -4,7 +4,7 @@
 const vm = require('node:vm')
 const { parentPort } = require('node:worker_threads')
 // Not the whole library, which takes longer to load than the rest of a thread's life.
-const { addonFile } = require('../../../dist/addon')
+const { addonFile } = require('../../../dist/kernel/addon')
 const { RawSocket } = require('../../../dist/connect/raw-socket')
 const { tcpInfo } = require('../../../dist/observe/tcp-info')
 const { countSockets } = require('../../../dist/ports/count-sockets')

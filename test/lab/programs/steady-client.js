@@ -7,7 +7,7 @@
  */
 const net = require('node:net')
 const { watchPorts } = require('../../../dist/ports')
-const { native } = require('../../../dist/binding')
+const { native } = require('../../../dist/kernel/binding')
 const { config, ready } = require('./parent')
 
 const { port, host = '127.0.0.1', perSecond, intervalMs, stopAt, lookCostsMs } = config

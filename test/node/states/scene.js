@@ -5,7 +5,7 @@ const { once } = require('node:events')
 const net = require('node:net')
 const tls = require('node:tls')
 const { RawSocket, tcpInfo } = require('../../../dist')
-const { native } = require('../../../dist/binding')
+const { native } = require('../../../dist/kernel/binding')
 
 const HOST = '127.0.0.1'
 

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { SocketTunerError } from './errors'
+import { SocketTunerError } from '../errors'
 
 /** What the package has a prebuilt addon for, as platform-architecture[-C library]. */
 export const prebuiltTargets = [
@@ -16,7 +16,7 @@ export const prebuiltTargets = [
 const FILE = 'socket_tuner.node'
 
 /** The package's folder; undefined in a bundle of ES modules, which has no `__dirname`. */
-const ROOT = typeof __dirname === 'string' ? join(__dirname, '..') : undefined
+const ROOT = typeof __dirname === 'string' ? join(__dirname, '..', '..') : undefined
 
 const BUILD =
   'Build it, with python3, make and a C++17 compiler installed: `npm install node-addon-api` and ' +

@@ -6,7 +6,7 @@ import * as net from 'node:net'
 import * as path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { getOption, listen, tcpInfo, type ListenOptions } from '../../lib'
-import { native } from '../../lib/binding'
+import { native } from '../../lib/kernel/binding'
 import { coded } from '../helpers/coded'
 import { socketPath } from '../options/targets'
 import {

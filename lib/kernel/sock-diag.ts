@@ -1,9 +1,9 @@
 /** Sockets as the kernel dumps them, put together by native/kernel/group_table.h. Off the event loop. */
-import { native } from '../binding'
-import { LITTLE } from '../options/codec'
-import { addressText } from './address-text'
+import { native } from './binding'
+import { LITTLE } from '../kernel/bytes'
+import { addressText } from './addresses'
 import { sockDiagFailure } from './sock-diag-failure'
-import { tcpStates, type TcpState } from './tcp-info'
+import { tcpStates, type TcpState } from '../kernel/tcp-states'
 
 /** What sockets are put together by. */
 export type SocketField = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'state'

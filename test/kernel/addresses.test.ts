@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { addressBytes, addressText } from '../../lib/observe/address-text'
+import { addressBytes, addressText } from '../../lib/kernel/addresses'
 
 describe('an address as bytes', () => {
   it.each([

@@ -1,6 +1,6 @@
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { close } from '../close/options'
 import {
   noCloses,

@@ -1,6 +1,11 @@
 /** What this network namespace says of its ports and limits, from /proc: on Linux only. */
 import { readFileSync } from 'node:fs'
-import type { PortRange } from '../options/values'
+
+/** Both ends are included; `{ min: 0, max: 0 }` takes the range of the namespace again. */
+export interface PortRange {
+  min: number
+  max: number
+}
 
 /** Seconds that an entry stays in TIME_WAIT: TCP_TIMEWAIT_LEN of net/tcp.h, which no setting changes. */
 export const TIME_WAIT_S = 60

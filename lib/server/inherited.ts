@@ -2,7 +2,7 @@
 import cluster from 'node:cluster'
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { native } from '../binding'
+import { native } from '../kernel/binding'
 import { adoptOrKeep, listenOnSocket, untilListening } from '../connect/open'
 import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
 import { requireAdoption } from '../node/descriptors'

@@ -1,7 +1,7 @@
 /** Filters of inet_diag (sock_diag(7), linux/inet_diag.h): the kernel passes over what they do not match. */
 import { isIP } from 'node:net'
-import type { PortRange } from '../options/values'
-import { addressBytes } from './address-text'
+import type { PortRange } from './proc'
+import { addressBytes } from './addresses'
 
 export interface DumpFilter {
   /** An IPv4 address matches what an IPv6 socket has as ::ffff:a.b.c.d too. */
