@@ -31,6 +31,16 @@ const FOLDER = path.join(ROOT, '.cache', 'artillery')
 
 const execute = promisify(execFile)
 
+/** A function of a test script: it counts the agents that a virtual user begins with. */
+const COUNTING_AGENTS = `
+  const { Agent } = require('node:http')
+  module.exports.countAgents = (context, events, done) => {
+    for (const name of ['_httpAgent', '_httpsAgent'])
+      if (context[name] instanceof Agent)
+        events.emit('counter', 'context.' + name + ' is an http.Agent', 1)
+    done()
+  }`
+
 /** What the server saw. */
 interface Seen {
   connections: number
@@ -73,19 +83,28 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
   }
 
   /** A script with so many virtual users, each of which makes so many requests. */
-  function scriptOf(users: number, requests: number, config: object): string {
+  function scriptOf(users: number, requests: number, config: object, scenario = {}): string {
     const phases = phasesOf(users)
     const flow = [{ loop: [{ get: { url: '/' } }], count: requests }]
     const script = path.join(scratch, 'script.json')
-    writeFileSync(script, JSON.stringify({ config: { phases, ...config }, scenarios: [{ flow }] }))
+    const scenarios = [{ flow, ...scenario }]
+    writeFileSync(script, JSON.stringify({ config: { phases, ...config }, scenarios }))
     return script
   }
 
   it('leaves TIME_WAIT for each virtual user as it is', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
-    const counters = await run(scriptOf(USERS, 2, { target }))
+    const processor = path.join(scratch, 'processor.js')
+    writeFileSync(processor, COUNTING_AGENTS)
+    const scenario = { beforeScenario: 'countAgents' }
+    const counters = await run(scriptOf(USERS, 2, { target, processor }, scenario))
     expect(counters).toMatchObject({ 'http.responses': 2 * USERS, 'vusers.completed': USERS })
+    // The contract of lib/adapters/artillery/script.ts.
+    expect(counters).toMatchObject({
+      'context._httpAgent is an http.Agent': USERS,
+      'context._httpsAgent is an http.Agent': USERS,
+    })
     const { connections, requests } = await afterAllClosed(server)
     expect(requests).toBe(2 * USERS)
     expect(connections).toBeGreaterThanOrEqual(USERS)
