@@ -87,6 +87,19 @@ describe('applyBatch', () => {
     expect(slot(program, 1, READ_VALUE)).toBe(10)
   })
 
+  it.each([
+    ['IPPROTO_TCP', 1],
+    ['IPPROTO_IP', 1],
+    ['IPPROTO_IPV6', 0],
+  ] as const)(
+    'skips an option that no kernel has only at a level of the socket: %s',
+    (level, done) => {
+      const program = programOf([constant(level), 9999, SET | READ_BACK, 1])
+      expect(native.applyBatch(tcpSocket(), program, none, 1)).toBe(done)
+      expect(slot(program, 0, STATUS)).toBe(-ENOPROTOOPT)
+    },
+  )
+
   it('fails at the first operation of a descriptor that is not open', () => {
     const program = programOf([TCP, KEEPIDLE, SET, 10])
     expect(native.applyBatch(closedDescriptor(), program, none, 1)).toBe(0)
