@@ -122,8 +122,8 @@ function endOnSocket(
   socket: net.Socket,
   policy: PolicyOptions | undefined,
 ): Promise<EarlyAnswerReport> {
-  if (socket.destroyed) return Promise.resolve(gone)
-  if (policy !== undefined) return lingering(socket, policy)
+  if (socket.destroyed || socket.writableEnded) return Promise.resolve(gone)
+  if (policy !== undefined) return lingering(response, socket, policy)
   return responseOver(response, socket).then((isSent) =>
     isSent ? { end: 'kept', unreadBytes: 0 } : gone,
   )
@@ -133,7 +133,7 @@ function endOnSocket(
 function responseOver(response: http.ServerResponse, socket?: net.Socket): Promise<boolean> {
   return new Promise((resolve) => {
     const finished = (): void => {
-      over(true)
+      over(!hasFailed(socket))
     }
     const closed = (): void => {
       over(false)
@@ -149,13 +149,29 @@ function responseOver(response: http.ServerResponse, socket?: net.Socket): Promi
   })
 }
 
+/** Whether the last write failed: Node 20 emits 'finish' all the same. */
+function hasFailed(socket: net.Socket | undefined): boolean {
+  return (socket?.errored ?? null) !== null
+}
+
 /** Puts the connection under mode `lingering`; resolves when it is over. */
-function lingering(socket: net.Socket, policy: PolicyOptions): Promise<EarlyAnswerReport> {
+function lingering(
+  response: http.ServerResponse,
+  socket: net.Socket,
+  policy: PolicyOptions,
+): Promise<EarlyAnswerReport> {
   const { armed = false, lingering: group } = policyOf(socket) ?? {}
+  let isFinished = false
+  response.once('finish', () => {
+    isFinished = !hasFailed(socket)
+  })
   return new Promise((resolve) => {
     attachPolicy({ ...policy, socket, armed, lingering: group })
-    observeClose(socket, ({ mode, fallback, unreadBytes }) => {
-      resolve({ end: mode, ...(fallback === undefined ? {} : { fallback }), unreadBytes })
+    observeClose(socket, ({ mode, fallback, unreadBytes, discardedBytes, wasOver = false }) => {
+      // A socket that is destroyed first may have given all to the kernel.
+      const isSent = isFinished || (discardedBytes === 0 && !wasOver)
+      const why = fallback === undefined ? {} : { fallback }
+      resolve(isSent ? { end: mode, ...why, unreadBytes } : { ...gone, ...why, unreadBytes })
     })
   })
 }

@@ -8,7 +8,7 @@ import * as net from 'node:net'
 import * as path from 'node:path'
 import { Duplex } from 'node:stream'
 import { promisify } from 'node:util'
-import { answerEarly, listen, type EarlyAnswerReport } from '../../lib'
+import { answerEarly, listen, tcpInfo, type EarlyAnswerReport } from '../../lib'
 import { policyOf } from '../../lib/close/hooks'
 import { closeLater, destroyLater, failureOf, loopback } from '../sockets'
 
@@ -163,6 +163,45 @@ describe('answerEarly() to a client that has gone', () => {
       })
     })
     expect(report.end).toBe('lingering')
+  })
+
+  it.each([
+    ['end()', (socket: net.Socket) => socket.end()],
+    [
+      'destroySoon()',
+      (socket: net.Socket) => {
+        socket.destroySoon()
+      },
+    ],
+  ])('reports that nothing was sent after %s of the socket', async (_, end) => {
+    const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
+      void abandoned(head, (request, response) => {
+        end(request.socket)
+        answerEarly(request, response, answer).then(resolve, reject)
+      })
+    })
+    expect(report).toMatchObject(gone)
+  })
+
+  it.each([
+    ['with its body to come', head],
+    ['that has come in whole', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'],
+  ])('reports that nothing was sent where the RST of the client is there, %s', async (_, text) => {
+    const reports: Promise<EarlyAnswerReport>[] = []
+    const port = await serve((request, response) => {
+      client.resetAndDestroy()
+      // Node must not notice.
+      while (tcpInfo(request.socket).state !== 'CLOSE');
+      reports.push(answerEarly(request, response, answer))
+      told()
+    })
+    let told: () => void = () => undefined
+    const answered = new Promise<void>((resolve) => (told = resolve))
+    const client = net.connect(port, host)
+    destroyLater(client)
+    client.write(text)
+    await answered
+    expect(await Promise.all(reports)).toMatchObject([gone])
   })
 
   it('resolves when the client has reset the connection', async () => {
