@@ -1,9 +1,22 @@
 'use strict'
 
-/** Every public function that takes a target, and what ends a target under each standing close mode. */
+/**
+ * Every public function that takes a target, or a request with its response, and what ends a target under each
+ * standing close mode.
+ */
+const { Socket } = require('node:net')
 const library = require('../../../dist')
 
-const { RawSocket, closeSocket, configure, getCloseMode, getOption, listen, queueSizes } = library
+const {
+  RawSocket,
+  answerEarly,
+  closeSocket,
+  configure,
+  getCloseMode,
+  getOption,
+  listen,
+  queueSizes,
+} = library
 const { setCloseMode, setOption, tcpInfo, tune, tuneServer } = library
 
 const modes = ['fin', 'deliver', 'lingering', 'reset']
@@ -74,6 +87,32 @@ const serving = {
   },
 }
 
+const early = { status: 413, body: 'too large', ...limits }
+
+/** Their target is a request with its response. */
+const answering = {
+  'answerEarly()': async ({ request, response }) =>
+    (await answerEarly(request, response, early)).end,
+  'answerEarly() twice': ({ request, response }) => {
+    const answers = [answerEarly(request, response, early)]
+    try {
+      answers.push(answerEarly(request, response, early))
+    } catch (error) {
+      if (error.code !== 'ERR_HTTP_HEADERS_SENT') throw error
+    }
+    return Promise.all(answers)
+  },
+  'answerEarly() and destroy()': ({ request, response }) => {
+    const answered = answerEarly(request, response, early)
+    response.destroy()
+    return answered
+  },
+  'answerEarly() under a close mode': ({ request, response }) => {
+    if (request.socket instanceof Socket) setCloseMode(request.socket, 'deliver')
+    return answerEarly(request, response, early)
+  },
+}
+
 /** What ends a target of each kind, and the standing close modes that matter to it. */
 const ends = {
   socket: {
@@ -120,6 +159,7 @@ function endBy(end, target) {
  */
 function groupsOf(kind) {
   const alone = (calls) => Object.entries(calls).map(([name, call]) => ({ [name]: call }))
+  if (kind === 'exchange') return alone(answering)
   if (kind === 'socket')
     return [{ ...reading, ...serving }, ...alone({ ...closing, ...standing(kind) })]
   if (kind === 'server')
@@ -129,6 +169,7 @@ function groupsOf(kind) {
 
 const used = [
   'RawSocket',
+  'answerEarly',
   'closeSocket',
   'getCloseMode',
   'getOption',
@@ -143,7 +184,6 @@ const used = [
 
 /** Functions of the root entry that take no target. */
 const without = [
-  'answerEarly',
   'closeTotals',
   'configure',
   'connect',

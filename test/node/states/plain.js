@@ -8,10 +8,8 @@ const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const tty = require('node:tty')
 const { SourcePool, closeSocket, connect, queueSizes, setCloseMode } = require('../../../dist')
-const { HOST, closed, immediate, nextTick, once } = require('./scene')
+const { HOST, closed, immediate, large, narrow, nextTick, once } = require('./scene')
 
-/** More than the kernel takes. */
-const LARGE = 16 * 2 ** 20
 /** A port of loopback on which nobody listens. */
 const CLOSED_PORT = 1
 
@@ -324,13 +322,15 @@ module.exports = {
     act(socket)
   }),
 
-  ...bothSides('with more written than the kernel takes', {}, (socket, _peer, act) => {
-    socket.write(Buffer.alloc(LARGE))
+  ...bothSides('with more written than the kernel takes', {}, (socket, peer, act) => {
+    narrow(socket, peer)
+    socket.write(large)
     act(socket)
   }),
 
-  ...bothSides('ended with more than the kernel takes', halfOpen, (socket, _peer, act) => {
-    socket.end(Buffer.alloc(LARGE))
+  ...bothSides('ended with more than the kernel takes', halfOpen, (socket, peer, act) => {
+    narrow(socket, peer)
+    socket.end(large)
     act(socket)
   }),
 
@@ -340,8 +340,9 @@ module.exports = {
     act(socket)
   }),
 
-  ...bothSides('that closes by closeSocket() already', {}, (socket, _peer, act) => {
-    socket.write(Buffer.alloc(LARGE))
+  ...bothSides('that closes by closeSocket() already', {}, (socket, peer, act) => {
+    narrow(socket, peer)
+    socket.write(large)
     void closeSocket(socket, { mode: 'deliver', deadlineMs: 40 })
     act(socket)
   }),

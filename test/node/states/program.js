@@ -3,12 +3,14 @@
 /**
  * Run by test/node/states.test.ts: makes each of some states of a target once for each group of functions
  * that take one, calls these, and prints what came of it line by line, so that the last line before a crash
- * has the call that it was in.
+ * has the call that it was in. In a worker thread it does so for one group of each state, which is another one for
+ * the next state.
  */
 const { fork } = require('node:child_process')
 const cluster = require('node:cluster')
-const { readdirSync, writeSync } = require('node:fs')
+const { readdirSync, statSync, writeSync } = require('node:fs')
 const { setTimeout: delay } = require('node:timers/promises')
+const { Worker, isMainThread } = require('node:worker_threads')
 const { RawSocket, getOption } = require('../../../dist')
 const { groupsOf } = require('./calls')
 const { failureOf } = require('./failures')
@@ -19,7 +21,8 @@ const DEADLINE_MS = 10_000
 /** Options that the calls set, by themselves or to close. */
 const watched = ['SO_KEEPALIVE', 'SO_LINGER', 'TCP_KEEPINTVL', 'TCP_LINGER2']
 
-const { names, certificate } = JSON.parse(process.argv[2])
+const task = process.argv[2]
+const { names, certificate, inThread = false } = JSON.parse(task)
 const common = new Common(certificate)
 const unhandled = []
 
@@ -33,8 +36,10 @@ function print(line) {
   writeSync(1, `${JSON.stringify(line)}\n`)
 }
 
+/** Since Linux 6.2 the size of the directory is their number. */
 function openDescriptors() {
-  return readdirSync('/proc/self/fd').length
+  const { size } = statSync('/proc/self/fd')
+  return size > 0 ? size : readdirSync('/proc/self/fd').length
 }
 
 /** The number of open descriptors, when it is no more than `most`, or at the deadline. */
@@ -65,8 +70,12 @@ class Bystander {
 
 /** Has the number of a descriptor that was closed just before, if one was. */
 class Newcomer {
+  static #fresh
   #raw = RawSocket.open(4)
-  #before = this.#options()
+
+  constructor() {
+    Newcomer.#fresh ??= this.#options()
+  }
 
   #options() {
     return JSON.stringify(watched.map((option) => getOption(this.#raw, option)))
@@ -75,7 +84,7 @@ class Newcomer {
   /** Whether it is as it was; closes it. */
   leaves() {
     try {
-      return this.#options() === this.#before
+      return this.#options() === Newcomer.#fresh
     } catch {
       return false
     } finally {
@@ -136,8 +145,8 @@ async function check(state, group, tools) {
 
 async function outcomeOf(call, target) {
   try {
-    await call(target)
-    return 'value'
+    const value = await call(target)
+    return typeof value === 'string' ? value : 'value'
   } catch (error) {
     return failureOf(error)
   }
@@ -168,7 +177,9 @@ async function checkAll(name, tools) {
     print({ name, calls: ['no call'], outcomes: {}, troubles: made })
     return
   }
-  for (const group of groupsOf(state.kind)) {
+  const all = groupsOf(state.kind)
+  const groups = isMainThread ? all : [all[names.indexOf(name) % all.length]]
+  for (const group of groups) {
     const calls = Object.keys(group)
     print({ name, calls })
     print({ name, calls, ...(await check(state, group, own)) })
@@ -187,6 +198,8 @@ async function main() {
 
 if (names.some((name) => states[name].needs === 'cluster') && cluster.isPrimary) {
   cluster.fork().on('exit', (code, signal) => process.exit(signal === null ? code : 1))
+} else if (inThread && isMainThread) {
+  new Worker(__filename, { argv: [task] }).on('exit', (code) => process.exit(code))
 } else {
   main().then(
     () => process.exit(),

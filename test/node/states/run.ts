@@ -21,13 +21,15 @@ interface Line {
   readonly troubles?: readonly string[]
 }
 
+/** @param inThread in a worker thread of each process */
 export async function runStates(
   names: readonly string[],
   certificate: Certificate,
+  inThread = false,
 ): Promise<Map<string, Findings>> {
   const all = new Map<string, Findings>(names.map((name) => [name, { outcomes: {}, troubles: [] }]))
   for (let left = names; left.length > 0;) {
-    const { lines, crash } = await run(left, certificate)
+    const { lines, crash } = await run(left, certificate, inThread)
     for (const { name, calls, outcomes = {}, troubles = [] } of lines) {
       const findings = all.get(name)
       Object.assign(findings?.outcomes ?? {}, outcomes)
@@ -44,8 +46,11 @@ export async function runStates(
 async function run(
   names: readonly string[],
   certificate: Certificate,
+  inThread: boolean,
 ): Promise<{ lines: Line[]; crash: string | undefined }> {
-  const program = spawn(process.execPath, [PROGRAM, JSON.stringify({ names, certificate })])
+  const task = JSON.stringify({ names, certificate, inThread })
+  // Sockets die young: a fifth of the processor time would go to collections of a small young generation.
+  const program = spawn(process.execPath, ['--max-semi-space-size=64', PROGRAM, task])
   let [output, errors] = ['', '']
   program.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
   program.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))

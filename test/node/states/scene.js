@@ -2,9 +2,10 @@
 
 /** What a state is made of: connections on loopback, all closed again when the scene is over. */
 const { once } = require('node:events')
+const https = require('node:https')
 const net = require('node:net')
 const tls = require('node:tls')
-const { RawSocket, tcpInfo } = require('../../../dist')
+const { RawSocket, tcpInfo, tune } = require('../../../dist')
 const { native } = require('../../../dist/kernel/binding')
 
 const HOST = '127.0.0.1'
@@ -17,6 +18,7 @@ class Common {
 
   constructor(certificate) {
     this.certificate = certificate
+    this.serverContext = tls.createSecureContext(certificate)
     this.#clientContext = tls.createSecureContext({ ca: certificate.cert })
   }
 
@@ -25,20 +27,37 @@ class Common {
     return { host: HOST, secureContext: this.#clientContext, servername: 'localhost' }
   }
 
-  /** A TLS server that listens. */
+  /** A server whose connections are the scene's. */
+  async server() {
+    return this.#listening('plain', () => net.createServer())
+  }
+
   async tlsServer(options) {
-    const name = JSON.stringify(options)
+    return this.#listening(`tls ${JSON.stringify(options)}`, () =>
+      this.#owning(tls.createServer({ ...this.certificate, ...options })),
+    )
+  }
+
+  async httpsServer() {
+    return this.#listening('https', () => this.#owning(https.createServer(this.certificate)))
+  }
+
+  async #listening(name, create) {
     let server = this.#servers.get(name)
     if (server === undefined) {
-      server = tls.createServer({ ...this.certificate, ...options })
+      server = create()
       this.#servers.set(name, server)
-      server.on('connection', (socket) => this.#connections.add(socket.on('error', ignore)))
-      server.on('secureConnection', (socket) => socket.on('error', ignore))
-      server.on('tlsClientError', ignore)
       server.listen(0, HOST)
       await once(server, 'listening')
     }
     return server
+  }
+
+  /** Has the connections of a TLS server closed by closeConnections(). */
+  #owning(server) {
+    server.on('connection', (socket) => this.#connections.add(socket.on('error', ignore)))
+    server.on('secureConnection', (socket) => socket.on('error', ignore))
+    return server.on('tlsClientError', ignore)
   }
 
   closeConnections() {
@@ -61,6 +80,11 @@ class Scene {
 
   get trusting() {
     return this.#common.trusting
+  }
+
+  /** The options of a TLS socket that is the server's. */
+  get serving() {
+    return { isServer: true, secureContext: this.#common.serverContext }
   }
 
   later(close) {
@@ -102,10 +126,20 @@ class Scene {
 
   async serveTls(options = {}) {
     const server = await this.#common.tlsServer(options)
-    const accepted = (socket) => this.keep(socket).resume()
-    server.on('secureConnection', accepted)
-    this.later(() => server.off('secureConnection', accepted))
+    this.#keepFrom(server, 'secureConnection', (socket) => socket.resume())
     return server.address().port
+  }
+
+  /** Keeps the sockets that a shared server accepts until the scene is over. */
+  #keepFrom(server, event, act = ignore) {
+    const accepted = (socket) => act(this.keep(socket))
+    server.on(event, accepted)
+    this.later(() => server.off(event, accepted))
+  }
+
+  /** An https server that all share: no request comes to it but those of this scene. */
+  async httpsServer() {
+    return this.#common.httpsServer()
   }
 
   /** A port of a listener whose accept queue is full: the SYN of who connects to it is dropped. */
@@ -131,8 +165,11 @@ class Scene {
 
   /** Both ends of a connection; neither is read unless the caller does. */
   async pair({ server: serverOptions = {}, client: clientOptions = {} } = {}) {
-    const server = net.createServer(serverOptions)
-    const port = await this.listen(server)
+    const isPlain = Object.keys(serverOptions).length === 0
+    const server = isPlain ? await this.#common.server() : net.createServer(serverOptions)
+    if (isPlain) this.#keepFrom(server, 'connection')
+    else await this.listen(server)
+    const { port } = server.address()
     const accepting = once(server, 'connection')
     const client = this.connect(port, clientOptions)
     const [[accepted]] = await Promise.all([accepting, once(client, 'connect')])
@@ -183,8 +220,28 @@ function duplexPair() {
   return [left, right]
 }
 
+/** More than the kernel takes of a connection whose buffers are narrow. */
+const large = Buffer.alloc(2 ** 20)
+
+/** Keeps the kernel's buffers of a connection from growing. */
+function narrow(...ends) {
+  for (const end of ends) tune(end, { SO_SNDBUF: 16_384, SO_RCVBUF: 65_536 })
+}
+
 const immediate = () => new Promise((resolve) => setImmediate(resolve))
 const nextTick = () => new Promise((resolve) => process.nextTick(resolve))
 const closed = (stream) => new Promise((resolve) => stream.once('close', resolve))
 
-module.exports = { Common, HOST, Scene, closed, duplexPair, ignore, immediate, nextTick, once }
+module.exports = {
+  Common,
+  HOST,
+  Scene,
+  closed,
+  duplexPair,
+  ignore,
+  immediate,
+  large,
+  narrow,
+  nextTick,
+  once,
+}

@@ -9,6 +9,7 @@ const tables = {
   server: [require('./servers')],
   session: [http2.sessions],
   other: [require('./others')],
+  exchange: [require('./exchanges')],
 }
 /** Node 20 takes the socket from a session at once, later releases when it is closed. */
 const varying = ['socket of an HTTP/2 client session that was destroyed']
@@ -22,7 +23,7 @@ const states = {}
 for (const [kind, all] of Object.entries(tables))
   for (const [name, state] of all.flatMap(Object.entries))
     states[name] = {
-      gives: name in gives ? gives[name] : 'value',
+      gives: name in gives || kind === 'exchange' ? gives[name] : 'value',
       kind,
       ...(typeof state === 'function' ? { make: state } : state),
     }

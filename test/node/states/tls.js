@@ -4,16 +4,27 @@
 const net = require('node:net')
 const tls = require('node:tls')
 const { closeSocket, queueSizes, setCloseMode, setOption } = require('../../../dist')
-const { HOST, closed, duplexPair, ignore, immediate, nextTick, once } = require('./scene')
+const {
+  HOST,
+  closed,
+  duplexPair,
+  ignore,
+  immediate,
+  large,
+  narrow,
+  nextTick,
+  once,
+} = require('./scene')
 
-const LARGE = 16 * 2 ** 20
 const versions = ['TLSv1.2', 'TLSv1.3']
 
 async function until(condition) {
   while (!condition()) await immediate()
 }
 
-const olderOnly = () => tls.createSecureContext({ maxVersion: 'TLSv1.2' })
+const olderOnly = tls.createSecureContext({ maxVersion: 'TLSv1.2' })
+/** Without the certificate of the servers. */
+const trustless = tls.createSecureContext()
 
 /** Calls `act` with the socket within its event, or that of its server. */
 function actIn(emitter, event, act, before = ignore) {
@@ -53,9 +64,7 @@ async function silentClient(scene) {
   const accepting = once(server, 'connection')
   const client = scene.connect(port)
   const [carrier] = await accepting
-  const { certificate } = scene
-  const options = { isServer: true, secureContext: tls.createSecureContext(certificate) }
-  return { client, carrier, socket: scene.keep(new tls.TLSSocket(carrier, options)) }
+  return { client, carrier, socket: scene.keep(new tls.TLSSocket(carrier, scene.serving)) }
 }
 
 /** A TLS server that calls `inside` within its handshake. */
@@ -204,7 +213,7 @@ const handshake = {
 
   'TLS client that has refused the certificate': async (scene, act) => {
     const socket = scene.connectTls(await scene.serveTls(), {
-      secureContext: tls.createSecureContext(),
+      secureContext: trustless,
     })
     await closed(socket)
     act(socket)
@@ -248,7 +257,7 @@ const handshake = {
 
   "TLS client without a common version, in 'error'": async (scene, act) => {
     const port = await scene.serveTls({ minVersion: 'TLSv1.3' })
-    const socket = scene.connectTls(port, { secureContext: olderOnly() })
+    const socket = scene.connectTls(port, { secureContext: olderOnly })
     await actIn(socket, 'error', act)
   },
 
@@ -256,7 +265,7 @@ const handshake = {
     const server = tls.createServer({ ...scene.certificate, minVersion: 'TLSv1.3' })
     const port = await scene.listen(server)
     const failed = once(server, 'tlsClientError')
-    scene.connectTls(port, { secureContext: olderOnly() })
+    scene.connectTls(port, { secureContext: olderOnly })
     const [, socket] = await failed
     act(scene.keep(socket))
   },
@@ -414,8 +423,9 @@ const established = {
     act(socket)
   }),
 
-  ...everywhere('with more written than the kernel takes', (socket, _peer, act) => {
-    socket.write(Buffer.alloc(LARGE))
+  ...everywhere('with more written than the kernel takes', (socket, peer, act) => {
+    narrow(socket, peer)
+    socket.write(large)
     act(socket)
   }),
 
@@ -692,9 +702,7 @@ async function overStreams(scene) {
 }
 
 function wrapServer(scene, stream) {
-  const { certificate } = scene
-  const options = { isServer: true, secureContext: tls.createSecureContext(certificate) }
-  return scene.keep(new tls.TLSSocket(stream, options))
+  return scene.keep(new tls.TLSSocket(stream, scene.serving))
 }
 
 async function tlsInTls(scene) {
