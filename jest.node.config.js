@@ -4,7 +4,7 @@ const unit = require('./jest.config')
 
 /**
  * Tests whose outcome does not depend on Node's release: of types, of tables, of text and numbers that are worked
- * out from others, and of native parts that know no Node-API. .ci/run tries them on Node 20 and 26.
+ * out from others, and of native parts that know no Node-API. .ci/run tries them on Node 20, .ci/full on all.
  */
 const OF_ANY_RELEASE = [
   'types/',
@@ -13,8 +13,9 @@ const OF_ANY_RELEASE = [
   'properties/rollback',
   'doctor/(facts|rules)',
   'nearest',
+  'spec',
   'cli/(options|screen|sysctl-file|top-render)',
-  'ports/(alarm|forecast|port-map|rates|reuse)',
+  'ports/(alarm|feed|forecast|pace|port-map|rates|reuse)',
   'kernel/addresses',
 ]
 

@@ -17,6 +17,8 @@ const setUp = [
 
 const jest = 'node node_modules/jest/bin/jest.js'
 const isFull = process.env.PROOFS === 'full'
+/** Without what does not depend on the release of Node, which coverage runs. */
+const ofNode = isFull ? '' : ' --config jest.node.config.js'
 
 /** The longest first, so that none of them is alone at the end. */
 const steps = [
@@ -26,13 +28,6 @@ const steps = [
     isSuite: true,
     shows: /^SCHEDULES_SEED|MiB$|connections in/,
   },
-  { name: 'arm64 in qemu', command: 'bash .ci/arm64' },
-  {
-    name: 'unit, sanitized',
-    command: 'bash .ci/isolated bash .ci/sanitize',
-    isSuite: true,
-    shows: /^[a-z]+-program\.js \d+ \d+$/,
-  },
   {
     name: 'unit on Node 20, coverage',
     command: 'PROOFS=quick bash .ci/isolated bash .ci/coverage',
@@ -40,30 +35,38 @@ const steps = [
     shows: /^(lib|native)\/: /,
   },
   {
-    name: 'unit on Node 22, unprivileged',
-    command: 'PROOFS=quick bash .ci/isolated bash .ci/unprivileged 22 --config jest.node.config.js',
+    name: 'unit on Node 26',
+    command: `PROOFS=quick bash .ci/isolated bash .ci/on-node 26${ofNode}`,
     isSuite: true,
   },
   {
     name: 'unit on Node 24',
-    command: 'PROOFS=quick bash .ci/isolated bash .ci/on-node 24 --config jest.node.config.js',
+    command: `PROOFS=quick bash .ci/isolated bash .ci/on-node 24${ofNode}`,
     isSuite: true,
   },
   {
-    name: 'unit on Node 26',
-    command: 'PROOFS=quick bash .ci/isolated bash .ci/on-node 26',
+    name: 'unit on Node 22, unprivileged',
+    command: `PROOFS=quick bash .ci/isolated bash .ci/unprivileged 22${ofNode}`,
     isSuite: true,
   },
-  // They share what they fetch.
+  {
+    name: 'unit, sanitized',
+    command: 'bash .ci/isolated bash .ci/sanitize',
+    isSuite: true,
+    shows: /^[a-z]+-program\.js \d+ \d+$/,
+  },
+  // They share what they fetch and pack.
+  { name: 'arm64 in qemu', command: 'bash .ci/arm64' },
   { name: 'package', command: 'bash .ci/package', after: 'arm64 in qemu' },
   { name: 'install matrix', command: 'bash .ci/install-matrix', after: 'package' },
   { name: 'loading', command: 'bash .ci/loading', after: 'install matrix' },
   { name: 'lint', command: 'npm run --silent lint' },
+  { name: 'declarations, by many compilers', command: 'bash .ci/types-matrix' },
   { name: 'format of native code', command: 'bash .ci/format' },
   { name: 'clang-tidy', command: 'bash .ci/tidy' },
   {
     name: 'demo',
-    command: `bash .ci/isolated node dist/cli/main.js demo ${isFull ? '' : '--connections 3000'}`,
+    command: `bash .ci/isolated node dist/cli/main.js demo ${isFull ? '' : '--loopback'}`,
   },
   { name: 'valgrind', command: 'bash .ci/memcheck', shows: /ERROR SUMMARY/ },
   { name: 'macOS, compiled only', command: 'bash .ci/darwin' },
@@ -71,7 +74,6 @@ const steps = [
   { name: 'examples', command: 'bash .ci/isolated node .ci/examples.js' },
   { name: 'compiler warnings', command: 'bash .ci/warnings' },
   { name: 'types', command: 'npm run --silent typecheck' },
-  { name: 'declarations, by many compilers', command: 'bash .ci/types-matrix' },
   { name: 'docs', command: 'node scripts/docs.js --check' },
   {
     name: 'lab, what measures',
