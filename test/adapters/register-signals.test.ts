@@ -111,7 +111,7 @@ describe('The summary of SOCKET_TUNER_DEBUG', () => {
 describe('native.writeOnSignal()', () => {
   it('takes none but the signals that ask a process to end, and leaves them to who listens', () => {
     const { SIGKILL, SIGUSR1, SIGHUP } = constants.signals
-    const binding = path.join(__dirname, '..', '..', 'dist', 'binding.js')
+    const binding = path.join(__dirname, '..', '..', 'dist', 'kernel', 'binding.js')
     const program = `
       const { native } = require(${JSON.stringify(binding)})
       const results = [${String(SIGKILL)}, ${String(SIGUSR1)}].map((signal) => native.writeOnSignal(signal))

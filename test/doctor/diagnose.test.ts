@@ -7,6 +7,7 @@ import { rules } from '../../lib/doctor/rules'
 import { coded } from '../helpers/coded'
 import { connectionsToFreshPort, freshPort } from '../helpers/fresh-port'
 import { UNKNOWN_HOST } from '../helpers/unknown-host'
+import { until } from '../helpers/until'
 import { listen, listeningSocket, loopback } from '../sockets'
 
 // Where there is no /proc there are few facts.
@@ -111,9 +112,19 @@ linux('diagnose() on Linux, without privilege', () => {
 
   it('knows the connections to its target, however few', async () => {
     const remotePort = await connectionsToFreshPort(1)
-    const { destinations } = await factsNow({ target: { host: loopback[4], port: remotePort } })
-    const { ports } = await portBudget({ remoteAddress: loopback[4], remotePort })
-    expect(destinations).toContainEqual({
+    const target = { host: loopback[4], port: remotePort }
+    // Other programs may begin or cease to listen between one look and the other.
+    const { destination, ports } = await until(
+      'the doctor and the budget count the same ports',
+      async () => {
+        const { destinations = [] } = await factsNow({ target })
+        const budget = await portBudget({ remoteAddress: loopback[4], remotePort })
+        const destination = destinations.find((one) => one.remotePort === remotePort)
+        return { destination, ports: budget.ports }
+      },
+      (counted) => counted.destination?.ports === counted.ports,
+    )
+    expect(destination).toEqual({
       localAddress: '127.0.0.1',
       remoteAddress: '127.0.0.1',
       remotePort,
