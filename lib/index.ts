@@ -13,6 +13,7 @@ export type { CloseCounters } from './close/server-policy'
 export { closeTotals, type CloseTotals } from './close/tally'
 export type { TimeWait } from './close/time-wait'
 export { connect, type ConnectOptions } from './connect/connect'
+export { Connector } from './connect/connector'
 export {
   RawSocket,
   type BindOptions,

@@ -19,6 +19,7 @@ const bags = [
   ],
   ['closeSocket(socket, close, options): the options', 'close/close-socket', 'closeSocketOptions'],
   ['connect(options)', 'connect/connect', 'connectOptions', 'Beside all that net.connect() takes.'],
+  ['new Connector(options)', 'connect/tuning', 'tuningOptions'],
   ['RawSocket.open(family, settings, options)', 'connect/raw-socket', 'rawSocketOptions'],
   ['rawSocket.bind(options)', 'connect/raw-socket', 'bindOptions'],
   ['rawSocket.listenOn(server, options)', 'connect/raw-socket', 'listenOnOptions'],

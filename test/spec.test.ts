@@ -3,6 +3,7 @@ import * as http from 'node:http'
 import * as net from 'node:net'
 import fc from 'fast-check'
 import {
+  Connector,
   RawSocket,
   answerEarly,
   closeSocket,
@@ -52,6 +53,7 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
   'closeSocket(socket, close, options): the options': (options) =>
     closeSocket(idle(), 'fin', options),
   'connect(options)': (options) => connect({ ...options, host: '127.0.0.1', port: 9 }),
+  'new Connector(options)': (options) => new Connector(options),
   'RawSocket.open(family, settings, options)': (options) => RawSocket.open(4, {}, options),
   'rawSocket.bind(options)': (options) => raw().bind(options),
   'rawSocket.listenOn(server, options)': (options) => raw().listenOn(net.createServer(), options),

@@ -2,7 +2,8 @@
 import { isIP } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import { wrongFamily, type IpFamily } from '../connect/address'
-import { prepareTuning, type Tuning } from '../connect/tuning'
+import { connectorOf, tuningOf } from '../connect/connector'
+import type { Tuning } from '../connect/tuning'
 import { checkUnix } from '../connect/unix'
 import { ArgumentTypeError, SocketTunerError, checkOptions } from '../errors'
 import { Connections } from './autocannon/connections'
@@ -62,8 +63,8 @@ export function tunedAutocannon(
 ): AutocannonInstance {
   checkOptions('options', options)
   const { autocannon, ...checked } = autocannonTuning.check('tuning', tuning)
-  const prepared = prepareTuning(checked)
-  checkDestinations(options, prepared)
+  const connector = connectorOf(checked)
+  checkDestinations(options, tuningOf(connector))
   const inWorkers = Boolean(options.workers) && isMainThread
   checkSetupClient(options.setupClient, inWorkers)
   const start = (autocannon ?? load()) as Start
@@ -73,7 +74,7 @@ export function tunedAutocannon(
         setupClient: require.resolve('./autocannon/worker-setup'),
         [TASK]: taskOf(tuning, counters, options.setupClient),
       }
-    : { setupClient: setupOf(new Connections(prepared, counters), options.setupClient) }
+    : { setupClient: setupOf(new Connections(connector, counters), options.setupClient) }
   const instance = start({ ...options, ...own }, callback)
   instance.on('done', (result) => {
     Object.defineProperty(result, 'sockets', {

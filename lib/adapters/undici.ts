@@ -4,10 +4,7 @@
  * is described here, and is the same in its releases 6, 7 and 8.
  */
 import { isIP, type Socket } from 'node:net'
-import * as tls from 'node:tls'
-import { attachPolicy, policyOf } from '../close/hooks'
-import { connectTuned } from '../connect/connect'
-import { addTls, connectTls } from '../connect/connect-tls'
+import type * as tls from 'node:tls'
 import { ArgumentValueError, SocketTunerError } from '../errors'
 import { isStreamSocket } from '../target'
 import { limitConnect } from './undici/connect-timeout'
@@ -92,7 +89,7 @@ function open(parameters: ConnectParameters, prepared: Prepared): Socket {
   if (parameters.httpSocket !== undefined)
     throw new ArgumentValueError('httpSocket', 'goes with https: only', parameters.protocol)
   const options = { highWaterMark: HIGH_WATER_MARK, ...destination(parameters, prepared) }
-  const socket = connectTuned(options, prepared.tuning)
+  const socket = prepared.connector.connect(options)
   // By this undici tells that it is to speak HTTP/2.
   return prepared.useH2c ? Object.assign(socket, { alpnProtocol: 'h2' }) : socket
 }
@@ -102,7 +99,7 @@ function openTls(
   prepared: Prepared,
   sessions: SessionCache,
 ): tls.TLSSocket {
-  const { tuning, shared, secureContext } = prepared
+  const { connector, shared, secureContext } = prepared
   const to = destination(parameters, prepared)
   const names = [parameters.servername, shared.servername, serverNameOf(parameters.host)]
   const servername = names.find(isGiven)
@@ -117,7 +114,7 @@ function openTls(
   }
   const { httpSocket } = parameters
   const socket =
-    httpSocket === undefined ? connectTls(options, tuning) : over(httpSocket, options, prepared)
+    httpSocket === undefined ? connector.connectTls(options) : over(httpSocket, options, prepared)
   return socket.on('session', (session) => {
     sessions.set(server, session)
   })
@@ -157,16 +154,17 @@ function protocols(parameters: ConnectParameters, { allowH2, preferH2 }: Prepare
 }
 
 /** TLS over a connection that somebody else has made; a stream that is no socket is left as it is. */
-function over(carrier: Socket, options: Destination, { shared, tuning }: Prepared): tls.TLSSocket {
+function over(
+  carrier: Socket,
+  options: Destination,
+  { shared, connector }: Prepared,
+): tls.TLSSocket {
   const isSocket = isStreamSocket(carrier)
   // Not by the TLS socket: in some releases of Node it does not pass them down.
   if (isSocket && shared.noDelay === true) carrier.setNoDelay(true)
   if (isSocket && shared.keepAlive === true)
     carrier.setKeepAlive(true, shared.keepAliveInitialDelay)
-  const socket = addTls(carrier, options, (all) => tls.connect(all))
-  const policy = isSocket ? (policyOf(carrier) ?? tuning.policy) : undefined
-  if (policy !== undefined) attachPolicy({ armed: false, ...policy, socket })
-  return socket
+  return connector.wrapTls(carrier, options)
 }
 
 function tellOnce(

@@ -1,5 +1,5 @@
 import type * as net from 'node:net'
-import { addAbortSignal } from 'node:stream'
+import { addAbortSignal, type Duplex } from 'node:stream'
 import * as tls from 'node:tls'
 import { attachPolicy, policyOf } from '../close/hooks'
 import { connectTuned } from './connect'
@@ -47,10 +47,10 @@ export function connectBelow<Options extends object, Socket extends net.Socket>(
  * ends the process. And given to tls.connect() when it is aborted already, it would destroy the TLS
  * socket before that has a connection to close.
  */
-export function addTls<Options extends object, Socket extends net.Socket>(
-  carrier: net.Socket,
+export function addTls<Options extends object, Socket extends net.Socket, Carrier extends Duplex>(
+  carrier: Carrier,
   options: Options,
-  add: (options: Options & { socket: net.Socket }) => Socket,
+  add: (options: Options & { socket: Carrier }) => Socket,
 ): Socket {
   const { signal } = options as { readonly signal?: AbortSignal | null }
   try {

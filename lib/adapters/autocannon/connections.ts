@@ -2,9 +2,7 @@ import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 import { attachPolicy, observeClose, policyOf } from '../../close/hooks'
 import type { Closed } from '../../close/modes'
-import { connectTuned } from '../../connect/connect'
-import { connectTls } from '../../connect/connect-tls'
-import type { Tuning } from '../../connect/tuning'
+import { tuningOf, type Connector } from '../../connect/connector'
 import { carrierOf } from '../../node/handle'
 import type { SharedCounters } from './counters'
 
@@ -22,21 +20,21 @@ const UNANSWERED =
 
 /** Opens the connections of the clients of one thread, and keeps account of them. */
 export class Connections {
-  readonly #tuning: Tuning
+  readonly #connector: Connector
   readonly #counters: SharedCounters
 
-  constructor(tuning: Tuning, counters: SharedCounters) {
-    this.#tuning = tuning
+  constructor(connector: Connector, counters: SharedCounters) {
+    this.#connector = connector
     this.#counters = counters
   }
 
   connect(options: net.NetConnectOpts, owner: Owner): net.Socket {
-    return this.#account(connectTuned(options, this.#tuning), owner)
+    return this.#account(this.#connector.connect(options), owner)
   }
 
   /** The same over TLS. */
   connectTls(options: tls.ConnectionOptions & net.NetConnectOpts, owner: Owner): net.Socket {
-    return this.#account(connectTls(options, this.#tuning), owner)
+    return this.#account(this.#connector.connectTls(options), owner)
   }
 
   #account(socket: net.Socket, owner: Owner): net.Socket {
@@ -58,7 +56,7 @@ export class Connections {
       this.#counters.addFailure('failed', code, message)
       owner.refused()
     })
-    const { policy } = this.#tuning
+    const { policy } = tuningOf(this.#connector)
     if (policy !== undefined && policyOf(socket) === undefined)
       attachPolicy({ ...policy, socket, armed: false })
     observeClose(socket, (outcome) => {

@@ -2,7 +2,8 @@
 import { SourcePool } from '../../connect/source-pool'
 import { closeModes } from '../../close/modes'
 import { plainClose } from '../../close/options'
-import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
+import { connectorOf, type Connector } from '../../connect/connector'
+import { tuningOptions } from '../../connect/tuning'
 import { custom, fn, spec, type InputOf } from '../../spec'
 import { Connections } from './connections'
 import { SharedCounters } from './counters'
@@ -46,9 +47,9 @@ export interface Task {
   readonly setupClient: string | undefined
 }
 
-/** @throws what prepareTuning() and SourcePool throw */
-export function prepare(tuning: ClientTuning): Tuning {
-  return prepareTuning(autocannonTuning.check('tuning', tuning))
+/** @throws what Connector and SourcePool throw */
+export function prepare(tuning: ClientTuning): Connector {
+  return connectorOf(autocannonTuning.check('tuning', tuning))
 }
 
 function isList(source: unknown): source is readonly string[] {

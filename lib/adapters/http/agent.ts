@@ -1,7 +1,6 @@
 import * as http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { netArguments } from '../../connect/arguments'
-import { connectTuned } from '../../connect/connect'
 import { agentMethodsOf, type ConnectionCallback } from '../../node/http-client'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
 import { Pool, type AgentCounters } from './pool'
@@ -53,10 +52,10 @@ export class TunedAgent extends http.Agent {
     callback?: ConnectionCallback,
   ): Duplex | null | undefined
   override createConnection(...args: unknown[]): Duplex | null | undefined {
-    const { tuning, proxied } = this.#prepared
+    const { connector, proxied } = this.#prepared
     if (proxied) return agent.createConnection.apply(this, args)
     const { options, listener } = netArguments(args)
-    return connectTuned(options, tuning, listener)
+    return connector.connect(options, listener)
   }
 
   /**

@@ -6,7 +6,8 @@ import { familyOf } from '../../connect/address'
 import { checkUnix } from '../../connect/unix'
 import { closeModes } from '../../close/modes'
 import { plainClose } from '../../close/options'
-import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
+import { connectorOf, tuningOf, type Connector } from '../../connect/connector'
+import { tuningOptions, type Tuning } from '../../connect/tuning'
 import { agentNames } from '../../node/option-names'
 import { boolean, sharedSpec, type InputOf } from '../../spec'
 
@@ -36,6 +37,7 @@ export type TunedHttpsAgentOptions = https.AgentOptions & AgentTuningOptions
 export interface AgentTuning {
   /** What is Node's own. */
   readonly own: https.AgentOptions
+  readonly connector: Connector
   readonly tuning: Tuning
   /** Node makes the connections, some of them to a proxy. */
   readonly proxied: boolean
@@ -62,13 +64,15 @@ interface LaterOptions {
  */
 export function prepareAgent(options: TunedHttpsAgentOptions & LaterOptions): AgentTuning {
   const checked = agentOptions.check('options', options)
-  const tuning = prepareTuning(checked)
+  const connector = connectorOf(checked)
+  const tuning = tuningOf(connector)
   const own: https.AgentOptions & LaterOptions = agentOptions.rest(options)
   checkTogether(options, tuning)
   // Node would set it after the settings.
   const noDelay = checked.settings.TCP_NODELAY === undefined ? own.noDelay : false
   return {
     own: { ...own, noDelay, keepAlive: own.keepAlive ?? true },
+    connector,
     tuning,
     proxied: own.proxyEnv !== undefined,
     retry: checked.retry,

@@ -4,7 +4,8 @@ import * as tls from 'node:tls'
 import { anyPort, checkFamily, familyOf, wrongFamily, type IpFamily } from '../../connect/address'
 import { closeModes } from '../../close/modes'
 import { plainClose } from '../../close/options'
-import { prepareTuning, tuningOptions, type Tuning } from '../../connect/tuning'
+import { connectorOf, tuningOf, type Connector } from '../../connect/connector'
+import { tuningOptions, type Tuning } from '../../connect/tuning'
 import { checkUnix } from '../../connect/unix'
 import { ArgumentTypeError, ArgumentValueError } from '../../errors'
 import { netConnectNames, tlsNames } from '../../node/option-names'
@@ -99,7 +100,7 @@ export interface TunedConnectorOptions extends OwnOptions, TlsOptions, TcpOption
 
 /** The same, ready for any number of connections. */
 export interface Prepared {
-  readonly tuning: Tuning
+  readonly connector: Connector
   /** For net.connect() and tls.connect(). */
   readonly shared: SharedOptions
   readonly secureContext: tls.SecureContext
@@ -130,11 +131,12 @@ export function prepare(options: TunedConnectorOptions): Prepared {
   const own = keepAliveOptions.some((name) => settings[name] !== undefined)
   // Node's setKeepAlive() would set all four anew once connected.
   const all = own && keepAlive ? withKeepAlive(settings, keepAliveInitialDelay) : settings
-  const tuning = prepareTuning({ ...checked, settings: all })
+  const connector = connectorOf({ ...checked, settings: all })
+  const tuning = tuningOf(connector)
   checkSource(options.localAddress, checked, tuning)
   if (socketPath !== undefined) checkUnix('options.socketPath', socketPath, tuning)
   return {
-    tuning,
+    connector,
     shared: {
       ...connectorOptions.rest(options),
       ...forNode(checked),
