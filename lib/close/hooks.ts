@@ -19,7 +19,7 @@ import {
 } from '../node/closing'
 import { refuseConnect } from '../node/connecting'
 import { carrierOf, transportFd, transportHandleOf } from '../node/handle'
-import { watchHandshake } from '../node/tls'
+import { holdsCleartext, watchHandshake } from '../node/tls'
 import { connectionState } from '../observe/tcp-info'
 import { announce } from '../warnings'
 import { fallback } from './fallback'
@@ -163,7 +163,7 @@ function beforeClose(carrier: net.Socket, connection: Connection, error: Error |
     connection.policy = policy.awaited.standing
     policy.awaited.begun()
   }
-  const wasOver = isConnectFailure(carrier, error)
+  const wasOver = hasNotOpened(carrier, policy.socket, error)
   const done: Done = (result) => {
     const outcome = withCause(wasOver ? { ...result, wasOver } : result, policy) as Closed
     policy.armed = false
@@ -188,9 +188,15 @@ function beforeClose(carrier: net.Socket, connection: Connection, error: Error |
   policy.mode.close(ending, done)
 }
 
-/** Whether connect() failed: 'error' reports it, and the close discards nothing that could have been sent. */
-function isConnectFailure(carrier: net.Socket, error: NodeJS.ErrnoException | null): boolean {
-  return error !== null && (carrier.pending || error.syscall === 'connect')
+/** Whether connect() or the TLS handshake failed: 'error' reports it, and nothing could have been sent. */
+function hasNotOpened(
+  carrier: net.Socket,
+  socket: net.Socket,
+  error: NodeJS.ErrnoException | null,
+): boolean {
+  const failure = error ?? socket.errored
+  if (failure === null) return false
+  return carrier.pending || error?.syscall === 'connect' || holdsCleartext(socket)
 }
 
 /** An observer may stop observing when it is called. */

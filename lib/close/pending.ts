@@ -3,6 +3,7 @@ import type * as net from 'node:net'
 import { native } from '../kernel/binding'
 import { isConnected } from '../node/accepted'
 import { handleOf, transportHandleOf } from '../node/handle'
+import { holdsCleartext } from '../node/tls'
 import type { ConnectionState } from '../observe/tcp-info'
 import { LITTLE, viewOf } from '../kernel/bytes'
 import { isTls } from './tls'
@@ -13,7 +14,7 @@ import { isTls } from './tls'
  */
 export function bytesNotInKernel(socket: net.Socket): number {
   const handle = handleOf(socket)
-  if (handle === undefined) return socket.writableLength
+  if (handle === undefined || holdsCleartext(socket)) return socket.writableLength
   const dispatched = handle.bytesWritten ?? 0
   return (
     Math.max(0, socket.bytesWritten - dispatched) + (transportHandleOf(socket)?.writeQueueSize ?? 0)

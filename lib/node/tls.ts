@@ -61,14 +61,15 @@ export function hasTicket(socket: object): boolean {
  */
 export function watchHandshake(socket: net.Socket): void {
   const parts = socket as TlsParts
-  if (!isTlsClient(socket) || parts._secureEstablished !== false) return
-  if (parts[kBeforeFinished] !== undefined) return
+  if (parts._secureEstablished !== false || parts[kBeforeFinished] !== undefined) return
   parts[kBeforeFinished] = 0
   // With an AbortSignal that was aborted before, Node emits 'close', connects all the same and frees the SSL
   // later: the server's answer would end the process by SIGABRT.
-  socket.prependOnceListener('close', () => {
-    if (socket.connecting) socket.destroy()
-  })
+  if (isTlsClient(socket)) {
+    socket.prependOnceListener('close', () => {
+      if (socket.connecting) socket.destroy()
+    })
+  }
   // Before Node's own listener, which checks the certificate.
   socket.prependOnceListener('secure', () => {
     parts[kBeforeFinished] = transportHandleOf(socket)?.bytesWritten ?? 0
@@ -82,6 +83,17 @@ export function watchHandshake(socket: net.Socket): void {
 export function hasSentFinished(socket: net.Socket): boolean {
   const before = (socket as TlsParts)[kBeforeFinished]
   return before === undefined || (transportHandleOf(socket)?.bytesWritten ?? Infinity) > before
+}
+
+/**
+ * Whether nothing that the program wrote has been encrypted yet. Node keeps it until the handshake is over and
+ * the listeners of 'secure' and 'secureConnect' have returned, and the handle counts it as written all the
+ * same. In these listeners, false for a handshake that {@link watchHandshake} did not watch.
+ */
+export function holdsCleartext(socket: net.Socket): boolean {
+  // A TLS socket that is connected a second time has a plain TCP handle.
+  if (handleOf(socket)?._parent === undefined) return false
+  return (socket as TlsParts)._secureEstablished === false || !hasSentFinished(socket)
 }
 
 /**

@@ -7,6 +7,7 @@ import { native } from '../../lib/kernel/binding'
 import { makeCertificate } from '../helpers/certificate'
 import { closeLater, destroyLater, listen } from '../sockets'
 import { Relay } from './pair'
+import { nextWarning } from './warning'
 
 const certificate = makeCertificate()
 const trusting = { host: '127.0.0.1', ca: certificate.cert, servername: 'localhost' }
@@ -38,6 +39,127 @@ async function isHeld(socket: tls.TLSSocket): Promise<boolean> {
   await new Promise((resolve) => socket.once('close', resolve))
   return duplicate.mock.calls.length > 0
 }
+
+/** A TLS socket of the server's over what a client that says nothing connected. */
+async function acceptSilence(): Promise<tls.TLSSocket> {
+  const server = net.createServer()
+  const accepting = once(server, 'connection')
+  destroyLater(net.connect(await listen(server), '127.0.0.1'))
+  const [carrier] = (await accepting) as [net.Socket]
+  destroyLater(carrier)
+  const socket = new tls.TLSSocket(carrier, { isServer: true, ...certificate })
+  destroyLater(socket)
+  return socket
+}
+
+/** A client whose server never answers the handshake. */
+async function connectInVain(over?: net.Socket): Promise<tls.TLSSocket> {
+  const port = await serveSilence()
+  const carrier = over?.connect(port, '127.0.0.1')
+  const socket = tls.connect({ ...trusting, port, ...(carrier && { socket: carrier }) })
+  destroyLater(socket)
+  await once(carrier ?? socket, 'connect')
+  return socket
+}
+
+const LOST = 100_000
+
+/** Sockets whose handshake is not over. */
+const unfinished: Record<string, () => Promise<tls.TLSSocket>> = {
+  'a client': () => connectInVain(),
+  'a client over a net.Socket': async () => {
+    const carrier = new net.Socket()
+    destroyLater(carrier)
+    return connectInVain(carrier)
+  },
+  'a server': acceptSilence,
+}
+
+describe.each(Object.entries(unfinished))(
+  'what %s has written before its TLS handshake is over',
+  (_, open) => {
+    it('is reported as discarded by a reset', async () => {
+      const socket = await open()
+      socket.write(Buffer.alloc(LOST))
+      const report = await closeSocket(socket, 'reset')
+      expect(report).toMatchObject({ mode: 'reset', discardedBytes: LOST })
+    })
+
+    it.each(['fin', 'deliver', 'lingering'] as const)(
+      'is reported as discarded by a close in mode %s that is cut short',
+      async (mode) => {
+        const socket = await open()
+        socket.write(Buffer.alloc(LOST))
+        const abort = new AbortController()
+        const closed = closeSocket(socket, mode, { signal: abort.signal })
+        abort.abort()
+        const fallback = { code: 'aborted' }
+        expect(await closed).toMatchObject({ fallback, discardedBytes: LOST })
+      },
+    )
+
+    it('is counted and warned of when the program destroys the socket', async () => {
+      const socket = await open()
+      setCloseMode(socket, 'deliver')
+      socket.write(Buffer.alloc(LOST))
+      const { discardedBytes } = closeTotals()
+      const warning = nextWarning('SOCKET_TUNER_DESTROY_DISCARDS')
+      await once(socket.destroy(), 'close')
+      expect(closeTotals().discardedBytes).toBe(discardedBytes + LOST)
+      expect(await warning).toContain(String(LOST))
+    })
+  },
+)
+
+describe('what a TLS client has written before its handshake is over', () => {
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    "is reported as discarded by a reset in 'secureConnect' of %s",
+    async (maxVersion) => {
+      const socket = connect({ port: await serve({ maxVersion }) })
+      socket.write(Buffer.alloc(LOST))
+      const closed = new Promise((resolve, reject) => {
+        socket.once('secureConnect', () => {
+          closeSocket(socket, 'reset').then(resolve, reject)
+        })
+      })
+      expect(await closed).toMatchObject({ discardedBytes: LOST })
+    },
+  )
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'is delivered when the handshake of %s is over, and no more reported',
+    async (maxVersion) => {
+      const server = tls.createServer({ ...certificate, maxVersion })
+      const received = new Promise<number>((resolve) => {
+        server.once('secureConnection', (accepted) => {
+          destroyLater(accepted)
+          let bytes = 0
+          accepted.on('data', ({ length }: Buffer) => (bytes += length))
+          accepted.once('end', () => {
+            resolve(bytes)
+          })
+        })
+      })
+      const socket = connect({ port: await listen(server) })
+      socket.write(Buffer.alloc(LOST))
+      expect(await closeSocket(socket, 'deliver')).toMatchObject({ discardedBytes: 0 })
+      expect(await received).toBe(LOST)
+    },
+  )
+
+  it.each([
+    ['is refused', { servername: 'other.test' }],
+    ['is of no common protocol', { ALPNProtocols: ['b'] }],
+  ])('is not counted where the handshake %s, which the error reports', async (_, options) => {
+    const port = await serve({ ALPNProtocols: ['a'] })
+    const socket = connect({ port, ...options })
+    socket.write('request')
+    const { discardedBytes } = closeTotals()
+    await once(socket, 'error')
+    if (!socket.closed) await once(socket, 'close')
+    expect(closeTotals().discardedBytes).toBe(discardedBytes)
+  })
+})
 
 type Situation = [string, () => Promise<tls.TLSSocket>]
 

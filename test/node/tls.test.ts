@@ -8,6 +8,7 @@ import {
   hasSentFinished,
   hasSsl,
   hasTicket,
+  holdsCleartext,
   isTls,
   isTlsClient,
   tlsVersionOf,
@@ -174,5 +175,38 @@ describe("a TLS socket of Node's", () => {
     })
     await ended
     expect(sent).toBe(false)
+  })
+})
+
+describe('a TLS socket that is written to before its handshake is over', () => {
+  it.each(versions)(
+    'counts the bytes as written, and holds them until it is, on %s',
+    async (maxVersion) => {
+      const { port } = await serve({ maxVersion })
+      const socket = connect({ port })
+      watchHandshake(socket)
+      socket.write('request')
+      await once(socket, 'connect')
+      const counted = (socket as unknown as { _handle: { bytesWritten: number } })._handle
+      expect([counted.bytesWritten, holdsCleartext(socket)]).toEqual([7, true])
+      const inListener = new Promise<unknown[]>((resolve) => {
+        socket.once('secureConnect', () => {
+          resolve([holdsCleartext(socket), socket.writableLength])
+        })
+      })
+      expect(await inListener).toEqual([true, 7])
+      await immediate()
+      expect(holdsCleartext(socket)).toBe(false)
+    },
+  )
+
+  it('holds nothing once it is connected again, without TLS', async () => {
+    const { port } = await serve()
+    const socket = connect({ port })
+    await once(socket, 'connect')
+    await once(socket.destroy(), 'close')
+    socket.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    expect(holdsCleartext(socket)).toBe(false)
   })
 })
