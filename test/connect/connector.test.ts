@@ -83,7 +83,7 @@ describe('a Connector', () => {
     const connector = new Connector({ settings: { TCP_KEEPIDLE: 44 }, close: 'deliver' })
     const createConnection = (options: http.ClientRequestArgs): net.Socket =>
       connector.connect(options as net.NetConnectOpts)
-    const request = http.get({ host, port, agent: false, createConnection })
+    const request = http.get({ host, port, createConnection })
     const [response] = (await once(request, 'response')) as [http.IncomingMessage]
     expect(getOption(response.socket, 'TCP_KEEPIDLE')).toBe(44)
     expect(await text(response)).toBe('answer')
