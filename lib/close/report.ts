@@ -15,7 +15,7 @@ export interface CloseReport {
   fallback?: Fallback
   /**
    * Bytes written and thrown away before they were sent: those that had not left JavaScript (or
-   * libuv), and for a reset those in the kernel's queue. On TLS the former are counted as written,
+   * libuv, or waited for the TLS handshake), and for a reset those in the kernel's queue. On TLS the former are counted as written,
    * the latter as encrypted; and a record that arrives in part is lost to the peer whole.
    */
   discardedBytes: number
@@ -26,7 +26,8 @@ export interface CloseReport {
   inFlightBytes: number
   /**
    * Bytes received that the program never read. On TLS, bytes that were not decrypted are counted as
-   * they came, without the close_notify of a peer that has finished.
+   * they came, without the close_notify of a peer that has finished. Only decryption tells a TLS 1.3 server's
+   * session tickets from data: those that come to a client that closes before it has read anything are counted.
    */
   unreadBytes: number
   timeWait: TimeWait

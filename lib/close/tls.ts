@@ -1,7 +1,7 @@
 /** The session tickets and other input of a TLS peer that a close has to reckon with. */
 import type * as net from 'node:net'
 import { carrierOf, handleOf } from '../node/handle'
-import { hasSentFinished, hasTicket, isTls, isTlsClient, tlsVersionOf } from '../node/tls'
+import { cipherOf, hasSentFinished, hasTicket, isTls, isTlsClient, tlsVersionOf } from '../node/tls'
 
 export { isTls }
 
@@ -35,13 +35,30 @@ export function hasRead(socket: net.Socket): boolean {
   return handleOf(socket)?.bytesRead !== 0
 }
 
-/**
- * The size of a close_notify record, 0 without TLS. TLS 1.3: header 5, alert 2, type 1, tag 16
- * (RFC 8446 section 5.2). TLS 1.2 with AES-GCM: header 5, nonce 8, alert 2, tag 16 (RFC 5288).
- */
+/** The size of a close_notify record, 0 without TLS: header 5, alert 2, and what the cipher adds. */
 export function closeNotifySize(socket: net.Socket): number {
   if (!isTls(socket)) return 0
-  return tlsVersionOf(socket) === 'TLSv1.2' ? 31 : 24
+  return 7 + (isOlder(socket) ? addedByOlder(cipherOf(socket)) : ADDED)
+}
+
+/** TLS 1.3: type 1, tag 16 (RFC 8446 section 5.2). */
+const ADDED = 17
+
+function isOlder(socket: net.Socket): boolean {
+  const version = tlsVersionOf(socket)
+  return version !== undefined && version !== 'TLSv1.3'
+}
+
+function addedByOlder(cipher: string): number {
+  // Tag 16 (RFC 7905).
+  if (cipher.includes('CHACHA20')) return 16
+  // Nonce 8, tag 8 (RFC 6655).
+  if (cipher.endsWith('CCM8')) return 16
+  // Nonce 8, tag 16 (RFC 5288, RFC 6655).
+  if (cipher.includes('GCM') || cipher.includes('CCM')) return 24
+  // A block cipher with encrypt-then-MAC (RFC 7366): vector 16, padding 14, MAC.
+  if (cipher.endsWith('SHA384')) return 78
+  return cipher.endsWith('SHA256') ? 62 : 50
 }
 
 /** Bytes that were not decrypted, without the close_notify that a peer which has finished sends last. */

@@ -25,6 +25,7 @@ interface TlsParts {
 interface TlsHandle extends Handle {
   readonly getProtocol: () => string | null
   readonly getTLSTicket: () => Buffer | undefined
+  readonly getCipher: () => { readonly name: string } | undefined
 }
 
 export function isTls(socket: object): boolean {
@@ -47,6 +48,11 @@ export function tlsVersionOf(socket: object): string | undefined {
   // Before that, OpenSSL reports the latest version that the client offers.
   if ((socket as TlsParts)._secureEstablished === false) return undefined
   return tlsHandleOf(socket)?.getProtocol() ?? undefined
+}
+
+/** OpenSSL's name of the cipher in use; empty where there is none. */
+export function cipherOf(socket: object): string {
+  return tlsHandleOf(socket)?.getCipher()?.name ?? ''
 }
 
 /** Whether the client has a session ticket for the next connection, an earlier connection's included. */

@@ -5,6 +5,7 @@ import * as tls from 'node:tls'
 import { promisify } from 'node:util'
 import { duplexPair } from '../close/streams'
 import {
+  cipherOf,
   hasSentFinished,
   hasSsl,
   hasTicket,
@@ -107,12 +108,14 @@ describe("a TLS socket of Node's", () => {
     await until('a ticket', () => hasTicket(socket), Boolean)
   })
 
-  it('has methods on its handle that are called for its version and its ticket', async () => {
+  it('has methods on its handle that are called for its version, its cipher and its ticket', async () => {
     const { port } = await serve()
     const socket = connect({ port })
+    expect(cipherOf(socket)).toBe('')
     await once(socket, 'secureConnect')
     const { getProtocol, getTLSTicket } = handleOf(socket)
     expect([typeof getProtocol, typeof getTLSTicket]).toEqual(['function', 'function'])
+    expect(cipherOf(socket)).toBe(socket.getCipher().name)
   })
 
   it('has a handle whose fd is an errno once its SSL is freed', async () => {
@@ -125,6 +128,7 @@ describe("a TLS socket of Node's", () => {
     expect(handleOf(socket).fd).toBeLessThan(-1)
     expect(hasSsl(socket)).toBe(false)
     expect(tlsVersionOf(socket)).toBeUndefined()
+    expect(cipherOf(socket)).toBe('')
     expect(hasTicket(socket)).toBe(false)
   })
 
