@@ -46,10 +46,7 @@ const privateParts = [
 }))
 
 /** The same of other packages: one file of each adapter. */
-const ofOtherPackages = [
-  'lib/adapters/artillery/script.ts',
-  'lib/adapters/autocannon/tune-client.ts',
-]
+const ofOtherPackages = ['lib/clients/artillery/script.ts', 'lib/clients/autocannon/tune-client.ts']
 
 module.exports = tseslint.config(
   { ignores: ['dist/', 'native/build/', 'coverage/', 'prebuilds/', 'node_modules/'] },

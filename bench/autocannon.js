@@ -9,7 +9,7 @@ const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
 const autocannon = require('autocannon')
-const { tunedAutocannon } = require('../dist/adapters/autocannon')
+const { tunedAutocannon } = require('../dist/clients/autocannon')
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 1)
 const TURNS = Number(process.env.BENCH_HTTP_TURNS ?? 15)

@@ -9,7 +9,7 @@
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
-const { TunedAgent } = require('../dist/adapters/http')
+const { TunedAgent } = require('../dist/clients/http')
 
 const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 3_000)
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 15)

@@ -17,7 +17,7 @@ const TURNS = Number(process.env.BENCH_REGISTER_TURNS ?? 7)
 const BLOCKS = 5
 const AT_A_TIME = 16
 
-const REGISTER = path.join(__dirname, '..', 'dist', 'adapters', 'register.js')
+const REGISTER = path.join(__dirname, '..', 'dist', 'register', 'index.js')
 const section = { settings: { TCP_USER_TIMEOUT: 30_000, TCP_KEEPIDLE: 60 }, close: 'deliver' }
 const SOCKET_TUNER = JSON.stringify({ clients: section, servers: section })
 

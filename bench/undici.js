@@ -9,7 +9,7 @@
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
-const { tunedConnector } = require('../dist/adapters/undici')
+const { tunedConnector } = require('../dist/clients/undici')
 
 const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 2_000)
 const TURNS = Number(process.env.BENCH_HTTP_TURNS ?? 60)

@@ -47,25 +47,25 @@ const bags = [
   ['configure(options)', 'warnings', 'configurable'],
   [
     'new TunedAgent(options), new TunedHttpsAgent(options)',
-    'adapters/http/options',
+    'clients/http/options',
     'agentOptions',
     "Beside all that Node's own agents take.",
   ],
   [
     'tunedConnector(options)',
-    'adapters/undici/options',
+    'clients/undici/options',
     'connectorOptions',
     'Beside what net.connect() and tls.connect() take. Null stands for the default.',
   ],
-  ['tunedAutocannon(options, tuning): the tuning', 'adapters/autocannon/setup', 'autocannonTuning'],
+  ['tunedAutocannon(options, tuning): the tuning', 'clients/autocannon/setup', 'autocannonTuning'],
   [
     'The plugin for Artillery: `config.plugins.socket-tuner`',
-    'adapters/artillery/config',
+    'clients/artillery/config',
     'pluginOptions',
   ],
-  ['registerMetrics(client, options)', 'adapters/metrics/options', 'metricsOptions'],
-  ['socket-tuner/register: `clients`', 'adapters/register/config', 'clientsSection'],
-  ['socket-tuner/register: `servers`', 'adapters/register/config', 'serversSection'],
+  ['registerMetrics(client, options)', 'metrics/options', 'metricsOptions'],
+  ['socket-tuner/register: `clients`', 'register/config', 'clientsSection'],
+  ['socket-tuner/register: `servers`', 'register/config', 'serversSection'],
 ]
 
 function tableOf(file, name) {

@@ -7,7 +7,9 @@ import ts from 'typescript'
 const ROOMS = [
   'cli',
   'index',
-  'adapters',
+  'register',
+  'metrics',
+  'clients',
   'doctor',
   'ports',
   'prefork',
@@ -32,7 +34,7 @@ const files = readdirSync(lib, { recursive: true, encoding: 'utf8' })
 
 function roomOf(file: string): string {
   const [first = ''] = file.split('/')
-  // What is an entry and has a folder of its own: adapters/http.ts and adapters/http/.
+  // What is no folder is a room of its own.
   return first.replace(/\.ts$/, '')
 }
 

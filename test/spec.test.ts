@@ -17,12 +17,12 @@ import {
 import { diagnose } from '../lib/doctor'
 import { destroyTimeWait, portBudget, countSockets, watchPorts } from '../lib/ports'
 import { prefork } from '../lib/prefork'
-import { Plugin } from '../lib/adapters/artillery'
-import { tunedAutocannon } from '../lib/adapters/autocannon'
-import { TunedAgent, TunedHttpsAgent } from '../lib/adapters/http'
-import { registerMetrics } from '../lib/adapters/metrics'
-import { readConfiguration } from '../lib/adapters/register/config'
-import { tunedConnector } from '../lib/adapters/undici'
+import { Plugin } from '../lib/clients/artillery'
+import { tunedAutocannon } from '../lib/clients/autocannon'
+import { TunedAgent, TunedHttpsAgent } from '../lib/clients/http'
+import { registerMetrics } from '../lib/metrics/index'
+import { readConfiguration } from '../lib/register/config'
+import { tunedConnector } from '../lib/clients/undici'
 import { optionNames } from '../lib'
 import {
   bag,

@@ -6,7 +6,7 @@ import * as net from 'node:net'
 import { tmpdir } from 'node:os'
 import * as path from 'node:path'
 import { closeTotals, connect, setCloseMode } from '../../lib'
-import { TunedAgent } from '../../lib/adapters/http'
+import { TunedAgent } from '../../lib/clients/http'
 import { closeLater } from '../sockets'
 
 const host = '127.0.0.1'

@@ -100,7 +100,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     const scenario = { beforeScenario: 'countAgents' }
     const counters = await run(scriptOf(USERS, 2, { target, processor }, scenario))
     expect(counters).toMatchObject({ 'http.responses': 2 * USERS, 'vusers.completed': USERS })
-    // The contract of lib/adapters/artillery/script.ts.
+    // The contract of lib/clients/artillery/script.ts.
     expect(counters).toMatchObject({
       'context._httpAgent is an http.Agent': USERS,
       'context._httpsAgent is an http.Agent': USERS,

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { SocketCounters } from '../../lib/adapters/autocannon'
+import type { SocketCounters } from '../../lib/clients/autocannon'
 import { makeCertificate } from '../helpers/certificate'
 import { afterAllClosed, serveHttp, type HttpServerSeen } from '../helpers/http-runs'
 import { labDescribe } from '../helpers/lab'

@@ -1,4 +1,4 @@
-import type { AgentCounters } from '../../lib/adapters/http'
+import type { AgentCounters } from '../../lib/clients/http'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { labDescribe } from '../helpers/lab'
 import { useNamespace, type Namespace } from '../helpers/namespace'

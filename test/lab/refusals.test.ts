@@ -388,7 +388,7 @@ labDescribe('a local port', ['root', 'ip'], () => {
 labDescribe('a program under register', ['root', 'ip', 'cc'], () => {
   const namespace = useNamespace()
   const forbid = useCProgram('forbid')
-  const register = path.join(__dirname, '..', '..', 'dist', 'adapters', 'register.js')
+  const register = path.join(__dirname, '..', '..', 'dist', 'register', 'index.js')
   const configuration = { clients: { settings: { IP_TTL: 61 }, close: 'deliver' } }
   const underRegister = [
     'env',

@@ -12,7 +12,7 @@ import { size } from '../helpers/size'
 /** What the suites of applications are written with; installed here, since nothing else needs it. */
 const SUPERTEST = 'supertest@7.3.2'
 const ROOT = path.join(__dirname, '..', '..')
-const REGISTER = path.join(ROOT, 'dist', 'adapters', 'register.js')
+const REGISTER = path.join(ROOT, 'dist', 'register', 'index.js')
 /** Kept from run to run, and not in the repository. */
 const FOLDER = path.join(ROOT, '.cache', SUPERTEST)
 const PACKAGE = path.join(FOLDER, 'package.json')

@@ -1,4 +1,4 @@
-import { releases, type Version } from '../adapters/undici-releases'
+import { releases, type Version } from '../clients/undici-releases'
 import { makeCertificate } from '../helpers/certificate'
 import type { CommandLine } from '../helpers/command'
 import { afterAllClosed, serveHttp } from '../helpers/http-runs'

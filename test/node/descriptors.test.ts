@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import * as net from 'node:net'
 import type * as Library from '../../lib'
-import type * as Http from '../../lib/adapters/http'
+import type * as Http from '../../lib/clients/http'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { closeLater, destroyLater, failureOf, listen, loopback } from '../sockets'
 
@@ -20,7 +20,7 @@ function loadedBy(runtime: 'deno' | 'bun'): Modules {
     jest.isolateModules(() => {
       modules = {
         library: jest.requireActual('../../lib'),
-        http: jest.requireActual('../../lib/adapters/http'),
+        http: jest.requireActual('../../lib/clients/http'),
       }
     })
   } finally {

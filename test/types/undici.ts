@@ -13,7 +13,7 @@ import {
   type ConnectParameters,
   type TunedConnector,
   type TunedConnectorOptions,
-} from '../../lib/adapters/undici'
+} from '../../lib/clients/undici'
 
 const connect = tunedConnector()
 

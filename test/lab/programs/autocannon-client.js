@@ -2,7 +2,7 @@
 
 /** Runs autocannon, tuned or as it is. */
 const autocannon = require('autocannon')
-const { tunedAutocannon } = require('../../../dist/adapters/autocannon')
+const { tunedAutocannon } = require('../../../dist/clients/autocannon')
 const { config, ready, warnings } = require('./parent')
 
 async function run() {

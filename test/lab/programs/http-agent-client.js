@@ -4,7 +4,7 @@
 const http = require('node:http')
 const https = require('node:https')
 const { setTimeout: delay } = require('node:timers/promises')
-const { TunedAgent, TunedHttpsAgent } = require('../../../dist/adapters/http')
+const { TunedAgent, TunedHttpsAgent } = require('../../../dist/clients/http')
 const { config, count, ready, warnings } = require('./parent')
 
 const { host = '127.0.0.1', port, method = 'GET', requests, ca, tuned = true } = config

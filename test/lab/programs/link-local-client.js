@@ -3,8 +3,8 @@
 /** Connects in each way from a link-local address to another: which addresses it sees itself, and the server. */
 const http = require('node:http')
 const { RawSocket, SourcePool, connect } = require('../../../dist')
-const { TunedAgent } = require('../../../dist/adapters/http')
-const { tunedConnector } = require('../../../dist/adapters/undici')
+const { TunedAgent } = require('../../../dist/clients/http')
+const { tunedConnector } = require('../../../dist/clients/undici')
 const { config, ready } = require('./parent')
 
 const { host, port, source } = config

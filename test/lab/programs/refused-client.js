@@ -5,8 +5,8 @@ const { openSync } = require('node:fs')
 const http = require('node:http')
 const net = require('node:net')
 const { RawSocket, connect, listen } = require('../../../dist')
-const { TunedAgent } = require('../../../dist/adapters/http')
-const { tunedConnector } = require('../../../dist/adapters/undici')
+const { TunedAgent } = require('../../../dist/clients/http')
+const { tunedConnector } = require('../../../dist/clients/undici')
 const { ready } = require('./parent')
 
 const FIELDS = ['name', 'message', 'code', 'errno', 'syscall', 'address', 'port', 'localAddress']

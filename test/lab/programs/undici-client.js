@@ -4,7 +4,7 @@
  * Makes requests through undici, each on a connection of its own that undici closes: by an agent that
  * asks for `Connection: close`, or by a client per request that is closed after its answer.
  */
-const { tunedConnector } = require('../../../dist/adapters/undici')
+const { tunedConnector } = require('../../../dist/clients/undici')
 const { config, count, ready, warnings } = require('./parent')
 
 const { version, tuned = true, how = 'agent', host = '127.0.0.1', port, requests } = config

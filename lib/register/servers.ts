@@ -1,0 +1,143 @@
+/** Every server of the process. */
+import * as net from 'node:net'
+import { native } from '../kernel/binding'
+import type { PolicyOptions } from '../close/options'
+import { serverPolicyOf, setServerPolicy, type ServerPolicy } from '../close/server-policy'
+import { endpoint } from '../connect/address'
+import { tuneListening, type ServerTuning } from '../server/tune-server'
+import { isInPrimary, whenTakenByCluster } from '../node/cluster'
+import { followListens } from '../node/every-socket'
+import { handleOf } from '../node/handle'
+import { listenBacklogLimit } from '../kernel/proc'
+import { setOption } from '../options/access'
+import type { Settings } from '../options/option'
+import { admissible, type FamilySettings } from './admissible'
+import { closesText } from './closes'
+import type { ServersConfiguration } from './config'
+import { causeOf, reportText, type Log } from './log'
+
+/** What was done to one server. */
+interface Known {
+  policy?: ServerPolicy
+  settings?: ServerTuning
+}
+
+export class Servers {
+  readonly #configuration: ServersConfiguration
+  readonly #settings: FamilySettings
+  readonly #log: Log
+  readonly #known = new WeakMap<net.Server, Known>()
+  readonly #onListening: (this: net.Server) => void
+  #tuned = 0
+  /** For the summary, with debug only: they hold their servers. */
+  readonly #policies = new Map<string, ServerPolicy>()
+
+  constructor(configuration: ServersConfiguration, log: Log) {
+    this.#configuration = configuration
+    this.#log = log
+    this.#settings = admissible('servers.settings', configuration.settings, log)
+    const tune = this.#tune.bind(this)
+    this.#onListening = function onListening() {
+      tune(this)
+    }
+  }
+
+  /** Tunes every server that is told to listen from now on. */
+  install(): void {
+    followListens((server) => {
+      this.#told(server)
+    })
+  }
+
+  get summary(): string[] {
+    const closes = [...this.#policies].map(
+      ([at, policy]) => `server ${at}: ${closesText(policy.counters())}`,
+    )
+    return [...closes, `servers: ${String(this.#tuned)} tuned`]
+  }
+
+  #told(server: net.Server): void {
+    // It may have been told before, in vain.
+    server.off('listening', this.#onListening)
+    if (handleOf(server) === undefined) server.prependOnceListener('listening', this.#onListening)
+    else this.#tune(server)
+  }
+
+  /** It listens now. Never throws: the program knows nothing of this. */
+  #tune(server: net.Server): void {
+    const address = server.address()
+    // A unix-domain socket is left alone.
+    if (address === null || typeof address === 'string') return
+    const family = net.isIP(address.address) === 6 ? 6 : 4
+    const at = endpoint(address.address, address.port)
+    const { backlog, match, policy } = this.#configuration
+    if (!match.has(address.address, address.port, family)) {
+      this.#log.line(`server ${at}: not in servers.match`)
+      return
+    }
+    this.#tuned++
+    const known = this.#known.get(server) ?? {}
+    this.#known.set(server, known)
+    const done = [
+      this.#try(at, () => this.#setOptions(server, known, this.#settings[family])),
+      backlog === undefined ? '' : this.#try(at, () => setBacklog(server, backlog)),
+      policy === undefined
+        ? ''
+        : this.#try(at, () => this.#setCloseMode(server, known, at, policy)),
+    ]
+    this.#log.line(`server ${at}: ${done.filter((part) => part !== '').join('; ')}`)
+    this.#log.counted()
+  }
+
+  #try(at: string, action: () => string): string {
+    try {
+      return action()
+    } catch (error) {
+      const { message } = error as Error
+      this.#log.trouble(causeOf(error), `server ${at}: ${message}`)
+      return ''
+    }
+  }
+
+  #setOptions(server: net.Server, known: Known, settings: Settings): string {
+    known.settings?.stop()
+    if (isInPrimary(server) && Object.keys(settings).length > 0)
+      return 'its options are those of the primary process'
+    known.settings = tuneListening(server, settings)
+    return reportText(known.settings.report ?? {})
+  }
+
+  #setCloseMode(server: net.Server, known: Known, at: string, policy: PolicyOptions): string {
+    // The program has chosen one by itself.
+    if (known.policy === undefined && serverPolicyOf(server) !== undefined)
+      return 'closes: as the program says'
+    if (known.policy === undefined) {
+      known.policy = setServerPolicy(server, policy, () => {
+        this.#log.counted()
+      })
+      if (this.#log.debug) this.#policies.set(at, known.policy)
+    }
+    if (policy.mode.inherited) takeBackFromCluster(server, known.policy)
+    return `closes: ${policy.mode.name}`
+  }
+}
+
+function setBacklog(server: net.Server, backlog: number): string {
+  if (isInPrimary(server)) return ''
+  const result = native.listenFd(handleOf(server)?.fd ?? -1, backlog)
+  if (result < 0) return `backlog ${String(backlog)} refused (errno ${String(-result)})`
+  const limit = listenBacklogLimit() ?? backlog
+  const cut = limit < backlog ? ` cut to ${String(limit)} by net.core.somaxconn` : ''
+  return `backlog ${String(backlog)}${cut}`
+}
+
+/**
+ * Where cluster listens in the primary process, the workers close what is accepted there. They decide
+ * connection by connection, so nothing must be handed down.
+ */
+function takeBackFromCluster(server: net.Server, policy: ServerPolicy): void {
+  whenTakenByCluster(server, (fd) => {
+    policy.stop()
+    setOption(fd, 'TCP_LINGER2', 0)
+  })
+}
