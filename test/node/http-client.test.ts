@@ -1,4 +1,5 @@
 /** Contract tests: what lib/node/http-client.ts takes Node's http client to do, on the release that runs them. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as https from 'node:https'
@@ -196,6 +197,7 @@ describe('http.ClientRequest', () => {
     const agent = new http.Agent()
     const options = { host: loopback[4], port: silentPort, agent, timeout: 600_000 }
     const request = http.request({ ...options, method: 'PUT' })
+    Object.assign(request, { reusedSocket: true })
     const failed = jest.fn()
     request.on('error', failed)
     const [socket] = (await once(request, 'socket')) as [net.Socket]
@@ -208,15 +210,23 @@ describe('http.ClientRequest', () => {
     await once(request, 'finish')
     const size = output.reduce((sum, { data }) => sum + data.length, 0)
     expect(size).toBeGreaterThan(0)
+    const reported = jest.fn()
+    subscribe('http.client.request.error', reported)
+    closeLater(() => unsubscribe('http.client.request.error', reported))
     takeFromSocket(request, socket, output, size)
     expect(requestOn(socket)).not.toBe(request)
+    const members = request as unknown as Record<string, unknown>
+    expect([members.socket, members.parser, members.reusedSocket]).toEqual([null, null, false])
     const closed = new Promise((resolve) => socket.once('close', resolve))
     socket.destroy()
     await closed
     expect(failed).not.toHaveBeenCalled()
+    expect(reported).not.toHaveBeenCalled()
     const other = net.connect(port, loopback[4])
     destroyLater(other)
     request.onSocket(other)
+    await once(request, 'socket')
+    expect(other.listenerCount('timeout')).toBe(1)
     const [response] = (await once(request, 'response')) as [http.IncomingMessage]
     const [body] = (await once(response, 'data')) as [Buffer]
     expect(body.toString()).toBe('body')

@@ -239,6 +239,9 @@ describe('Whether the socket of a connection is read', () => {
     client.write(REQUEST + REQUEST + REQUEST)
     await until('the server stops', isPaused, Boolean)
     expect(isBeingRead(socket)).toBe(false)
+    // The server takes it back one tick later.
+    socket.resume()
+    expect([socket.readableFlowing, isBeingRead(socket)]).toEqual([true, false])
   })
 })
 
