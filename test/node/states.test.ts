@@ -10,8 +10,8 @@ import { used, without } from './states/calls'
 import { runStates, type Findings } from './states/run'
 import { states } from './states/states'
 
-/** More processes than processors, since much of the time is spent on waiting for the other end. */
-const SHARES = 4
+/** Each process more has code to compile of its own, which costs more than the waits that it saves. */
+const SHARES = 2
 const DEADLINE_MS = 200_000
 
 const modes = ['fin', 'deliver', 'lingering', 'reset'] as const
