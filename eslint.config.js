@@ -38,7 +38,8 @@ const privateParts = [
   'Literal[value=/^_[a-z]/i]',
   'MemberExpression > Identifier.property[name=/^getOwnPropert(ySymbols|yDescriptors?)$/]',
   'MemberExpression[object.name=process] > Identifier.property[name=/^(binding|getBuiltinModule)$/]',
-  'MemberExpression:not([object.type=ThisExpression]) > Identifier.property[name=prototype]',
+  // The language's own classes are not Node's.
+  'MemberExpression:not([object.type=ThisExpression]):not([object.name=/^(Function|Object|Array|Error)$/]) > Identifier.property[name=prototype]',
   `AssignmentExpression > MemberExpression.left:not([object.type=ThisExpression]):not(${own}) > Identifier.property[name=/^(${[...new Set(functionsOfNode)].join('|')})$/]`,
 ].map((selector) => ({
   selector,
