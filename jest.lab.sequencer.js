@@ -7,10 +7,14 @@ const { default: Sequencer } = require('@jest/test-sequencer')
 const LONGEST = [
   'soak',
   'growth',
-  'undici',
   'budget',
+  'artillery',
+  'prefork',
+  'undici',
+  'early-answer',
   'nothing-lost',
-  'port-exhaustion',
+  'doctor',
+  'keep-alive-race',
   'autocannon',
 ]
 
