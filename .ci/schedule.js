@@ -139,9 +139,9 @@ async function run(step) {
   return false
 }
 
-/** Those that may run together on so many processors, then the others one by one. */
+/** As many at a time as there are processors. */
 async function runAll(wanted) {
-  const queue = wanted.filter(({ alone }) => alone !== true)
+  const queue = [...wanted]
   const atWork = new Map()
   while (queue.length > 0 || atWork.size > 0) {
     const isReady = ({ after }) => ![...queue, ...atWork.keys()].some(({ name }) => name === after)
@@ -156,7 +156,6 @@ async function runAll(wanted) {
       run(step).then(() => atWork.delete(step)),
     )
   }
-  for (const step of wanted.filter(({ alone }) => alone === true)) await run(step)
 }
 
 async function main(names) {

@@ -3,8 +3,7 @@
 /**
  * What `.ci/run` runs. A step is a command that exits with 0 when all is well; a suite is a Jest run, whose
  * tests are counted one by one. Each takes one processor and runs beside others: none may write into dist/,
- * build/ or a file that another one reads. `alone` marks what measures and therefore runs by itself; `after`
- * names the step that must have ended before.
+ * build/ or a file that another one reads. `after` names the step that must have ended before.
  * Lines of a log that match `shows` are printed even when the step passes: seeds and figures.
  */
 
@@ -15,7 +14,6 @@ const setUp = [
   { name: 'node releases', command: 'for v in 22 24 26; do bash .ci/node $v || exit; done' },
 ]
 
-const jest = 'node node_modules/jest/bin/jest.js'
 const isFull = process.env.PROOFS === 'full'
 /** Without what does not depend on the release of Node, which coverage runs. */
 const ofNode = isFull ? '' : ' --config jest.node.config.js'
@@ -75,12 +73,6 @@ const steps = [
   { name: 'compiler warnings', command: 'bash .ci/warnings' },
   { name: 'types', command: 'npm run --silent typecheck' },
   { name: 'docs', command: 'node scripts/docs.js --check' },
-  {
-    name: 'lab, what measures',
-    command: `${jest} --config jest.lab.config.js --runInBand test/lab/budget`,
-    isSuite: true,
-    alone: true,
-  },
 ]
 
 module.exports = { setUp, steps }
