@@ -72,6 +72,7 @@ const steps = [
   { name: 'examples', command: 'bash .ci/isolated node .ci/examples.js' },
   { name: 'compiler warnings', command: 'bash .ci/warnings' },
   { name: 'types', command: 'npm run --silent typecheck' },
+  { name: 'additions', command: 'bash .ci/isolated bash .ci/additions' },
   { name: 'docs', command: 'node scripts/docs.js --check' },
 ]
 

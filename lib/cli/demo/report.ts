@@ -1,5 +1,5 @@
 /** The demo's figures, as a table and in words. */
-import type { CloseModeName } from '../../index'
+import { describeCloseMode } from '../../index'
 import { align, count, counted, wrap } from '../text'
 import type { Place, Row } from './messages'
 import { sizeOf } from '../../kernel/proc'
@@ -65,7 +65,7 @@ export function describePlace({ kind, ports, narrowed, twReuse, connections }: P
 /** What the table says, in words. */
 export function verdict(place: Place, rows: readonly Row[]): string[] {
   const lines = rows.flatMap((row) =>
-    wrap(`${readings[row.mode](row, place)}${clientSaw(row)}`, row.mode.padEnd(11)),
+    wrap(`${reading(row, place)}${clientSaw(row)}`, row.mode.padEnd(11)),
   )
   return [
     ...lines,
@@ -76,17 +76,15 @@ export function verdict(place: Place, rows: readonly Row[]): string[] {
   ]
 }
 
-type Reading = (row: Row, place: Place) => string
-
-const readings: Record<CloseModeName, Reading> = {
-  fin: (row, place) => `${slowdown(row)} ${heldPorts(row)}${reuseNote(row, place)}`,
-  reset: (row) => `${entries(row)}, but ${loss(row)}, and ${serverSaw(row)}.`,
-  deliver: (row) =>
-    row.fallbacks > 0
-      ? `Closed with fin ${counted(row.fallbacks, 'time')}: ${row.fallback ?? ''}.`
-      : `${entries(row)}, ${loss(row)}, and ${serverSaw(row)}.`,
-  lingering: (row) =>
-    `Keeps TIME_WAIT as fin does, so only ${counted(row.connections, 'connection')} here: it is for an early answer to a peer that is still sending.`,
+/** By what sets the row's mode apart, so that a new mode is told of too. */
+function reading(row: Row, place: Place): string {
+  const { keepsTimeWait, holdsDescriptor } = describeCloseMode(row.mode)
+  if (row.fallbacks > 0)
+    return `Closed with fin ${counted(row.fallbacks, 'time')}: ${row.fallback ?? ''}.`
+  if (keepsTimeWait && holdsDescriptor)
+    return `Keeps TIME_WAIT as fin does, so only ${counted(row.connections, 'connection')} here: it is for an early answer to a peer that is still sending.`
+  if (keepsTimeWait) return `${slowdown(row)} ${heldPorts(row)}${reuseNote(row, place)}`
+  return `${entries(row)}, ${row.lost > 0 ? 'but ' : ''}${loss(row)}, and ${serverSaw(row)}.`
 }
 
 function slowdown({ atFirst, atLast, noPort, connections }: Row): string {
