@@ -32,9 +32,9 @@ labDescribe('settings of connect() on the wire', ['root', 'ip'], () => {
       results.push((await program.ask('connect', options)) as Connected)
     }
     const { last, bytes } = await until(
-      'the server has read what was written',
+      'the server has accepted all connections, and read what was written',
       async () => (await server.ask('seen')) as Seen,
-      (seen) => seen.bytes >= expected,
+      ({ last, bytes }) => last.length === connections.length && bytes >= expected,
     )
     await program.stop()
     await server.stop()
@@ -105,7 +105,11 @@ labDescribe('a host name whose first address is dead', ['root', 'ip', 'nft'], ()
       `connectionAttemptTimeout ${DEAD}`,
       'connect',
     ])
-    const { last } = (await server.ask('seen')) as Seen
+    const { last } = await until(
+      'the server has accepted the connection',
+      async () => (await server.ask('seen')) as Seen,
+      ({ last }) => last.length === 1,
+    )
     expect(last).toMatchObject([{ sndMss: 888, sndWscale: 0 }])
     await program.stop()
     await server.stop()

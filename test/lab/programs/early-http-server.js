@@ -29,7 +29,7 @@ async function answer(request, response) {
 
 const server = certificate ? https.createServer(certificate, answer) : http.createServer(answer)
 const tuning =
-  way === 'standing' && tuneServer(server, { close: { mode: 'lingering', ...options } })
+  way === 'standing' ? tuneServer(server, { close: { mode: 'lingering', ...options } }) : undefined
 server.on('clientError', ({ code }, socket) => {
   count(seen.errors, code)
   socket.destroy()
