@@ -1,4 +1,5 @@
-// What the addon exports: lib/kernel/binding.ts has the same list in TypeScript, and addon.cc the names.
+// What the addon exports: lib/kernel/binding.ts has the same list in TypeScript, and addon.cc the
+// names.
 //
 // Each function makes one system call (applyBatch: several) and returns its value or a negative
 // errno. An argument that is no descriptor, no 32-bit integer or no typed array gives -EINVAL. None

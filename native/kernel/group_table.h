@@ -11,8 +11,8 @@
 
 namespace socket_tuner::kernel {
 
-// Sockets that have something in common; fields that are not grouped by are 0. lib/kernel/sock-diag.ts
-// reads it, in the machine's byte order.
+// Sockets that have something in common; fields that are not grouped by are 0.
+// lib/kernel/sock-diag.ts reads it, in the machine's byte order.
 struct SocketGroup {
   uint32_t count;
   // Until the next timer of a socket ends, ms: the least and the greatest; UINT32_MAX and 0 for
