@@ -15,8 +15,9 @@ export interface CloseReport {
   fallback?: Fallback
   /**
    * Bytes written and thrown away before they were sent: those that had not left JavaScript (or
-   * libuv, or waited for the TLS handshake), and for a reset those in the kernel's queue. On TLS the former are counted as written,
-   * the latter as encrypted; and a record that arrives in part is lost to the peer whole.
+   * libuv, or waited for the TLS handshake), and for a reset those in the kernel's queue. On TLS the
+   * former are counted as written, the latter as encrypted; and a record that arrives in part is lost to
+   * the peer whole.
    */
   discardedBytes: number
   /**

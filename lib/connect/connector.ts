@@ -41,7 +41,6 @@ const prepared = new WeakMap<TuningOptions, Tuning>()
 export class Connector {
   readonly #tuning: Tuning
   readonly #closes = new CloseTally()
-  readonly #counts: boolean
   readonly #count = (closed: Closed): void => {
     this.#closes.add(closed)
   }
@@ -52,7 +51,6 @@ export class Connector {
 
   constructor(options: TuningOptions = {}) {
     this.#tuning = prepared.get(options) ?? prepareTuning(tuningOptions.check('options', options))
-    this.#counts = this.#tuning.policy !== undefined
   }
 
   /**
@@ -114,7 +112,7 @@ export class Connector {
   }
 
   #follow(socket: net.Socket): void {
-    if (this.#counts) observeClose(socket, this.#count)
+    if (this.#tuning.policy !== undefined) observeClose(socket, this.#count)
   }
 }
 

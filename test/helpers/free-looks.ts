@@ -1,6 +1,6 @@
 /**
  * Watches of ports that look as often as their interval says. A real look takes some processor time, and a watch
- * pauses 250 times as long after it; how long is the subject of test/lab/budget.test.ts alone.
+ * pauses 250 times as long after it; how long is the subject of test/ports/pace.test.ts.
  */
 import { native } from '../../lib/kernel/binding'
 

@@ -1,8 +1,8 @@
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
-import { attachPolicy, observeClose, policyOf } from '../../close/hooks'
+import { observeClose } from '../../close/hooks'
 import type { Closed } from '../../close/modes'
-import { tuningOf, type Connector } from '../../connect/connector'
+import type { Connector } from '../../connect/connector'
 import { carrierOf } from '../../node/handle'
 import type { SharedCounters } from './counters'
 
@@ -56,9 +56,6 @@ export class Connections {
       this.#counters.addFailure('failed', code, message)
       owner.refused()
     })
-    const { policy } = tuningOf(this.#connector)
-    if (policy !== undefined && policyOf(socket) === undefined)
-      attachPolicy({ ...policy, socket, armed: false })
     observeClose(socket, (outcome) => {
       if (state === 'connected') this.#count(outcome)
       if (state !== 'connecting' || hasError(socket)) return

@@ -8,14 +8,10 @@ const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const tty = require('node:tty')
 const { SourcePool, closeSocket, connect, queueSizes, setCloseMode } = require('../../../dist')
-const { HOST, closed, immediate, large, narrow, nextTick, once } = require('./scene')
+const { HOST, closed, immediate, large, narrow, nextTick, once, until } = require('./scene')
 
 /** A port of loopback on which nobody listens. */
 const CLOSED_PORT = 1
-
-async function until(condition) {
-  while (!condition()) await immediate()
-}
 
 /** With two sides, the client's socket and the accepted one. */
 function bothSides(name, options, act, more = {}) {

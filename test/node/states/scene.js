@@ -9,6 +9,8 @@ const { RawSocket, tcpInfo, tune } = require('../../../dist')
 const { native } = require('../../../dist/kernel/binding')
 
 const HOST = '127.0.0.1'
+/** Where a condition of a state has not come true by then, it never will. */
+const DEADLINE_MS = 5_000
 
 /** What takes long to make and is no part of a state: all scenes of a process share it. */
 class Common {
@@ -232,6 +234,15 @@ const immediate = () => new Promise((resolve) => setImmediate(resolve))
 const nextTick = () => new Promise((resolve) => process.nextTick(resolve))
 const closed = (stream) => new Promise((resolve) => stream.once('close', resolve))
 
+/** Turns of the event loop are what a state is made of, so the condition is looked at in each. */
+async function until(condition) {
+  const end = performance.now() + DEADLINE_MS
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`Never came true: ${condition}`)
+    await immediate()
+  }
+}
+
 module.exports = {
   Common,
   HOST,
@@ -244,4 +255,5 @@ module.exports = {
   narrow,
   nextTick,
   once,
+  until,
 }

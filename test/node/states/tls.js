@@ -14,13 +14,10 @@ const {
   narrow,
   nextTick,
   once,
+  until,
 } = require('./scene')
 
 const versions = ['TLSv1.2', 'TLSv1.3']
-
-async function until(condition) {
-  while (!condition()) await immediate()
-}
 
 const olderOnly = tls.createSecureContext({ maxVersion: 'TLSv1.2' })
 /** Without the certificate of the servers. */
