@@ -7,11 +7,11 @@ const stream = require('node:stream')
 const tls = require('node:tls')
 const tseslint = require('typescript-eslint')
 
-/** What sets a close mode apart is a member of its row: lib/close/mode.ts. */
+/** Close modes differ by the members of their rows (lib/close/mode.ts), not by conditions on their names. */
 const closeModes = ['BinaryExpression[operator=/^[!=]==?$/] > Literal', 'SwitchCase > Literal'].map(
   (selector) => ({
     selector: `${selector}[value=/^(fin|deliver|lingering|reset)$/]`,
-    message: 'Only the files of lib/close/modes/ tell close modes apart.',
+    message: 'Only the files of lib/close/modes/ distinguish close modes.',
   }),
 )
 
@@ -30,7 +30,7 @@ const functionsOfNode = [
 /** Objects of this library that have members of the same names. */
 const own = '[object.name=/^(hooks|below|policy)$/]'
 
-/** What Node keeps to itself: lib/node/ has a function for each part of it, and a contract test. */
+/** Private parts of Node: lib/node/ has a function and a contract test for each. */
 const privateParts = [
   'MemberExpression[computed=false] > Identifier.property[name=/^_/]',
   'Property > Identifier.key[name=/^_/]',
@@ -43,7 +43,7 @@ const privateParts = [
   `AssignmentExpression > MemberExpression.left:not([object.type=ThisExpression]):not(${own}) > Identifier.property[name=/^(${[...new Set(functionsOfNode)].join('|')})$/]`,
 ].map((selector) => ({
   selector,
-  message: 'What Node keeps to itself is read and replaced in lib/node/ only.',
+  message: 'Private parts of Node are read and replaced in lib/node/ only.',
 }))
 
 /** The same of other packages: one file of each adapter. */
@@ -90,7 +90,8 @@ module.exports = tseslint.config(
           patterns: [
             {
               regex: '^\\.\\./(?!(kernel/.*|errors)$)',
-              message: 'lib/node/ knows Node, and nothing of this library but what is below it.',
+              message:
+                'lib/node/ depends on Node, and on no part of this library but those below it.',
             },
           ],
         },

@@ -14,9 +14,9 @@ const OF_ANY_RELEASE = [
   'doctor/(facts|rules)',
   'nearest',
   'spec',
-  'cli/(options|screen|sysctl-file|top-render)',
+  'cli/(options|screen|stress-panel|sysctl-file|top-render)',
   'ports/(alarm|feed|forecast|pace|port-map|rates|reuse)',
-  'kernel/addresses',
+  'kernel/(addresses|layouts)',
 ]
 
 /** The part of the unit suite that can fail on one release of Node and pass on another. */

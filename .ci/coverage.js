@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * coverage.js FOLDER: prints the line coverage of lib/ and of native/, file by file where it is not full;
- * fails where one of them is below its threshold.
+ * coverage.js FOLDER: prints the line coverage of lib/ and native/, with the files that are not fully covered. Fails if
+ * one of them is below its threshold.
  */
 const { execFileSync } = require('node:child_process')
 const { readFileSync, readdirSync } = require('node:fs')
@@ -17,7 +17,7 @@ const root = process.cwd()
 const folder = process.argv[2]
 const thresholds = { 'lib/': 95, 'native/': 90 }
 
-/** Lines of each file of lib/: as Jest ran them, and as the programs that tests start ran them from dist/. */
+/** Counts the lines of each file of lib/: run by Jest, and run from dist/ by the programs that tests start. */
 async function ofLib() {
   const counts = countsByPath()
   const map = createCoverageMap()
@@ -52,7 +52,7 @@ function filesIn(directory, extension) {
     .map((name) => join(directory, name))
 }
 
-/** The code that Jest ran, with its source map in it. */
+/** Returns the code that Jest ran, including its source map. */
 function transformedByJest(path) {
   const [[module, options]] = Object.values(transform)
   const originalSource = readFileSync(path, 'utf8')
@@ -61,7 +61,7 @@ function transformedByJest(path) {
   return { source, originalSource }
 }
 
-/** Whether nothing is there to run: what is left beside comments is what every module begins with. */
+/** Whether a file has no code to run: besides comments, it contains only the header of every module. */
 function hasTypesAlone(source) {
   const code = source.replaceAll(/\/\*[^]*?\*\/|\/\/.*$/gm, '').replaceAll(/\s/g, '')
   return code === '"usestrict";Object.defineProperty(exports,"__esModule",{value:true});'
@@ -72,7 +72,7 @@ function neverRun({ length }) {
   return [{ functionName: '(empty-report)', isBlockCoverage: true, ranges }]
 }
 
-/** What V8 counted in all processes, by file: Jest runs each of lib/ anew for every test file. */
+/** Returns V8's counts of all processes, by file. Jest runs each file of lib/ again for every test file. */
 function countsByPath() {
   const ours = [join(root, 'lib/'), join(root, 'dist/')].map((path) => pathToFileURL(path).href)
   const scripts = new Map()
@@ -89,7 +89,7 @@ function countsByPath() {
   )
 }
 
-/** Nothing of a process that a test killed while it wrote, as of one killed before. */
+/** Returns no counts for a process that was killed while it wrote them, as for one that was killed earlier. */
 function resultIn(file) {
   try {
     return JSON.parse(readFileSync(file, 'utf8')).result
@@ -100,7 +100,7 @@ function resultIn(file) {
   }
 }
 
-/** Lines of each file of native/: a line of a template or of a header counts once. */
+/** Counts the lines of each file of native/. A line of a template or a header counts once. */
 function ofNative() {
   const objects = join(folder, 'objects')
   const notes = readdirSync(objects, { recursive: true }).filter((name) => name.endsWith('.gcno'))

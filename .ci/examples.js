@@ -1,6 +1,6 @@
 'use strict'
 
-/** Runs every program under examples/ to its end; each checks what it shows and exits with 0. */
+/** Runs every program in examples/. Each checks its own result, and exits with 0. */
 const { spawnSync } = require('node:child_process')
 const { readdirSync } = require('node:fs')
 const { join } = require('node:path')

@@ -1,7 +1,7 @@
 /*
- * What libstdc++ of glibc needs beyond musl. Bun's musl build wants a libstdc++, and Debian has
- * none for musl. For tests only: .ci/musl names it ld-linux-x86-64.so.2, which that libstdc++ asks
- * for.
+ * The symbols that the libstdc++ of glibc needs and musl lacks. Bun's musl build needs a libstdc++,
+ * and Debian has none for musl. For tests only: .ci/musl installs it as ld-linux-x86-64.so.2, on
+ * which that libstdc++ depends.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +34,7 @@ int __cxa_thread_atexit_impl(void (*destroy)(void*), void* object, void* library
   return 0;
 }
 
-/* Not found: the unwinder goes through the loaded objects then. */
+/* Returns "not found", so the unwinder searches the loaded objects. */
 int _dl_find_object(void* address, void* result) {
   (void)address;
   (void)result;

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * same-failures EXPECTED ACTUAL FEWEST: fails where a test of Jest's result file ACTUAL failed that passed in EXPECTED,
- * and where fewer than FEWEST passed, which would be no proof of anything.
+ * same-failures EXPECTED ACTUAL FEWEST: compares two result files of Jest. Fails if a test failed in ACTUAL that passed
+ * in EXPECTED, or if fewer than FEWEST tests passed, which would prove nothing.
  */
 const { readFileSync } = require('node:fs')
 

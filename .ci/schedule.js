@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * schedule.js [NAME...]: runs the steps of steps.js, as many at a time as there are processors. Prints a line
- * with its time as each ends, and for a failing one what its log says of the reason and the command that
- * repeats it. Logs are kept in .cache/ci. Nothing is stopped by a failure, and the last line counts all.
+ * schedule.js [NAME...]: runs the steps of steps.js, one per processor at a time. Prints a line with the time of each
+ * step, and for a failing step the reason from its log and the command that repeats it. Logs are in .cache/ci. A failure
+ * does not stop the other steps. The last line has the totals.
  */
 const { spawn } = require('node:child_process')
 const { createWriteStream, mkdirSync, readFileSync, rmSync } = require('node:fs')
@@ -13,10 +13,10 @@ const { setUp, steps } = require('./steps')
 
 const root = join(__dirname, '..')
 const folder = join(root, '.cache', 'ci')
-/** Lines of a log, and of one failed test. */
+/** The most lines to print, of a log and of one failed test. */
 const LAST_LINES = 60
 const LINES_OF_A_TEST = 40
-/** No step may take longer, in minutes. */
+/** The time limit of a step, minutes. */
 const LONGEST = { ci: 45, full: 90 }[process.env.PROOFS] ?? 45
 
 const started = performance.now()
@@ -31,7 +31,7 @@ function pathOf({ name }, extension) {
   return join(folder, `${name.replaceAll(/[^a-zA-Z0-9]+/g, '-')}.${extension}`)
 }
 
-/** Resolves with the exit status when the step and all that it wrote are there. */
+/** Resolves with the exit status when the step has ended and its output is complete. */
 function execute(step) {
   const { command, isSuite } = step
   const result = pathOf(step, 'json')
@@ -41,7 +41,7 @@ function execute(step) {
   const line = `TIMEFORMAT='processor time %U %S'; time { ${whole}; }`
   return new Promise((resolve) => {
     const log = createWriteStream(pathOf(step, 'log'))
-    // A group of its own, so that a step which hangs is ended with all that it started.
+    // A separate process group, so that a step that hangs is killed with all its child processes.
     const child = spawn('bash', ['-c', line], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -56,7 +56,7 @@ function execute(step) {
     child.stderr.pipe(log, { end: false })
     child.once('exit', () => {
       clearTimeout(timer)
-      // What outlives its step keeps the pipes open, and would be waited for.
+      // A process that outlives its step keeps the pipes open and would delay 'close'.
       kill(child)
     })
     child.once('close', (code, signal) => {
@@ -74,7 +74,7 @@ function kill(child) {
   }
 }
 
-/** How many checks passed and failed, what to print of them, and the failed tests. */
+/** Returns the numbers of passed and failed checks, their summary, and the reasons of the failures. */
 function outcomeOf(step, status) {
   if (!step.isSuite) {
     return { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, counts: '', reasons: [] }
@@ -98,7 +98,7 @@ function readResult(path) {
   try {
     return JSON.parse(readFileSync(path, 'utf8'))
   } catch {
-    // The run ended before it had a result; its log says why.
+    // The run ended without a result; its log has the reason.
     return undefined
   }
 }
@@ -139,7 +139,7 @@ async function run(step) {
   return false
 }
 
-/** As many at a time as there are processors. */
+/** Runs the steps, one per processor at a time. */
 async function runAll(wanted) {
   const queue = [...wanted]
   const atWork = new Map()

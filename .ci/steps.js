@@ -1,24 +1,23 @@
 'use strict'
 
 /**
- * What `.ci/run` runs. A step is a command that exits with 0 when all is well; a suite is a Jest run, whose
- * tests are counted one by one. Each takes one processor and runs beside others: none may write into dist/,
- * build/ or a file that another one reads. `after` names the step that must have ended before.
- * Lines of a log that match `shows` are printed even when the step passes: seeds and figures.
+ * The steps of `.ci/run`. A step is a command that exits with 0 on success; a suite is a Jest run, whose tests are
+ * counted individually. Each step uses one processor and runs in parallel to others, so none may write into dist/,
+ * build/ or a file that another one reads. `after` names the step that must end before. Lines of a log that match
+ * `shows` are printed even if the step passes: seeds and figures.
  */
 
-/** Run first, one after the other; when one of them fails, nothing else is run. */
+/** Steps that run first, one after another. If one fails, nothing else is run. */
 const setUp = [
   { name: 'tools', command: 'bash .ci/tools' },
-  { name: 'npm ci', command: 'npm ci --no-audit --no-fund' },
-  { name: 'node releases', command: 'for v in 22 24 26; do bash .ci/node $v || exit; done' },
+  { name: 'packages', command: 'bash .ci/packages' },
 ]
 
 const isFull = process.env.PROOFS === 'full'
-/** Without what does not depend on the release of Node, which coverage runs. */
+/** Skips the tests that do not depend on the release of Node: the step for coverage runs them. */
 const ofNode = isFull ? '' : ' --config jest.node.config.js'
 
-/** The longest first, so that none of them is alone at the end. */
+/** The longest steps are first, so that none of them runs alone at the end. */
 const steps = [
   {
     name: 'lab',
@@ -53,7 +52,7 @@ const steps = [
     isSuite: true,
     shows: /^[a-z]+-program\.js \d+ \d+$/,
   },
-  // They share what they fetch and pack.
+  // These steps share their downloads and the package.
   { name: 'arm64 in qemu', command: 'bash .ci/arm64' },
   { name: 'package', command: 'bash .ci/package', after: 'arm64 in qemu' },
   { name: 'install matrix', command: 'bash .ci/install-matrix', after: 'package' },
@@ -74,6 +73,8 @@ const steps = [
   { name: 'types', command: 'npm run --silent typecheck' },
   { name: 'additions', command: 'bash .ci/isolated bash .ci/additions' },
   { name: 'docs', command: 'node scripts/docs.js --check' },
+  { name: 'layouts', command: 'node scripts/layouts.js --check' },
+  { name: 'report assets', command: 'node scripts/report-assets.js --check' },
 ]
 
 module.exports = { setUp, steps }

@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * types-matrix.js FOLDER PACKAGE: compiles .ci/types-matrix.ts with each compiler and each of Node's typings that
- * FOLDER has, in every kind of module resolution; with PROOFS=full all with all. Checks the user's file and every declaration of the package.
- * The libraries of the compilers and the typings of Node are not checked themselves: their errors are not the
+ * types-matrix.js FOLDER PACKAGE: compiles .ci/types-matrix.ts with the compilers and the typings of Node in FOLDER, in
+ * every kind of module resolution; with PROOFS=full, in all combinations. Checks the user's file and every declaration
+ * of the package. Errors in the libraries of the compilers and in the typings of Node are ignored: they are not the
  * package's, and typings of later releases do not compile with TypeScript 5.4.
  */
 const { spawnSync } = require('node:child_process')
@@ -15,10 +15,10 @@ const [folder, packageFolder] = process.argv.slice(2)
 const isFull = process.env.PROOFS === 'full'
 const compilers = ['5.4', '5.9', '6.0', '7.0']
 const typings = ['20', '22', '24', '26']
-/** Which of Node's typings each kind of module resolution is tried with. */
+/** The typings of Node to combine with each kind of module resolution. */
 const typingsOf = { nodenext: typings, node16: ['22'], bundler: ['22'] }
 
-/** A project of a user's that has the package and Node's typings of a release. */
+/** Creates a user's project with the package and the typings of one release of Node. */
 function makeProject(node) {
   const project = join(folder, `user-${node}`)
   fs.rmSync(project, { recursive: true, force: true })
@@ -50,14 +50,14 @@ function configuration(moduleResolution) {
   }
 }
 
-/** Whether errors in this file are others' to mend. */
+/** Whether errors in this file are not the package's. */
 function isForeign(path, project, libraries) {
   const modules = join(project, 'node_modules')
   const others = [libraries, join(modules, '@types', 'node'), join(modules, 'undici-types')]
   return others.some((other) => path.startsWith(other + sep))
 }
 
-/** A compiler with an API: one process for all, and its libraries are read once. */
+/** Runs a compiler with an API in this process, so that it reads its libraries only once. */
 function inProcess(ts, libraries) {
   const known = new Map()
   return (project, config) => {
@@ -90,7 +90,7 @@ function inProcess(ts, libraries) {
   }
 }
 
-/** TypeScript 7 has the command alone, which checks everything. */
+/** Runs TypeScript 7, which has no API, as a command. It checks everything. */
 function byCommand(command) {
   return (project, config) => {
     fs.writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(config))
@@ -113,7 +113,7 @@ function compilerOf(version) {
   return inProcess(ts, join(compiler, 'lib'))
 }
 
-/** What the oldest compiler and the newest read with all typings, those between them read: once is enough for each. */
+/** Compilers between the oldest and the newest are tried once: what both of those accept, they accept too. */
 function isTried(version, node, resolution) {
   const isBetween = version !== compilers[0] && version !== compilers.at(-1)
   return isFull || !isBetween || (node === '22' && resolution === 'nodenext')

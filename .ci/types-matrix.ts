@@ -1,4 +1,4 @@
-/** A user's file, compiled by .ci/types-matrix: every entry, and the types that people meet first. */
+/** A user's file, compiled by .ci/types-matrix: uses every entry, and the most common types. */
 import * as http from 'node:http'
 import * as net from 'node:net'
 import {
@@ -40,5 +40,5 @@ export const others = [artillery, autocannon, metrics, tunedConnector()]
 
 // @ts-expect-error -- no such option
 tune(socket, { TCP_NO_DELAY: true })
-// @ts-expect-error -- a string is no boolean
+// @ts-expect-error -- a string is not a boolean
 setOption(socket, 'TCP_NODELAY', 'yes')

@@ -1,11 +1,12 @@
 'use strict'
 
-/** Uses what the changes in CONTRIBUTING.md add. */
+/** Uses the additions that CONTRIBUTING.md shows. */
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const net = require('node:net')
 const { closeModeNames, closeSocket, closeTotals, describeOption, tune } = require('../dist')
 const { native } = require('../dist/kernel/binding')
+const { kinds } = require('../dist/options/kinds')
 const { watchPorts } = require('../dist/ports')
 
 async function main() {
@@ -21,6 +22,13 @@ async function main() {
   assert.throws(() => tune(socket, { TCP_VARIANT: 4 }), { code: 'ERR_OUT_OF_RANGE' })
   assert.equal(tune(socket, { TCP_VARIANT: 1 }).TCP_VARIANT.status, 'unsupported')
 
+  const { ipv4Address } = kinds
+  assert.deepEqual([...ipv4Address.encode('IP_VARIANT', {}, '192.0.2.7')], [192, 0, 2, 7])
+  assert.equal(ipv4Address.decode(Buffer.from([192, 0, 2, 7])), '192.0.2.7')
+  assert.throws(() => ipv4Address.encode('IP_VARIANT', {}, '::1'), {
+    code: 'ERR_INVALID_ARG_VALUE',
+  })
+
   assert.ok(closeModeNames.includes('abrupt'))
   const report = await closeSocket(socket, 'abrupt')
   assert.equal(report.requested, 'abrupt')
@@ -32,9 +40,9 @@ async function main() {
   server.close()
 
   const destinations = [{ remoteAddress: '127.0.0.1', remotePort: port }]
-  assert.throws(() => watchPorts({ destinations, looks: 0 }), { code: 'ERR_OUT_OF_RANGE' })
-  assert.throws(() => watchPorts({ destinations, look: 1 }), /did you mean '.*looks'/)
-  watchPorts({ destinations, looks: 1 }).stop()
+  assert.throws(() => watchPorts({ destinations, readings: 0 }), { code: 'ERR_OUT_OF_RANGE' })
+  assert.throws(() => watchPorts({ destinations, reading: 1 }), /did you mean '.*readings'/)
+  watchPorts({ destinations, readings: 1 }).stop()
 }
 
 void main()

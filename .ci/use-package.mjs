@@ -7,12 +7,13 @@ import { tunedConnector } from 'socket-tuner/undici'
 import { tunedAutocannon } from 'socket-tuner/autocannon'
 import { Plugin } from 'socket-tuner/artillery'
 import { registerMetrics } from 'socket-tuner/metrics'
+import { stress } from 'socket-tuner/stress'
 
-// One copy of the state, whichever way it is loaded.
+// require and import must share one copy of the state.
 if (createRequire(import.meta.url)('socket-tuner').SocketTunerError !== SocketTunerError) {
   throw new Error('import and require give two copies')
 }
-// The clients of the adapters are optional: what needs none of them must be there.
+// The clients of the adapters are optional, so entries that need none of them must load.
 const entries = {
   TunedAgent,
   TunedHttpsAgent,
@@ -20,6 +21,7 @@ const entries = {
   tunedAutocannon,
   Plugin,
   registerMetrics,
+  stress,
 }
 for (const [name, entry] of Object.entries(entries)) {
   if (typeof entry !== 'function') throw new Error(`${name} is not there`)

@@ -1,15 +1,15 @@
 'use strict'
 
 /**
- * Requests per second over kept connections, by autocannon as it is and by tunedAutocannon, in one run:
- * the two take turns against a server in another process, and the median of the turns' ratios is what
- * is printed.
+ * Compares the requests per second of tunedAutocannon and autocannon over kept connections. The two take turns
+ * against a server in another process. Prints the median of the ratios of all turns.
  */
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
 const autocannon = require('autocannon')
 const { tunedAutocannon } = require('../dist/clients/autocannon')
+const { median } = require('./helpers/median')
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 1)
 const TURNS = Number(process.env.BENCH_HTTP_TURNS ?? 15)
@@ -30,15 +30,11 @@ async function rate(run, port) {
   return result['2xx'] / result.duration
 }
 
-function median(values) {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-}
-
 async function measure(port) {
   for (const run of [autocannon, tunedAutocannon]) await rate(run, port)
   const rates = { plain: [], tuned: [], ratio: [] }
   for (let turn = 0; turn < TURNS; turn++) {
-    // Who goes second may be helped or hindered by that.
+    // The order alternates, since it may matter.
     const order = turn % 2 === 0 ? [autocannon, tunedAutocannon] : [tunedAutocannon, autocannon]
     const [first, second] = [await rate(order[0], port), await rate(order[1], port)]
     const [plain, tuned] = order[0] === autocannon ? [first, second] : [second, first]

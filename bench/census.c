@@ -1,5 +1,5 @@
-/* What bench/census.js measures against: dumps all of TIME_WAIT through netlink and counts the
- * messages, as little as a program can do. Prints their number and the time in ns. */
+/* The baseline of bench/census.js: dumps all TIME_WAIT entries through netlink and counts the
+ * messages, which is the least that a program can do. Prints their number and the time in ns. */
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -25,7 +25,7 @@ static ssize_t check(ssize_t result, const char* what) {
   return result;
 }
 
-/* The number of messages of one family. */
+/* Returns the number of messages of one family. */
 static long dump(uint8_t family) {
   static char buffer[65536] __attribute__((aligned(8)));
   struct {

@@ -1,16 +1,17 @@
 'use strict'
 
 /**
- * A census of 200,000 entries in TIME_WAIT beside a minimal program in C that dumps and counts the same,
- * and beside ss(8), in turns within one run: the medians of the turns' ratios. And for how long a census
- * holds the event loop, beside a control of the same length without one, and what memory it takes. In a
- * network namespace of its own, so Linux and root only.
+ * Compares countSockets() over 200,000 TIME_WAIT entries with a minimal program in C that dumps and counts the same, and
+ * with ss(8). They take turns. Prints the medians of the ratios of all turns. Also measures how long a count holds the
+ * event loop, next to a control of the same length without a count, and its memory. Runs in a network namespace of its
+ * own, so this needs Linux and root.
  */
 const { execFileSync, spawnSync } = require('node:child_process')
 const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { destroyTimeWait, countSockets } = require('../dist/ports')
+const { median } = require('./helpers/median')
 
 const ENTRIES = Number(process.env.BENCH_ENTRIES ?? 200_000)
 const TURNS = Number(process.env.BENCH_TURNS ?? 9)
@@ -34,14 +35,12 @@ function compile(folder) {
   }
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-
-/** Time that the main thread has had a processor, in ms (proc_pid_schedstat(5)). */
+/** Processor time of the main thread, ms (proc_pid_schedstat(5)). */
 const onProcessor = () => Number(readFileSync(SCHEDSTAT, 'latin1').split(' ')[0]) / 1e6
 
 /**
- * The longest time, in ms, that the event loop did nothing else while `work` went on: by the clock, and by
- * the processor, which leaves out when others had it.
+ * The longest time, in ms, for which the event loop was blocked during `work`: by the clock, and in processor time, which
+ * excludes time that other programs had the processor.
  */
 async function longestHold(work) {
   let done = false
@@ -60,7 +59,7 @@ async function longestHold(work) {
   return longest
 }
 
-/** TIME_WAIT lasts 60 s, and nothing that is counted may end meanwhile. */
+/** The TIME_WAIT entries. They last 60 s, and none may expire during a count. */
 class Entries {
   #program
   #since = -Infinity
@@ -89,7 +88,7 @@ async function measure(folder, entries) {
   const columns = Object.keys(groupings).flatMap((name) => [name, `${name}, watched`])
   const seen = Object.fromEntries(['C', 'ss', 'hold without', ...columns].map((name) => [name, []]))
   const check = (count) => {
-    // One or two of the last may be on their way to TIME_WAIT still.
+    // The last one or two may not have reached TIME_WAIT yet.
     if (Math.abs(count - ENTRIES) > 2)
       throw new Error(`${count} of ${ENTRIES} entries: is the machine too slow?`)
   }
@@ -115,7 +114,7 @@ async function measure(folder, entries) {
   return seen
 }
 
-/** Bytes above what was there before, at the most, of a process that takes one census. */
+/** The peak memory of a count in a new process, above the memory before it, in bytes. */
 function memoryOf(name) {
   const text = execFileSync(process.execPath, [__filename, 'memory', name], { encoding: 'utf8' })
   return Number(text)
@@ -154,7 +153,7 @@ async function inNamespace(folder) {
   for (const [name, value] of [
     ['tcp_tw_reuse', '0'],
     ['tcp_max_tw_buckets', '262144'],
-    // Or a late retransmission would end some entries.
+    // Otherwise a late retransmission could end some entries.
     ['tcp_rfc1337', '1'],
   ]) {
     writeFileSync(`/proc/sys/net/ipv4/${name}`, value)

@@ -1,4 +1,4 @@
-/* The loops that bench/options.js is measured against: the same calls on the same kind of socket.
+/* The baseline of bench/options.js: loops of the same calls on the same kind of socket.
  * Prints, in ns per call: one setsockopt(TCP_NODELAY); eight settings, each set and read back. */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,9 +1,8 @@
 'use strict'
 
 /**
- * What a call of this library costs, as a ratio to the same loop in C, in one run: C and JavaScript
- * take turns, and the median of the turns' ratios is what is printed. Peers are measured beside it
- * where they are installed: `npm ci --prefix bench`.
+ * Compares the cost of a call of this library with the same loop in C. The two take turns. Prints the median of the
+ * ratios of all turns. Also measures other packages if they are installed: `npm ci --prefix bench`.
  */
 const { execFileSync } = require('node:child_process')
 const { mkdtempSync, rmSync } = require('node:fs')
@@ -11,6 +10,7 @@ const net = require('node:net')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
 const { setOption, tune, tcpInfo } = require('../dist')
+const { median } = require('./helpers/median')
 
 const CALLS = Number(process.env.BENCH_CALLS ?? 200_000)
 const TURNS = Number(process.env.BENCH_TURNS ?? 9)
@@ -50,10 +50,6 @@ function nanoseconds(calls, call) {
   return Number(process.hrtime.bigint() - start) / calls
 }
 
-function median(values) {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-}
-
 function optional(name) {
   try {
     return require(require.resolve(name, { paths: [__dirname] }))
@@ -62,7 +58,7 @@ function optional(name) {
   }
 }
 
-/** Each subject: what it is called, which loop in C it is measured by, and one call of it. */
+/** The subjects: name, corresponding loop in C, and a call. */
 function subjects(socket) {
   const fd = socket._handle.fd
   const list = [

@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * The rate of connections to one address and port while its ports fill with TIME_WAIT: connect() of
- * this library and net.connect() in turns, each in a network namespace of its own, so Linux and root
- * only. Prints the rate in each tenth of the ports, and the last tenth's as a ratio to the first's.
+ * Measures the rate of connections to one address and port while the client's ports fill with TIME_WAIT entries, for
+ * this library's connect() and for net.connect(). Each runs in a network namespace of its own, so this needs Linux and
+ * root. Prints the rate in each tenth of the ports, and the ratio of the last tenth to the first.
  */
 const { execFileSync, spawn } = require('node:child_process')
 const { writeFileSync } = require('node:fs')
@@ -27,7 +27,7 @@ function serve() {
   process.on('disconnect', () => process.exit())
 }
 
-/** Closes each connection at once, which leaves TIME_WAIT here; when each was made, in ms. */
+/** Closes each connection at once, which leaves TIME_WAIT here. Returns the time of each connection, ms. */
 async function fill(open) {
   const times = []
   const start = performance.now()
@@ -49,7 +49,7 @@ async function fill(open) {
   return times
 }
 
-/** Connections per second in each tenth of all ports, as far as it came. */
+/** Connections per second in each tenth of the ports, as far as the run got. */
 function rates(times) {
   const tenth = Math.floor(PORTS / 10)
   const result = []
@@ -60,7 +60,7 @@ function rates(times) {
   return result
 }
 
-/** Refused connections leave nothing behind: the first ones that count do not measure the compiler. */
+/** Lets V8 compile the code by connections that are refused, which leave nothing behind. */
 async function warmUp() {
   for (let i = 0; i < 1_000; i++) {
     const socket = connect({ host: '127.0.0.2', port: 9 })
@@ -74,7 +74,7 @@ async function inNamespace(way) {
     ['tcp_tw_reuse', '0'],
     ['ip_local_port_range', '32768 60999'],
     ['tcp_max_tw_buckets', '131072'],
-    // Or a late retransmission would end some entries.
+    // Otherwise a late retransmission could end some entries.
     ['tcp_rfc1337', '1'],
   ]) {
     writeFileSync(`/proc/sys/net/ipv4/${name}`, value)

@@ -1,10 +1,10 @@
 'use strict'
 
 /**
- * Requests per second of an http server in workers, under wrk: prefork(), and node:cluster with its two
- * policies. All three run all the time and take turns; what is printed are medians over the turns, of
- * the rates and of the ratios within a turn. Needs wrk. As root on Linux it runs in a network namespace
- * of its own that keeps few TIME_WAIT entries: else wrk measures its own search for ports.
+ * Compares the requests per second of an http server under wrk with the workers of prefork() and of node:cluster with
+ * its two policies. All three run throughout and take turns. Prints the medians over all turns, of the rates and of the
+ * ratios within a turn. Needs wrk. As root on Linux it runs in a network namespace of its own with few TIME_WAIT
+ * entries; elsewhere, wrk also measures its own search for ports.
  */
 const { execFile, execFileSync, fork } = require('node:child_process')
 const cluster = require('node:cluster')
@@ -13,6 +13,7 @@ const { writeFileSync } = require('node:fs')
 const http = require('node:http')
 const { promisify } = require('node:util')
 const { prefork } = require('../dist/prefork')
+const { median } = require('./helpers/median')
 
 const WORKERS = Number(process.env.BENCH_WORKERS ?? 2)
 const TURNS = Number(process.env.BENCH_PREFORK_TURNS ?? 15)
@@ -38,7 +39,7 @@ function server() {
   return http.createServer((_request, response) => response.end(body))
 }
 
-/** As prefork() resolves: undefined in a worker. */
+/** Resolves as prefork() does: with undefined in a worker. */
 async function byCluster(policy) {
   if (cluster.isWorker) {
     server().listen({ host, port: 0 })
@@ -65,15 +66,11 @@ async function rate(port, headers, seconds) {
   return Number(/Requests\/sec:\s*([\d.]+)/.exec(stdout)?.[1])
 }
 
-function median(values) {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-}
-
 async function measure(load, ports) {
   const names = Object.keys(ports)
   const rates = Object.fromEntries(names.map((name) => [name, []]))
   for (let turn = 0; turn < TURNS; turn++) {
-    // Nobody is always the one who goes first.
+    // The order alternates, since it may matter.
     for (let i = 0; i < names.length; i++) {
       const name = names[(i + turn) % names.length]
       rates[name].push(await rate(ports[name], loads[load], SECONDS))

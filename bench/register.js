@@ -1,19 +1,19 @@
 'use strict'
 
 /**
- * Requests per second and CPU time per request over kept connections, with both ends as Node makes them
- * and under socket-tuner/register, in one run. In each turn there are a server and a client in new processes of
- * each kind, and of Node's twice, which tells how much of a difference is noise; the median of the
- * turns' ratios is what is printed.
+ * Compares the requests per second and the processor time per request over kept connections, with and without
+ * socket-tuner/register at both ends. Each turn starts a new server and a new client of each kind. Plain Node runs twice
+ * per turn, and the ratio of these two shows the noise. Prints the medians of the ratios of all turns.
  */
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
 const path = require('node:path')
+const { median } = require('./helpers/median')
 
 const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 5_000)
 const TURNS = Number(process.env.BENCH_REGISTER_TURNS ?? 7)
-/** In each turn; what counts is the best of them, which other programs disturbed least. */
+/** The blocks of each turn. The best one counts, because other programs disturbed it least. */
 const BLOCKS = 5
 const AT_A_TIME = 16
 
@@ -29,7 +29,7 @@ function serve() {
   process.on('disconnect', () => process.exit())
 }
 
-/** Answers each message with the requests per second that it measured, and the CPU time since it began. */
+/** Answers each message with the measured requests per second, and the processor time since the start. */
 function load(port) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: AT_A_TIME })
   process.on('message', async (requests) => {
@@ -38,7 +38,7 @@ function load(port) {
   process.on('disconnect', () => process.exit())
 }
 
-/** Of this process, microseconds. */
+/** The processor time of this process, µs. */
 function cpuTime() {
   const { user, system } = process.cpuUsage()
   return user + system
@@ -65,7 +65,7 @@ async function rate(agent, port, requests) {
   return (requests * 1e9) / Number(process.hrtime.bigint() - start)
 }
 
-/** Between a server and a client, each in a process of its own. */
+/** Measures a server and a client, each in a process of its own. */
 async function measure(isTuned) {
   const execArgv = isTuned ? ['--require', REGISTER] : []
   const options = { execArgv, env: { ...process.env, SOCKET_TUNER: isTuned ? SOCKET_TUNER : '' } }
@@ -84,7 +84,7 @@ async function measure(isTuned) {
     for (let block = 0; block <= BLOCKS; block++) {
       const { rate, cpu } = await tell(client, REQUESTS)
       const now = cpu + (await tell(server, 'cpu'))
-      // The first one warms up.
+      // The first block is a warm-up.
       if (block > 0) {
         best.rate = Math.max(best.rate, rate)
         best.cpu = Math.min(best.cpu, (now - before) / REQUESTS)
@@ -97,15 +97,11 @@ async function measure(isTuned) {
   }
 }
 
-function median(values) {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-}
-
 async function main() {
   const seen = { node: [], tuned: [], again: [] }
   const kinds = Object.keys(seen)
   for (let turn = 0; turn < TURNS; turn++) {
-    // Who goes later may be helped or hindered by that.
+    // The order alternates, since it may matter.
     for (let place = 0; place < kinds.length; place++) {
       const kind = kinds[(turn + place) % kinds.length]
       seen[kind].push(await measure(kind === 'tuned'))

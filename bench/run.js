@@ -1,6 +1,6 @@
 'use strict'
 
-/** Runs every benchmark in a process of its own, one after the other; or those that are named. */
+/** Runs all benchmarks, or the named ones, one after another, each in its own process. */
 const { spawnSync } = require('node:child_process')
 const { readdirSync } = require('node:fs')
 const { join } = require('node:path')
@@ -11,7 +11,7 @@ const all = readdirSync(__dirname)
 const named = process.argv.slice(2)
 const unknown = named.filter((name) => !all.includes(name))
 if (unknown.length > 0) {
-  console.error(`no benchmark is called ${unknown.join(', ')}: there are ${all.join(', ')}`)
+  console.error(`unknown benchmark ${unknown.join(', ')}: use one of ${all.join(', ')}`)
   process.exit(1)
 }
 for (const name of named.length > 0 ? named : all) {

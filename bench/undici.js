@@ -1,15 +1,15 @@
 'use strict'
 
 /**
- * Requests per second over kept connections, by undici with its own connector and with
- * tunedConnector(), in one run: the two take turns against a server in another process, and the median
- * of the turns' ratios is what is printed, beside that of two pools which are the same. It is the
- * newest undici that runs on this Node.
+ * Compares the requests per second of undici over kept connections, with tunedConnector() and with its own connector.
+ * The two take turns against a server in another process. Prints the median of the ratios of all turns, and that of two
+ * identical pools, which shows the noise. Uses the newest undici that runs on this Node.
  */
 const { fork } = require('node:child_process')
 const { once } = require('node:events')
 const http = require('node:http')
 const { tunedConnector } = require('../dist/clients/undici')
+const { median } = require('./helpers/median')
 
 const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 2_000)
 const TURNS = Number(process.env.BENCH_HTTP_TURNS ?? 60)
@@ -43,10 +43,6 @@ async function rate(pool, requests) {
   return (requests * 1e9) / Number(process.hrtime.bigint() - start)
 }
 
-function median(values) {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
-}
-
 async function measure(port) {
   const { Pool, version } = newestUndici()
   const pools = [{}, {}, { connect: tunedConnector() }].map(
@@ -56,7 +52,7 @@ async function measure(port) {
   const turns = []
   for (let turn = 0; turn < TURNS; turn++) {
     const rates = []
-    // Who goes after whom may be helped or hindered by that.
+    // The order alternates, since it may matter.
     for (let i = 0; i < pools.length; i++) {
       const which = (turn + (turn % 2 === 0 ? i : -i) + TURNS * pools.length) % pools.length
       rates[which] = await rate(pools[which], REQUESTS)
@@ -71,7 +67,7 @@ async function measure(port) {
   show("undici's own connector", `${median(turns.map(([own]) => own)).toFixed(0)} requests/s`)
   show('tunedConnector()', `${median(turns.map(([, , tuned]) => tuned)).toFixed(0)} requests/s`)
   show('tuned / own', median(turns.map(([own, , tuned]) => tuned / own)).toFixed(3))
-  // What the machine makes of no difference at all.
+  // The noise: these two pools are identical.
   show('own / own', median(turns.map(([own, again]) => again / own)).toFixed(3))
 }
 

@@ -1,7 +1,7 @@
 'use strict'
 
-// Load from autocannon, one request per connection: tuned it leaves no TIME_WAIT and does not run out
-// of ports. The connections that each worker thread makes are tuned too.
+// autocannon with one request per connection. With tuning, it leaves no TIME_WAIT and does not run out of ports.
+// The connections of worker threads are tuned too.
 const http = require('node:http')
 const { once } = require('node:events')
 const { tunedAutocannon } = require('socket-tuner/autocannon')

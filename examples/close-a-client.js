@@ -1,6 +1,6 @@
 'use strict'
 
-// A client that has its answer closes without leaving TIME_WAIT, and without losing a byte.
+// A client closes after its answer without leaving TIME_WAIT and without losing a byte.
 const net = require('node:net')
 const { once } = require('node:events')
 const { closeSocket, tune, profiles } = require('socket-tuner')

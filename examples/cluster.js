@@ -1,9 +1,9 @@
 'use strict'
 
-// Two ways to tune the servers of node:cluster. With listen() each worker has a listening socket of its
-// own on the same port; under SCHED_NONE all workers accept from one, which server.listen() gives them.
-// Under SCHED_RR, Node's default, the listening socket stays in the primary: there tuneServer() can set
-// the close mode only. prefork() does the first way with restarts and a shutdown beside it.
+// Two ways to tune the servers of node:cluster. With listen(), each worker has its own listening socket on the same
+// port. Under SCHED_NONE, all workers accept from one socket of server.listen(). Under SCHED_RR, Node's default, the
+// listening socket stays in the primary, and tuneServer() can only set the close mode. prefork() uses the first way,
+// and adds restarts and a shutdown.
 const cluster = require('node:cluster')
 const http = require('node:http')
 const net = require('node:net')
@@ -11,18 +11,18 @@ const { once } = require('node:events')
 const { getOption, listen, tuneServer } = require('socket-tuner')
 const { countSockets } = require('socket-tuner/ports')
 
-// Of loopback too, and of this program alone: what is counted there is its own.
+// A loopback address that only this program uses, so that only its own sockets are counted.
 const host = '127.0.0.21'
 const settings = { TCP_KEEPIDLE: 60, TCP_DEFER_ACCEPT: 5 }
 
 async function work() {
   const answer = (request, response) => response.end(String(process.pid))
   const own = http.createServer(answer)
-  // The first worker takes any port, the others the same.
+  // The first worker uses any free port, and the others use the same one.
   const port = Number(process.env.OWN_PORT ?? 0)
   const options = { host, port, settings: { ...settings, SO_REUSEPORT: true } }
   const address = await listen(own, { ...options, close: 'deliver' })
-  // node:cluster knows nothing of it.
+  // node:cluster does not know this socket.
   process.once('disconnect', () => own.close())
 
   const shared = http.createServer(answer)
@@ -51,7 +51,7 @@ async function main() {
     })
     const listener = ['listen()', 'server.listen(), SCHED_NONE'][index]
     console.log(`${listener}: answered by ${processes.size} processes, TIME_WAIT left: ${total}`)
-    // Which one accepts from the shared socket is left to the kernel.
+    // The kernel decides which worker accepts from the shared socket.
     if (total > 0 || (index === 0 && processes.size !== 2)) process.exitCode = 1
   }
   cluster.disconnect()

@@ -1,6 +1,6 @@
 'use strict'
 
-// Options that must be set before connect(2), on every attempt, from a source address of one's own.
+// Options that are set before connect(2) on every attempt, from a chosen source address.
 const net = require('node:net')
 const { once } = require('node:events')
 const { connect, getOption } = require('socket-tuner')
@@ -22,7 +22,7 @@ async function main() {
   socket.setEncoding('utf8').on('data', (text) => console.log(text.trim()))
   await once(socket, 'close')
 
-  // What goes wrong is said in full.
+  // An error message names the cause and the fix.
   const refused = connect({ host: '127.0.0.1', port, localAddress: '192.0.2.1' })
   const error = await new Promise((resolve) => refused.on('error', resolve))
   console.log(error.code, '-', error.message)

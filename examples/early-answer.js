@@ -1,6 +1,6 @@
 'use strict'
 
-// A 413 that arrives, although the client uploads on and reads it only afterwards.
+// A 413 that arrives even though the client keeps uploading and reads the answer only afterwards.
 const http = require('node:http')
 const net = require('node:net')
 const { once } = require('node:events')

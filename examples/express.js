@@ -1,7 +1,7 @@
 'use strict'
 
-// An Express application as it is, on a tuned server: a 401 that is sent before the body was read arrives
-// although the client uploads on, and a peer that is gone is noticed after 30 s.
+// An unchanged Express application on a tuned server. A 401 that is sent before the body was read arrives even if the
+// client keeps uploading. A dead peer is detected after 30 s.
 const express = require('express')
 const net = require('node:net')
 const { once } = require('node:events')
@@ -30,7 +30,7 @@ async function main() {
   const answer = await upload(port)
   console.log(answer)
   server.close()
-  // The input is thrown away until both clients have finished.
+  // The input is discarded until both clients have finished.
   while (tuning.counters().lingering > 0) await pause(10)
   const { closes, unreadBytes } = tuning.counters()
   console.log('closed with mode lingering', closes.lingering, '- bytes not read', unreadBytes)
@@ -40,7 +40,7 @@ async function main() {
   if (!isTuned || !hasArrived || unreadBytes === 0 || hello !== 'hello\n') process.exitCode = 1
 }
 
-/** Reads the answer only when all is written. */
+/** Reads the answer only after everything is written. */
 async function upload(port) {
   const client = net.connect(port, '127.0.0.1').pause().setEncoding('utf8')
   let answer = ''

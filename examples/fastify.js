@@ -1,7 +1,7 @@
 'use strict'
 
-// A Fastify application in two processes, each with a listening socket of its own. Where it refuses a
-// body by its length, the answer arrives although the client uploads on; no connection leaves TIME_WAIT.
+// A Fastify application in two processes, each with its own listening socket. If it refuses a body because of its
+// length, the answer arrives even if the client keeps uploading. No connection leaves TIME_WAIT.
 const fastify = require('fastify')
 const net = require('node:net')
 const { once } = require('node:events')
@@ -10,14 +10,14 @@ const { countSockets } = require('socket-tuner/ports')
 const { prefork } = require('socket-tuner/prefork')
 
 const LIMIT = 1_000_000
-// Of loopback too, and of this program alone: what is counted there is its own.
+// A loopback address that only this program uses, so that only its own sockets are counted.
 const host = '127.0.0.22'
 
 function application() {
   const app = fastify({ bodyLimit: LIMIT })
   app.addHook('onRequest', async (request, reply) => {
     if (Number(request.headers['content-length']) > LIMIT) {
-      // The answer is not Fastify's any more.
+      // Fastify no longer owns the answer.
       reply.hijack()
       answerEarly(request.raw, reply.raw, { status: 413, body: 'too large\n' })
     }
@@ -37,7 +37,7 @@ async function serve(worker) {
 async function main() {
   const settings = { TCP_KEEPIDLE: 60, TCP_DEFER_ACCEPT: 5 }
   const group = await prefork({ workers: 2, host, settings, serve })
-  // This file is run by the workers too.
+  // The workers run this file too.
   if (group === undefined) return
   const { port } = group.address
 
@@ -60,7 +60,7 @@ async function main() {
   if (processes.size !== 2 || timeWait.total > 0 || !arrived) process.exitCode = 1
 }
 
-/** Reads the answer only when all is written, until the server closes. */
+/** Reads the answer only after everything is written, until the server closes. */
 async function send(port, head, body = Buffer.alloc(0)) {
   const client = net.connect(port, host).pause().setEncoding('utf8')
   let answer = ''

@@ -1,7 +1,6 @@
 'use strict'
 
-// An agent that reuses its connections, and one that makes a connection for each request and leaves
-// no TIME_WAIT.
+// An agent that reuses its connections, and one that opens a connection for each request and leaves no TIME_WAIT.
 const http = require('node:http')
 const net = require('node:net')
 const { readFileSync } = require('node:fs')
@@ -14,12 +13,12 @@ function ask(port, agent) {
   return new Promise((resolve, reject) => {
     const request = http.get({ host: '127.0.0.1', port, agent }, (response) => response.resume())
     request.on('error', reject)
-    // Emitted when the answer is complete and the connection is free, or closed.
+    // 'close' is emitted when the answer is complete and the connection is free or closed.
     request.on('close', resolve)
   })
 }
 
-/** The local ends of the connections to a port that are in TIME_WAIT on this side. */
+/** Counts the connections to a port that are in TIME_WAIT on this side. */
 function timeWaits(port) {
   const [remote, state] = [port.toString(16).toUpperCase().padStart(4, '0'), '06']
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
@@ -45,7 +44,7 @@ async function reuse() {
 }
 
 async function oneEach() {
-  // It leaves the closing to the client, so that TIME_WAIT would be the client's.
+  // The server lets the client close first, so that TIME_WAIT would be at the client.
   const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer'
   const ends = []
   const server = net.createServer((peer) => {

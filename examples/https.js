@@ -1,7 +1,6 @@
 'use strict'
 
-// An https server with its options in force before bind(2), whose 413 arrives over TLS too, and which
-// keeps no TIME_WAIT.
+// An https server whose options are set before bind(2). Its 413 arrives over TLS too, and it leaves no TIME_WAIT.
 const https = require('node:https')
 const tls = require('node:tls')
 const { execFileSync } = require('node:child_process')
@@ -10,7 +9,7 @@ const { answerEarly, getOption, listen } = require('socket-tuner')
 const { countSockets } = require('socket-tuner/ports')
 
 const LIMIT = 1_000_000
-// Of loopback too, and of this program alone: what is counted there is its own.
+// A loopback address that only this program uses, so that only its own sockets are counted.
 const host = '127.0.0.23'
 
 async function main() {
@@ -42,7 +41,7 @@ async function main() {
   if (timeWait.total > 0 || !answer.endsWith('too large\n')) process.exitCode = 1
 }
 
-/** Reads the answer only when all is written, until the server closes. */
+/** Reads the answer only after everything is written, until the server closes. */
 async function send(port, ca, head, body = Buffer.alloc(0)) {
   const client = tls.connect({ host, port, ca }).pause().setEncoding('utf8')
   let answer = ''
@@ -53,7 +52,7 @@ async function send(port, ca, head, body = Buffer.alloc(0)) {
   return answer
 }
 
-/** A key and its certificate in one text. */
+/** Returns a key and its certificate in one text. */
 function selfSigned() {
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
   const name = ['-subj', '/CN=localhost', '-addext', `subjectAltName=IP:${host}`, '-days', '2']

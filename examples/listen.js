@@ -1,6 +1,6 @@
 'use strict'
 
-// Options in force before bind(2) and listen(2): two servers on one port, on every release of Node.
+// Options that are set before bind(2) and listen(2): two servers on one port, on every release of Node.
 const http = require('node:http')
 const { getOption, listen } = require('socket-tuner')
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Closes and ports for Prometheus, by prom-client. */
+/** Metrics of closes and ports for Prometheus, with prom-client. */
 const net = require('node:net')
 const { once } = require('node:events')
 const promClient = require('prom-client')

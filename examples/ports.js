@@ -1,11 +1,11 @@
 'use strict'
 
-/** Ports towards one destination: how many are left, and how many connections in TIME_WAIT take. */
+/** Reports how many ports are free for one destination, and how many are in TIME_WAIT. */
 const net = require('node:net')
 const { once } = require('node:events')
 const { portBudget, countSockets, watchPorts } = require('socket-tuner/ports')
 
-// Of loopback too, and of this program alone: what is counted there is its own.
+// A loopback address that only this program uses, so that only its own sockets are counted.
 const host = '127.0.0.24'
 const CONNECTIONS = 50
 
@@ -28,7 +28,7 @@ async function main() {
     await once(socket, 'close')
   }
 
-  // The client closed first, with a FIN: each connection left TIME_WAIT here.
+  // The client closed first with a FIN, so each connection left TIME_WAIT here.
   let report
   for await (report of watch) if (report.timeWait === CONNECTIONS) break
   console.log(`${report.timeWait} in TIME_WAIT, ${report.rate.toFixed(0)} connections/s`)

@@ -1,21 +1,20 @@
 'use strict'
 
-// An http server in two processes, each with a listening socket of its own, and a new release of it
-// without a failed request. Express: `http.createServer(app)`. Fastify: `app.server` after
-// `await app.ready()`.
+// An http server in two processes, each with its own listening socket, and a restart without a failed request. For
+// Express, use `http.createServer(app)`; for Fastify, `app.server` after `await app.ready()`.
 const http = require('node:http')
 const { prefork } = require('socket-tuner/prefork')
 
 async function serve(worker) {
   const server = http.createServer((request, response) => response.end(`${process.pid}\n`))
   await worker.listen(server)
-  // Here, when the last connection is closed: close the database and the like.
+  // Called when the last connection is closed: close the database here.
   return () => console.log(`worker ${worker.slot} (${process.pid}) ends`)
 }
 
 async function main() {
   const group = await prefork({ workers: 2, host: '127.0.0.1', serve })
-  // This file is run by the workers too.
+  // The workers run this file too.
   if (group === undefined) return
   const { address, port } = group.address
 

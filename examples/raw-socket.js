@@ -1,6 +1,6 @@
 'use strict'
 
-// A socket before it is anything: made into a listening socket, and into a client.
+// One raw socket becomes the listening socket of a server, and another one a client.
 const http = require('node:http')
 const { once } = require('node:events')
 const { RawSocket, getOption } = require('socket-tuner')
@@ -24,7 +24,7 @@ async function main() {
   try {
     console.log(raw.fd)
   } catch ({ code }) {
-    console.log(code) // the descriptor was the net.Socket's
+    console.log(code) // The descriptor already belonged to the net.Socket.
     if (code !== 'ERR_SOCKET_TUNER_HANDED_OVER') process.exitCode = 1
   }
   if (!answer.startsWith('HTTP/1.1 200')) process.exitCode = 1

@@ -1,12 +1,12 @@
 'use strict'
 
-// What tune() reports: applied, adjusted by the kernel, too late, not to be had here.
+// The outcomes that tune() reports: applied, adjusted by the kernel, too late, and unsupported here.
 const net = require('node:net')
 const { once } = require('node:events')
 const { configure, describeOption, getOption, setOption, tcpInfo, tune } = require('socket-tuner')
 
 async function main() {
-  configure({ hazards: 'ignore' }) // the report says it too
+  configure({ hazards: 'ignore' }) // The report has it too.
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const socket = net.connect(server.address().port, '127.0.0.1')

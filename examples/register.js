@@ -1,7 +1,7 @@
 'use strict'
 
-// Runs the application in examples/register as it is and tuned by socket-tuner/register, and counts the
-// TIME_WAIT entries that it leaves on this host.
+// Runs the application in examples/register with and without socket-tuner/register, and counts the TIME_WAIT entries
+// that it leaves on this host.
 
 const { spawnSync } = require('node:child_process')
 const { readFileSync } = require('node:fs')
@@ -15,12 +15,12 @@ function run(...flags) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, 'app.js'], options)
   if (status !== 0) throw new Error(`app.js ended with ${status}: ${stderr}`)
   const end = `:${Number(stdout).toString(16).toUpperCase().padStart(4, '0')}`
-  // The port may have been another program's, whose connections are in TIME_WAIT still.
+  // The port may have belonged to another program whose connections are still in TIME_WAIT.
   const added = [...timeWaits()].filter((ends) => !before.has(ends))
   return added.filter((ends) => ends.split(' ').some((address) => address.endsWith(end))).length
 }
 
-// Both ends of each connection of this host that is in TIME_WAIT, as proc(5)'s table has them: state 06.
+// Returns both ends of each connection in TIME_WAIT, which is state 06 in the table of proc(5).
 function timeWaits() {
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1)
   const sockets = lines.map((line) => line.trim().split(/\s+/))

@@ -1,6 +1,6 @@
 'use strict'
 
-// Several source addresses have as many times the ports. On Linux all of 127.0.0.0/8 is this host.
+// Several source addresses multiply the ports. On Linux, every address in 127.0.0.0/8 belongs to this host.
 const net = require('node:net')
 const { once } = require('node:events')
 const { SourcePool, connect } = require('socket-tuner')

@@ -1,6 +1,6 @@
 'use strict'
 
-// An http server that closes each connection leaves no TIME_WAIT of its own.
+// An http server that closes each connection and leaves no TIME_WAIT.
 const http = require('node:http')
 const { once } = require('node:events')
 const { tuneServer, profiles } = require('socket-tuner')

@@ -1,6 +1,6 @@
 'use strict'
 
-// undici and fetch with options before connect(2), and closes that leave no TIME_WAIT.
+// undici and fetch with options that are set before connect(2), and closes that leave no TIME_WAIT.
 const http = require('node:http')
 const { once } = require('node:events')
 const { Agent, fetch, setGlobalDispatcher } = require('undici')
@@ -13,7 +13,7 @@ async function main() {
   await once(server, 'listening')
   const url = `http://127.0.0.1:${server.address().port}/`
 
-  // A connector can be wrapped; here to look at the socket that it made.
+  // A connector can be wrapped, here to observe its socket.
   const connector = tunedConnector({ settings: { TCP_USER_TIMEOUT: 20_000 }, timeout: 5_000 })
   const sockets = []
   const connect = (parameters, callback) => {
@@ -24,7 +24,7 @@ async function main() {
   const agent = new Agent({ connect, connections: 1 })
   setGlobalDispatcher(agent)
 
-  // undici's own fetch, then the one that comes with Node: on one connection.
+  // undici's own fetch and then Node's, on one connection.
   for (const ask of [fetch, globalThis.fetch]) {
     const response = await ask(url)
     console.log(response.status, (await response.text()).trim())
@@ -32,7 +32,7 @@ async function main() {
   const timeout = getOption(sockets[0], 'TCP_USER_TIMEOUT')
   console.log(`${sockets.length} connection, TCP_USER_TIMEOUT ${timeout} ms`)
 
-  // undici closes here: by deliver, which is the default.
+  // undici closes in mode deliver, the default.
   await agent.close()
   server.close()
   await once(server, 'close')

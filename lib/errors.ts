@@ -2,160 +2,163 @@ import type { constants } from 'node:os'
 import { inspect } from 'node:util'
 
 /**
- * Every error code of this library beside Node's own (`ERR_INVALID_ARG_TYPE`, `ERR_OUT_OF_RANGE`,
- * `ERR_INVALID_ARG_VALUE`) and the errno names of failed system calls, with the way out of each.
+ * Every error code of this library, with its meaning and its fix. Node's own codes (`ERR_INVALID_ARG_TYPE`,
+ * `ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`) and the errno names of failed system calls are not listed here.
  * docs/warnings.md is generated from this table.
  */
 export const errorCodes = {
   ERR_SOCKET_TUNER_UNKNOWN_OPTION: {
     meaning:
-      'There is no option of that name: no socket option of the catalogue, or none of the function that was called.',
-    wayOut:
-      'The message names the nearest right one; `optionNames` and docs/options.md have the socket options.',
+      'No option has this name: neither a socket option of the catalogue nor an option of the function that was called.',
+    fix: 'The message suggests the nearest name. `optionNames` and docs/options.md list the socket options, docs/arguments.md the options of each function.',
   },
   ERR_SOCKET_TUNER_NOT_READABLE: {
-    meaning: 'The kernel does not let the option be read, or its value is a secret.',
-    wayOut: 'Keep the value that you set; `describeOption(name).access` tells beforehand.',
+    meaning: 'The kernel does not return this option, or its value is a secret.',
+    fix: 'Keep the value that you set. `describeOption(name).access` is `w` for such an option.',
   },
   ERR_SOCKET_TUNER_NOT_WRITABLE: {
-    meaning: 'The kernel does not let the option be set.',
-    wayOut: 'Read it with `getOption()`; `describeOption(name).access` tells beforehand.',
+    meaning: 'This option is read-only.',
+    fix: 'Read it with `getOption()`. `describeOption(name).access` is `r` for such an option.',
   },
   ERR_SOCKET_TUNER_NOT_EXPOSED: {
-    meaning: 'The option is known and deliberately not offered.',
-    wayOut: '`describeOption(name).because` says why, and what to use in its place.',
+    meaning: 'The option is known but deliberately not offered.',
+    fix: '`describeOption(name).because` has the reason and what to use instead.',
   },
   ERR_SOCKET_TUNER_UNSUPPORTED: {
     meaning:
-      'This platform, this kernel or the installed release of a client package does not have what was asked for.',
-    wayOut:
-      '`describeOption(name)` tells the platforms and the first kernel; `tune()` reports such an option as unsupported and goes on. For a client package the message tells the releases that are supported.',
+      'This platform, this kernel or the installed release of a client package lacks the feature.',
+    fix: '`describeOption(name)` has the platforms and the first kernel release; `tune()` reports such an option as `unsupported` and continues. For a client package, the message names the supported releases.',
   },
   ERR_SOCKET_TUNER_WRONG_SOCKET: {
     meaning:
-      'The option belongs to another address family or protocol than the socket, or does nothing on a unix-domain socket; or `listen({ fd })` was given what is no stream socket, or a connected one.',
-    wayOut: 'Use the option of the same purpose for this socket, as IP_TTL for IPV6_UNICAST_HOPS.',
+      'The option belongs to another address family or protocol than the socket, or has no effect on a unix-domain socket. Or the descriptor of `listen({ fd })` is not a stream socket, or is connected.',
+    fix: 'Use the corresponding option for this kind of socket, for example IP_TTL instead of IPV6_UNICAST_HOPS.',
   },
   ERR_SOCKET_TUNER_DESTROYED: {
     meaning:
-      'The socket, server or session was closed: its descriptor may belong to another one by now.',
-    wayOut: "Act before 'close', or check `socket.destroyed`.",
+      'The socket, server or session is closed, and its descriptor may already belong to another one.',
+    fix: "Make the call before 'close', or check `socket.destroyed` first.",
   },
   ERR_SOCKET_TUNER_NO_HANDLE: {
     meaning: 'The object has no socket yet: it is neither connecting nor listening.',
-    wayOut: "Wait for 'connect' or 'listening', or set the option before with `RawSocket`.",
+    fix: "Wait for 'connect' or 'listening'. To set an option earlier, use `RawSocket`, `connect({ settings })` or `listen({ settings })`.",
   },
   ERR_SOCKET_TUNER_NO_DESCRIPTOR: {
     meaning:
-      'The socket is being opened and has no descriptor in this tick, or is not backed by one.',
-    wayOut: "Wait for 'connect'.",
+      'The socket is being opened and has no descriptor in this tick, or it has none at all, for example a TLS socket over another stream.',
+    fix: "Wait for 'connect'.",
   },
   ERR_SOCKET_TUNER_SHARED_HANDLE: {
-    meaning: 'The listening socket of a cluster worker is held by the primary process.',
-    wayOut:
-      'Tune the accepted sockets, use `cluster.SCHED_NONE`, or give each worker a listener of its own with SO_REUSEPORT.',
+    meaning:
+      'The server runs in a cluster worker, and its listening socket belongs to the primary process.',
+    fix: 'Tune the accepted sockets, use `cluster.SCHED_NONE`, or give each worker its own listening socket: `listen()` or `prefork()`.',
   },
   ERR_SOCKET_TUNER_BLOCKING_LINGER: {
     meaning:
-      'SO_LINGER with seconds above 0 makes close() wait on the event loop for up to that time, also on a non-blocking socket.',
-    wayOut:
-      "Use `closeSocket(socket, 'deliver')`; or add `blocking: true` to the value if the process may stop.",
+      'SO_LINGER with seconds above 0 makes close() block the event loop for up to that time, even on a non-blocking socket.',
+    fix: "Use `closeSocket(socket, 'deliver')`. Add `blocking: true` to the value if the process may block.",
   },
   ERR_SOCKET_TUNER_HAZARD: {
     meaning:
-      "A warning turned into an error by `configure({ hazards: 'throw' })`; nothing was changed.",
-    wayOut: '`error.warning` is the code of the warning: see its way out.',
+      "A warning that `configure({ hazards: 'throw' })` turned into an error. Nothing was changed.",
+    fix: '`error.warning` is the code of the warning: see its fix above.',
   },
   ERR_SOCKET_TUNER_HANDED_OVER: {
     meaning:
-      'The RawSocket gave its descriptor to a net.Socket or a server, which closes it: it has none any more.',
-    wayOut: 'Use the net.Socket or the server; both are targets of every function here.',
+      'The RawSocket has handed its descriptor over to a net.Socket or a server, which now owns it.',
+    fix: 'Use the net.Socket or the server instead: every function of this library accepts them.',
   },
   ERR_SOCKET_TUNER_ADDRESS_FAMILY: {
-    meaning: 'An IPv4 address was given where an IPv6 one is needed, or the other way round.',
-    wayOut:
-      'Take source and destination of one family; with a host name, the family of the source is looked up.',
+    meaning: 'An IPv4 address was used where an IPv6 address is needed, or the reverse.',
+    fix: 'Use a source and a destination of the same family. A host name is looked up in the family of the source.',
   },
   ERR_SOCKET_TUNER_PREFORK_CRASHES: {
     meaning:
-      'Workers of `prefork()` ended as soon as they were started, too often in a row, or did not listen in time.',
-    wayOut: '`error.cause` is what the worker said; its own standard error has the rest.',
+      'Too many workers of `prefork()` in a row ended right after their start, or did not listen in time.',
+    fix: '`error.cause` is the error of the worker. Its standard error has the details.',
   },
   ERR_SOCKET_TUNER_PREFORK_PLACE: {
     meaning:
-      '`prefork()` was called where it cannot work: twice in a process, in a thread, or in a cluster worker that it did not start.',
-    wayOut: 'Call it once, in the main thread of the file that the workers run too.',
+      '`prefork()` was called a second time in one process, in a worker thread, or in a cluster worker that it did not start.',
+    fix: 'Call it once, in the main thread, in the file that the workers run too.',
   },
   ERR_SOCKET_TUNER_PREFORK_CLEANUP: {
     meaning:
-      'The function that `serve` of `prefork()` returned threw, or rejected, when its worker ended. The worker had served all its connections.',
-    wayOut:
-      '`error.cause` is what it threw, with the stack of the worker; the worker has printed it too.',
+      'The cleanup function that `serve` returned to `prefork()` threw or rejected when its worker ended. The worker had served all its connections.',
+    fix: '`error.cause` is its error, with the stack of the worker. The worker has printed it too.',
   },
   ERR_SOCKET_TUNER_PREFORK_CLOSED: {
     meaning: 'The group of `prefork()` is closing or closed.',
-    wayOut: 'Await `group.close()`, and call `prefork()` again.',
+    fix: 'Await `group.close()`, then call `prefork()` again.',
+  },
+  ERR_SOCKET_TUNER_STRESS_TARGET: {
+    meaning:
+      'The target of `stress()` accepts no connection or does not answer in time, or its answer is not the expected one.',
+    fix: 'The message names the target and what it did. Check its address and its protocol, or raise `timeoutMs`.',
+  },
+  ERR_SOCKET_TUNER_STRESS_WORKER: {
+    meaning:
+      'A worker of `stress({ workers })` could not be started, or ended before it was ready, or all of them ended during the run.',
+    fix: 'The message has the reason. Use fewer workers if processes or memory ran out. If only some workers end during a run, its result has what the others measured.',
   },
   ERR_SOCKET_TUNER_NO_ADDON: {
     meaning:
-      'The native addon could not be loaded: there is none for this platform, the program was bundled, or Node was started without the right to load one.',
-    wayOut:
-      'The message says which of these it is and what to do: mark socket-tuner as external in the bundler, start Node with `--allow-addons`, or build the addon.',
+      'The native addon could not be loaded: none exists for this platform, the program was bundled, or Node may not load addons.',
+    fix: 'The message names the cause and the fix: mark socket-tuner as external in the bundler, start Node with `--allow-addons`, or build the addon.',
   },
 } as const
 
 export type SocketTunerErrorCode = keyof typeof errorCodes
 
-/** The name of an errno, as `EPERM`. */
+/** The name of an errno, for example `EPERM`. */
 export type ErrnoCode = keyof typeof constants.errno
 
-/** What a {@link SocketTunerError} has as its `code`. */
+/** The `code` of a {@link SocketTunerError}. */
 export type ErrorCode =
   SocketTunerErrorCode | ErrnoCode | 'ERR_SERVER_ALREADY_LISTEN' | 'ERR_HTTP_HEADERS_SENT'
 
-/** What a {@link SocketTunerError} knows beside its message. */
+/** The fields of a {@link SocketTunerError}, besides its message. */
 export interface SocketTunerErrorFields {
   /** `ERR_SOCKET_TUNER_…`, or the errno name (`EPERM`) of a failed system call. */
   code: string
-  /** The errno, negative as Node gives it. */
+  /** The errno, negative as in Node. */
   errno?: number | undefined
   /** The system call that failed. */
   syscall?: string | undefined
   /** The name of the socket option, or of an option of the function that was called. */
   option?: string | undefined
-  /** The descriptor. */
   fd?: number | undefined
-  /** The destination of a connect, or the local address of a bind. */
+  /** The destination of a connect(), or the local address of a bind(). */
   address?: string | undefined
   port?: number | undefined
-  /** The source that a connect was to have. */
+  /** The source address of a connect(). */
   localAddress?: string | undefined
   localPort?: number | undefined
   /**
-   * Which ports ran out: those of one (source, destination, destination port), or those that bind()
-   * reserves for all destinations.
+   * The ports that ran out: `tuple` for those of one source address, destination address and destination port;
+   * `bind` for those that bind() reserves for all destinations.
    */
   space?: 'tuple' | 'bind' | undefined
-  /** Sockets in TIME_WAIT in this network namespace when the ports had run out. */
+  /** Sockets in TIME_WAIT in this network namespace at that moment. */
   timeWait?: number | undefined
-  /** The code of the warning that `configure({ hazards: 'throw' })` made an error of. */
+  /** The code of the warning that `configure({ hazards: 'throw' })` turned into this error. */
   warning?: string | undefined
   cause?: unknown
 }
 
-/** What a {@link SocketOptionError} knows beside that. */
+/** The fields of a {@link SocketOptionError}. */
 export interface SocketOptionErrorFields extends SocketTunerErrorFields {
-  /** The option's protocol level. */
+  /** The protocol level of the option, for example `IPPROTO_TCP`. */
   level?: string | undefined
-  /** The value that was to be set; never there for a secret. */
+  /** The value that was refused. Absent for a secret. */
   value?: unknown
-  /** After a failed tune(): options that had been set and could not be put back. */
+  /** After a failed tune(): the options that could not be restored. */
   notRestored?: readonly string[] | undefined
 }
 
 /**
- * Marks the errors of every copy of this library in a process, so that `instanceof` holds for those of a copy
- * that another package brought along.
+ * Marks the errors of every copy of this library in a process, so that `instanceof` also recognizes those of a
+ * copy that another package depends on.
  */
 const OF_LIBRARY = Symbol.for('socket-tuner.SocketTunerError')
 const OF_OPTION = Symbol.for('socket-tuner.SocketOptionError')
@@ -165,8 +168,8 @@ function isMarked(error: unknown, mark: symbol): boolean {
 }
 
 /**
- * A call of this library that failed: `code` is stable, the message is for people. `instanceof` holds for the
- * errors of another copy of this library too.
+ * The error of a failed call of this library. `code` is stable; the message is for people. `instanceof` also
+ * recognizes the errors of another copy of this library.
  */
 export class SocketTunerError extends Error {
   readonly code: ErrorCode
@@ -206,7 +209,7 @@ export class SocketTunerError extends Error {
   }
 }
 
-/** A socket option that was refused: by this library, which changes nothing then, or by the kernel. */
+/** The error for a socket option that this library refused before any change, or that the kernel refused. */
 export class SocketOptionError extends SocketTunerError {
   declare readonly level?: string
   declare readonly value?: unknown
@@ -220,34 +223,34 @@ export class SocketOptionError extends SocketTunerError {
     return this === SocketOptionError ? isMarked(error, OF_OPTION) : isOrdinaryInstance(this, error)
   }
 
-  // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- it takes more fields
+  // eslint-disable-next-line @typescript-eslint/no-useless-constructor -- its type accepts more fields
   constructor(message: string, fields: SocketOptionErrorFields) {
     super(message, fields)
   }
 }
 
-/** On the prototype, as Error's own name: it stands in the stack and is no own property. */
+/** Sets the name on the prototype, like that of Error: it is part of the stack and not an own property. */
 function mark(prototype: object, name: string, symbol: symbol): void {
   Object.defineProperty(prototype, 'name', { value: name, configurable: true, writable: true })
   Object.defineProperty(prototype, symbol, { value: true })
 }
 
-/** For classes that others derive from these. */
+/** The ordinary check, for classes derived from these. */
 function isOrdinaryInstance(constructor: unknown, error: unknown): boolean {
   return Function.prototype[Symbol.hasInstance].call(constructor, error)
 }
 
-/** As Node's own ERR_INVALID_ARG_TYPE. */
+/** Equals Node's own ERR_INVALID_ARG_TYPE. */
 export class ArgumentTypeError extends TypeError {
   readonly code = 'ERR_INVALID_ARG_TYPE'
 
-  /** @param shown what the message says was received; for a secret no more than its type */
+  /** @param shown the received value as the message has it; only the type for a secret */
   constructor(argument: string, expected: string, actual: unknown, shown = received(actual)) {
     super(`The "${argument}" ${kindOf(argument)} must be ${expected}. Received ${shown}`)
   }
 }
 
-/** As Node's own ERR_INVALID_ARG_VALUE. */
+/** Equals Node's own ERR_INVALID_ARG_VALUE. */
 export class ArgumentValueError extends TypeError {
   readonly code = 'ERR_INVALID_ARG_VALUE'
 
@@ -257,7 +260,7 @@ export class ArgumentValueError extends TypeError {
   }
 }
 
-/** As Node's own ERR_OUT_OF_RANGE. */
+/** Equals Node's own ERR_OUT_OF_RANGE. */
 export class ArgumentRangeError extends RangeError {
   readonly code = 'ERR_OUT_OF_RANGE'
 
@@ -272,7 +275,7 @@ function kindOf(argument: string): 'argument' | 'property' {
   return argument.includes('.') ? 'property' : 'argument'
 }
 
-/** Whole numbers beyond 32 bits with underscores, as Node writes them. */
+/** Writes whole numbers above 2^32 with underscores, as Node does. */
 function legible(value: unknown): string {
   if (typeof value !== 'number' || !Number.isInteger(value) || Math.abs(value) <= 2 ** 32) {
     return inspect(value)
@@ -280,7 +283,7 @@ function legible(value: unknown): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }
 
-/** What a value is, in the words that Node's own argument errors use. */
+/** Describes a value in the words of Node's own argument errors. */
 function received(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'function') return `function ${value.name}`
@@ -327,7 +330,7 @@ export function checkObject(
   if (!isObject(value)) throw new ArgumentTypeError(argument, 'of type object', value)
 }
 
-/** The same for an object whose type is known as far as callers keep to it. */
+/** As {@link checkObject}, for a parameter that is typed already: JavaScript callers can pass anything. */
 export function checkOptions(argument: string, value: object): void {
   checkObject(argument, value)
 }

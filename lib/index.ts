@@ -14,6 +14,7 @@ export { closeTotals, type CloseTotals } from './close/tally'
 export type { TimeWait } from './close/time-wait'
 export { connect, type ConnectOptions } from './connect/connect'
 export { Connector } from './connect/connector'
+export { prepareSocket, type PrepareSocketOptions } from './connect/prepare-socket'
 export {
   RawSocket,
   type BindOptions,
@@ -21,6 +22,7 @@ export {
   type RawConnectOptions,
   type RawSocketOptions,
 } from './connect/raw-socket'
+export type { Source } from './connect/source'
 export { SourcePool, type SourceUsage } from './connect/source-pool'
 export type { TuningOptions } from './connect/tuning'
 export {
@@ -34,7 +36,9 @@ export {
   type SocketTunerErrorCode,
 } from './errors'
 export { answerEarly, type EarlyAnswer, type EarlyAnswerReport } from './server/answer-early'
+export type { RetirementReason } from './server/life'
 export { listen, type ListenOptions } from './server/listen'
+export type { ShutdownOptions, ShutdownReport } from './server/shutdown'
 export {
   tuneServer,
   type ServerCounters,
@@ -52,6 +56,14 @@ export type { TcpState } from './kernel/tcp-states'
 export { getOption, setOption } from './options/access'
 export { deadPeerDetection, type DeadPeerSettings } from './options/dead-peer'
 export { describeOption, type OptionInfo } from './options/describe'
+export type { OptionKind } from './options/kinds'
+export type { BpfInstruction } from './options/kinds/bpf-program'
+export type { Linger, LingerInput } from './options/kinds/linger'
+export type { Md5Key } from './options/kinds/md5-key'
+export type { MemoryInfo } from './options/kinds/memory-info'
+export type { Credentials, SocketAddress } from './options/kinds/peer-info'
+export type { PortRange } from './options/kinds/port-range'
+export type { TransmitTime } from './options/kinds/times'
 export {
   optionNames,
   type OptionInput,
@@ -62,19 +74,8 @@ export {
   type WritableOption,
 } from './options/option'
 export { profiles } from './options/profiles'
-export type { OptionAccess, OptionKind, OptionLevel, OptionTiming, OptionUnit } from './options/row'
+export type { OptionAccess, OptionLevel, OptionTiming, OptionUnit } from './options/row'
 export { tune, type OptionOutcome, type TuneReport } from './options/tune'
-export type {
-  BpfInstruction,
-  Credentials,
-  Linger,
-  LingerInput,
-  Md5Key,
-  MemoryInfo,
-  PortRange,
-  SocketAddress,
-  TransmitTime,
-} from './options/values'
 export type { DescriptorOwner, Target } from './target'
 export {
   configure,

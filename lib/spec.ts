@@ -1,6 +1,7 @@
 /**
- * Options bags. One table says what a bag takes; its type, its check, its names and the reference page
- * come from that table, and no other code checks options.
+ * Options bags: the objects of named options that functions take. One table defines each bag. Its type, its
+ * check, its list of names and its section of docs/arguments.md derive from the table; no other code checks
+ * options.
  */
 import {
   ArgumentTypeError,
@@ -12,16 +13,16 @@ import {
 } from './errors'
 
 /**
- * One option of a bag: callers may give an `Input`, of which the check makes a `Value`, or `Absent` where it
- * is left out.
+ * One option of a bag. Callers pass an `Input`. The check converts it to a `Value`, or to `Absent` when the
+ * option is missing.
  */
 export class Field<Input, Value = Input, Absent = undefined, Needed extends boolean = false> {
-  /** Carries the type and is never there. */
+  /** For the type only; has no value. */
   declare readonly input: Input
-  /** What it takes, in words: `true or false`, `0 to 65535`. */
+  /** The accepted values in words: `true or false`, `0 to 65535`. */
   readonly takes: string
   readonly isNeeded: Needed
-  /** What the check gives where the option is left out. */
+  /** The result of the check for a missing option. */
   readonly absent: Absent
   readonly #check: (argument: string, value: unknown) => Value
 
@@ -38,24 +39,24 @@ export class Field<Input, Value = Input, Absent = undefined, Needed extends bool
   }
 
   /**
-   * @param argument what messages call the value
+   * @param argument the name of the value in messages
    * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE
    */
   check(argument: string, value: unknown): Value | Absent {
     return value === undefined && !this.isNeeded ? this.absent : this.#check(argument, value)
   }
 
-  /** The same with a value for where it is left out. */
+  /** Returns this field with a default. */
   default(value: Value): Field<Input, Value, Value> {
     return new Field<Input, Value, Value>(this.takes, this.#check, value, false)
   }
 
-  /** The same, and it must be given. */
+  /** Returns this field as a required one. */
   required(): Field<Input, Value, never, true> {
     return new Field<Input, Value, never, true>(this.takes, this.#check, undefined as never, true)
   }
 
-  /** The same, with null for what is left out, as Node and its clients have it in places. */
+  /** Returns this field with null accepted as missing, as some options of Node and its clients do. */
   orNull(): Field<Input | null, Value | Absent, Absent> {
     const { absent } = this
     const check = this.#check
@@ -68,7 +69,6 @@ export class Field<Input, Value = Input, Absent = undefined, Needed extends bool
   }
 }
 
-/** Of whatever types. */
 type AnyField = Field<unknown, unknown, unknown, boolean>
 export type Fields = Readonly<Record<string, AnyField>>
 
@@ -79,40 +79,40 @@ type Inputs<F extends Fields> = {
 }
 type Flat<T> = { [K in keyof T]: T[K] }
 
-/** What callers may give. The comments in the table are those of its members. */
+/** The type of the bag as callers write it. Its members have the comments of the table. */
 export type InputOf<S extends { readonly fields: Fields }> = Flat<Inputs<S['fields']>>
 
-/** What the check makes of it: every option is there. */
+/** The type of the checked bag, in which every option is present. */
 export type OutputOf<S extends { readonly fields: Fields }> = {
   readonly [K in keyof S['fields']]: ReturnType<S['fields'][K]['check']>
 }
 
-/** What of a bag is not in its table. */
-interface Rest {
-  /** Names that somebody else takes; undefined where there is nobody. */
+/** Names outside of the table. */
+interface OtherNames {
+  /** Names that Node or another package reads from the same bag; undefined if the bag is ours alone. */
   readonly others?: ReadonlySet<string>
-  /** Names that callers know from elsewhere, and why they cannot be given here. */
+  /** Names that callers may know from Node's functions, each with the reason why it is refused here. */
   readonly refused?: ReadonlyMap<string, string>
 }
 
-/** A whole bag. */
+/** The definition of a bag. */
 export class Spec<F extends Fields> {
   readonly fields: F
   /** In the order of the table. */
   readonly names: readonly (keyof F & string)[]
-  readonly #rest: Rest
+  readonly #otherNames: OtherNames
 
-  constructor(fields: F, rest: Rest = {}) {
+  constructor(fields: F, otherNames: OtherNames = {}) {
     this.fields = fields
     this.names = Object.freeze(Object.keys(fields))
-    this.#rest = rest
+    this.#otherNames = otherNames
   }
 
   /**
-   * Reads each option once.
+   * Checks a bag. Reads each option once.
    *
-   * @param argument what messages call the bag; empty for what has no name
-   * @throws ERR_SOCKET_TUNER_UNKNOWN_OPTION for a name that is not in the table; what the fields throw
+   * @param argument the name of the bag in messages; empty if it has none
+   * @throws ERR_SOCKET_TUNER_UNKNOWN_OPTION for an unknown name; what the fields throw
    */
   check(argument: string, bag: unknown): OutputOf<this> {
     if (!isObject(bag)) throw new ArgumentTypeError(argument, 'of type object', bag)
@@ -124,12 +124,12 @@ export class Spec<F extends Fields> {
     return checked as OutputOf<this>
   }
 
-  /** Only that each name is one of the table, or of those that somebody else takes. */
+  /** Checks the names only. */
   #checkNames(argument: string, bag: object): void {
-    const { others, refused } = this.#rest
+    const { others, refused } = this.#otherNames
     for (const name of Object.keys(bag)) {
       if (Object.hasOwn(this.fields, name)) continue
-      // A spread object may have what was left out.
+      // A spread object may contain undefined for a missing option.
       const value = (bag as Readonly<Record<string, unknown>>)[name]
       if (value === undefined) continue
       const reason = refused?.get(name)
@@ -137,12 +137,12 @@ export class Spec<F extends Fields> {
         throw new ArgumentValueError(pathOf(argument, name), reason, value)
       if (reason !== undefined || others?.has(name) === true) continue
       if (others === undefined) throw unknownName(argument, name, this.names)
-      // Not what is nearly one of theirs: packages hand on misspellings of their own, and they work.
+      // A name close to one of `others` passes: packages hand on such names among themselves, and they work.
       if (misspelled(name, this.names) !== undefined) throw unknownName(argument, name, this.names)
     }
   }
 
-  /** What of the bag the table does not have. */
+  /** Returns the options of a bag that are not in the table. */
   rest(bag: object): Record<string, unknown> {
     const entries = Object.entries(bag).filter(([name]) => !Object.hasOwn(this.fields, name))
     return Object.fromEntries(entries)
@@ -150,9 +150,9 @@ export class Spec<F extends Fields> {
 }
 
 /**
- * A bag that takes what is in the table and nothing else.
+ * Defines a bag with the options of the table and no others.
  *
- * @param refused names that callers know from elsewhere, and why they cannot be given here
+ * @param refused names that callers may know from Node's functions, each with the reason why it is refused
  */
 export function spec<const F extends Fields>(
   fields: F,
@@ -162,10 +162,10 @@ export function spec<const F extends Fields>(
 }
 
 /**
- * A bag that Node or another package reads as well. A name that nobody is known to take is refused only
- * where it is nearly one of the table: it may be new there.
+ * Defines a bag that Node or another package reads as well. An unknown name is refused only if it is close to
+ * one of the table: it may be a new option of the other reader.
  *
- * @param others the names that are known to be taken there
+ * @param others the known names of the other reader
  */
 export function sharedSpec<const F extends Fields>(
   fields: F,
@@ -176,29 +176,30 @@ export function sharedSpec<const F extends Fields>(
 }
 
 /**
- * The error for a name that is none.
+ * Returns the error for an unknown name.
  *
- * @param argument what messages call the bag; empty for what has no name
+ * @param argument the name of the bag in messages; empty if it has none
  */
 function unknownName(argument: string, name: string, names: readonly string[]): SocketTunerError {
   const path = pathOf(argument, name)
   const shown = path.length > 64 ? `${path.slice(0, 64)}...` : path
   const meant = nearest(name, names)
-  const hint = meant === undefined ? `there are ${names.join(', ')}` : `did you mean '${meant}'?`
-  return new SocketTunerError(`'${shown}' is no option: ${hint}`, {
+  const hint =
+    meant === undefined ? `the options are ${names.join(', ')}` : `did you mean '${meant}'?`
+  return new SocketTunerError(`'${shown}' is not an option: ${hint}`, {
     code: 'ERR_SOCKET_TUNER_UNKNOWN_OPTION',
     option: name,
   })
 }
 
 /**
- * Uint8Array by a name of its own, for tables: TypeScript spells it with a type argument in the declarations
- * that it infers, which compilers before 5.7 do not know.
+ * Uint8Array under another name, for tables. In inferred declarations TypeScript writes Uint8Array with a type
+ * argument, which compilers before 5.7 do not accept.
  */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- it is to have a name
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- its name is its purpose
 export interface Bytes extends Uint8Array {}
 
-/** An option of another form: what `check` returns is the checked value. */
+/** An option with a check of its own, which returns the checked value. */
 export function custom<Input, Value = Input>(
   takes: string,
   check: (argument: string, value: unknown) => Value,
@@ -228,7 +229,10 @@ export function text(): Field<string> {
   })
 }
 
-/** One of some names. */
+/** The largest 32-bit integer: the longest delay of a timer, ms, and the largest descriptor. */
+export const MAX_INT32 = 2 ** 31 - 1
+
+/** One of the names. */
 export function oneOf<const T extends string>(...names: readonly T[]): Field<T> {
   const list = `'${names.join("', '")}'`
   return custom(list.replaceAll("', '", "' or '"), (argument, value) => {
@@ -237,7 +241,7 @@ export function oneOf<const T extends string>(...names: readonly T[]): Field<T> 
   })
 }
 
-/** @param what as messages call it: `an instance of AbortSignal` */
+/** @param what the expected value in messages: `an instance of AbortSignal` */
 export function instance<T>(what: string, is: (value: unknown) => value is T): Field<T> {
   return custom(what, (argument, value) => {
     if (!is(value)) throw new ArgumentTypeError(argument, what, value)
@@ -258,14 +262,14 @@ export function fn<T extends (...args: never[]) => unknown>(): Field<T> {
   })
 }
 
-/** An array, each of whose elements one field checks. */
+/** An array whose elements are all checked by one field. */
 export function list<Input, Value>(
   element: Field<Input, Value>,
   { min = 0, max = Infinity }: { readonly min?: number; readonly max?: number } = {},
 ): Field<readonly Input[], readonly Value[]> {
   const count = max === Infinity ? `at least ${String(min)}` : rangeOf(min, max)
   const one = element.required()
-  return custom(`an array of: ${element.takes}`, (argument, value) => {
+  return custom(`an array; each element: ${element.takes}`, (argument, value) => {
     if (!Array.isArray(value)) throw new ArgumentTypeError(argument, 'an array', value)
     if (value.length < min || value.length > max)
       throw new ArgumentValueError(argument, `must have ${count} elements`, value)
@@ -275,7 +279,7 @@ export function list<Input, Value>(
   })
 }
 
-/** A bag in a bag. */
+/** A bag inside of another bag. */
 export function bag<F extends Fields>(inner: Spec<F>): Field<InputOf<Spec<F>>, OutputOf<Spec<F>>> {
   return custom(`an object: ${inner.names.join(', ')}`, (argument, value) =>
     inner.check(argument, value),
@@ -290,17 +294,17 @@ function rangeOf(min: number, max: number): string {
   return `${String(min)} to ${max === Number.MAX_SAFE_INTEGER ? '2^53 - 1' : String(max)}`
 }
 
-/** More changes than this make it another word. */
+/** More edits than this make another word. */
 const MOST_CHANGES = 3
-/** No name is so long. */
+/** Longer than every name. */
 const LONGEST = 64
 
-/** The one of `names` that is the fewest changes of a letter away; undefined where none is near. */
+/** Returns the name with the smallest edit distance; undefined if none is close. */
 export function nearest(wrong: string, names: readonly string[]): string | undefined {
   return closest(wrong, names, Math.min(MOST_CHANGES, Math.ceil(wrong.length / 2)))
 }
 
-/** The same where the name may be right: so near that it can hardly be meant otherwise. */
+/** As {@link nearest}, but stricter: for a name that may be correct for another reader of the bag. */
 function misspelled(name: string, names: readonly string[]): string | undefined {
   return name.length < 4 ? undefined : closest(name, names, name.length < 8 ? 1 : 2)
 }
@@ -314,7 +318,7 @@ function closest(wrong: string, names: readonly string[], most: number): string 
   return near[0]?.name
 }
 
-/** Letters to be put in, taken out or replaced, or neighbours to be swapped, one at a time. */
+/** The edit distance: insertions, deletions, substitutions and swaps of neighbours (Damerau-Levenshtein). */
 function changesBetween(from: string, to: string): number {
   let before: number[] = []
   let last = Array.from({ length: to.length + 1 }, (_, at) => at)

@@ -12,35 +12,37 @@ import { datagramHandleOf, isDatagram } from './node/datagram'
 import { whyNoDescriptor } from './node/descriptors'
 import { handleOf, type Handle } from './node/handle'
 import { isUnbound, ownSocket } from './node/session-socket'
+import { MAX_INT32 } from './spec'
 
-/** Anything that owns a descriptor of its own and says which, as {@link RawSocket} does. */
+/** An object that owns a descriptor and exposes it, as a RawSocket does. */
 export interface DescriptorOwner {
   readonly fd: number
 }
 
 /**
- * What this library's functions take as a socket: a descriptor number, or one of Node's objects.
- * `tls.TLSSocket` is a `net.Socket`, and `http`, `https`, `http2` and `tls` servers are `net.Server`s.
+ * A socket as the functions of this library accept it: a descriptor number, or one of Node's objects.
+ * A `tls.TLSSocket` is a `net.Socket`, and `http`, `https`, `http2` and `tls` servers are `net.Server`s.
  */
 export type Target =
   number | net.Socket | net.Server | http2.Http2Session | dgram.Socket | DescriptorOwner
 
-const MAX_FD = 2 ** 31 - 1
-
 /**
- * The descriptor of a target at this moment. It is asked for at every call and never kept: the
- * number may belong to another socket as soon as this one is closed.
+ * Returns the descriptor of a target at this moment. Callers must not keep it: the number may belong to another
+ * socket as soon as this one is closed.
+ *
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; ERR_SOCKET_TUNER_DESTROYED, ERR_SOCKET_TUNER_NO_HANDLE,
+ *   ERR_SOCKET_TUNER_NO_DESCRIPTOR, ERR_SOCKET_TUNER_SHARED_HANDLE, ERR_SOCKET_TUNER_UNSUPPORTED
  */
 export function descriptorOf(target: Target): number {
   if (typeof target === 'object' && (target as object | null) !== null) {
-    // First, since the `_handle` of a dgram.Socket is deprecated and says so.
+    // Checked first: reading `_handle` of a dgram.Socket emits a deprecation warning.
     if (isDatagramTarget(target)) return datagramDescriptor(target)
     const handle = handleOf(target)
     const fd = handle?.fd
     return isDescriptor(fd) ? fd : slowDescriptorOf(target, handle)
   }
   if (typeof target === 'number') {
-    checkWhole('target', target, 0, MAX_FD)
+    checkWhole('target', target, 0, MAX_INT32)
     return target
   }
   throw notATarget(target)
@@ -63,7 +65,7 @@ export function isServer(target: unknown): target is net.Server {
   }
 }
 
-/** Whether the target is a net.Socket, a tls.TLSSocket or something that behaves as one. */
+/** Whether the target is a net.Socket, a tls.TLSSocket or an object with their methods. */
 export function isStreamSocket(target: unknown): target is net.Socket {
   if (typeof target !== 'object' || target === null) return false
   try {
@@ -76,7 +78,7 @@ export function isStreamSocket(target: unknown): target is net.Socket {
   }
 }
 
-/** Nothing can be read of an HTTP/2 session's `socket` once the session is destroyed. */
+/** Converts the error of a destroyed HTTP/2 session, whose `socket` throws on every access. */
 function unreadable(error: unknown): unknown {
   return isUnbound(error) ? sessionDestroyed() : error
 }
@@ -85,7 +87,7 @@ function sessionDestroyed(): SocketTunerError {
   return refusal('ERR_SOCKET_TUNER_DESTROYED', 'The HTTP/2 session is destroyed')
 }
 
-/** Whether the target is an HTTP/2 session, client's or server's. */
+/** Whether the target is an HTTP/2 session, of a client or a server. */
 export function isHttp2Session(target: unknown): target is http2.Http2Session {
   return (
     typeof target === 'object' &&
@@ -95,7 +97,7 @@ export function isHttp2Session(target: unknown): target is http2.Http2Session {
 }
 
 /**
- * The socket below an HTTP/2 session.
+ * Returns the socket below an HTTP/2 session.
  *
  * @throws ERR_SOCKET_TUNER_DESTROYED, ERR_SOCKET_TUNER_NO_DESCRIPTOR
  */
@@ -114,7 +116,7 @@ function slowDescriptorOf(target: object, handle: Handle | undefined): number {
 
 function ownedDescriptor(owner: DescriptorOwner): number {
   const { fd } = owner
-  checkWhole('target.fd', fd, 0, MAX_FD)
+  checkWhole('target.fd', fd, 0, MAX_INT32)
   return fd
 }
 
@@ -153,13 +155,13 @@ function serverWithout(server: net.Server, handle: Handle | undefined): Error {
   if (handle === undefined) {
     return refusal(
       'ERR_SOCKET_TUNER_NO_HANDLE',
-      "The server is not listening: call this after 'listening', or not again after close()",
+      "The server is not listening: call this after 'listening' and before close()",
     )
   }
   return isInPrimary(server) && whyNoDescriptor === undefined
     ? refusal(
         'ERR_SOCKET_TUNER_SHARED_HANDLE',
-        "The server's listening socket is held by the cluster's primary process, not by this worker",
+        'The listening socket of the server belongs to the primary process of the cluster, not to this worker',
       )
     : withoutDescriptor('server')
 }
@@ -169,7 +171,7 @@ function socketWithout(socket: net.Socket, handle: Handle | undefined): Error {
   if (handle === undefined) {
     return refusal(
       'ERR_SOCKET_TUNER_NO_HANDLE',
-      "The socket has no handle yet: it was never connected; wait for 'connect'",
+      "The socket has no handle: it is not connecting yet; wait for 'connect'",
     )
   }
   return withoutDescriptor('socket')

@@ -3,134 +3,135 @@ import { SocketTunerError } from './errors'
 import { oneOf, spec, type InputOf } from './spec'
 
 /**
- * Every warning code, with what it means and the way out. docs/warnings.md is generated from this
- * table; a warning's own message adds the bytes, seconds or ports of the case.
+ * Every warning code, with its meaning and its fix. The message of a warning adds the bytes, seconds or ports
+ * of the case. docs/warnings.md is generated from this table.
  */
 export const warningCodes = {
   SOCKET_TUNER_TOO_LATE: {
     meaning:
-      'The option was set after the moment at which it has its full effect. The kernel accepts the call and says nothing.',
-    wayOut:
-      'Set it before bind, connect or listen: `RawSocket`, or on the server for connections to come.',
+      'The option was set too late to have its full effect. The kernel accepts the call without an error.',
+    fix: 'Set it before bind(), connect() or listen(), with the `settings` of `connect()` and `listen()` or with `RawSocket`; or set it on the server, for its future connections.',
   },
   SOCKET_TUNER_NO_EFFECT: {
-    meaning:
-      'The option is for sockets of another kind. A TCP socket accepts and stores it, and nothing comes of it.',
-    wayOut: 'Leave it out; docs/options.md says which sockets it is for.',
+    meaning: 'The option is for another kind of socket. A TCP socket accepts it and ignores it.',
+    fix: 'Remove it. docs/options.md names the sockets that it is for.',
   },
   SOCKET_TUNER_LINGER_ON_LISTENER: {
     meaning:
-      'SO_LINGER on a listening socket is copied to every connection that it accepts: each close of each of them is affected.',
-    wayOut: 'Use `tuneServer(server, { close })`, which decides close by close.',
+      'SO_LINGER was set on a listening socket. Every accepted connection inherits it, so it affects each close.',
+    fix: 'Use `tuneServer(server, { close })`, which decides for each close.',
   },
   SOCKET_TUNER_STEALS_ERROR: {
     meaning:
-      "Reading SO_ERROR clears it: the pending error that Node would have emitted as 'error' is gone.",
-    wayOut: "Listen for 'error' on the socket.",
+      "SO_ERROR was read, which clears it. Node can no longer emit the pending error as 'error'.",
+    fix: "Listen for 'error' on the socket instead.",
   },
   SOCKET_TUNER_RESET_DISCARDS: {
     meaning:
-      'A reset threw away bytes that had been written, or left it to chance whether those under way arrive. The peer may see truncated data and then a clean end.',
-    wayOut: "Close with mode 'deliver', or wait for the peer's answer before resetting.",
+      'A reset discarded written bytes, or may cause the loss of bytes in flight. The peer may see truncated data and then a clean end.',
+    fix: "Close with mode 'deliver', or wait for the peer's answer before the reset.",
   },
   SOCKET_TUNER_RESET_WITHOUT_TIMESTAMPS: {
     meaning:
-      'A connection without TCP timestamps was reset: there is no TIME_WAIT and no PAWS, so a delayed segment of it can enter the next connection on the same ports.',
-    wayOut: "Enable net.ipv4.tcp_timestamps on both ends, or close with mode 'fin'.",
+      'A connection without TCP timestamps was reset. Neither TIME_WAIT nor PAWS then protects the next connection on the same ports from a delayed segment.',
+    fix: "Enable net.ipv4.tcp_timestamps on both ends, or close with mode 'fin'.",
   },
   SOCKET_TUNER_DELIVER_FALLBACK: {
     meaning:
-      "Mode 'deliver' was asked for and 'fin' was used: skipping TIME_WAIT is safe only where TCP timestamps were negotiated, and where the peer has sent something, so that it has noticed that its `connect()` is complete.",
-    wayOut:
-      'Enable net.ipv4.tcp_timestamps on both ends, or let the peer speak first; or pass `requireTimestamps: false` (a delayed segment may enter a later connection) or `requirePeerData: false` (a slow peer may see EPIPE and none of the data).',
+      "A close in mode 'deliver' used 'fin' instead. Skipping TIME_WAIT is safe only if TCP timestamps were negotiated, and if the peer has sent data, which shows that it has noticed the completion of its `connect()`.",
+    fix: 'Enable net.ipv4.tcp_timestamps on both ends, and let the peer send first. To accept the risk, pass `requireTimestamps: false` (a delayed segment may enter a later connection) or `requirePeerData: false` (a slow peer may see EPIPE and none of the data).',
   },
   SOCKET_TUNER_DELIVER_UNSUPPORTED: {
-    meaning: "Mode 'deliver' needs TCP_LINGER2, which this platform lacks: 'fin' was used.",
-    wayOut: "Use mode 'fin' there, and let the peer close first where TIME_WAIT hurts.",
+    meaning: "Mode 'deliver' needs TCP_LINGER2, which this platform lacks. 'fin' was used instead.",
+    fix: "Use mode 'fin' on this platform, and let the peer close first where TIME_WAIT is a problem.",
+  },
+  SOCKET_TUNER_MPTCP_UNAVAILABLE: {
+    meaning:
+      'The kernel refuses MPTCP sockets. A connection or a server with `mptcp: true` uses TCP.',
+    fix: 'Use Linux 5.6 or later, and set net.mptcp.enabled to 1 in the network namespace; or remove `mptcp`.',
   },
   SOCKET_TUNER_CLOSE_DEADLINE: {
     meaning:
-      'The deadline of a close passed before all written bytes were in the kernel: the rest was thrown away.',
-    wayOut: 'Raise `deadlineMs`, or find out why the peer does not read.',
+      'The deadline of a close passed before all written bytes were in the kernel. The rest was discarded.',
+    fix: 'Raise `deadlineMs`, or find out why the peer does not read.',
   },
   SOCKET_TUNER_DESTROY_DISCARDS: {
-    meaning: 'destroy() threw away bytes that had been written but were not in the kernel yet.',
-    wayOut: 'Call `destroySoon()`, or await `closeSocket()`.',
+    meaning: 'destroy() discarded bytes that were written but not in the kernel yet.',
+    fix: 'Call `destroySoon()`, or await `closeSocket()`.',
   },
   SOCKET_TUNER_END_LEAVES_TIME_WAIT: {
     meaning:
-      "A connection under close mode 'deliver' or 'reset' was ended by `end()`: its FIN went out before the close, so TIME_WAIT is left. Drivers, `pipe()` and `pipeline()` end their connections so.",
-    wayOut:
-      'Call `destroySoon()` or `closeSocket()` in place of `end()`; where the peer closes first nothing is left.',
+      "A program called `end()` on a connection with close mode 'deliver' or 'reset'. The FIN goes out before the close, so the connection leaves a TIME_WAIT entry. Drivers, `pipe()` and `pipeline()` end connections this way.",
+    fix: "Set `onEnd: 'close'` with the mode, or call `destroySoon()` or `closeSocket()` instead of `end()`. No entry is left if the peer closes first.",
   },
   SOCKET_TUNER_LINGERING_DEADLINE: {
-    meaning: 'A lingering close ended at its deadline: the peer was still sending and is reset.',
-    wayOut: 'Raise `deadlineMs` and `idleMs`, or accept that such a peer may lose the answer.',
+    meaning:
+      'A lingering close reached its deadline while the peer was still sending. The peer is reset.',
+    fix: 'Raise `deadlineMs` and `idleMs`, or accept that such a peer may lose the answer.',
   },
   SOCKET_TUNER_LINGERING_LIMIT: {
     meaning:
-      'A lingering close was ended before its time, since the peer had sent more than may be thrown away, or too many others lingered: a peer that is still sending is reset.',
-    wayOut:
-      'Raise `maxDiscardBytes` or `maxLingering`; or it was right, and the peers are slow on purpose.',
+      'A lingering close ended early: the peer had sent more than `maxDiscardBytes`, or more than `maxLingering` connections lingered. A peer that is still sending is reset.',
+    fix: 'Raise `maxDiscardBytes` or `maxLingering`. Leave them if the peers are slow on purpose: then the limit has worked.',
   },
   SOCKET_TUNER_BACKLOG_CUT: {
-    meaning:
-      'listen(2) was asked for a longer backlog than net.core.somaxconn allows; the kernel cuts it and says nothing.',
-    wayOut: 'Raise net.core.somaxconn in this network namespace, or ask for less.',
+    meaning: 'The backlog is longer than net.core.somaxconn. The kernel cuts it without an error.',
+    fix: 'Raise net.core.somaxconn in this network namespace, or use a shorter backlog.',
   },
   SOCKET_TUNER_DROPPED_SOCKET: {
-    meaning: 'A RawSocket became garbage while it still had its descriptor, which was closed then.',
-    wayOut:
-      'Call `close()`, or declare it with `using`; or hand it over by `connect()` or `listenOn()`.',
+    meaning:
+      'A RawSocket was garbage-collected while it still owned its descriptor, which was then closed.',
+    fix: 'Call `close()`, declare the RawSocket with `using`, or hand it over by `connect()` or `listenOn()`.',
+  },
+  SOCKET_TUNER_MIN_IDLE_FAILING: {
+    meaning:
+      'Three attempts in a row to open a connection for `minIdle` failed, or the server closed each within 1 s. One attempt follows after each pause, of at most 30 s. Requests are not affected: they open connections of their own.',
+    fix: 'The message names the origin and the last error. Start the server, correct the origin, or use a server that keeps connections open before their first request for longer than 1 s.',
   },
   SOCKET_TUNER_PORTS_LOW: {
     meaning:
-      '`watchPorts()` sees the ports towards a destination run short: too many are taken, or they will not last, or connect() has become slow in the search for one.',
-    wayOut:
-      "Keep connections open and use them again; or close with mode 'deliver'; or take more source addresses (`SourcePool`) or a wider net.ipv4.ip_local_port_range. docs/ports.md has them in order.",
+      'The ports for a destination of `watchPorts()` run short: too many are taken, they will soon run out, or connect() has become slow because it searches for one.',
+    fix: "Reuse connections, close with mode 'deliver', add source addresses (`SourcePool`), or widen net.ipv4.ip_local_port_range. docs/ports.md lists the remedies in order.",
   },
   SOCKET_TUNER_WATCH_ENDED: {
     meaning:
-      'A watch of `watchPorts()` has died: the kernel refuses to list its sockets, /proc is gone, or a host name is not known. No report and no SOCKET_TUNER_PORTS_LOW comes any more, and its gauges are gone from the metrics.',
-    wayOut:
-      'The message names the cause: allow NETLINK_SOCK_DIAG in the sandbox, mount /proc, correct the name. Then call `watchPorts()` again; `watch.ended` rejects with the error.',
+      'A watch of `watchPorts()` ended with an error: the kernel refuses to list its sockets, /proc is gone, or a host name is unknown. It makes no more reports and no more SOCKET_TUNER_PORTS_LOW warnings, and its gauges disappear from the metrics.',
+    fix: 'The message names the cause: allow NETLINK_SOCK_DIAG in the sandbox, mount /proc, or correct the name. Then call `watchPorts()` again. `watch.ended` rejects with the error.',
   },
   SOCKET_TUNER_WATCH_FAILING: {
     meaning:
-      'Three looks of `watchPorts()` in a row have failed for want of descriptors, memory or an answer in time. The watch goes on with longer pauses, and its gauges are not published meanwhile.',
-    wayOut:
-      'Raise the limit that the message names, as `ulimit -n` for EMFILE; `watch.failure` and `watch.failedLooks` report it.',
+      'Three readings of `watchPorts()` in a row failed for lack of descriptors or memory, or because of a timeout. The watch continues with longer pauses, and its gauges are not published meanwhile.',
+    fix: 'Raise the limit that the message names, for example `ulimit -n` for EMFILE. `watch.failure` and `watch.failedReadings` report the failures.',
   },
   SOCKET_TUNER_NOT_TUNED: {
     meaning:
-      '`socket-tuner/register` could not do to a socket what its configuration says: that part of it is as Node makes it.',
-    wayOut: 'SOCKET_TUNER_DEBUG=1 tells of each socket; correct the configuration.',
+      "`socket-tuner/register` could not apply a part of its configuration to a socket, which keeps Node's behaviour there.",
+    fix: 'Correct the configuration. With SOCKET_TUNER_DEBUG=1 each socket is logged.',
   },
   SOCKET_TUNER_PREFORK_SHARED: {
     meaning:
-      'SO_REUSEPORT does not balance connections on this platform: the workers of `prefork()` share one listening socket, as node:cluster does it.',
-    wayOut: "Pass `steering: 'cluster'` where that is meant; listeners of their own need Linux.",
+      'SO_REUSEPORT does not balance connections on this platform. The workers of `prefork()` share one listening socket through node:cluster.',
+    fix: "Pass `steering: 'cluster'` to confirm that. A listening socket for each worker needs Linux.",
   },
-  SOCKET_TUNER_PREFORK_UNSEEN: {
+  SOCKET_TUNER_HANDSHAKES_UNSEEN: {
     meaning:
-      '`prefork()` closes, and the kernel does not report the connections whose handshake is under way. Those that take longer than 1 s, because a packet was lost, are reset when the port is closed.',
-    wayOut:
-      'Allow NETLINK_SOCK_DIAG in the sandbox, and load the kernel module tcp_diag where it is missing.',
+      'While a group of `prefork()` or a server shuts down, the kernel does not report the handshakes that are under way. A handshake that takes longer than 1 s, because a packet was lost, is reset when the port is closed.',
+    fix: 'Allow NETLINK_SOCK_DIAG in the sandbox, and load the kernel module tcp_diag if it is missing.',
   },
 } as const
 
 export type WarningCode = keyof typeof warningCodes
 
-/** What `diagnostics_channel` subscribers of `socket-tuner:warning` get. */
+/** The message on the diagnostics channel `socket-tuner:warning`. */
 export interface SocketTunerWarning {
   code: WarningCode
-  /** Tells one cause from another under the same code. */
+  /** Distinguishes causes under the same code. */
   reason: string
   message: string
 }
 
 export const configurable = spec({
-  /** What a hazard does: a process warning (once per code and reason), an error, or nothing. */
+  /** The effect of a hazard: a process warning (once per code and reason), an error, or nothing. */
   hazards: oneOf('warn', 'throw', 'ignore'),
 })
 
@@ -141,8 +142,7 @@ const warned = new Set<string>()
 const warnings = channel('socket-tuner:warning')
 
 /**
- * Sets what this library does when it sees a hazard. Applies to the whole process (to the thread,
- * in a worker).
+ * Sets what this library does about a hazard. Applies to the whole thread.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_SOCKET_TUNER_UNKNOWN_OPTION
  */
@@ -150,12 +150,12 @@ export function configure(options: Configuration): void {
   hazards = configurable.check('options', options).hazards ?? hazards
 }
 
-/** Whether hazards are errors, so that a caller can look for them before it begins. */
+/** Whether hazards are errors, so that a caller can check for them before it changes anything. */
 export function hazardsThrow(): boolean {
   return hazards === 'throw'
 }
 
-/** Tells of a hazard; call it before the change, so that 'throw' leaves everything as it was. */
+/** Reports a hazard. Call it before the change, so that nothing is changed when it throws. */
 export function hazard(code: WarningCode, reason: string, message: string): void {
   if (hazardsThrow()) {
     throw new SocketTunerError(`${message} (${code})`, {
@@ -166,7 +166,7 @@ export function hazard(code: WarningCode, reason: string, message: string): void
   announce(code, reason, message)
 }
 
-/** Tells of what has happened already or cannot be stopped: never throws. */
+/** Reports something that has happened already or cannot be prevented. Never throws. */
 export function announce(code: WarningCode, reason: string, message: string): void {
   if (warnings.hasSubscribers)
     warnings.publish({ code, reason, message } satisfies SocketTunerWarning)
@@ -177,6 +177,6 @@ export function announce(code: WarningCode, reason: string, message: string): vo
   process.emitWarning(message, {
     type: 'SocketTunerWarning',
     code,
-    detail: warningCodes[code].wayOut,
+    detail: warningCodes[code].fix,
   })
 }

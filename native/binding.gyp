@@ -12,6 +12,7 @@
             "addon/batch.cc",
             "addon/constants.cc",
             "addon/owner.cc",
+            "addon/poller.cc",
             "addon/queues.cc",
             "addon/signal_text.cc",
             "addon/sock_diag_destroy.cc",
@@ -23,12 +24,14 @@
             "kernel/constants.cc",
             "kernel/group_table.cc",
             "kernel/netlink.cc",
+            "kernel/poller.cc",
             "kernel/queues.cc",
             "kernel/signal_text.cc",
             "kernel/sock_diag_destroy.cc",
             "kernel/sock_diag_dump.cc",
             "kernel/socket.cc",
-            "kernel/sockopt.cc"
+            "kernel/sockopt.cc",
+            "kernel/tcp_info.cc"
           ],
           "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
           "defines": [

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * prebuild [TARGET...]: builds the addons that the package ships, or those named, into prebuilds/. zig
- * compiles them all on any machine. What was built from the same sources before is taken from .cache/.
+ * prebuild [TARGET...]: builds the addons of the package, or those that are named, into prebuilds/. zig compiles them
+ * all on any machine. Addons that were built from the same sources are reused from .cache/.
  */
 const { execFile, execFileSync } = require('node:child_process')
 const { createHash } = require('node:crypto')
@@ -43,7 +43,7 @@ function zig() {
   return path
 }
 
-/** The files of native/ whose names end so, but those of prebuilt/, in an order that is always the same. */
+/** The files of native/ with this ending, except those of prebuilt/, always in the same order. */
 function filesOf(suffix) {
   return ['addon', 'kernel'].flatMap((folder) => {
     const names = fs.readdirSync(join(native, folder)).filter((name) => name.endsWith(suffix))
@@ -60,7 +60,7 @@ function flags() {
   ]
 }
 
-/** Changes whenever what is built might. */
+/** A key that changes whenever the result may change. */
 function fingerprint() {
   const hash = createHash('sha256')
   const scripts = ['cxxflags', 'one-source'].map((name) => join(root, '.ci', name))
@@ -75,7 +75,7 @@ function fingerprint() {
 async function main() {
   const targets = process.argv.length > 2 ? process.argv.slice(2) : prebuiltTargets
   for (const target of targets) {
-    if (triples[target] === undefined) throw new Error(`There is no target ${target}`)
+    if (triples[target] === undefined) throw new Error(`${target} is not a target`)
   }
   const built = join(cache, 'prebuilds', fingerprint())
   const missing = targets.filter((target) => !fs.existsSync(join(built, target)))
@@ -102,7 +102,7 @@ async function build(targets, built) {
   }
   const run = (...args) => promisify(execFile)(compiler, args, { cwd: root, env })
   fs.mkdirSync(built, { recursive: true })
-  // Not in the scratch folder: its name is another one each time.
+  // Not in the scratch folder, whose name changes each time.
   const source = join(built, 'all.cc')
   const sources = execFileSync('bash', ['.ci/one-source'], { cwd: root, encoding: 'utf8' })
   fs.writeFileSync(source, `${sources}#include "${runtime}"\n`)
@@ -122,7 +122,7 @@ async function build(targets, built) {
   }
 }
 
-/** As many at a time as there are processors. */
+/** Runs one task per processor at a time. */
 async function inParallel(items, work) {
   const left = [...items]
   const worker = async () => {

@@ -19,7 +19,7 @@ import { errorCodes } from '../lib/errors'
 import { warningCodes } from '../lib/warnings'
 import { failureOf, listeningSocket, tcpSocket } from './sockets'
 
-/** What Node says of `value` where it takes a whole number, in the words of TCP_USER_TIMEOUT. */
+/** Returns Node's error for an invalid whole number, with its name replaced by TCP_USER_TIMEOUT. */
 function nodeRefuses(value: unknown): Error & Record<string, unknown> {
   const error = failureOf(() => pbkdf2Sync('', '', value as number, 1, 'sha256'))
   error.message = error.message
@@ -28,14 +28,14 @@ function nodeRefuses(value: unknown): Error & Record<string, unknown> {
   return error
 }
 
-/** What this library says to the same value, for an option of the same range. */
+/** Returns this library's error for the same value, from an option with the same range. */
 function weRefuse(value: unknown): Error & Record<string, unknown> {
   return failureOf(() => {
     setOption(tcpSocket(), 'TCP_USER_TIMEOUT', value as number)
   })
 }
 
-/** The own enumerable properties. */
+/** Returns the own enumerable properties. */
 function fieldsOf(error: Error): Record<string, unknown> {
   return Object.fromEntries(Object.entries(error))
 }
@@ -70,7 +70,7 @@ const notNumbers: readonly unknown[] = [
 ]
 
 describe('an argument of the wrong type', () => {
-  it.each(notNumbers)('%p is refused in the words of Node', (value) => {
+  it.each(notNumbers)("is refused with Node's own message: %p", (value) => {
     const theirs = nodeRefuses(value)
     const ours = weRefuse(value)
     expect(ours).toMatchObject({ name: theirs.name, code: theirs.code })
@@ -81,7 +81,7 @@ describe('an argument of the wrong type', () => {
   })
 
   it.each([
-    ['a text that is cut short', 'a text that is too long to be given in full'],
+    ['a text that is cut short', 'a text that is too long to be shown in full'],
     [
       'a function without a name',
       (
@@ -89,12 +89,12 @@ describe('an argument of the wrong type', () => {
           1
       )(),
     ],
-  ])('as %s, too', (_what, value) => {
+  ])("is refused with Node's own message: %s", (_what, value) => {
     expect(weRefuse(value).message).toBe(nodeRefuses(value).message)
   })
 
-  // Node calls what has a dot in its name a property.
-  it('inside another is called a property, as by Node', () => {
+  // Node says "property" if the name has a dot.
+  it('within another one is called a property, as in Node', () => {
     const theirs = failureOf(() => generateKeyPairSync('rsa', { modulusLength: 'x' as never }))
     const ours = failureOf(() => {
       setOption(tcpSocket(), 'SO_LINGER', { enabled: true, seconds: 'x' as never })
@@ -105,7 +105,7 @@ describe('an argument of the wrong type', () => {
 
 describe('a number out of range', () => {
   it.each([NaN, Infinity, -Infinity, 0.5, -0.5, 1e-300, -1, -(2 ** 31), 2 ** 31, 2 ** 32])(
-    '%d is refused in the words of Node',
+    "is refused with Node's own message: %d",
     (value) => {
       const theirs = nodeRefuses(value)
       const ours = weRefuse(value)
@@ -118,11 +118,14 @@ describe('a number out of range', () => {
   )
 
   // Node writes whole numbers beyond 2 ** 32 with underscores.
-  it.each([2 ** 32 + 5, -(2 ** 40), Number.MAX_SAFE_INTEGER])('%d, too', (value) => {
-    expect(weRefuse(value).message).toBe(nodeRefuses(value).message)
-  })
+  it.each([2 ** 32 + 5, -(2 ** 40), Number.MAX_SAFE_INTEGER])(
+    "is refused with Node's own message, whose number has underscores: %d",
+    (value) => {
+      expect(weRefuse(value).message).toBe(nodeRefuses(value).message)
+    },
+  )
 
-  it('of 64 bits is refused as the bigint that it is', () => {
+  it('is refused with the bigint in the message if it has 64 bits', () => {
     for (const value of [-1n, 2n ** 64n]) {
       const error = failureOf(() => {
         setOption(tcpSocket(), 'SO_MAX_PACING_RATE', value)
@@ -139,7 +142,7 @@ describe('a number out of range', () => {
     ['a string', 'TCP_CONGESTION', 'x'.repeat(16), '"TCP_CONGESTION.length"', 16],
     ['bytes', 'IP_OPTIONS', new Uint8Array(41), '"IP_OPTIONS.length"', 41],
     ['a program', 'SO_ATTACH_FILTER', [], '"SO_ATTACH_FILTER.length"', 0],
-  ] as const)('as the length of %s names the length', (_what, name, value, argument, length) => {
+  ] as const)('is reported as the length of %s', (_what, name, value, argument, length) => {
     const error = failureOf(() => {
       setOption(tcpSocket(), name as WritableOption, value as never)
     })
@@ -149,7 +152,7 @@ describe('a number out of range', () => {
     )
   })
 
-  it('names the part of an object that is wrong', () => {
+  it('is reported with the member of an object', () => {
     const cases: readonly [name: WritableOption, value: unknown, part: string][] = [
       ['SO_LINGER', { enabled: true, seconds: 2 ** 31 }, 'SO_LINGER.seconds'],
       ['IP_LOCAL_PORT_RANGE', { min: 0, max: 65_536 }, 'IP_LOCAL_PORT_RANGE.max'],
@@ -167,8 +170,8 @@ describe('a number out of range', () => {
   })
 })
 
-describe('a value that is not one of those permitted', () => {
-  it('is an ERR_INVALID_ARG_VALUE', () => {
+describe('a value that is not permitted', () => {
+  it('is refused with ERR_INVALID_ARG_VALUE', () => {
     const error = failureOf(() => {
       setOption(tcpSocket(), 'TCP_CONGESTION', 'reno\0')
     })
@@ -180,7 +183,7 @@ describe('a value that is not one of those permitted', () => {
     )
   })
 
-  it('is called a property inside another, as by Node', () => {
+  it('is called a property if it is within another one, as in Node', () => {
     const theirs = failureOf(() =>
       generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'x' as never }),
     )
@@ -193,7 +196,7 @@ describe('a value that is not one of those permitted', () => {
 })
 
 describe('a call that the kernel refuses', () => {
-  it('has the fields of a Node error and those of the option', () => {
+  it('throws an error with the fields of a Node error and those of the option', () => {
     const fd = tcpSocket()
     const error = failureOf(() => {
       setOption(fd, 'TCP_CONGESTION', 'no_such_algo')
@@ -218,7 +221,7 @@ describe('a call that the kernel refuses', () => {
     expect(Object.keys(error)).not.toContain('name')
   })
 
-  it('has no value when it was reading', () => {
+  it('throws an error without a value if it was a read', () => {
     const fd = tcpSocket()
     const error = failureOf(() => getOption(fd, 'IP_MTU'))
     expect(fieldsOf(error)).toEqual({
@@ -231,7 +234,7 @@ describe('a call that the kernel refuses', () => {
     })
   })
 
-  it('of queueSizes has its fields too', () => {
+  it('throws an error with these fields from queueSizes() too', () => {
     const fd = listeningSocket()
     expect(fieldsOf(failureOf(() => queueSizes(fd)))).toEqual({
       code: 'EINVAL',
@@ -241,8 +244,8 @@ describe('a call that the kernel refuses', () => {
     })
   })
 
-  // `refused` of the row says why; the hint knows of a missing privilege alone.
-  it('because the filter is locked, says so', () => {
+  // Without `refused` in the row, the message would blame a missing privilege.
+  it('throws an error that names a locked filter as the cause', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_LOCK_FILTER', true)
     const error = failureOf(() => {
@@ -278,7 +281,7 @@ describe('a secret', () => {
     ['a key without an address', 'TCP_MD5SIG', { key: bytes }],
     ['bytes for the whole value', 'TCP_MD5SIG', bytes],
   ]
-  it.each(attempts)('given as %s does not get into the error: %s', (_what, name, value) => {
+  it.each(attempts)('is not in the error if it was passed as %s: %s', (_what, name, value) => {
     const fd = tcpSocket()
     expectHidden(
       failureOf(() => {
@@ -291,7 +294,7 @@ describe('a secret', () => {
   it.each([
     ['text for the whole value', text],
     ['key and address the wrong way round', { address: text, key: '127.0.0.1' }],
-  ])('given as %s does not get into the error', (_what, value) => {
+  ])('is not in the error if it was passed as %s', (_what, value) => {
     expectHidden(
       failureOf(() => {
         setOption(tcpSocket(), 'TCP_MD5SIG', value as never)
@@ -299,7 +302,7 @@ describe('a secret', () => {
     )
   })
 
-  it('is not read', () => {
+  it('is never read', () => {
     const fd = tcpSocket()
     setOption(fd, 'TCP_FASTOPEN_KEY', bytes)
     const error = failureOf(() => getOption(fd, 'TCP_FASTOPEN_KEY' as never))
@@ -310,17 +313,17 @@ describe('a secret', () => {
 
 describe('the tables of codes', () => {
   it.each([...Object.entries(errorCodes), ...Object.entries(warningCodes)])(
-    '%s has a meaning and a way out',
-    (code, { meaning, wayOut }) => {
+    'have a meaning and a fix for %s',
+    (code, { meaning, fix }) => {
       expect(code).toMatch(/^(ERR_)?SOCKET_TUNER_[A-Z_]+$/)
       expect(meaning).toMatch(/\w.*\.$/)
-      expect(wayOut).toMatch(/\w.*\.$/)
+      expect(fix).toMatch(/\w.*\.$/)
     },
   )
 })
 
-describe('on a platform without the addon', () => {
-  /** The library as it is on Windows. */
+describe('on a platform without the addon,', () => {
+  /** Loads the library as on Windows. */
   function libraryOnWindows(): typeof Library {
     let library: typeof Library | undefined
     const platform = Object.getOwnPropertyDescriptor(process, 'platform') ?? {}
@@ -336,7 +339,7 @@ describe('on a platform without the addon', () => {
     return library
   }
 
-  it('everything is unsupported, and says so', () => {
+  it('every function throws a coded error', () => {
     const windows = libraryOnWindows()
     const unsupported = { code: 'ERR_SOCKET_TUNER_UNSUPPORTED' }
     for (const name of windows.optionNames) {
@@ -351,13 +354,13 @@ describe('on a platform without the addon', () => {
     expect(failureOf(() => windows.tcpInfo(5))).toMatchObject(unsupported)
   })
 
-  it('tune reports every setting as unsupported', () => {
+  it('tune() reports every setting as unsupported', () => {
     expect(libraryOnWindows().tune(5, { TCP_NODELAY: true })).toMatchObject({
       TCP_NODELAY: { status: 'unsupported', requested: true },
     })
   })
 
-  it('queueSizes is unsupported, too', () => {
+  it('queueSizes() throws a coded error too', () => {
     expect(failureOf(() => libraryOnWindows().queueSizes(5))).toMatchObject({
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     })
@@ -370,7 +373,7 @@ describe('instanceof', () => {
     copy = jest.requireActual('../lib/errors')
   })
 
-  it('holds for the errors of another copy of the library', () => {
+  it('recognizes errors of another copy of the library', () => {
     if (copy === undefined) throw new Error('not loaded')
     expect(copy.SocketTunerError).not.toBe(SocketTunerError)
     const general = new copy.SocketTunerError('general', { code: 'EPERM' })
@@ -382,14 +385,14 @@ describe('instanceof', () => {
   })
 
   it.each([[new Error('other')], [null], [undefined], ['text'], [{ code: 'EPERM' }]])(
-    'does not hold for %p',
+    'does not recognize %p',
     (value) => {
       expect(value instanceof SocketTunerError).toBe(false)
       expect(value instanceof SocketOptionError).toBe(false)
     },
   )
 
-  it('holds for a class of a user only for what that class made', () => {
+  it('recognizes only the instances of a derived class', () => {
     class OfUser extends SocketTunerError {}
     class OfUsersOption extends SocketOptionError {}
     const plain = new SocketOptionError('plain', { code: 'EPERM' })

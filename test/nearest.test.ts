@@ -15,7 +15,7 @@ describe('nearest()', () => {
     ['', undefined],
     ['a', undefined],
     ['a-name-that-is-far-from-all', undefined],
-  ])('finds for %j: %j', (wrong, meant) => {
+  ])('suggests for %j: %j', (wrong, meant) => {
     expect(nearest(wrong, names)).toBe(meant)
   })
 })

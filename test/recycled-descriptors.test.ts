@@ -1,6 +1,6 @@
 /**
- * A descriptor number belongs to another socket as soon as the one that had it is closed. Here a newcomer
- * takes the number at once, in every place where it can happen: nothing may ever touch it.
+ * The number of a closed descriptor may belong to another socket at once. In these tests a newcomer
+ * takes the number wherever that can happen. Nothing may ever touch it.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
@@ -37,7 +37,7 @@ const watched = [
   'TCP_NODELAY',
 ] as const
 
-/** A connected socket with input that nobody has read; its number is whichever is to be taken. */
+/** A connected socket with unread input, which takes the numbers of closed descriptors. */
 class Newcomer {
   readonly #fd: number
   readonly #peer: net.Socket
@@ -55,7 +55,7 @@ class Newcomer {
 
   static async arrives(): Promise<Newcomer> {
     const { client, accepted } = await connectedPair()
-    // The server pauses its connections, so nothing reads this one.
+    // The server pauses its connections, so nothing reads from this one.
     const number = handleOf(accepted)?.fd ?? -1
     client.write(Buffer.alloc(UNREAD))
     await until(
@@ -66,7 +66,7 @@ class Newcomer {
     return new Newcomer(number, client)
   }
 
-  /** Takes a number that has just become free. */
+  /** Takes a number that has just been closed. */
   take(number: number): void {
     const extra: number[] = []
     for (let copy = native.duplicateFd(this.#fd); copy !== number;) {
@@ -78,12 +78,12 @@ class Newcomer {
     this.#copies.push(number)
   }
 
-  /** How often it took one. */
+  /** The count of numbers that it took. */
   get taken(): number {
     return this.#copies.length
   }
 
-  /** Nothing has touched it, and it is still open under every number that it took. */
+  /** Expects that nothing has touched it, and that it is still open under every number that it took. */
   expectUntouched(): void {
     expect(this.#state()).toEqual(this.#before)
     expect(this.#ended).toBe(false)
@@ -100,7 +100,7 @@ class Newcomer {
   }
 }
 
-/** Lets the newcomer have a handle's number in the moment in which it is closed. */
+/** Gives the number of a handle to the newcomer at the moment when the handle closes it. */
 function recycleAtClose(socket: object, newcomer: Newcomer): void {
   const handle = transportHandleOf(socket) as
     (Handle & { close: (done?: () => void) => void }) | undefined
@@ -113,7 +113,7 @@ function recycleAtClose(socket: object, newcomer: Newcomer): void {
   }
 }
 
-/** Calls `act` in the middle of a call that gives a warning. */
+/** Calls `act` within a call that emits a warning. */
 function onWarning(act: () => void): void {
   const listener = (): void => {
     unsubscribe('socket-tuner:warning', listener)
@@ -131,7 +131,7 @@ afterEach(() => {
   jest.restoreAllMocks()
 })
 
-/** Every function that takes a target. */
+/** Every function that accepts a target. */
 const calls: readonly [name: string, call: (target: Target) => unknown][] = [
   ['getOption', (target) => getOption(target, 'SO_ERROR')],
   [
@@ -151,7 +151,7 @@ const calls: readonly [name: string, call: (target: Target) => unknown][] = [
   ],
 ]
 
-describe('a target that was closed before, its number taken', () => {
+describe('the new owner of the number of a closed target is not touched by', () => {
   it.each(calls)('%s of a net.Socket', async (_, call) => {
     const newcomer = await Newcomer.arrives()
     const { client } = await connectedPair()
@@ -202,7 +202,7 @@ describe('a target that was closed before, its number taken', () => {
     newcomer.expectUntouched()
   })
 
-  it('a server that is closed, tuned before', async () => {
+  it('the tuning of a closed server', async () => {
     const newcomer = await Newcomer.arrives()
     const server = net.createServer()
     await listen(server)
@@ -217,7 +217,7 @@ describe('a target that was closed before, its number taken', () => {
   })
 })
 
-describe('a target that a subscriber to warnings closes in the middle of a call, its number taken', () => {
+describe('the new owner of the number of a target that a subscriber to warnings closes is not touched by', () => {
   it.each<[string, (target: Target) => unknown]>([
     ['getOption', (target) => getOption(target, 'SO_ERROR')],
     [
@@ -269,22 +269,22 @@ describe('a target that a subscriber to warnings closes in the middle of a call,
     newcomer.expectUntouched()
   })
 
-  it('tuneServer with a connection that was older', async () => {
+  it('tuneServer with an earlier connection', async () => {
     const newcomer = await Newcomer.arrives()
     const server = net.createServer()
     const port = await listen(server)
     const client = net.connect(port, '127.0.0.1')
     closeLater(() => client.destroy())
-    // A RST may come to the client.
+    // The client may receive a RST.
     client.on('error', () => undefined).resume()
-    // connect(2) is called in the next tick, and is complete when it returns; it is not accepted before
-    // the next turn of the loop.
+    // connect(2) is called in the next tick, and is complete when it returns. The connection is accepted only
+    // in the next turn of the event loop.
     await new Promise<void>((resolve) => {
       process.nextTick(resolve)
     })
     expect(tcpInfo(server).unacked).toBe(1)
     const tuning = tuneServer(server, { settings: { TCP_MAXSEG: 1_000 } })
-    // In front of the tuning's own.
+    // This listener runs before that of the tuning.
     server.prependListener('connection', (socket: net.Socket) => {
       recycleAtClose(socket, newcomer)
       onWarning(() => socket.destroy())
@@ -299,7 +299,7 @@ const modes: readonly CloseModeName[] = ['fin', 'deliver', 'lingering', 'reset']
 const transports: readonly Transport[] = ['tcp', 'tls']
 
 describe.each(transports)(
-  'a number that is taken in the moment of a close over %s',
+  'the new owner of a number that is closed over %s is not touched by',
   (transport) => {
     it.each(modes)('closeSocket %s', async (mode) => {
       const newcomer = await Newcomer.arrives()
@@ -328,7 +328,7 @@ describe.each(transports)(
       newcomer.expectUntouched()
     })
 
-    it.each(modes)('closeSocket %s made a reset', async (mode) => {
+    it.each(modes)('closeSocket %s that a second call turns into a reset', async (mode) => {
       const newcomer = await Newcomer.arrives()
       const { client, peer } = await connected(transport, { allowHalfOpen: true })
       recycleAtClose(client, newcomer)
@@ -356,8 +356,8 @@ describe.each(transports)(
   },
 )
 
-describe('a number that is taken while', () => {
-  it('a descriptor that a lingering close read from was closed', async () => {
+describe('the new owner of a number is not touched', () => {
+  it('if a lingering close was reading from the closed descriptor', async () => {
     const newcomer = await Newcomer.arrives()
     const { client, peer, peerClosed } = await connected()
     const copies: number[] = []

@@ -16,13 +16,13 @@ import {
   tcpSocket,
 } from './sockets'
 
-/** Another socket under the number `fd`, which is free now, and what the kernel says of it. */
+/** Another socket that has taken the number `fd`, and its state in the kernel. */
 class Newcomer {
   readonly #fd: number
   readonly #before: string[]
 
   constructor(fd: number) {
-    // The lowest free number is the one that is taken.
+    // The kernel assigns the lowest free number.
     for (let taken = tcpSocket(); taken !== fd; taken = tcpSocket()) {
       if (taken > fd + 1_000) throw new Error(`fd ${String(fd)} is not free`)
     }
@@ -36,7 +36,7 @@ class Newcomer {
   }
 }
 
-/** Closes the socket, and opens a newcomer under its number; once, whenever it is called. */
+/** Returns a function that, at its first call, closes the socket and opens a newcomer under its number. */
 function recycling(raw: RawSocket): { now: () => void; newcomer: () => Newcomer } {
   let newcomer: Newcomer | undefined
   return {
@@ -53,7 +53,7 @@ function recycling(raw: RawSocket): { now: () => void; newcomer: () => Newcomer 
   }
 }
 
-/** Calls `react` when this library warns, during this test. */
+/** Calls `react` at each warning of this library during the test. */
 function onWarning(react: () => void): void {
   subscribe('socket-tuner:warning', react)
   closeLater(() => unsubscribe('socket-tuner:warning', react))
@@ -67,7 +67,7 @@ function rawSocket(): RawSocket {
   return raw
 }
 
-/** One that listens, on loopback. */
+/** Opens a RawSocket that listens on loopback. */
 function rawListener(): RawSocket {
   const raw = rawSocket().bind({ address: loopback[4] })
   native.listenFd(raw.fd, 1)
@@ -76,7 +76,7 @@ function rawListener(): RawSocket {
 
 const destroyed = { code: 'ERR_SOCKET_TUNER_DESTROYED' }
 
-describe('a socket whose number was taken by another', () => {
+describe('the socket that takes the number of a closed one', () => {
   it.each<[string, (raw: RawSocket, recycle: () => void) => void]>([
     [
       'setOption, by a field of the value',
@@ -154,7 +154,7 @@ describe('a socket whose number was taken by another', () => {
         })
       },
     ],
-  ])('is not touched when it is closed in the middle of %s', (_, call) => {
+  ])('is not affected if the other one is closed during %s', (_, call) => {
     const raw = rawSocket()
     const { now, newcomer } = recycling(raw)
     expect(
@@ -180,7 +180,7 @@ describe('a socket whose number was taken by another', () => {
       },
     ],
     ['getOption', (raw) => getOption(raw, 'SO_ERROR')],
-  ])('is not touched when a subscriber to the warning of %s closed it', (_, call) => {
+  ])('is not affected if a subscriber to the warning of %s closes the other one', (_, call) => {
     configure({ hazards: 'ignore' })
     const raw = rawListener()
     const { now, newcomer } = recycling(raw)
@@ -193,14 +193,14 @@ describe('a socket whose number was taken by another', () => {
     newcomer().expectUntouched()
   })
 
-  it('keeps its pending error when a subscriber closed the one that it was to be read from', () => {
+  it('keeps its pending error if a subscriber closes the socket that was to be read', () => {
     configure({ hazards: 'ignore' })
     const raw = rawSocket()
     const { fd } = raw
     const { now } = recycling(raw)
     onWarning(() => {
       now()
-      // Nobody listens on port 1: the refusal is there at once.
+      // Nothing listens on port 1, so the refusal is immediate.
       native.connectFd(fd, loopback[4], 1)
     })
     expect(failureOf(() => getOption(raw, 'SO_ERROR'))).toMatchObject(destroyed)
@@ -209,7 +209,7 @@ describe('a socket whose number was taken by another', () => {
   })
 
   it.each(['fin', 'deliver', 'lingering', 'reset'] as const)(
-    'is not touched by the rest of a close in mode %s, or by a second one',
+    'is not affected by the rest of a close of the other one in mode %s, or by a second close',
     async (mode) => {
       const { client, accepted } = await connectedPair()
       const { fd } = (client as unknown as { _handle: { fd: number } })._handle
@@ -234,7 +234,7 @@ describe('a socket whose number was taken by another', () => {
     },
   )
 
-  it('is not touched by a keepalive that was held on the one before', async () => {
+  it('is not affected by keepalive options that were set on the other one', async () => {
     const port = await listen(net.createServer().on('connection', destroyLater))
     const client = net.connect(port, loopback[4])
     destroyLater(client)

@@ -1,5 +1,5 @@
 /**
- * Sockets for tests, all on loopback. Whatever is opened here is closed after each test of the
+ * Sockets on loopback for tests. Everything that is opened here is closed after each test of the
  * file that imports it.
  */
 import { once } from 'node:events'
@@ -14,7 +14,7 @@ export type Family = 4 | 6
 const CAP_NET_ADMIN = 12n
 const CAP_NET_RAW = 13n
 
-/** Whether this process has the capabilities that some options need: root, but not in every container. */
+/** Whether this process has the capabilities that some options need. In some containers root lacks them. */
 export const isPrivileged = hasCapabilities()
 
 function hasCapabilities(): boolean {
@@ -26,13 +26,13 @@ function hasCapabilities(): boolean {
 
 export const loopback = { 4: '127.0.0.1', 6: '::1' } as const
 
-/** How long the kernel may take for a segment on loopback: much more than it ever does. */
+/** The time within which the kernel delivers a segment on loopback. It needs far less. */
 export const DELIVERED_WITHIN_MS = 10_000
 
 const closers: (() => void)[] = []
 const descriptors = new Set<number>()
 
-/** Closes all that is open, but for what has been closed by other means; done after each test. */
+/** Closes everything that is still open. Called after each test. */
 export function closeAll(closed?: number): void {
   if (closed !== undefined) descriptors.delete(closed)
   for (const close of closers.splice(0).reverse()) close()
@@ -45,19 +45,19 @@ afterEach(() => {
   configure({ hazards: 'warn' })
 })
 
-/** Calls `close` when the running test is over. */
+/** Calls `close` after the running test. */
 export function closeLater(close: () => void): void {
   closers.push(close)
 }
 
-/** A number of the kernel that the tests cannot do without. */
+/** Returns a constant of the kernel. Throws if this platform lacks it. */
 export function constant(name: string): number {
   const value = native.constants[name]
   if (value === undefined) throw new Error(`native.constants has no ${name}`)
   return value
 }
 
-/** Gives a descriptor to one who will close it. */
+/** Hands a descriptor over to an owner that will close it. */
 export function handOver(fd: number): number {
   descriptors.delete(fd)
   return fd
@@ -69,43 +69,43 @@ function open(domain: string, type: string, protocol = 0): number {
   return fd
 }
 
-/** A TCP socket that is neither bound nor connected. */
+/** Opens a TCP socket that is neither bound nor connected. */
 export function tcpSocket(family: Family = 4): number {
   return open(family === 4 ? 'AF_INET' : 'AF_INET6', 'SOCK_STREAM')
 }
 
-/** A UDP socket that is not bound. */
+/** Opens a UDP socket that is not bound. */
 export function udpSocket(family: Family = 4): number {
   return open(family === 4 ? 'AF_INET' : 'AF_INET6', 'SOCK_DGRAM')
 }
 
-/** An IPv4 Multipath TCP socket; negative where the kernel has none. */
+/** Opens an IPv4 Multipath TCP socket. Returns a negative errno if the kernel has none. */
 export function mptcpSocket(): number {
   const fd = native.openSocket(constant('AF_INET'), constant('SOCK_STREAM'), 262)
   if (fd >= 0) descriptors.add(fd)
   return fd
 }
 
-/** A unix-domain stream socket that is not connected. */
+/** Opens a unix-domain stream socket that is not connected. */
 export function unixSocket(): number {
   return open('AF_UNIX', 'SOCK_STREAM')
 }
 
-/** A TCP socket of its own that is bound to a port that the kernel chose. */
+/** Opens a TCP socket that is bound to a port that the kernel chose. */
 export function boundSocket(family: Family = 4): number {
   const fd = tcpSocket(family)
   succeed(native.bindFd(fd, loopback[family], 0))
   return fd
 }
 
-/** A listening TCP socket, on a port that the kernel chose. */
+/** Opens a TCP socket that listens on a port that the kernel chose. */
 export function listeningSocket(family: Family = 4): number {
   const fd = boundSocket(family)
   succeed(native.listenFd(fd, 16))
   return fd
 }
 
-/** A port of a listener whose accept queue is full: the SYN of who connects to it is dropped. */
+/** Returns the port of a listener whose accept queue is full, so that the kernel drops SYNs to it. */
 export function fullListener(address: string = loopback[4]): number {
   const family = address.includes(':') ? 6 : 4
   const fd = tcpSocket(family)
@@ -115,7 +115,7 @@ export function fullListener(address: string = loopback[4]): number {
   native.connectFd(tcpSocket(family), address, port)
   native.connectFd(tcpSocket(family), address, port)
   if (process.platform !== 'linux') return port
-  // A busy processor may handle the SYN after connect(2) has returned.
+  // A busy processor may process the SYN after connect(2) has returned.
   const began = performance.now()
   while (tcpInfo(fd).unacked === 0) {
     if (performance.now() - began > DELIVERED_WITHIN_MS) throw new Error('the queue stays empty')
@@ -123,20 +123,20 @@ export function fullListener(address: string = loopback[4]): number {
   return port
 }
 
-/** Throws when a native function has failed. */
+/** Returns the result of a native function. Throws if it is a negative errno. */
 export function succeed(result: number): number {
   if (result < 0) throw new Error(`native call failed: ${String(result)}`)
   return result
 }
 
-/** A descriptor number that is not open until the next one is opened. */
+/** Returns a descriptor number that is closed until the next one is opened. */
 export function closedDescriptor(): number {
   const fd = handOver(tcpSocket())
   closeSync(fd)
   return fd
 }
 
-/** The server, listening on loopback. */
+/** Makes the server listen on loopback, and returns its port. */
 export async function listen(server: net.Server, host: string = loopback[4]): Promise<number> {
   closeLater(() => {
     server.close()
@@ -152,7 +152,7 @@ export interface Pair {
   accepted: net.Socket
 }
 
-/** A connection made by net.connect() to a net.Server, both ends open. */
+/** Makes a connection from net.connect() to a net.Server, and returns both ends. */
 export async function connectedPair(host: string = loopback[4]): Promise<Pair> {
   const server = net.createServer({ pauseOnConnect: true })
   const port = await listen(server, host)
@@ -166,7 +166,7 @@ export async function connectedPair(host: string = loopback[4]): Promise<Pair> {
   return { server, client, accepted }
 }
 
-/** Destroys the stream after the test, whatever errors it may still have. */
+/** Destroys the stream after the test, and ignores its errors. */
 export function destroyLater(stream: net.Socket): void {
   stream.on('error', () => undefined)
   closeLater(() => {
@@ -174,7 +174,7 @@ export function destroyLater(stream: net.Socket): void {
   })
 }
 
-/** What `call` throws; fails when it does not. */
+/** Returns the error that `call` throws. Fails if it throws none. */
 export function failureOf(call: () => unknown): Error & Record<string, unknown> {
   let result: unknown
   try {
@@ -186,7 +186,7 @@ export function failureOf(call: () => unknown): Error & Record<string, unknown> 
   throw new Error(`Expected an error, got ${String(result)}`)
 }
 
-/** The warnings that this library gave while `call` ran, as process.emitWarning got them. */
+/** Returns the warnings that this library passed to process.emitWarning() while `call` ran. */
 export function warningsOf(call: () => void): { message: string; code: string; detail: string }[] {
   const emitted: { message: string; code: string; detail: string }[] = []
   const spy = jest.spyOn(process, 'emitWarning').mockImplementation(((
@@ -203,7 +203,7 @@ export function warningsOf(call: () => void): { message: string; code: string; d
   return emitted
 }
 
-/** Runs `call` without the capabilities of root, which this process then has again. */
+/** Runs `call` without the capabilities of root, and restores them afterwards. */
 export function unprivileged<T>(call: () => T): T {
   if (process.geteuid?.() !== 0) return call()
   process.seteuid?.(65_534)
@@ -214,7 +214,7 @@ export function unprivileged<T>(call: () => T): T {
   }
 }
 
-/** The native functions that were called while `call` ran, all of them still working. */
+/** Returns the names of the native functions that were called while `call` ran. */
 export function nativeCallsOf(call: () => unknown): string[] {
   const calls: string[] = []
   const functions = native as unknown as Record<string, (...args: unknown[]) => number>
@@ -235,7 +235,7 @@ export function nativeCallsOf(call: () => unknown): string[] {
   return calls
 }
 
-/** Resolves when `condition` holds, looked at once in every turn of the event loop. */
+/** Resolves when `condition` is true. Checks it once in every turn of the event loop. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) {
     await new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-/** The tables of options: what they give, and that every function refuses a name that is nearly right. */
+/** The tables of options: their checks, and how every function refuses misspelled names. */
 import * as http from 'node:http'
 import * as net from 'node:net'
 import fc from 'fast-check'
@@ -10,6 +10,7 @@ import {
   configure,
   connect,
   listen as listenTuned,
+  prepareSocket,
   setCloseMode,
   tune,
   tuneServer,
@@ -21,6 +22,7 @@ import { Plugin } from '../lib/clients/artillery'
 import { tunedAutocannon } from '../lib/clients/autocannon'
 import { TunedAgent, TunedHttpsAgent } from '../lib/clients/http'
 import { registerMetrics } from '../lib/metrics/index'
+import { compare, findRate, stress } from '../lib/stress'
 import { readConfiguration } from '../lib/register/config'
 import { tunedConnector } from '../lib/clients/undici'
 import { optionNames } from '../lib'
@@ -45,7 +47,7 @@ type Bag = Record<string, unknown>
 const UNKNOWN = 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'
 const destination = { remoteAddress: '127.0.0.1', remotePort: 9 }
 
-/** Calls the function of each heading of the reference page with some options. */
+/** Calls the function of each heading of the reference page with options. */
 const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
   'A close': (close) => {
     setCloseMode(idle(), { mode: 'deliver', ...close })
@@ -53,12 +55,14 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
   'closeSocket(socket, close, options): the options': (options) =>
     closeSocket(idle(), 'fin', options),
   'connect(options)': (options) => connect({ ...options, host: '127.0.0.1', port: 9 }),
+  'prepareSocket(options)': (options) => prepareSocket(options),
   'new Connector(options)': (options) => new Connector(options),
   'RawSocket.open(family, settings, options)': (options) => RawSocket.open(4, {}, options),
   'rawSocket.bind(options)': (options) => raw().bind(options),
   'rawSocket.listenOn(server, options)': (options) => raw().listenOn(net.createServer(), options),
   'listen(server, options)': (options) => listenTuned(net.createServer(), options),
   'tuneServer(server, options)': (options) => tuneServer(net.createServer(), { ...options }),
+  'tuning.shutdown(options)': (options) => tuneServer(net.createServer(), {}).shutdown(options),
   'answerEarly(request, response, answer)': (answer) => {
     const request = new http.IncomingMessage(idle())
     return answerEarly(request, new http.ServerResponse(request), { ...answer, status: 413 })
@@ -67,7 +71,7 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
   'countSockets(options)': (options) => countSockets(options),
   'destroyTimeWait(filter, accepted): the filter': (filter) =>
     destroyTimeWait({ remotePort: 9, ...filter }, { iAcceptDelayedSegments: true }),
-  'destroyTimeWait(filter, accepted): what is accepted': (accepted) =>
+  'destroyTimeWait(filter, accepted): the accepted risks': (accepted) =>
     destroyTimeWait({ remotePort: 9 }, accepted as never),
   'portBudget(destination)': (options) => portBudget({ ...destination, ...options }),
   'watchPorts(options)': (options) => watchPorts({ destinations: [destination], ...options }),
@@ -90,6 +94,11 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
     const client = { Gauge: jest.fn(), Counter: jest.fn(), register: {} }
     return registerMetrics(client as never, options)
   },
+  'stress(options)': (options) => stress({ target: 'http://127.0.0.1:9/', ...options }),
+  'compare(options)': (options) =>
+    compare({ target: 'http://127.0.0.1:9/', ways: ['fin', 'deliver'], ...options }),
+  'findRate(options, condition): the options': (options) =>
+    findRate({ target: 'http://127.0.0.1:9/', ...options }, 'p99<20ms'),
   'socket-tuner/register: `clients`': (clients) => read({ clients }),
   'socket-tuner/register: `servers`': (servers) => read({ servers }),
 }
@@ -100,7 +109,7 @@ function read(configuration: object): unknown {
 
 let socket: net.Socket | undefined
 
-/** A socket on which nothing may be changed. */
+/** Makes a socket that a refused call must not change. */
 function idle(): net.Socket {
   return (socket ??= new net.Socket())
 }
@@ -119,7 +128,7 @@ function raw(): RawSocket {
   return rawSocket
 }
 
-/** One change of a name: two neighbours swapped, a letter left out, doubled, or in the other case. */
+/** A typing error: two letters swapped, or one letter omitted, doubled or in the wrong case. */
 const misspelling = fc.record({
   kind: fc.constantFrom('swap', 'omit', 'double', 'case'),
   at: fc.nat(),
@@ -156,31 +165,28 @@ async function failure(call: () => unknown): Promise<NodeJS.ErrnoException> {
       ? cause
       : (error as NodeJS.ErrnoException)
   }
-  throw new Error('it was accepted')
+  throw new Error('The options were accepted')
 }
 
-describe('a name that is nearly right', () => {
-  it('is asked for at every table of the reference page', () => {
+describe('a misspelled option', () => {
+  it('is tested for every table of the reference page', () => {
     expect(Object.keys(calls)).toEqual(bags.map(([heading]) => heading))
   })
 
   it.each(bags.map(([heading, file, name]) => ({ heading, file, name })))(
-    'is refused by $heading, with the right one',
+    'is refused by $heading, which suggests the correct name',
     async ({ heading, file, name }) => {
       const { fields } = tableOf(file, name)
-      // source and sources are too near each other for a slip in one to tell which was meant.
-      const names = Object.keys(fields).filter(
-        (each) => each.length > 3 && !/^sources?$/.test(each),
-      )
-      // One of these is the other with a letter more: that is no mistake.
-      const taken = new Set([...Object.keys(fields), 'timeout', 'source', 'sources', 'localPort'])
+      const names = Object.keys(fields).filter((each) => each.length > 3)
+      // A misspelling may result in another valid name.
+      const taken = new Set([...Object.keys(fields), 'timeout', 'localPort'])
       await fc.assert(
         fc.asyncProperty(fc.constantFrom(...names), misspelling, async (right, how) => {
           const wrong = misspell(right, how)
           fc.pre(!taken.has(wrong))
           const error = await failure(() => calls[heading]?.({ [wrong]: true }))
           expect(error.code).toBe(UNKNOWN)
-          expect(error.message).toContain(`${wrong}' is no option: did you mean '`)
+          expect(error.message).toContain(`${wrong}' is not an option: did you mean '`)
           expect(error.message).toContain(`'${right}'`)
         }),
         { numRuns: 40 },
@@ -189,7 +195,7 @@ describe('a name that is nearly right', () => {
     },
   )
 
-  it('is refused for a socket option, with the right one', () => {
+  it('is refused as the name of a socket option, and the correct name is suggested', () => {
     const names = optionNames.filter((name) => name.length > 6)
     fc.assert(
       fc.property(fc.constantFrom(...names), misspelling, (right, how) => {
@@ -202,7 +208,7 @@ describe('a name that is nearly right', () => {
     )
   })
 
-  it('is no reason to refuse what Node or another package takes', () => {
+  it('is not suspected in the options of Node or another package', () => {
     const own = { host: '127.0.0.1', port: 9, timeout: 5, hints: 0, onread: undefined, myOwn: 1 }
     connect(own)
       .on('error', () => undefined)
@@ -211,7 +217,7 @@ describe('a name that is nearly right', () => {
     expect(tunedConnector({ timeout: 5, ca: '', hints: 0 })).toBeInstanceOf(Function)
   })
 
-  it('is passed over where it has no value: it may come of a spread object', () => {
+  it('is ignored if its value is undefined, since it may come from a spread object', () => {
     expect(() => {
       RawSocket.open(4, {}, { mptpc: undefined } as object).close()
     }).not.toThrow()
@@ -222,7 +228,7 @@ describe('spec()', () => {
   const inner = spec({ deep: boolean().default(false) })
   const table = spec(
     {
-      /** Whether. */
+      /** A flag. */
       flag: boolean(),
       count: whole(1, 10).default(5),
       name: text().required(),
@@ -235,7 +241,7 @@ describe('spec()', () => {
     { old: 'cannot be given: it is called name' },
   )
 
-  it('gives every option its value or its default', () => {
+  it('returns every option with its value or its default', () => {
     const given: InputOf<typeof table> = { name: 'x', inner: {}, nothing: null }
     const checked: OutputOf<typeof table> = table.check('options', given)
     expect(checked).toEqual({
@@ -273,22 +279,30 @@ describe('spec()', () => {
       '"options.call" property must be of type func',
     ],
     ['ERR_INVALID_ARG_TYPE', { name: 'x', inner: { deep: 1 } }, '"options.inner.deep" property'],
-    [UNKNOWN, { name: 'x', inner: { deap: true } }, "'options.inner.deap' is no option: did you"],
-    [UNKNOWN, { name: 'x', zzzzzzzzzz: 1 }, "'options.zzzzzzzzzz' is no option: there are flag, "],
-    [UNKNOWN, { name: 'x', __proto: 1 }, "'options.__proto' is no option"],
+    [
+      UNKNOWN,
+      { name: 'x', inner: { deap: true } },
+      "'options.inner.deap' is not an option: did you",
+    ],
+    [
+      UNKNOWN,
+      { name: 'x', zzzzzzzzzz: 1 },
+      "'options.zzzzzzzzzz' is not an option: the options are flag, ",
+    ],
+    [UNKNOWN, { name: 'x', __proto: 1 }, "'options.__proto' is not an option"],
     ['ERR_INVALID_ARG_VALUE', { name: 'x', old: 1 }, "'options.old' cannot be given: it is called"],
-  ])('%s: %j', (code, value, message) => {
+  ])('throws %s for %j', (code, value, message) => {
     const error = failureOf(() => table.check('options', value))
     expect(error.code).toBe(code)
     expect(error.message).toContain(message)
   })
 
-  it('does not take what every object has for an option', () => {
+  it('refuses the name of a member of Object.prototype', () => {
     const error = failureOf(() => table.check('options', { name: 'x', constructor: 1 }))
     expect(error.code).toBe(UNKNOWN)
   })
 
-  it('shows no value of an option that it does not know: it may be a password', () => {
+  it('never shows the value of an unknown option, since it may be a password', () => {
     const error = failureOf(() => table.check('options', { name: 'x', passphrase: 'secret' }))
     expect(error.message).not.toContain('secret')
   })
@@ -297,7 +311,7 @@ describe('spec()', () => {
 describe('sharedSpec()', () => {
   const table = sharedSpec({ portRange: text(), retry: boolean() }, ['timeout', 'ca'])
 
-  it.each(['timeout', 'ca', 'cb', 'somethingElse', 'timer', 'timeuot'])('hands on %s', (name) => {
+  it.each(['timeout', 'ca', 'cb', 'somethingElse', 'timer', 'timeuot'])('passes on %s', (name) => {
     expect(() => table.check('options', { [name]: 1 })).not.toThrow()
     expect(table.rest({ portRange: 'x', [name]: 1 })).toEqual({ [name]: 1 })
   })
@@ -306,9 +320,9 @@ describe('sharedSpec()', () => {
     ['portrange', 'portRange'],
     ['protRange', 'portRange'],
     ['retyr', 'retry'],
-  ])('refuses %s: it is nearly %s', (wrong, right) => {
+  ])('refuses %s, which is close to %s', (wrong, right) => {
     const error = failureOf(() => table.check('options', { [wrong]: 1 }))
     expect(error).toMatchObject({ code: UNKNOWN, option: wrong })
-    expect(error.message).toBe(`'options.${wrong}' is no option: did you mean '${right}'?`)
+    expect(error.message).toBe(`'options.${wrong}' is not an option: did you mean '${right}'?`)
   })
 })

@@ -22,7 +22,7 @@ import {
   tcpSocket,
 } from './sockets'
 
-/** Every function that takes a target, with arguments that are right. */
+/** Every function that accepts a target, with valid arguments. */
 const calls: readonly [name: string, call: (target: Target) => unknown][] = [
   ['getOption', (target) => getOption(target, 'SO_KEEPALIVE')],
   [
@@ -36,7 +36,7 @@ const calls: readonly [name: string, call: (target: Target) => unknown][] = [
   ['queueSizes', (target) => queueSizes(target)],
 ]
 
-/** Expects that no function takes the target, and that none makes a system call to find out. */
+/** Expects that every function refuses the target without a system call. */
 function expectRefused(target: unknown, code: string, message: RegExp): void {
   for (const [name, call] of calls) {
     const made = nativeCallsOf(() => {
@@ -52,7 +52,7 @@ function expectRefused(target: unknown, code: string, message: RegExp): void {
 }
 
 describe('a net.Socket', () => {
-  it('that was never connected has no handle', () => {
+  it('has no handle if it was never connected', () => {
     expectRefused(new net.Socket(), 'ERR_SOCKET_TUNER_NO_HANDLE', /wait for 'connect'/)
   })
 
@@ -92,20 +92,20 @@ describe('a net.Socket', () => {
     },
   )
 
-  it('that was destroyed is refused at once, and its number with it', async () => {
+  it('is refused as soon as it is destroyed, like its descriptor number', async () => {
     const { client, accepted } = await connectedPair()
     client.destroy()
     expectRefused(client, 'ERR_SOCKET_TUNER_DESTROYED', /^The socket is destroyed$/)
     accepted.resume()
     await Promise.all([once(client, 'close'), once(accepted, 'end')])
     expectRefused(client, 'ERR_SOCKET_TUNER_DESTROYED', /^The socket is destroyed$/)
-    // The number may be another socket's by now: it must not be found by way of the object.
+    // The number may belong to another socket now, which must not be found through the object.
     const fds = Array.from({ length: 8 }, () => tcpSocket())
     expectRefused(client, 'ERR_SOCKET_TUNER_DESTROYED', /^The socket is destroyed$/)
     expect(fds.map((fd) => getOption(fd, 'SO_KEEPALIVE'))).toEqual(fds.map(() => false))
   })
 
-  it('that was half-closed by end() is still there', async () => {
+  it('is still usable after a half-close by end()', async () => {
     const { client } = await connectedPair()
     client.end()
     await once(client, 'finish')
@@ -113,7 +113,7 @@ describe('a net.Socket', () => {
     expect(getOption(client, 'TCP_LINGER2')).toBe(10)
   })
 
-  it('that failed to connect is destroyed', async () => {
+  it('is refused as destroyed if it failed to connect', async () => {
     const server = net.createServer()
     const port = await listen(server)
     server.close()
@@ -122,7 +122,7 @@ describe('a net.Socket', () => {
     expectRefused(socket, 'ERR_SOCKET_TUNER_DESTROYED', /^The socket is destroyed$/)
   })
 
-  it('of TLS over a stream that is no socket has no descriptor', () => {
+  it('has no descriptor if it is a TLS socket over a stream that is not a socket', () => {
     const stream = new Duplex({ read: () => undefined, write: () => undefined })
     const socket = tls.connect({ socket: stream })
     destroyLater(socket)
@@ -131,29 +131,29 @@ describe('a net.Socket', () => {
 })
 
 describe('a net.Server', () => {
-  it('that does not listen has no handle', () => {
+  it('has no handle if it does not listen', () => {
     expectRefused(net.createServer(), 'ERR_SOCKET_TUNER_NO_HANDLE', /not listening/)
   })
 
-  it('that was closed has none any more, even with a connection left', async () => {
+  it('has no handle after it was closed, even with an open connection', async () => {
     const { server, client } = await connectedPair()
     server.close()
     expectRefused(server, 'ERR_SOCKET_TUNER_NO_HANDLE', /close\(\)/)
     expect(getOption(client, 'SO_KEEPALIVE')).toBe(false)
   })
 
-  it('of a cluster worker is held by the primary, its connections are not', async () => {
+  it('belongs to the primary in a cluster worker, but its connections do not', async () => {
     const { get, set, tune: tuned, accepted } = await clusterWorker('round-robin')
     const shared = {
       name: 'SocketTunerError',
       code: 'ERR_SOCKET_TUNER_SHARED_HANDLE',
-      message: expect.stringContaining("cluster's primary process") as string,
+      message: expect.stringContaining('belongs to the primary process of the cluster') as string,
     }
     expect([get, set, tuned]).toEqual([shared, shared, shared])
     expect(accepted).toEqual({ value: { TCP_KEEPIDLE: { status: 'applied', value: 33 } } })
   })
 
-  it('of a cluster worker with SCHED_NONE is its own', async () => {
+  it('belongs to the worker in a cluster with SCHED_NONE', async () => {
     const { get, set, tune: tuned } = await clusterWorker('none')
     expect([get, set]).toEqual([{ value: true }, {}])
     expect(tuned).toEqual({ value: { TCP_NODELAY: { status: 'applied', value: true } } })
@@ -179,7 +179,7 @@ describe('an HTTP/2 session', () => {
     expect(getOption(session, 'SO_ACCEPTCONN')).toBe(false)
   })
 
-  it('that was destroyed is refused', async () => {
+  it('is refused after it was destroyed', async () => {
     const server = http2.createServer()
     const port = await listen(server)
     const session = http2.connect(`http://127.0.0.1:${String(port)}`)
@@ -200,15 +200,15 @@ describe('a dgram.Socket', () => {
     expectRefused(socket, 'ERR_SOCKET_TUNER_NO_DESCRIPTOR', /not bound yet/)
   })
 
-  it('that was closed is refused', async () => {
+  it('is refused after it was closed', async () => {
     const socket = dgram.createSocket('udp4').bind(0, loopback[4])
     await once(socket, 'listening')
     socket.close()
     expectRefused(socket, 'ERR_SOCKET_TUNER_DESTROYED', /closed/)
   })
 
-  // DEP0112: reading `_handle` of a dgram.Socket warns up to Node 24.
-  it('is used, or refused, without a deprecation warning of Node', async () => {
+  // Up to Node 24, reading `_handle` of a dgram.Socket emits DEP0112.
+  it('causes no deprecation warning in Node', async () => {
     const program = `
       const tuner = require(${JSON.stringify(join(__dirname, '../dist'))})
       const socket = require('node:dgram').createSocket('udp4').bind(0, '127.0.0.1', async () => {
@@ -242,13 +242,20 @@ describe('a dgram.Socket', () => {
 })
 
 describe('a descriptor number', () => {
-  it.each([NaN, Infinity, -Infinity, 0.5, 1e-9, 3.000_000_1])('%d is no integer', (fd) => {
-    expectRefused(fd, 'ERR_OUT_OF_RANGE', /^The value of "target" is out of range. It must be an/)
-    expectRefused({ fd }, 'ERR_OUT_OF_RANGE', /^The value of "target.fd" is out of range. It must/)
-  })
+  it.each([NaN, Infinity, -Infinity, 0.5, 1e-9, 3.000_000_1])(
+    'is refused if it is not an integer: %d',
+    (fd) => {
+      expectRefused(fd, 'ERR_OUT_OF_RANGE', /^The value of "target" is out of range. It must be an/)
+      expectRefused(
+        { fd },
+        'ERR_OUT_OF_RANGE',
+        /^The value of "target.fd" is out of range. It must/,
+      )
+    },
+  )
 
   it.each([-1, -(2 ** 31), -(2 ** 32), 2 ** 31, 2 ** 32, 2 ** 53, Number.MAX_VALUE])(
-    '%d is out of range',
+    'is refused if it is out of range: %d',
     (fd) => {
       const range = /is out of range. It must be >= 0 && <= 2147483647. Received /
       expectRefused(fd, 'ERR_OUT_OF_RANGE', range)
@@ -256,16 +263,19 @@ describe('a descriptor number', () => {
     },
   )
 
-  it.each([2 ** 31, 2 ** 32, 2 ** 33, 2 ** 52])('that is too large by %d is not cut', (excess) => {
-    const victim = tcpSocket()
-    for (const wrong of [victim + excess, victim - excess, victim + excess + 0.5]) {
-      expectRefused(wrong, 'ERR_OUT_OF_RANGE', /out of range/)
-      expectRefused({ fd: wrong }, 'ERR_OUT_OF_RANGE', /out of range/)
-    }
-    expect(getOption(victim, 'SO_KEEPALIVE')).toBe(false)
-  })
+  it.each([2 ** 31, 2 ** 32, 2 ** 33, 2 ** 52])(
+    'is not truncated if it is too large by %d',
+    (excess) => {
+      const victim = tcpSocket()
+      for (const wrong of [victim + excess, victim - excess, victim + excess + 0.5]) {
+        expectRefused(wrong, 'ERR_OUT_OF_RANGE', /out of range/)
+        expectRefused({ fd: wrong }, 'ERR_OUT_OF_RANGE', /out of range/)
+      }
+      expect(getOption(victim, 'SO_KEEPALIVE')).toBe(false)
+    },
+  )
 
-  it('of another type than number is not converted', () => {
+  it('is not converted from another type', () => {
     const victim = tcpSocket()
     const wrong: unknown[] = [
       String(victim),
@@ -281,7 +291,7 @@ describe('a descriptor number', () => {
     expect(getOption(victim, 'SO_KEEPALIVE')).toBe(false)
   })
 
-  it('that is not open is EBADF', () => {
+  it('is refused with EBADF if it is not open', () => {
     for (const fd of [closedDescriptor(), 2 ** 31 - 1]) {
       for (const [name, call] of calls) {
         const error = failureOf(() => call(fd))
@@ -298,7 +308,7 @@ describe('a descriptor number', () => {
     ['an epoll instance', () => anonymous('eventpoll')],
     ['an eventfd', () => anonymous('eventfd')],
   ]
-  it.each(others)('of %s is ENOTSOCK', (_what, open) => {
+  it.each(others)('is refused with ENOTSOCK if it is that of %s', (_what, open) => {
     const fd = open()
     for (const [name, call] of calls) {
       if (name === 'queueSizes') continue
@@ -308,10 +318,13 @@ describe('a descriptor number', () => {
     }
   })
 
-  // Pipes and terminals know FIONREAD and TIOCOUTQ too, and answer ENOTTY to what they do not know.
-  it.each(others)('of %s is ENOTSOCK for queueSizes as well', (_what, open) => {
-    expect(failureOf(() => queueSizes(open()))).toMatchObject({ code: 'ENOTSOCK' })
-  })
+  // Pipes and terminals support FIONREAD and TIOCOUTQ too, and return ENOTTY for other requests.
+  it.each(others)(
+    'is refused with ENOTSOCK by queueSizes() too if it is that of %s',
+    (_what, open) => {
+      expect(failureOf(() => queueSizes(open()))).toMatchObject({ code: 'ENOTSOCK' })
+    },
+  )
 })
 
 function temporarily(fd: number): number {
@@ -327,7 +340,7 @@ function openPipe(): number {
   return temporarily(openSync(path, constants.O_RDWR | constants.O_NONBLOCK))
 }
 
-/** A descriptor that the event loop of this process has open. */
+/** Returns a descriptor that the event loop of this process has open. */
 function anonymous(kind: string): number {
   for (const name of readdirSync('/proc/self/fd')) {
     try {
@@ -339,7 +352,7 @@ function anonymous(kind: string): number {
   throw new Error(`this process has no ${kind}`)
 }
 
-describe('what is no socket at all', () => {
+describe('a value that is not a target', () => {
   const expected =
     /^The "target" argument must be a descriptor number or an instance of net.Socket, .* Received /
   it.each([
@@ -363,11 +376,11 @@ describe('what is no socket at all', () => {
     { _handle: { fd: -1 } },
     { _handle: { fd: NaN } },
     { on: () => undefined, listen: () => undefined },
-  ])('%p is refused', (target) => {
+  ])('is refused: %p', (target) => {
     expectRefused(target, 'ERR_INVALID_ARG_TYPE', expected)
   })
 
-  it.each(['fd', '_handle'])('lets the error of a getter of %s through', (property) => {
+  it.each(['fd', '_handle'])('is refused with the error of its getter of %s', (property) => {
     const target = Object.defineProperty({}, property, {
       enumerable: true,
       get: () => {
@@ -379,7 +392,7 @@ describe('what is no socket at all', () => {
     }
   })
 
-  it('lets the error of a trap through', () => {
+  it('is refused with the error of its Proxy trap', () => {
     const target = new Proxy(
       {},
       {
@@ -398,7 +411,7 @@ describe('what is no socket at all', () => {
     }
   })
 
-  it('is not a Proxy of a socket, which is one', async () => {
+  it('does not include a Proxy of a socket, which is accepted', async () => {
     const { client } = await connectedPair()
     const proxy = new Proxy(client, {})
     setOption(proxy, 'TCP_KEEPIDLE', 33)
@@ -407,7 +420,7 @@ describe('what is no socket at all', () => {
 })
 
 describe('an object with a descriptor', () => {
-  it('is asked for it at every call', () => {
+  it('has the descriptor read at every call', () => {
     const [a, b] = [tcpSocket(), tcpSocket()]
     const owner = { fd: a }
     setOption(owner, 'TCP_KEEPIDLE', 33)
@@ -416,7 +429,7 @@ describe('an object with a descriptor', () => {
     expect([getOption(a, 'TCP_KEEPIDLE'), getOption(b, 'TCP_KEEPIDLE')]).toEqual([33, 44])
   })
 
-  it('is asked once in a call', () => {
+  it('has the descriptor read only once in a call', () => {
     const victim = tcpSocket()
     const fd = tcpSocket()
     let reads = 0
@@ -434,7 +447,7 @@ describe('an object with a descriptor', () => {
     expect(getOption(fd, 'SO_KEEPALIVE')).toBe(true)
   })
 
-  // A handle is Node's own; what only looks like one gets to the native side, which refuses it.
+  // Handles are not validated in JavaScript. Native code refuses values that only look like one.
   const falseNumbers = (victim: number): unknown[] => [
     String(victim),
     victim + 2 ** 32,
@@ -442,7 +455,7 @@ describe('an object with a descriptor', () => {
     BigInt(victim),
   ]
   it.each(calls.filter(([name]) => name !== 'tune'))(
-    'is not believed by %s when its handle has no number',
+    'is refused by %s if its handle has no valid number',
     (_name, call) => {
       const victim = tcpSocket()
       for (const fd of falseNumbers(victim)) {
@@ -453,7 +466,7 @@ describe('an object with a descriptor', () => {
     },
   )
 
-  it('is not believed by tune when its handle has no number', () => {
+  it('is refused by tune() if its handle has no valid number', () => {
     for (const fd of falseNumbers(tcpSocket())) {
       failureOf(() => tune({ _handle: { fd } } as unknown as Target, { SO_KEEPALIVE: true }))
     }

@@ -17,7 +17,7 @@ const CHANNEL = 'socket-tuner:warning'
 
 type Fresh = Pick<typeof Library, 'configure' | 'getOption' | 'setOption' | 'tune'>
 
-/** What is used of the library, as a program that has just started sees it: nothing has been warned of. */
+/** Loads the library as in a new process, which has emitted no warnings yet. */
 function freshLibrary(): Fresh {
   let library: Fresh | undefined
   jest.isolateModules(() => {
@@ -31,7 +31,7 @@ function freshLibrary(): Fresh {
   return library
 }
 
-/** What is published on the diagnostics channel while `call` runs. */
+/** Returns the messages that are published on the diagnostics channel while `call` runs. */
 function publishedBy(call: () => void): SocketTunerWarning[] {
   const published: SocketTunerWarning[] = []
   const listener = (message: unknown): void => {
@@ -50,7 +50,7 @@ interface Hazard {
   code: string
   reason: string
   message: RegExp
-  /** A socket, how to make the mistake, and what it would change. */
+  /** The socket of the mistake. */
   socket: () => number | Promise<number>
   act: (library: Fresh, fd: number) => void
   state: (library: Fresh, fd: number) => unknown
@@ -76,7 +76,7 @@ const lateSynCount = {
 const listenerLinger = {
   code: 'SOCKET_TUNER_LINGER_ON_LISTENER',
   reason: 'SO_LINGER',
-  message: /^SO_LINGER on a listening socket is copied to every connection/,
+  message: /^Every accepted connection inherits SO_LINGER/,
   socket: () => listeningSocket(),
   state: ({ getOption }: Fresh, fd: number) => [
     getOption(fd, 'SO_LINGER'),
@@ -158,7 +158,7 @@ const hazards: readonly [what: string, hazard: Hazard][] = [
 ]
 
 describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state }) => {
-  it('warns once, and does what it was asked to', async () => {
+  it('causes one warning, and proceeds', async () => {
     const library = freshLibrary()
     const fd = await socket()
     const before = state(library, fd)
@@ -177,7 +177,7 @@ describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state
     if (before !== undefined) expect(state(library, fd)).not.toEqual(before)
   })
 
-  it("with hazards: 'throw' throws and changes nothing", async () => {
+  it("throws with hazards: 'throw', and changes nothing", async () => {
     const library = freshLibrary()
     const fd = await socket()
     const before = state(library, fd)
@@ -200,7 +200,7 @@ describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state
     expect(state(library, fd)).toEqual(before)
   })
 
-  it("with hazards: 'ignore' says nothing, and does what it was asked to", async () => {
+  it("proceeds without a warning with hazards: 'ignore'", async () => {
     const library = freshLibrary()
     const fd = await socket()
     library.configure({ hazards: 'ignore' })
@@ -212,7 +212,7 @@ describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state
     if (before !== undefined) expect(state(library, fd)).not.toEqual(before)
   })
 
-  it('is published on the diagnostics channel every time, whatever hazards is', async () => {
+  it('is published on the diagnostics channel every time, whatever the value of hazards', async () => {
     const library = freshLibrary()
     const fd = await socket()
     const published = publishedBy(() => {
@@ -234,7 +234,7 @@ describe.each(hazards)('%s', (_what, { code, reason, message, socket, act, state
 })
 
 describe('a warning', () => {
-  it('is given once for each option', () => {
+  it('is emitted once for each option', () => {
     const { setOption } = freshLibrary()
     const fd = boundSocket()
     const warnings = warningsOf(() => {
@@ -250,7 +250,7 @@ describe('a warning', () => {
     ])
   })
 
-  it('is given when hazards are no longer ignored', () => {
+  it('is emitted after hazards are no longer ignored', () => {
     const { configure: configureIt, getOption } = freshLibrary()
     const fd = tcpSocket()
     configureIt({ hazards: 'ignore' })
@@ -260,7 +260,7 @@ describe('a warning', () => {
     expect(warningsOf(() => getOption(fd, 'SO_ERROR'))).toHaveLength(0)
   })
 
-  it('reaches a process as its type, code, message and way out', async () => {
+  it('has a type, a code, a message and a fix', async () => {
     const { stdout, stderr } = await promisify(execFile)(process.execPath, ['-e', WARNED_PROGRAM])
     const [warning, ...others] = JSON.parse(stdout) as Record<string, unknown>[]
     expect(others).toEqual([])
@@ -268,13 +268,13 @@ describe('a warning', () => {
       name: 'SocketTunerWarning',
       code: 'SOCKET_TUNER_STEALS_ERROR',
       message: expect.stringMatching(/^Reading SO_ERROR: It clears the error/) as string,
-      detail: "Listen for 'error' on the socket.",
+      detail: "Listen for 'error' on the socket instead.",
     })
     expect(stderr).toContain('[SOCKET_TUNER_STEALS_ERROR] SocketTunerWarning: Reading SO_ERROR')
   })
 })
 
-/** Reads SO_ERROR twice and prints the warnings that come of it. */
+/** Reads SO_ERROR twice and prints the warnings. */
 const WARNED_PROGRAM = `
   const { getOption } = require(${JSON.stringify(join(__dirname, '../dist'))})
   const warnings = []
@@ -291,8 +291,8 @@ const WARNED_PROGRAM = `
   })
 `
 
-describe('configure', () => {
-  it.each([undefined, null, 'throw', 1, [], () => ({})])('%p is refused', (options) => {
+describe('configure()', () => {
+  it.each([undefined, null, 'throw', 1, [], () => ({})])('refuses %p', (options) => {
     expect(
       failureOf(() => {
         configure(options as never)
@@ -300,7 +300,7 @@ describe('configure', () => {
     ).toMatchObject({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' })
   })
 
-  it.each([null, 'Throw', '', 0, true, {}, Symbol('throw')])('hazards: %p is refused', (value) => {
+  it.each([null, 'Throw', '', 0, true, {}, Symbol('throw')])('refuses hazards: %p', (value) => {
     const { configure: configureIt, getOption } = freshLibrary()
     configureIt({ hazards: 'throw' })
     const error = failureOf(() => {
@@ -315,7 +315,7 @@ describe('configure', () => {
     })
   })
 
-  it('leaves alone what is not given', () => {
+  it('does not change the setting if `hazards` is missing', () => {
     const { configure: configureIt, getOption } = freshLibrary()
     configureIt({ hazards: 'throw' })
     configureIt({})

@@ -5,7 +5,7 @@ import { size } from './helpers/size'
 
 const ROUNDS = size('WORKER_ROUNDS')
 
-/** What the program prints; rejects when it is ended by a signal or fails. */
+/** Returns the output of the program. Rejects if it fails or is ended by a signal. */
 async function run(program: string, ...args: string[]): Promise<unknown> {
   const line = ['--no-warnings', join(__dirname, 'options', program), ...args]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, line)
@@ -14,7 +14,7 @@ async function run(program: string, ...args: string[]): Promise<unknown> {
 }
 
 describe('the addon in worker threads', () => {
-  it('works in several at once, and survives that they are terminated midway', async () => {
+  it('works in several threads at once, and survives their termination', async () => {
     expect(await run('workers-program.js', String(ROUNDS))).toEqual({
       finished: 2 * ROUNDS,
       terminated: 2 * ROUNDS,
@@ -26,8 +26,8 @@ describe('the addon in worker threads', () => {
   }, 300_000)
 })
 
-describe('the addon in contexts of their own', () => {
-  it('works in each', async () => {
+describe('the addon in separate vm contexts', () => {
+  it('works in each context', async () => {
     const worked = {
       fd: true,
       set: 0,

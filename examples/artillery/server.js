@@ -1,6 +1,6 @@
 'use strict'
 
-/** Something to put load on: answers on port 8080 of 127.0.0.1, and never closes first. */
+/** A target for load tests, which answers on port 8080 of 127.0.0.1 and never closes first. */
 const http = require('node:http')
 
 const server = http.createServer({ keepAliveTimeout: 600_000 }, (request, response) => {

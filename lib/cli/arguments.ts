@@ -1,49 +1,54 @@
-/** What the command line says, checked. */
+/** Parses and checks the command line. */
 import { isIPv6 } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { Severity } from '../doctor/rule'
 import { diagnosisTarget, type DiagnosisTarget } from '../doctor/target'
+import type { DemoOptions } from '../demo/demo'
 import { ArgumentTypeError, ArgumentValueError, checkWhole } from '../errors'
 import { nearest } from '../spec'
+import { MERGE, mergeArguments, type MergeArguments } from './stress-merge'
+import {
+  stressArguments,
+  stressFlagNames,
+  stressFlagsHelp,
+  stressParseFlags,
+  type StressArguments,
+} from './stress-flags'
 
 export type Command =
   | { readonly name: 'version' }
-  /** Of one command, or of all. */
+  /** `of` is the command to explain; undefined for all. */
   | { readonly name: 'help'; readonly of: CommandName | undefined }
   | { readonly name: 'options'; readonly option: string | undefined; readonly json: boolean }
   | ({ readonly name: 'demo' } & DemoArguments)
   | ({ readonly name: 'doctor' } & DoctorArguments)
   | ({ readonly name: 'top' } & TopArguments)
+  | ({ readonly name: 'stress' } & StressArguments)
+  | ({ readonly name: 'stress merge' } & MergeArguments)
 
-export interface DemoArguments {
+export interface DemoArguments extends DemoOptions {
   readonly json: boolean
-  /** Connections in each mode; undefined for what suits the place. */
-  readonly connections: number | undefined
-  /** Time in which each mode must be done, s. */
-  readonly seconds: number
-  /** Not in a network namespace, though it could be had. */
-  readonly loopback: boolean
 }
 
 export interface DoctorArguments {
   readonly json: boolean
   readonly target: DiagnosisTarget | undefined
-  /** Print a file for /etc/sysctl.d in place of the findings. */
+  /** Print a file for /etc/sysctl.d instead of the findings. */
   readonly printSysctl: boolean
-  /** Findings of this severity and above make the command fail. */
+  /** A finding of this severity or a higher one makes the command fail. */
   readonly failOn: FailOn | undefined
 }
 
 export interface TopArguments {
   readonly json: boolean
-  /** One look, then the end. */
+  /** Print one reading and exit. */
   readonly once: boolean
-  /** From one look to the next, s. */
+  /** The time between two readings, s. */
   readonly seconds: number
   readonly targets: readonly DiagnosisTarget[]
 }
 
-/** What makes the program exit with code 2: it was called wrongly. */
+/** Wrong usage: the program prints the message and exits with code 2. */
 export class UsageError extends Error {
   readonly code: string
 
@@ -54,7 +59,7 @@ export class UsageError extends Error {
 }
 
 export const MAX_CONNECTIONS = 100_000
-/** Four modes of this length, and what comes between them, stay below 90 s. */
+/** Four modes of this length, and the work between them, take less than 90 s. */
 export const MAX_SECONDS = 15
 const DEFAULT_SECONDS = 12
 const MAX_INTERVAL_S = 3_600
@@ -66,6 +71,7 @@ const failOn = ['critical', 'warning', 'advice'] as const satisfies readonly Sev
 export type FailOn = (typeof failOn)[number]
 
 const flags = {
+  ...stressParseFlags,
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
   json: { type: 'boolean' },
@@ -86,60 +92,74 @@ const flagsOf = {
   options: ['json'],
   doctor: ['json', 'target', 'print-sysctl', 'fail-on'],
   top: ['json', 'target', 'interval', 'once'],
+  stress: ['json', ...stressFlagNames],
 } as const satisfies Record<string, readonly Flag[]>
 
 export type CommandName = keyof typeof flagsOf
 
 const commandNames = Object.keys(flagsOf) as CommandName[]
-/** With every command, and without one. */
+/** Flags of every command, and of the program itself. */
 const everywhere: readonly Flag[] = ['help', 'version']
 
 const helpOf: Readonly<Record<CommandName, string>> = {
-  demo: `  demo                 Opens and closes some thousand connections in each close mode and prints
-                       what became of them, their bytes and their ports. As root (Linux) in a
-                       network namespace of its own, else on loopback. Takes less than 90 s.
+  demo: `  demo                 Opens and closes thousands of connections in each close mode, and prints
+                       the bytes and ports that each mode cost. As root on Linux it runs in a
+                       network namespace of its own, otherwise on loopback. Takes less than 90 s.
     --connections N    connections in each mode, 10 to ${String(MAX_CONNECTIONS)}
     --seconds N        time limit of each mode, 1 to ${String(MAX_SECONDS)}; default ${String(DEFAULT_SECONDS)}
-    --loopback         on loopback also as root
+    --loopback         run on loopback even as root
     --json             print the figures as JSON
 `,
   options: `  options [NAME]       Lists the socket options, or describes one.
-    --json             print as JSON
+    --json             print JSON
 `,
-  doctor: `  doctor               Reports what is wrong, or could be better, with ports, TIME_WAIT and queues of
-                       this network namespace, and what to set. Changes nothing.
-    --target HOST:PORT for connections to there; an IPv6 address in brackets: [::1]:80
-    --fail-on SEVERITY exit with 3 when there is a finding of this severity or above:
+  doctor: `  doctor               Reports problems with the ports, TIME_WAIT entries and accept queues of this
+                       network namespace, and the settings that fix them. Changes nothing.
+    --target HOST:PORT the destination to examine; an IPv6 address in brackets: [::1]:80
+    --fail-on SEVERITY exit with code 3 on a finding of this severity or a higher one:
                        ${failOn.join(', ')}
-    --print-sysctl     print a file for /etc/sysctl.d with the settings, those of severity info left out
+    --print-sysctl     print the settings as a file for /etc/sysctl.d, without those of severity info
     --json             print facts and findings as JSON
 `,
-  top: `  top                  Shows TIME_WAIT and ports by destination as they go, when they are used up, and
-                       what connect() costs. Ends with q.
-    --target HOST:PORT show this destination too, up to ${String(MAX_TARGETS)} of them; of a host name each address
-    --interval N       seconds from one look to the next, 1 to ${String(MAX_INTERVAL_S)}; default ${String(INTERVAL_S)}
-    --once             print one look and end
-    --json             print each look as a line of JSON
+  top: `  top                  Shows, live, the ports and TIME_WAIT entries of each destination, when its ports
+                       run out, and the cost of connect(). Press q to quit.
+    --target HOST:PORT show this destination too, with every address of the host; at most ${String(MAX_TARGETS)} times
+    --interval N       seconds between two readings, 1 to ${String(MAX_INTERVAL_S)}; default ${String(INTERVAL_S)}
+    --once             print one reading and exit
+    --json             print each reading as a line of JSON
+`,
+  stress: `  stress [TARGET]      Puts load on a server and reports latencies, errors, TIME_WAIT and ports. TARGET is
+                       an http or https URL, or HOST:PORT for raw TCP; without it, a server is started
+                       on loopback. Ctrl-C ends the run with the results so far.
+${stressFlagsHelp()}    --json                      print the result as JSON
+  stress merge FILE…   Merges the results of several runs, of which the files have the output of --json,
+                       with --json, --report, --baseline and --fail-if.
 `,
 }
 
-const EXIT_CODES = 'Exit codes: 0 it ran, 1 it failed, 2 it was called wrongly'
+const EXIT_CODES = 'Exit codes: 0 success, 1 failure, 2 wrong usage'
 
-/** What --help prints. */
+const moreCodes: Partial<Readonly<Record<CommandName, string>>> = {
+  doctor: ', 3 a finding of --fail-on',
+  stress: ', 3 a condition of --fail-if or of --find-rate, 128 + n ended by signal n',
+}
+
+/** The text of --help. */
 export function usage(of?: CommandName): string {
   if (of !== undefined) {
-    const codes = of === 'doctor' ? `${EXIT_CODES}, 3 see --fail-on` : EXIT_CODES
+    const codes = `${EXIT_CODES}${moreCodes[of] ?? ''}`
     return `Usage: socket-tuner ${of} [OPTIONS]\n\n${helpOf[of]}\n${codes}.\n`
   }
   const all = commandNames.map((name) => helpOf[name]).join('\n')
   return `Usage: socket-tuner <command>
 
 ${all}
-  help [COMMAND]       Prints this, or the part on one command.
+  help [COMMAND]       Prints this text, or the part about one command.
   -h, --help           the same
   -v, --version        print the version
 
-${EXIT_CODES}, 3 see doctor --fail-on.
+${EXIT_CODES}, 3 a finding of doctor --fail-on or a condition of stress --fail-if or
+--find-rate.
 `
 }
 
@@ -155,7 +175,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (values.version === true) return { name: 'version' }
   if (first === undefined) {
     throw new UsageError(
-      `No command was given; there are ${commandNames.join(', ')}`,
+      `A command is missing: use one of ${commandNames.join(', ')}`,
       'ERR_MISSING_ARGS',
     )
   }
@@ -165,6 +185,16 @@ export function parseCommand(args: readonly string[]): Command {
   if (name === 'options') {
     refuseRest(name, others, 1)
     return { name, option: others[0], json }
+  }
+  if (name === 'stress') {
+    const [target, ...files] = others
+    try {
+      if (target === MERGE) return { name: 'stress merge', ...mergeArguments(values, files) }
+      refuseRest(name, others, 1)
+      return { name, ...stressArguments(values, target) }
+    } catch (error) {
+      throw error instanceof UsageError ? error : asUsageError(error)
+    }
   }
   refuseRest(name, others, 0)
   if (name === 'doctor') return { name, json, ...doctorArguments(values) }
@@ -183,7 +213,7 @@ function commandOf(text: string): CommandName {
   if (name !== undefined) return name
   const meant = nearest(text, [...commandNames, 'help'])
   const hint =
-    meant === undefined ? `there are ${commandNames.join(', ')}` : `did you mean '${meant}'?`
+    meant === undefined ? `use one of ${commandNames.join(', ')}` : `did you mean '${meant}'?`
   throw new UsageError(`'${text}' is not a command; ${hint}`, 'ERR_INVALID_ARG_VALUE')
 }
 
@@ -192,7 +222,7 @@ function doctorArguments(
 ): Omit<DoctorArguments, 'json'> {
   const printSysctl = values['print-sysctl'] === true
   if (printSysctl && values.json === true) {
-    throw new UsageError('--print-sysctl and --json exclude each other', 'ERR_INVALID_ARG_VALUE')
+    throw new UsageError('--print-sysctl and --json cannot be combined', 'ERR_INVALID_ARG_VALUE')
   }
   const [target] = targetsOf(values.target, 1)
   return { printSysctl, target, failOn: severityOf(values['fail-on']) }
@@ -202,7 +232,7 @@ function severityOf(text: string | undefined): FailOn | undefined {
   const severity = failOn.find((each) => each === text)
   if (text === undefined || severity !== undefined) return severity
   throw new UsageError(
-    `--fail-on takes one of: ${failOn.join(', ')}. Received '${text}'`,
+    `--fail-on must be one of: ${failOn.join(', ')}. Received '${text}'`,
     'ERR_INVALID_ARG_VALUE',
   )
 }
@@ -219,7 +249,7 @@ function topArguments({
 function targetsOf(texts: readonly string[] = [], most: number): DiagnosisTarget[] {
   if (texts.length > most) {
     throw new UsageError(
-      `--target can be given ${most === 1 ? 'once' : `${String(most)} times`}`,
+      `--target can be used at most ${most === 1 ? 'once' : `${String(most)} times`}`,
       'ERR_INVALID_ARG_VALUE',
     )
   }
@@ -237,7 +267,7 @@ function targetOf(text: string): DiagnosisTarget {
       return diagnosisTarget.check('--target', { host: name, port: Number(port) })
     throw new ArgumentValueError(
       '--target',
-      'must be host:port with a number for the port, an IPv6 address in brackets: [::1]:80',
+      'must be host:port with a numeric port; write an IPv6 address in brackets: [::1]:80',
       text,
     )
   } catch (error) {
@@ -247,7 +277,7 @@ function targetOf(text: string): DiagnosisTarget {
 
 function parse(args: readonly string[]) {
   const all = { args: [...args], options: flags, allowPositionals: true } as const
-  // Names first, in words of our own: those of parseArgs() know no nearest one.
+  // Names are checked here first: the errors of parseArgs() do not suggest the nearest name.
   const { tokens, positionals } = parseArgs({ ...all, strict: false, tokens: true })
   for (const token of tokens) {
     if (token.kind === 'option' && !(token.name in flags))
@@ -263,22 +293,22 @@ function parse(args: readonly string[]) {
   }
 }
 
-/** A flag that no command has. */
+/** Refuses a flag that no command has. */
 function refuseFlag(rawName: string, command: CommandName | undefined): never {
   const known = command === undefined ? Object.keys(flags) : [...flagsOf[command], ...everywhere]
   const meant = nearest(rawName.replace(/^-+/, ''), known)
-  const hint = meant === undefined ? `there are ${listOf(known)}` : `did you mean --${meant}?`
-  const has = command === undefined ? 'There is no option' : `'${command}' has no option`
+  const hint = meant === undefined ? `its options are ${listOf(known)}` : `did you mean --${meant}?`
+  const has = command === undefined ? 'socket-tuner has no option' : `'${command}' has no option`
   throw new UsageError(`${has} ${rawName}; ${hint}`, 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
 }
 
-/** A flag of another command. */
+/** Refuses a flag of another command. */
 function refuseOthers(name: CommandName, values: object): void {
   const allowed: readonly string[] = [...flagsOf[name], ...everywhere]
   const other = Object.keys(values).find((flag) => !allowed.includes(flag))
   if (other === undefined) return
   throw new UsageError(
-    `'${name}' has no option --${other}; it has ${listOf(flagsOf[name])}`,
+    `'${name}' has no option --${other}; its options are ${listOf(flagsOf[name])}`,
     'ERR_PARSE_ARGS_UNKNOWN_OPTION',
   )
 }
@@ -290,7 +320,10 @@ function listOf(names: readonly string[]): string {
 function refuseRest(name: string, rest: readonly string[], most: number): void {
   const extra = rest[most]
   if (extra === undefined) return
-  throw new UsageError(`'${name}' does not take '${extra}'`, 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
+  throw new UsageError(
+    `'${name}' takes no argument '${extra}'`,
+    'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL',
+  )
 }
 
 function whole(

@@ -1,42 +1,42 @@
-/** `socket-tuner doctor`: what the library's diagnose() finds, for people. */
+/** `socket-tuner doctor`: prints the findings of diagnose(). */
 import { diagnose, type Diagnosis, type Facts, type Finding, type SysctlSetting } from '../doctor'
 import { severities } from '../doctor/rule'
 import type { DoctorArguments, FailOn } from './arguments'
 import { sysctlFile } from './sysctl-file'
 import { count, counted, wrap } from './text'
 
-/** A finding that --fail-on asks for. */
+/** The exit code for a finding that --fail-on names. */
 const FOUND = 3
 
 /**
  * Returns the exit code.
  *
- * @throws what diagnose() throws, as for a host that is not known; with --fail-on an error where what the
- *   rules go by cannot be read, since nothing found means nothing there
+ * @throws (as a rejection) what diagnose() throws, for example ENOTFOUND for an unknown host; with --fail-on, an Error
+ *   if the facts behind the rules cannot be read, since the absence of a finding proves nothing then
  */
 export async function runDoctor(options: DoctorArguments): Promise<number> {
   const { json, target, printSysctl, failOn } = options
   const diagnosis = await diagnose({ target })
-  // Set before the output, whose reader may be gone.
+  // Set before the output is written: its reader may have closed the pipe.
   const code = exitCodeOf(diagnosis, failOn)
   process.exitCode = code
   process.stdout.write(printed(diagnosis, json, printSysctl))
   const unknown = failOn === undefined ? [] : unknownOf(diagnosis.facts)
   if (unknown.length > 0)
     throw new Error(
-      `--fail-on cannot judge what is not known here: ${unknown.join(', ')}. Run it on Linux with /proc mounted and NETLINK_SOCK_DIAG allowed`,
+      `--fail-on cannot judge: ${unknown.join(', ')} cannot be read here. Run it on Linux with /proc mounted and NETLINK_SOCK_DIAG allowed`,
     )
   return code
 }
 
-/** @returns 3 when there is a finding of this severity or above */
+/** @returns 3 on a finding of this severity or a higher one, otherwise 0 */
 export function exitCodeOf({ findings }: Diagnosis, failOn: FailOn | undefined): number {
   if (failOn === undefined) return 0
   const most = severities.indexOf(failOn)
   return findings.some(({ severity }) => severities.indexOf(severity) <= most) ? FOUND : 0
 }
 
-/** What rules of every severity rest on. */
+/** The facts that rules of every severity need and that could not be read. */
 function unknownOf({ sysctls, destinations, counters }: Facts): string[] {
   const parts = { settings: sysctls, connections: destinations, counters }
   return Object.entries(parts).flatMap(([name, facts]) => (facts === undefined ? [name] : []))
@@ -47,14 +47,14 @@ function printed(diagnosis: Diagnosis, json: boolean, printSysctl: boolean): str
   return json ? `${JSON.stringify(diagnosis, null, 2)}\n` : report(diagnosis)
 }
 
-/** For people: all of each finding. */
+/** The findings in full, as text. */
 export function report({ facts, findings }: Diagnosis): string {
   const lines = [...wrap(place(facts), ''), ...wrap(load(facts), ''), '']
-  for (const finding of findings) lines.push(...told(finding), '')
+  for (const finding of findings) lines.push(...findingLines(finding), '')
   lines.push(
     findings.length === 0
-      ? 'Nothing to say: no rule found anything.'
-      : `${counted(findings.length, 'finding')}. Nothing has been changed. --print-sysctl prints the settings as a file.`,
+      ? 'No findings.'
+      : `${counted(findings.length, 'finding')}. Nothing was changed. --print-sysctl prints the settings as a file.`,
   )
   return `${lines.join('\n')}\n`
 }
@@ -80,10 +80,12 @@ function load({ portRange, sockets, listeners }: Facts): string {
     const sum = listeners.reduce((before, { sockets: each }) => before + each, 0)
     parts.push(counted(sum, 'listening socket'))
   }
-  return parts.length === 0 ? 'No figures of the kernel can be read here.' : `${parts.join('; ')}.`
+  return parts.length === 0
+    ? 'The figures of the kernel cannot be read here.'
+    : `${parts.join('; ')}.`
 }
 
-function told({
+function findingLines({
   code,
   severity,
   title,
@@ -96,9 +98,9 @@ function told({
 }: Finding): string[] {
   const parts: [string, string | undefined][] = [
     ['found', what],
-    ['matters', why],
+    ['why', why],
     ...set.flatMap(settingLines),
-    ['do', remedy],
+    ['fix', remedy],
     ['risk', risk],
     ['source', source],
   ]
@@ -113,6 +115,6 @@ function told({
 function settingLines({ runtime, persistent }: SysctlSetting): [string, string][] {
   return [
     ['set now', runtime],
-    ['keep', `in /etc/sysctl.d/90-socket-tuner.conf: ${persistent}`],
+    ['persist', `in /etc/sysctl.d/90-socket-tuner.conf: ${persistent}`],
   ]
 }

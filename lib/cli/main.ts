@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-/** The socket-tuner command. Exit codes: 0 it ran, 1 it failed, 2 it was called wrongly, 3 --fail-on. */
+/** The socket-tuner command. `socket-tuner help` explains the exit codes. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError, parseCommand, usage, type Command } from './arguments'
-import { runDemo } from './demo/command'
+import { printDemo } from './demo-command'
 import { runDoctor } from './doctor-command'
 import { printOptions } from './options-command'
+import { runStress } from './stress-command'
+import { runMerge } from './stress-merge'
 import { runTop } from './top/command'
 
 function version(): string {
@@ -25,39 +27,43 @@ async function run(command: Command): Promise<number> {
       printOptions(command.option, command.json)
       return 0
     case 'demo':
-      return runDemo(command)
+      return printDemo(command)
     case 'doctor':
       return runDoctor(command)
+    case 'stress':
+      return runStress(command)
+    case 'stress merge':
+      return runMerge(command)
     case 'top':
       await runTop(command)
       return 0
   }
 }
 
-/** What to do about an error whose message does not say it. */
-function wayOut(error: unknown): string | undefined {
+/** The fix for an error whose message does not name one. */
+function fixOf(error: unknown): string | undefined {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'ENOTFOUND':
-      return 'Correct the host name of --target, or name an IP address.'
+      return 'Correct the host name of the target, or use an IP address.'
     case 'EAI_AGAIN':
-      return 'The resolver does not answer: try again, or name an IP address in --target.'
+      return 'The resolver does not answer. Try again, or use an IP address.'
     case 'EMFILE':
     case 'ENFILE':
-      return "No descriptor is left: raise 'ulimit -n', or close other programs."
+      return "No descriptor is left. Raise 'ulimit -n', or close other programs."
     case 'EPERM':
     case 'EACCES':
-      return 'A sandbox forbids it: allow NETLINK_SOCK_DIAG sockets.'
+      return 'A sandbox forbids it. Allow NETLINK_SOCK_DIAG sockets.'
     default:
       return undefined
   }
 }
 
 async function main(): Promise<void> {
-  // `socket-tuner options | head` closes the pipe early: that is no failure, and no success of --fail-on.
+  // `socket-tuner options | head` closes the pipe early. That is not a failure, but must not hide one of --fail-on.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? (process.exitCode ?? 0) : 1)
   })
-  // Nobody reads what is said there.
+  // Standard error is closed, so there is no place to report an error.
   process.stderr.on('error', () => undefined)
   try {
     process.exitCode = await run(parseCommand(process.argv.slice(2)))
@@ -65,7 +71,7 @@ async function main(): Promise<void> {
     const misused = error instanceof UsageError
     const code = misused ? ` (${error.code})` : ''
     console.error(`socket-tuner: ${error instanceof Error ? error.message : String(error)}${code}`)
-    const hint = wayOut(error)
+    const hint = fixOf(error)
     if (hint !== undefined) console.error(hint)
     if (misused) console.error("See 'socket-tuner help'.")
     process.exitCode = misused ? 2 : 1

@@ -1,10 +1,10 @@
-/** `socket-tuner options [NAME]`: the catalogue, as the library has it on this machine. */
+/** `socket-tuner options [NAME]`: lists the catalogue, or describes one option, for this platform. */
 import { describeOption, optionNames, type OptionInfo, type OptionName } from '../index'
 import { refusalsText } from '../options/failure'
 import { asUsageError } from './arguments'
 import { align, wrap } from './text'
 
-/** @throws UsageError for a name that is no option */
+/** @throws UsageError for an unknown name */
 export function printOptions(name: string | undefined, json: boolean): void {
   if (name === undefined) {
     const all = optionNames.map((each) => forReaders(describeOption(each)))
@@ -23,7 +23,7 @@ function find(name: string): OptionInfo {
   }
 }
 
-/** Without what only the generated tests use. */
+/** Leaves out the members that only the generated tests use. */
 function forReaders(info: OptionInfo): OptionInfo {
   const copy: Partial<OptionInfo> & OptionInfo = { ...info }
   delete (copy as { example?: unknown }).example
@@ -42,8 +42,8 @@ function list(options: readonly OptionInfo[]): string {
     lines.push(level, ...align(rows.map(listed), 'llll').map((line) => `  ${line}`), '')
   }
   lines.push(
-    `${String(options.length)} options. In brackets: not on ${process.platform}. r, w, rw: read, write, both; none: not offered.`,
-    "Then the kind of value and when to set it. 'socket-tuner options NAME' tells all about one.",
+    `${String(options.length)} options. In parentheses: not on ${process.platform}. r: readable, w: writable, rw: both, none: not offered.`,
+    "Then the kind of value, and when to set it. 'socket-tuner options NAME' describes one option.",
   )
   return `${lines.join('\n')}\n`
 }
@@ -80,7 +80,7 @@ function factsOf(option: OptionInfo): readonly Fact[] {
     ['reads back', option.rewritten],
     ['privilege', option.privilege],
     ['refused', refusalsText(option)],
-    ['changes too', option.alsoChanges?.join(', ')],
+    ['also sets', option.alsoChanges?.join(', ')],
     ['since', option.since === undefined ? undefined : `Linux ${option.since}`],
     ['macOS', option.darwin],
     ['Windows', option.windows],
@@ -88,7 +88,7 @@ function factsOf(option: OptionInfo): readonly Fact[] {
     ['reading', option.readHazard],
     [
       'on TCP',
-      option.noEffectOnTcp === undefined ? undefined : `no effect: for ${option.noEffectOnTcp}`,
+      option.noEffectOnTcp === undefined ? undefined : `no effect; for ${option.noEffectOnTcp}`,
     ],
     ['source', option.source],
   ]
@@ -100,11 +100,11 @@ function valueOf({ kind, unit, range, also, length, secret }: OptionInfo): strin
   if (range !== undefined) parts.push(`${String(range[0])} to ${String(range[1])}`)
   if (also !== undefined) parts.push(`also ${also.join(', ')}`)
   if (length !== undefined) parts.push(`${String(length[0])} to ${String(length[1])} bytes`)
-  if (secret === true) parts.push('never printed')
+  if (secret === true) parts.push('secret, never printed')
   return parts.join(', ')
 }
 
 function inheritance({ inherited }: OptionInfo): string {
-  if (inherited === null) return 'means nothing on a listening socket'
+  if (inherited === null) return 'not applicable: it has no meaning on a listening socket'
   return inherited ? 'by accepted sockets' : 'not by accepted sockets'
 }

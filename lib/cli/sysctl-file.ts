@@ -1,32 +1,32 @@
-/** The kernel settings that findings ask for, as a file for /etc/sysctl.d: sysctl.d(5). */
+/** The kernel settings that findings recommend, as a file for /etc/sysctl.d: sysctl.d(5). */
 import type { Diagnosis, Finding } from '../doctor'
 import { wrap } from './text'
 
 /**
- * Every line but the settings is a comment. Where findings differ on one, the most severe is right. Those of
- * severity info are left out: for most hosts nothing has to be done there.
+ * Returns the text of the file, in which all lines but the settings are comments. If findings recommend different values
+ * of a setting, it has that of the most severe one. Settings of severity info are left out: most hosts do not need them.
  */
 export function sysctlFile({ findings, facts }: Diagnosis): string {
   const lines = [
     ...comment(
-      "Settings that socket-tuner doctor asks for. Nothing has been changed: read each one, leave out what does not fit, and save the rest as /etc/sysctl.d/90-socket-tuner.conf. 'sysctl --system' or the next boot applies it.",
+      "Settings that socket-tuner doctor recommends. Nothing was changed. Read each one, delete those that do not fit, and save the rest as /etc/sysctl.d/90-socket-tuner.conf. 'sysctl --system' or the next boot applies them.",
     ),
   ]
   if (facts.ownNamespace === true) {
     lines.push(
       ...comment(
-        'They were read in a network namespace of its own: files in /etc/sysctl.d are for that of the host. Give them to the container when it is started, as docker run --sysctl NAME=VALUE.',
+        'They are for a network namespace of a container, which the files in /etc/sysctl.d of the host do not change. Pass them to the container when it starts: docker run --sysctl NAME=VALUE.',
       ),
     )
   }
   const settled = new Set<string>()
   const needed = findings.filter(({ severity }) => severity !== 'info')
   for (const finding of needed) lines.push(...block(finding, settled))
-  if (settled.size === 0) lines.push('', ...comment('Nothing has to be set.'))
+  if (settled.size === 0) lines.push('', ...comment('No setting is needed.'))
   const others = findings.filter(({ set = [] }) => set.some(({ sysctl }) => !settled.has(sysctl)))
   if (others.length > 0) {
     const codes = others.map(({ code }) => code).join(', ')
-    lines.push('', ...comment(`Left out, since for most hosts nothing has to be done: ${codes}.`))
+    lines.push('', ...comment(`Left out, since most hosts do not need them: ${codes}.`))
   }
   return `${lines.join('\n')}\n`
 }

@@ -8,12 +8,12 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString('en-US')
 }
 
-/** `one` or `many` behind the number. */
+/** The number, followed by `one` or `many`. */
 export function counted(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`
 }
 
-/** Rows with their cells padded to columns; `sides` has `l` or `r` for each column. */
+/** Pads the cells of rows to columns. @param sides `l` or `r` for each column */
 export function align(rows: readonly (readonly string[])[], sides: string): string[] {
   const widths = Array.from(sides, (_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),
@@ -29,14 +29,14 @@ export function align(rows: readonly (readonly string[])[], sides: string): stri
   )
 }
 
-/** Lines of a text; the first begins with `label`, the others are indented as far. */
-export function wrap(text: string, label: string): string[] {
+/** Wraps a text. The first line begins with `label`, and the others are indented by its length. */
+export function wrap(text: string, label: string, width = WIDTH): string[] {
   const indent = ' '.repeat(label.length)
   const lines: string[] = []
   let line = label
   let empty = true
   for (const word of text.split(' ')) {
-    if (!empty && line.length + 1 + word.length > WIDTH) {
+    if (!empty && line.length + 1 + word.length > width) {
       lines.push(line)
       line = indent
       empty = true

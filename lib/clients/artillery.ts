@@ -1,8 +1,8 @@
 /**
- * `socket-tuner/artillery`: a plugin of Artillery 2 under which the connections of its HTTP engine are
- * tuned. Artillery itself is not loaded: what it gives and takes is described here.
+ * `socket-tuner/artillery`: a plugin that tunes the connections of Artillery 2's HTTP engine. Artillery itself is not
+ * loaded. Its types are described here.
  */
-import { Connections } from './artillery/connections'
+import { TunedConnections } from './artillery/tuned-connections'
 import { checkNoProxy, readConfig } from './artillery/config'
 import { hookInto, type Script } from './artillery/script'
 import { enterThread, type Thread } from './artillery/threads'
@@ -10,37 +10,37 @@ import { enterThread, type Thread } from './artillery/threads'
 export type { PluginConfig } from './artillery/config'
 export type { Scenario, Script } from './artillery/script'
 
-/** Artillery's own: how it hands its reports to a plugin. They are not looked at. */
+/** Read by Artillery: the format of the reports that it passes to a plugin. This plugin does not use them. */
 export const LEGACY_METRICS_FORMAT = false
 
 /**
- * What Artillery makes of `config.plugins`, once in its main thread and once in each thread that makes
- * load. Each scenario of the HTTP engine has its agents replaced by TunedAgent and TunedHttpsAgent
- * before its first request: with the options of Artillery's own, one pair per virtual user or, with
- * `config.http.pool`, one for all, and with Artillery's limits on a connection that says nothing.
+ * The plugin. Artillery creates it once in its main thread and once in each load thread. Before the first request of
+ * each scenario of the HTTP engine, it replaces Artillery's agents by TunedAgent and TunedHttpsAgent with the same
+ * options and the same time limits for silent connections: one pair per virtual user, or one for all with
+ * `config.http.pool`.
  *
- * What became of the connections is counted in Artillery's reports: `socket_tuner.connections.created`,
- * `.reused` and `.dead_before_reuse`, and `socket_tuner.requests.retried`.
+ * Artillery's reports then count `socket_tuner.connections.created`, `.reused` and `.dead_before_reuse`, and
+ * `socket_tuner.requests.retried`.
  *
  * @throws before the load begins: ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; ERR_SOCKET_TUNER_UNSUPPORTED, in the threads that make load, for
- *   an option that their platform does not have
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; in the load threads ERR_SOCKET_TUNER_UNSUPPORTED for an option that their platform
+ *   does not have
  */
 export class Plugin {
-  readonly #connections: Connections
+  readonly #connections: TunedConnections
   readonly #thread: Thread
 
   constructor(script: Script) {
     const config = readConfig(script)
     checkNoProxy(process.env)
-    this.#connections = new Connections(config)
+    this.#connections = new TunedConnections(config)
     hookInto(script, (context, events) => {
       this.#connections.tune(context, events)
     })
     this.#thread = enterThread()
   }
 
-  /** Closes what is still open, in its close mode; Artillery ends the process afterwards. */
+  /** Closes the open connections in their close mode. Artillery then ends the process. */
   cleanup(done: (error?: Error | null) => void): void {
     this.#connections
       .close()

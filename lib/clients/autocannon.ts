@@ -1,4 +1,4 @@
-/** Entry point `socket-tuner/autocannon`: load from autocannon, whose connections are tuned. */
+/** `socket-tuner/autocannon`: autocannon with tuned connections. */
 import { isIP } from 'node:net'
 import { isMainThread } from 'node:worker_threads'
 import { wrongFamily, type IpFamily } from '../connect/address'
@@ -6,7 +6,7 @@ import { connectorOf, tuningOf } from '../connect/connector'
 import type { Tuning } from '../connect/tuning'
 import { checkUnix } from '../connect/unix'
 import { ArgumentTypeError, SocketTunerError, checkOptions } from '../errors'
-import { Connections } from './autocannon/connections'
+import { CountedConnections } from './autocannon/counted-connections'
 import { SharedCounters, type SocketCounters } from './autocannon/counters'
 import type { FailureCount } from './autocannon/failures'
 import type {
@@ -34,18 +34,16 @@ export type {
 }
 
 /**
- * Runs autocannon (8 and 9) with every connection tuned, also after it has reconnected and in its
- * worker threads: settings are in force before connect(2), and its closes are made in a close mode.
- * Takes autocannon's options and gives what it gives; the result has `sockets` beside, which says also
- * why connections failed: `sockets.failures`.
+ * Runs autocannon (8 and 9) with every connection tuned, also after a reconnect and in its worker threads: settings are
+ * in force before connect(2), and connections are closed in a close mode. Takes autocannon's options and returns its
+ * result, with `sockets` added. `sockets.failures` has the reasons of failed connections.
  *
- * A connection that fails at once, as for want of a port, is tried again in the next turn of the
- * event loop, so that the run comes to its end.
+ * A connection that fails at once, for example without a free port, is tried again in the next turn of the event loop,
+ * so that the run can end.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY, and ERR_SOCKET_TUNER_UNSUPPORTED for an option that this
- *   platform does not have and where autocannon is not installed: all before anything is started. With
- *   another release of autocannon the run fails with ERR_SOCKET_TUNER_UNSUPPORTED
+ * @throws before anything is started: ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; ERR_SOCKET_TUNER_UNSUPPORTED for an option that this platform does not have, or if
+ *   autocannon is not installed. With an unknown release of autocannon, the run fails with ERR_SOCKET_TUNER_UNSUPPORTED
  */
 export function tunedAutocannon(
   options: AutocannonOptions,
@@ -74,7 +72,7 @@ export function tunedAutocannon(
         setupClient: require.resolve('./autocannon/worker-setup'),
         [TASK]: taskOf(tuning, counters, options.setupClient),
       }
-    : { setupClient: setupOf(new Connections(connector, counters), options.setupClient) }
+    : { setupClient: setupOf(new CountedConnections(connector, counters), options.setupClient) }
   const instance = start({ ...options, ...own }, callback)
   instance.on('done', (result) => {
     Object.defineProperty(result, 'sockets', {
@@ -86,7 +84,7 @@ export function tunedAutocannon(
   return instance
 }
 
-/** As it is called here. */
+/** The part of autocannon that is used here. */
 type Start = (options: object, callback: AutocannonCallback | undefined) => AutocannonInstance
 
 function load(): Start {
@@ -110,7 +108,7 @@ function checkSetupClient(setupClient: unknown, inWorkers: boolean): void {
     throw new ArgumentTypeError('options.setupClient', `a function or ${expected}`, setupClient)
 }
 
-/** What connect() would refuse on each connection. */
+/** Refuses in advance what connect() would refuse on each connection. */
 function checkDestinations({ url, socketPath }: AutocannonOptions, tuning: Tuning): void {
   if (socketPath !== undefined) {
     checkUnix('options.socketPath', socketPath, tuning)
@@ -124,7 +122,7 @@ function checkDestinations({ url, socketPath }: AutocannonOptions, tuning: Tunin
   }
 }
 
-/** 0 for a host name, and for what autocannon will refuse. */
+/** The family of the URL's address; 0 for a host name, and for a URL that autocannon will refuse. */
 function familyOfUrl(url: unknown): IpFamily | 0 {
   if (typeof url !== 'string') return 0
   const whole = url.startsWith('http') ? url : `http://${url}`

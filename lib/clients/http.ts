@@ -1,5 +1,6 @@
 /** `socket-tuner/http`: http.Agent and https.Agent that reuse, open and close connections with care. */
 export { TunedAgent } from './http/agent'
 export { TunedHttpsAgent } from './http/https-agent'
+export type { WarmDestination } from './http/destination'
 export type { TunedAgentOptions, TunedHttpsAgentOptions } from './http/options'
-export type { AgentCounters } from './http/pool'
+export type { ReuseCounters } from './sockets/reuse'

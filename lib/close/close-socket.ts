@@ -14,16 +14,11 @@ import {
   policyOf,
   stopObserving,
 } from './hooks'
-import {
-  close as closeOption,
-  optionsOf,
-  plainClose,
-  type Close,
-  type PolicyOptions,
-} from './options'
+import { close as closeOption, plainClose, type Close } from './options'
 import { bytesNotInKernel } from './pending'
-import type { ClosePolicy } from './mode'
+import { ClosePolicy, type Awaited, type PolicyOptions } from './mode'
 import { closeModes, type Closed, type CloseModeName } from './modes'
+import { modeByReason } from './reason'
 import type { CloseReport } from './report'
 
 export const closeSocketOptions = spec({
@@ -33,19 +28,26 @@ export const closeSocketOptions = spec({
 
 export type CloseSocketOptions = InputOf<typeof closeSocketOptions>
 
-/** Closes that are under way, so that a second call joins the first or makes a reset of it. */
-const closing = new WeakMap<net.Socket, Closing>()
+const kClosing = Symbol('socket-tuner close')
 
-/** A socket whose stream never emits 'close' is given up this long after the deadline. */
+interface Closable {
+  /**
+   * The close that is under way, or the last one. A second call joins it, or turns it into a reset. A WeakMap of
+   * short-lived sockets would cost the garbage collector more than all the rest of a close.
+   */
+  [kClosing]?: Closing
+}
+
+/** How long after the deadline the close of a stream that never emits 'close' is reported, ms. */
 const GRACE_MS = 1_000
 
 /**
- * Closes a socket in the way that is asked for and says what became of its bytes and its port.
+ * Closes a socket in the given mode, and reports what happened to its bytes and its port.
  *
- * Everything written before is sent first, but for `reset`. Never blocks the event loop, and never
- * takes longer than `deadlineMs`: what is not in the kernel by then is thrown away and counted. May
- * be called on a socket that is connecting, ended, or closed already, and twice: the second call
- * gets the report of the first, or makes a reset of it.
+ * All modes but `reset` send everything that was written before. `fin` and `deliver` wait until the peer has
+ * acknowledged it. Never blocks the event loop, and ends after `deadlineMs` at the latest: bytes that have not reached
+ * the kernel by then are discarded and counted. The socket may be connecting, ended or already closed. A second call
+ * returns the report of the first one, or turns that close into a reset.
  *
  * On Windows `reset` is Node's resetAndDestroy() and the other modes are `fin`.
  *
@@ -53,41 +55,60 @@ const GRACE_MS = 1_000
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_HAZARD after `configure({ hazards: 'throw' })`, with
  *   the socket left open
  */
-export async function closeSocket(
+export function closeSocket(
   socket: net.Socket,
   close?: Close,
-  options: CloseSocketOptions = {},
+  options?: CloseSocketOptions,
+): Promise<CloseReport> {
+  try {
+    return begin(socket, close, options)
+  } catch (error) {
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
+function begin(
+  socket: net.Socket,
+  close: Close | undefined,
+  options: CloseSocketOptions | undefined,
 ): Promise<CloseReport> {
   if (!isStreamSocket(socket)) {
     throw new ArgumentTypeError('socket', 'an instance of net.Socket or tls.TLSSocket', socket)
   }
   refuseSessionSocket(socket)
   const checked = closeFor(socket, close)
-  const { signal } = closeSocketOptions.check('options', options)
-  const running = closing.get(socket)
+  const signal =
+    options === undefined ? undefined : closeSocketOptions.check('options', options).signal
+  const running = (socket as Closable)[kClosing]
   // A socket that is not destroyed after its close was connected again.
   if (running !== undefined && (socket.destroyed || !running.settled)) {
     running.watch(signal)
     if (checked.mode.atOnce) running.reset(checked)
     return running.report
   }
-  if (socket.destroyed) return alreadyClosed(socket, checked.mode.name as CloseModeName)
-  if (hazardsThrow()) tellHazards(socket, checked)
+  if (socket.destroyed) {
+    return Promise.resolve(alreadyClosed(socket, checked.mode.name as CloseModeName))
+  }
+  if (hazardsThrow()) throwHazards(socket, checked)
   const started = new Closing(socket, checked)
-  closing.set(socket, started)
+  ;(socket as Closable)[kClosing] = started
+  const report = started.start()
   started.watch(signal)
-  return started.report
+  return report
 }
 
-/** Without a close the standing one counts. */
+/** The default is the standing close. */
 function closeFor(socket: net.Socket, close: Close | undefined): PolicyOptions {
   const checked = closeOption.check('close', close)
   if (checked !== undefined) return checked
   const standing = policyOf(socket)
-  return standing === undefined ? plainClose(closeModes.fin) : optionsOf(standing)
+  if (standing === undefined) return plainClose(closeModes.fin)
+  const { options } = standing
+  const mode = modeByReason(options, socket, null)
+  return mode === options.mode ? options : { ...options, mode }
 }
 
-/** `session.socket` of HTTP/2 is a proxy: what its session has still to send, only the session knows. */
+/** `session.socket` of HTTP/2 is a proxy. Only the session knows what is still to be sent. */
 function refuseSessionSocket(socket: net.Socket): void {
   if (isSessionSocket(socket)) {
     throw new ArgumentTypeError(
@@ -98,13 +119,13 @@ function refuseSessionSocket(socket: net.Socket): void {
   }
 }
 
-/** The close is somebody else's: it is reported as far as it was under a policy, and never counted again. */
+/** Reports a close that someone else made, as far as it was under a policy. It is not counted again. */
 function alreadyClosed(socket: net.Socket, requested: CloseModeName): CloseReport {
   const { mode = 'fin', timeWait = 'unknown' } = lastClose(socket) ?? {}
   return {
     requested,
     mode,
-    fallback: fallback('destroyed', 'the socket was destroyed before'),
+    fallback: fallback('destroyed', 'the socket was already destroyed'),
     discardedBytes: 0,
     inFlightBytes: 0,
     unreadBytes: 0,
@@ -114,24 +135,29 @@ function alreadyClosed(socket: net.Socket, requested: CloseModeName): CloseRepor
 }
 
 /** One close, from the call to the report. */
-class Closing {
+class Closing implements Awaited {
   readonly report: Promise<CloseReport>
+  readonly standing: ClosePolicy | undefined
+  readonly since = performance.now()
   settled = false
   readonly #socket: net.Socket
   readonly #requested: CloseModeName
-  readonly #started = performance.now()
   readonly #policy: ClosePolicy
   readonly #bytesReadBefore: number
   /** Input that the stream held when the close began. */
   readonly #readableBefore: number
-  /** Input that comes while the close waits is thrown away here, not given to the program. */
+  /** Input that arrives while the close waits is discarded here, and does not reach the program. */
   #resumed = false
-  /** The descriptor is about to be closed: its outcome will come. */
+  /** The descriptor is about to be closed, and an outcome will follow. */
   #begun = false
+  #isClosed = false
+  #outcome: Closed | undefined
   #error: Error | undefined
-  readonly #unwatch: (() => void)[] = []
+  #unwatch: (() => void)[] | undefined
+  #deadline: NodeJS.Timeout | undefined
   #overdue: NodeJS.Timeout | undefined
-  #settle: ((outcome: Closed) => void) | undefined
+  #resolve!: (report: CloseReport) => void
+  #reject!: (error: Error) => void
 
   constructor(socket: net.Socket, options: PolicyOptions) {
     this.#socket = socket
@@ -139,20 +165,70 @@ class Closing {
     this.#bytesReadBefore = socket.bytesRead
     this.#readableBefore = socket.readableLength
     const standing = policyOf(socket)
-    this.#policy = {
-      ...options,
-      socket,
-      armed: standing?.armed ?? false,
-      lingering: standing?.lingering,
-      awaited: {
-        standing,
-        since: this.#started,
-        begun: () => {
-          this.#begun = true
-        },
-      },
+    this.standing = standing
+    this.#policy = new ClosePolicy(socket, options, standing?.armed, standing?.lingering, this)
+    this.report = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  start(): Promise<CloseReport> {
+    const socket = this.#socket
+    socket.on('error', this.#onError)
+    socket.once('close', this.#onClose)
+    attachPolicy(this.#policy)
+    observeClose(socket, this.#onOutcome)
+    const { deadlineMs } = this.#policy.options
+    this.#deadline = setTimeout(() => {
+      const cause = fallback('deadline', `the deadline of ${String(deadlineMs)} ms passed`)
+      this.#giveUp(cause)
+    }, deadlineMs)
+    try {
+      this.#begin()
+    } catch (error) {
+      clearTimeout(this.#deadline)
+      this.#reject(error as Error)
     }
-    this.report = this.#run()
+    return this.report
+  }
+
+  begun(): void {
+    this.#begun = true
+  }
+
+  readonly #onError = (error: Error): void => {
+    this.#error ??= error
+  }
+
+  readonly #onClose = (): void => {
+    this.#isClosed = true
+    clearTimeout(this.#deadline)
+    this.#lost()
+    this.#settle()
+  }
+
+  readonly #onOutcome = (outcome: Closed): void => {
+    this.#outcome ??= outcome
+    if (this.#isClosed) this.#settle()
+    // The grace time has begun. An 'error' of the stream in this tick still belongs in the report.
+    else if (this.#overdue !== undefined)
+      queueMicrotask(() => {
+        this.#settle()
+      })
+  }
+
+  #settle(): void {
+    if (this.#outcome === undefined || this.settled) return
+    const socket = this.#socket
+    this.settled = true
+    clearTimeout(this.#deadline)
+    clearTimeout(this.#overdue)
+    stopObserving(socket, this.#onOutcome)
+    socket.off('error', this.#onError)
+    socket.off('close', this.#onClose)
+    for (const stop of this.#unwatch ?? []) stop()
+    this.#resolve(this.#reportOf(this.#outcome))
   }
 
   /** Cuts the close short when the signal is aborted. */
@@ -164,72 +240,31 @@ class Closing {
     if (signal.aborted) aborted()
     else {
       signal.addEventListener('abort', aborted, { once: true })
-      this.#unwatch.push(() => {
+      const stop = (): void => {
         signal.removeEventListener('abort', aborted)
-      })
+      }
+      if (this.#unwatch === undefined) this.#unwatch = [stop]
+      else this.#unwatch.push(stop)
     }
   }
 
-  /** Makes a reset of a close that is waiting. */
+  /** Turns a close that is waiting into a reset. */
   reset(options: PolicyOptions): void {
     if (this.settled) return
-    if (this.#policy.mode !== options.mode) {
-      this.#policy.cause ??= fallback('reset-requested', "a second call asked for 'reset'")
+    if (this.#policy.options.mode !== options.mode) {
+      this.#policy.cause ??= fallback('reset-requested', "a second call requested 'reset'")
     }
-    Object.assign(this.#policy, options)
+    this.#policy.options = options
     if (this.#socket.destroyed) this.#policy.abort?.()
     else this.#destroy()
-  }
-
-  async #run(): Promise<CloseReport> {
-    const socket = this.#socket
-    const onError = (error: Error): void => {
-      this.#error ??= error
-    }
-    socket.on('error', onError)
-    const outcome = new Promise<Closed>((resolve) => {
-      this.#settle = resolve
-    })
-    const closed = new Promise<void>((resolve) => {
-      socket.once('close', () => {
-        resolve()
-        this.#lost()
-      })
-      void outcome.then(() => {
-        if (this.#overdue !== undefined) resolve()
-      })
-    })
-    const observer = (result: Closed): void => {
-      this.#settle?.(result)
-    }
-    attachPolicy(this.#policy)
-    observeClose(socket, observer)
-    const { deadlineMs } = this.#policy
-    const deadline = setTimeout(() => {
-      const cause = fallback('deadline', `the deadline of ${String(deadlineMs)} ms passed`)
-      this.#giveUp(cause)
-    }, deadlineMs)
-    try {
-      this.#begin()
-      await closed
-    } finally {
-      clearTimeout(deadline)
-    }
-    const report = this.#reportOf(await outcome)
-    clearTimeout(this.#overdue)
-    stopObserving(socket, observer)
-    this.settled = true
-    for (const stop of this.#unwatch) stop()
-    socket.off('error', onError)
-    return report
   }
 
   #begin(): void {
     const socket = this.#socket
     const nothingWritten = bytesNotInKernel(socket) === 0
-    const atOnce = this.#policy.mode.atOnce || (socket.pending && nothingWritten)
+    const atOnce = this.#policy.options.mode.atOnce || (socket.pending && nothingWritten)
     if (carrierOf(socket).destroyed) {
-      this.#policy.cause = fallback('destroyed', 'the connection below was destroyed before')
+      this.#policy.cause = fallback('destroyed', 'the connection below was already destroyed')
       this.#destroy()
       return
     }
@@ -237,7 +272,7 @@ class Closing {
       this.#destroy()
       return
     }
-    // A peer that waits for us to read would never read what we have written.
+    // A peer that cannot write until we read might never read our data.
     if (socket.listenerCount('data') === 0 && socket.listenerCount('readable') === 0) {
       this.#resumed = true
       socket.resume()
@@ -247,21 +282,26 @@ class Closing {
 
   #destroy(): void {
     const socket = this.#socket
-    if (process.platform === 'win32' && this.#policy.mode.atOnce) socket.resetAndDestroy()
+    if (process.platform === 'win32' && this.#policy.options.mode.atOnce) socket.resetAndDestroy()
     else socket.destroy()
   }
 
   #giveUp(cause: Fallback): void {
     const socket = this.#socket
-    const { mode } = this.#policy
+    const { options } = this.#policy
+    const { mode, onTimeout } = options
     clearTimeout(this.#overdue)
-    // The stream is not Node's alone: a program or a TLS layer may keep it from ending.
+    // A program or a TLS layer may keep the stream from ending.
     this.#overdue = setTimeout(() => {
       this.#begun = false
       this.#lost()
     }, GRACE_MS)
+    const timesOut = cause.code === 'deadline' && onTimeout !== undefined
+    if (timesOut) this.#policy.options = { ...options, mode: onTimeout }
     if (socket.destroyed) {
-      this.#policy.cut?.(cause)
+      this.#policy.cause ??= cause
+      if (timesOut && onTimeout.atOnce) this.#policy.abort?.()
+      else this.#policy.cut?.(cause)
       return
     }
     const lost = bytesNotInKernel(socket)
@@ -270,17 +310,17 @@ class Closing {
       announce(
         'SOCKET_TUNER_CLOSE_DEADLINE',
         mode.name,
-        `A close in mode '${mode.name}' gave up, since ${cause.message}: ` +
-          `${String(lost)} bytes that were not in the kernel are thrown away`,
+        `A close in mode '${mode.name}' was cut short: ${cause.message}, and ` +
+          `${String(lost)} bytes that had not reached the kernel are discarded`,
       )
     }
     socket.destroy()
   }
 
-  /** The connection below was closed before, by somebody else: no outcome of this close will come. */
+  /** Someone else has closed the connection below, so no outcome of this close will follow. */
   #lost(): void {
     if (this.#begun) return
-    this.#settle?.(lostDescriptor(bytesNotInKernel(this.#socket), this.#policy.cause) as Closed)
+    this.#onOutcome(lostDescriptor(bytesNotInKernel(this.#socket), this.#policy.cause) as Closed)
   }
 
   #reportOf(outcome: Closed): CloseReport {
@@ -293,7 +333,7 @@ class Closing {
       inFlightBytes,
       unreadBytes: unreadBytes + this.#unread(),
       timeWait,
-      durationMs: performance.now() - this.#started,
+      durationMs: performance.now() - this.since,
       ...(this.#error === undefined ? {} : { error: this.#error }),
     }
   }
@@ -304,8 +344,8 @@ class Closing {
   }
 }
 
-/** With hazards thrown, what a close would only warn of is refused while everything can stay as it is. */
-function tellHazards(socket: net.Socket, options: PolicyOptions): void {
+/** After configure({ hazards: 'throw' }), throws the hazards of a close before anything is changed. */
+function throwHazards(socket: net.Socket, options: PolicyOptions): void {
   const fd = transportFd(socket)
   if (fd >= 0) options.mode.warn?.(socket, fd, options)
 }

@@ -1,14 +1,14 @@
 /**
- * What goes before a socket's close, whoever closes it. The last system calls before close(2) are made
- * in its `_destroy`. destroySoon() is replaced so that no shutdown() goes before the close where none
- * may, and `_final` because who keeps TIME_WAIT depends on whose FIN was first, which the kernel does not
- * tell afterwards.
+ * Runs before a socket's close, whoever closes it. The replaced `_destroy` makes the last system calls before close(2).
+ * The replaced destroySoon() makes no shutdown() where none may precede the close. The replaced `_final` finds whose FIN
+ * is first, which decides who keeps TIME_WAIT, and which the kernel does not report afterwards.
  */
 import type * as net from 'node:net'
 import { native } from '../kernel/binding'
 import {
   closeWithoutReset,
   destroyAfterCarrier,
+  followTlsFinals,
   isResetting,
   replaceDestroy,
   replaceDestroySoon,
@@ -18,38 +18,46 @@ import {
   type Final,
 } from '../node/closing'
 import { refuseConnect } from '../node/connecting'
-import { carrierOf, transportFd, transportHandleOf } from '../node/handle'
+import { carrierOf, transportFd } from '../node/handle'
 import { holdsCleartext, watchHandshake } from '../node/tls'
 import { connectionState } from '../observe/tcp-info'
-import { announce } from '../warnings'
+import { conclude } from './conclude'
 import { fallback } from './fallback'
-import { bytesNotInKernel } from './pending'
-import type { CloseOutcome, ClosePolicy, Done, Ending } from './mode'
+import { isPeerFirst, orderOfFins, watchFins, type FinWatch } from './fin-order'
+import { disposeAsNode, disposeByEnd, endReading, hasPeerEnded } from './on-end'
+import { bytesNotInKernel, transferred } from './pending'
+import type { CloseMode, CloseOutcome, ClosePolicy, Done, Ending } from './mode'
 import { closeModes, type Closed, type Observer } from './modes'
+import { forgetTimeout, modeByReason, watchTimeout } from './reason'
 import { setResetOnClose } from './reset-cost'
-import { countClose } from './tally'
-import { finOrderIn, hasPeerFinished, timeWaitOf, type FinOrder } from './time-wait'
+import { finOrderIn, finishedAtEnd, timeWaitOf, type FinOrder } from './time-wait'
 import { isTls } from './tls'
 import { finishWithoutShutdown } from './without-shutdown'
 
-/** One connection: a TLS socket and the socket that carries it share one. */
+/** One connection. A TLS socket and the socket that carries it share one. */
 interface Connection {
   policy: ClosePolicy | undefined
-  /** Called for each close, under a policy or not. */
+  /** Called after each close, whether under a policy or not. */
   readonly observers: Observer[]
   finOrder: FinOrder | undefined
-  /** destroySoon() was called: the FIN or the RST goes out with close(2), not by shutdown(). */
+  /** Set while shutdown() is under way. */
+  fins: FinWatch | undefined
+  /** A TLS socket that the program put over a socket with hooks, and that ended the connection. */
+  above: net.Socket | undefined
+  /** close(2) sends the FIN or the RST, and no shutdown() precedes it. */
   skipsShutdown: boolean
+  /** The close was begun by destroySoon(), not by end(). */
+  destroysSoon: boolean
   /** The most recent close. */
   last: Closed | undefined
 }
 
-/** What a socket had in place of the methods that were replaced. */
+/** The original methods of a socket. */
 interface Hooks {
   connection: Connection
-  destroy?: Destroy
-  destroySoon?: DestroySoon
-  final?: Final
+  destroy: Destroy | undefined
+  destroySoon: DestroySoon | undefined
+  final: Final | undefined
 }
 
 const kHooks = Symbol('socket-tuner close hooks')
@@ -68,24 +76,33 @@ export function policyOf(socket: net.Socket): ClosePolicy | undefined {
   return connectionOf(socket)?.policy
 }
 
-/** What the most recent close of a socket came to, if it was under a policy. */
+/** The outcome of the most recent close of a socket, if it was under a policy. */
 export function lastClose(socket: net.Socket): Closed | undefined {
   return connectionOf(socket)?.last
 }
 
-/** Puts a socket under a policy, in place of one that it may be under already. */
+/** Puts a socket under a policy, which replaces an earlier one. */
 export function attachPolicy(policy: ClosePolicy): void {
-  hook(policy.socket).policy = policy
-  watchHandshake(policy.socket)
+  const { socket } = policy
+  const { onTimeout, deadlineMs } = policy.options
+  const connection = hook(socket)
+  const disposedByEnd = closesOnEnd(connection.policy)
+  connection.policy = policy
+  watchHandshake(socket)
+  if (onTimeout !== undefined) watchTimeout(socket)
+  if (closesOnEnd(policy)) disposeByEnd(socket, deadlineMs)
+  else if (disposedByEnd) disposeAsNode(socket)
 }
 
-/** Lets a socket close as Node does. */
+/** Restores Node's own close. */
 export function detachPolicy(socket: net.Socket): void {
   const connection = connectionOf(socket)
-  if (connection !== undefined) connection.policy = undefined
+  if (connection === undefined) return
+  if (closesOnEnd(connection.policy)) disposeAsNode(socket)
+  connection.policy = undefined
 }
 
-/** Has `observer` called when the socket's connection is closed, under a policy or not. */
+/** Calls `observer` when the socket's connection is closed, whether under a policy or not. */
 export function observeClose(socket: net.Socket, observer: Observer): void {
   const { observers } = hook(socket)
   if (!observers.includes(observer)) observers.push(observer)
@@ -98,6 +115,7 @@ export function stopObserving(socket: net.Socket, observer: Observer): void {
 }
 
 function hook(socket: net.Socket): Connection {
+  followTls()
   const carrier = carrierOf(socket)
   const below = hooksOf(carrier, undefined)
   const { connection } = below
@@ -111,8 +129,30 @@ function hook(socket: net.Socket): Connection {
   return connection
 }
 
+let followsTls = false
+
+/** The program may put TLS over a socket that has hooks. */
+function followTls(): void {
+  if (followsTls) return
+  followsTls = true
+  followTlsFinals((socket: net.Socket & Hooked, carrier: net.Socket & Hooked, own, callback) => {
+    const connection = carrier[kHooks]?.connection
+    if (connection === undefined || socket[kHooks] !== undefined) {
+      own.call(socket, callback)
+      return
+    }
+    connection.above = socket
+    finish(socket, connection, own, callback)
+  })
+}
+
 function hooksOf(socket: net.Socket & Hooked, connection: Connection | undefined): Hooks {
-  const hooks: Hooks = socket[kHooks] ?? { connection: connection ?? newConnection() }
+  const hooks: Hooks = socket[kHooks] ?? {
+    connection: connection ?? newConnection(),
+    destroy: undefined,
+    destroySoon: undefined,
+    final: undefined,
+  }
   if (connection !== undefined) hooks.connection = connection
   socket[kHooks] = hooks
   return hooks
@@ -123,7 +163,10 @@ function newConnection(): Connection {
     policy: undefined,
     observers: [],
     finOrder: undefined,
+    fins: undefined,
+    above: undefined,
     skipsShutdown: false,
+    destroysSoon: false,
     last: undefined,
   }
 }
@@ -132,7 +175,7 @@ function newConnection(): Connection {
 function presumedOrder(socket: net.Socket): FinOrder | undefined {
   const fd = transportFd(socket)
   if (fd < 0) return undefined
-  // In state CLOSE the order cannot be known any more: better an entry reported in vain than a hidden one.
+  // In state CLOSE the order is unknown. A report of an entry that does not exist does less harm than a hidden one.
   return finOrderIn(connectionState(fd).state) ?? 'ours'
 }
 
@@ -148,15 +191,19 @@ function destroyHooked(
   if (connecting) refuseConnect(this)
 }
 
-/** The socket may be connected again afterwards: what concerns this connection only is taken back. */
+/** Also resets the state of this connection, since the socket may be connected again. */
 function beforeClose(carrier: net.Socket, connection: Connection, error: Error | null): void {
-  const { policy, finOrder, observers } = connection
+  const { policy, observers, above } = connection
+  settleOrder(carrier, connection)
+  const { finOrder } = connection
   connection.finOrder = undefined
+  connection.above = undefined
   connection.skipsShutdown = false
+  connection.destroysSoon = false
   if (policy === undefined) {
     connection.last = undefined
     if (observers.length > 0 || isResetting(carrier))
-      tell(observers, closedByNode(carrier, finOrder))
+      notify(observers, closedByNode(carrier, finOrder))
     return
   }
   if (policy.awaited !== undefined) {
@@ -165,27 +212,35 @@ function beforeClose(carrier: net.Socket, connection: Connection, error: Error |
   }
   const wasOver = hasNotOpened(carrier, policy.socket, error)
   const done: Done = (result) => {
-    const outcome = withCause(wasOver ? { ...result, wasOver } : result, policy) as Closed
+    const outcome = conclude(wasOver ? { ...result, wasOver } : result, policy)
     policy.armed = false
     policy.held = false
     connection.last = outcome
-    countClose(outcome)
-    warn(outcome, policy)
-    tell(observers, outcome)
+    notify(observers, outcome)
   }
   const fd = transportFd(policy.socket)
   if (fd < 0) {
     done(withoutDescriptor(carrier, policy))
     return
   }
-  const ending: Ending = { policy, fd, finOrder }
+  const ending: Ending = { policy, fd, finOrder, streamEnded: hasPeerEnded(above ?? policy.socket) }
+  const mode = modeFor(policy, error)
   if (isResetting(carrier)) {
-    // resetAndDestroy() says what it wants; libuv refuses it while a shutdown is under way.
+    // resetAndDestroy() overrides the mode. libuv would refuse it while a shutdown is under way.
     closeWithoutReset(carrier)
     closeModes.reset.close(ending, done)
     return
   }
-  policy.mode.close(ending, done)
+  mode.close(ending, done)
+}
+
+/** A closeSocket() keeps the mode that its caller chose. */
+function modeFor(policy: ClosePolicy, error: Error | null): CloseMode {
+  const { awaited, options, socket } = policy
+  if (awaited !== undefined) return options.mode
+  const chosen = modeByReason(options, socket, error ?? socket.errored)
+  if (options.onTimeout !== undefined) forgetTimeout(socket)
+  return chosen
 }
 
 /** Whether connect() or the TLS handshake failed: 'error' reports it, and nothing could have been sent. */
@@ -200,13 +255,13 @@ function hasNotOpened(
 }
 
 /** An observer may stop observing when it is called. */
-function tell(observers: readonly Observer[], outcome: Closed): void {
+function notify(observers: readonly Observer[], outcome: Closed): void {
   for (const observer of [...observers]) observer(outcome)
 }
 
 /**
- * What a close without a policy comes to: it is only seen. But of resetAndDestroy() while a shutdown is under
- * way, which libuv refuses, Node would send no RST, leave the descriptor open for ever and emit no 'close'.
+ * The outcome of a close without a policy, which is only observed. The exception is resetAndDestroy() while a shutdown is
+ * under way. libuv refuses it, and Node would send no RST, leave the descriptor open for ever and emit no 'close'.
  */
 function closedByNode(carrier: net.Socket, finOrder: FinOrder | undefined): Closed {
   const discardedBytes = bytesNotInKernel(carrier)
@@ -225,26 +280,23 @@ function closedByNode(carrier: net.Socket, finOrder: FinOrder | undefined): Clos
   const unreadBytes = Math.max(0, native.unreadBytes(fd))
   // close() with unread input sends a RST: RFC 2525 section 2.17.
   const by = isReset || unreadBytes > 0 ? 'reset' : 'fin'
-  const peerFinished = hasPeerFinished(fd, state, transportHandleOf(carrier)?.bytesRead)
-  const timeWait = timeWaitOf(
-    { ...state, finOrder, peerFinished, streamEnded: carrier.readableEnded },
-    by,
-  )
+  const finished = finishedAtEnd(fd, state, transferred(carrier, 0), finOrder)
+  const timeWait = timeWaitOf({ ...state, ...finished, streamEnded: hasPeerEnded(carrier) }, by)
   return { mode: by, discardedBytes, unreadBytes, timeWait, byNode: true }
 }
 
-/** Nothing of the kernel's can be set: the socket is not open yet, runs over another stream, or on Windows. */
-function withoutDescriptor(carrier: net.Socket, { socket, mode }: ClosePolicy): CloseOutcome {
+/** For a socket without a descriptor: one that is not open yet, that runs over another stream, or on Windows. */
+function withoutDescriptor(carrier: net.Socket, { socket, options }: ClosePolicy): CloseOutcome {
   const rest = { discardedBytes: bytesNotInKernel(socket), unreadBytes: 0 }
   if (isResetting(carrier)) return { mode: 'reset', timeWait: 'avoided', ...rest }
   if (socket.pending) {
     const why = fallback('not-connected', 'the socket was not connected')
-    return { mode: mode.name, fallback: why, timeWait: 'avoided', ...rest }
+    return { mode: options.mode.name, fallback: why, timeWait: 'avoided', ...rest }
   }
   return lostDescriptor(rest.discardedBytes)
 }
 
-/** A close of which no system call can find out more. */
+/** The outcome of a close about which the kernel can report nothing. */
 export function lostDescriptor(
   discardedBytes: number,
   cause = fallback('no-descriptor', 'the socket has no descriptor'),
@@ -252,54 +304,56 @@ export function lostDescriptor(
   return { mode: 'fin', fallback: cause, timeWait: 'unknown', discardedBytes, unreadBytes: 0 }
 }
 
-function withCause(outcome: CloseOutcome, policy: ClosePolicy): CloseOutcome {
-  const { cause } = policy
-  if (cause === undefined) return outcome
-  policy.cause = undefined
-  const { fallback: found } = outcome
-  if (found === undefined || found.code === cause.code) return { ...outcome, fallback: cause }
-  return {
-    ...outcome,
-    fallback: { code: cause.code, message: `${cause.message}; ${found.message}` },
-  }
-}
-
-function warn(outcome: Closed, { awaited, mode: asked }: ClosePolicy): void {
-  const { discardedBytes, mode, timeWait, fallback, wasOver = false } = outcome
-  const isMeant = closeModes[mode].atOnce
-  if (awaited === undefined && !isMeant && !wasOver && discardedBytes > 0) {
-    announce(
-      'SOCKET_TUNER_DESTROY_DISCARDS',
-      'destroy',
-      `destroy() threw away ${String(discardedBytes)} bytes that were not in the kernel yet`,
-    )
-  }
-  if (fallback?.code === 'ended' && timeWait === 'here') {
-    announce(
-      'SOCKET_TUNER_END_LEAVES_TIME_WAIT',
-      asked.name,
-      `A connection under close mode '${asked.name}' was ended by end(): its FIN went out first, and TIME_WAIT is left for 60 s`,
-    )
-  }
-}
-
 function destroySoonHooked(this: net.Socket & Hooked): void {
   const hooks = this[kHooks]
-  const withoutShutdown = hooks?.connection.policy?.mode.withoutShutdown ?? false
-  if (hooks !== undefined && !this.writableEnded && withoutShutdown !== false) {
-    hooks.connection.skipsShutdown = true
+  if (hooks !== undefined && !this.writableEnded) {
+    hooks.connection.destroysSoon = true
+    closesWhenFinished(hooks.connection)
   }
   hooks?.destroySoon?.call(this)
 }
 
-function finalHooked(this: net.Socket & Hooked, callback: (error?: Error | null) => void): void {
-  const { connection, final } = this[kHooks] as Required<Hooks>
-  const { policy, skipsShutdown } = connection
-  if (policy !== undefined && skipsShutdown) finishWithoutShutdown(this, policy, final, callback)
-  else finish(this, connection, final, callback)
+/** close(2) follows once everything is written. The mode decides whether a shutdown() may precede it. */
+function closesWhenFinished(connection: Connection): void {
+  const withoutShutdown = connection.policy?.options.mode.withoutShutdown ?? false
+  if (withoutShutdown !== false) connection.skipsShutdown = true
 }
 
-/** end(): Node sends the FIN by shutdown(). Notes whose FIN was first. */
+function finalHooked(this: net.Socket & Hooked, callback: (error?: Error | null) => void): void {
+  const hooks = this[kHooks] as Hooks & { final: Final }
+  const { connection } = hooks
+  // Node calls _final again when the socket is connected.
+  if (connection.destroysSoon || !closesOnEnd(connection.policy) || this.pending) {
+    finishWriting(this, hooks, callback)
+    return
+  }
+  closesWhenFinished(connection)
+  this.once('finish', destroySelf)
+  endReading(this, () => {
+    if (this.destroyed) callback()
+    else finishWriting(this, hooks, callback)
+  })
+}
+
+function closesOnEnd(policy: ClosePolicy | undefined): boolean {
+  return policy?.options.onEnd === 'close'
+}
+
+function destroySelf(this: net.Socket): void {
+  this.destroy()
+}
+
+function finishWriting(
+  socket: net.Socket,
+  { connection, final }: { readonly connection: Connection; readonly final: Final },
+  callback: (error?: Error | null) => void,
+): void {
+  const { policy, skipsShutdown } = connection
+  if (policy !== undefined && skipsShutdown) finishWithoutShutdown(socket, policy, final, callback)
+  else finish(socket, connection, final, callback)
+}
+
+/** Lets Node send the FIN of end() by shutdown(), and finds whose FIN is first. */
 function finish(
   socket: net.Socket,
   connection: Connection,
@@ -312,21 +366,29 @@ function finish(
     return
   }
   // On TLS the stream ends by close_notify, before the FIN.
-  if (socket.readableEnded && !isTls(socket)) connection.finOrder = 'theirs'
-  else connection.finOrder = finOrderOf(socket)
-  if (connection.finOrder !== 'ours') {
+  if (hasPeerEnded(socket) && !isTls(socket) && isPeerFirst(transportFd(socket)))
+    connection.finOrder = 'theirs'
+  if (connection.finOrder === 'theirs') {
     final.call(socket, callback)
     return
   }
+  let isOver = false as boolean
   final.call(socket, (error) => {
-    // The peer's FIN may have come before libuv made the call.
-    if (error !== undefined && error !== null) connection.finOrder = undefined
-    else if (finOrderOf(socket) === 'theirs') connection.finOrder = 'theirs'
+    isOver = true
+    if (error !== undefined && error !== null) connection.fins = undefined
+    settleOrder(socket, connection)
     callback(error)
   })
+  // On TLS, close_notify has been written by now.
+  const fd = transportFd(socket)
+  if (!isOver && fd >= 0) connection.fins = watchFins(fd)
 }
 
-function finOrderOf(socket: net.Socket): FinOrder | undefined {
+/** Finds the order of the FINs if shutdown() was under way. */
+function settleOrder(socket: net.Socket, connection: Connection): void {
+  const { fins } = connection
   const fd = transportFd(socket)
-  return fd < 0 ? undefined : finOrderIn(connectionState(fd).state)
+  if (fins === undefined || fd < 0) return
+  connection.fins = undefined
+  connection.finOrder = orderOfFins(fd, fins)
 }

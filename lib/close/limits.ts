@@ -1,41 +1,42 @@
-/** What a close may be told beside its mode. */
-import { boolean, spec, whole, type OutputOf } from '../spec'
+/** The options of a close other than its modes. */
+import { MAX_INT32, boolean, oneOf, spec, whole, type OutputOf } from '../spec'
 
-const MAX_TIMEOUT_MS = 2 ** 31 - 1
-/** As many descriptors as a process can have (fs.nr_open by default). */
+/** The most descriptors that a process can have (fs.nr_open by default). */
 const MAX_LINGERING = 2 ** 20
 
-/** Beside the mode. */
 export const closeLimits = spec({
   /**
-   * `deliver` uses `fin` on a connection without TCP timestamps, where a delayed segment could enter
-   * the next connection on the same ports. Default true. False also saves the system call per
-   * connection that finds out.
+   * Whether `deliver` falls back to `fin` on a connection without TCP timestamps, where a delayed segment could enter
+   * the next connection on the same ports. Default true. False saves the system call that checks.
    */
   requireTimestamps: boolean().default(true),
   /**
-   * `deliver` uses `fin` on an accepted connection whose peer has sent nothing yet: its program may not
-   * have noticed that its connect() is complete, and then gets EPIPE from it in place of the data.
-   * Default true.
+   * Whether `deliver` falls back to `fin` on an accepted connection whose peer has sent nothing. The peer's program may
+   * not have noticed that its connect() is complete, and would get EPIPE instead of the data. Default true.
    */
   requirePeerData: boolean().default(true),
   /**
-   * On TLS, whether close_notify (RFC 8446 section 6.1) goes out before the FIN, so that the peer can
-   * tell an end from a truncation. Default true.
+   * Whether close_notify (RFC 8446 section 6.1) goes out before the FIN on TLS, so that the peer can distinguish an end
+   * from a truncation. Default true.
    */
   closeNotify: boolean().default(true),
-  /** Deadline, ms, of a lingering close, and of closeSocket in any mode. Default 30 000. */
-  deadlineMs: whole(1, MAX_TIMEOUT_MS).default(30_000),
-  /** A lingering close also ends when the peer sends nothing for so long, ms. Default 5 000. */
-  idleMs: whole(1, MAX_TIMEOUT_MS).default(5_000),
-  /** And when it has thrown away more than so many bytes. Default 1 GiB (2^30). */
+  /** The deadline of a lingering close, and of closeSocket() in any mode, ms. Default 30,000. */
+  deadlineMs: whole(1, MAX_INT32).default(30_000),
+  /** Ends a lingering close when the peer has sent nothing for this time, ms. Default 5,000. */
+  idleMs: whole(1, MAX_INT32).default(5_000),
+  /** Ends a lingering close that has discarded more than this, bytes. Default 1 GiB (2^30). */
   maxDiscardBytes: whole(0, Number.MAX_SAFE_INTEGER).default(2 ** 30),
   /**
-   * At most so many connections linger at once, of one server, or of all sockets that have the mode by
-   * themselves: the one that has lingered longest is ended when another comes. Each holds a
-   * descriptor. Default 1,000.
+   * The most connections that may linger at once, per server; sockets without a server share one limit. Above it, the
+   * oldest one is ended. Each holds a descriptor. Default 1,000.
    */
   maxLingering: whole(1, MAX_LINGERING).default(1_000),
+  /**
+   * The effect of `end()`, and so of `pipe()`, `pipeline()` and `await using`. `half-close` sends the FIN and goes on
+   * reading. `close` closes in the mode once everything written is in the kernel, as `destroySoon()` does.
+   * Default half-close.
+   */
+  onEnd: oneOf('half-close', 'close').default('half-close'),
 })
 
 /** Checked and complete. */

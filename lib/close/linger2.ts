@@ -1,6 +1,6 @@
 /** TCP_LINGER2 of one descriptor: tcp(7). */
 import { native } from '../kernel/binding'
-import type { ClosePolicy } from './mode'
+import type { ClosingPolicy } from './mode'
 
 const FORGET_WHEN_ACKNOWLEDGED = -1
 const SYSCTL_DEFAULT = 0
@@ -8,15 +8,15 @@ const SYSCTL_DEFAULT = 0
 /** Whether this platform has it. */
 export const hasLinger2 = native.constants.TCP_LINGER2 !== undefined
 
-/** Makes the kernel drop the connection when its FIN is acknowledged, or not; 0 or the negated errno. */
+/** Sets whether the kernel drops the connection when its FIN is acknowledged. Returns 0 or the negated errno. */
 export function setForgotten(fd: number, on: boolean): number {
   const { IPPROTO_TCP, TCP_LINGER2 } = native.constants
   if (IPPROTO_TCP === undefined || TCP_LINGER2 === undefined) return 0
   return native.setInt(fd, IPPROTO_TCP, TCP_LINGER2, on ? FORGET_WHEN_ACKNOWLEDGED : SYSCTL_DEFAULT)
 }
 
-/** Takes back what the listening socket handed down, for a close that is to keep TIME_WAIT. */
-export function disarm(policy: ClosePolicy, fd: number): void {
+/** Resets the option that the listening socket handed down, for a close that keeps TIME_WAIT. */
+export function disarm(policy: ClosingPolicy, fd: number): void {
   if (!policy.armed) return
   setForgotten(fd, false)
   policy.armed = false

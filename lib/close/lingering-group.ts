@@ -1,23 +1,23 @@
 /**
- * Connections that linger at the same time. Each holds a descriptor, and peers that are slow on purpose
- * could make them any number: above a limit the one that has lingered longest is ended.
+ * Connections that linger at the same time. Each holds a descriptor, and peers that are slow on purpose could
+ * accumulate any number of them. Above a limit, the one that has lingered longest is ended.
  */
 export class LingeringGroup {
-  /** In the order in which they came. */
+  /** Oldest first. */
   readonly #ends = new Set<() => void>()
   #evicted = 0
 
-  /** How many there are now. */
+  /** Connections that linger now. */
   get size(): number {
     return this.#ends.size
   }
 
-  /** How many were ended to make room. */
+  /** Connections that were ended to make room. */
   get evicted(): number {
     return this.#evicted
   }
 
-  /** Adds a connection, which `end` ends and removes; those that are too many are ended. */
+  /** Adds a connection, which `end` ends and removes. Ends the oldest ones above the limit. */
   add(end: () => void, limit: number): void {
     for (const oldest of this.#ends) {
       if (this.#ends.size < limit) break
@@ -33,5 +33,5 @@ export class LingeringGroup {
   }
 }
 
-/** Of sockets that have the mode by themselves. */
+/** For sockets that no server has given its mode. */
 export const ofThisThread = new LingeringGroup()

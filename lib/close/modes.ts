@@ -14,27 +14,27 @@ export const closeModes = { fin, deliver, lingering, reset } as const satisfies 
 /**
  * How a connection is closed.
  *
- * - `fin`: a FIN after everything written; TIME_WAIT here when this side closes first. Always right.
- * - `deliver`: the same on the wire, and the kernel forgets the connection when the FIN is
- *   acknowledged: no byte lost, no TIME_WAIT. Linux.
- * - `lingering`: FIN, then input is thrown away until the peer has finished: for an early answer to
- *   a peer that is still sending.
- * - `reset`: a RST; what the peer has not acknowledged is discarded, and counted.
+ * - `fin`: a FIN after everything that was written. Leaves TIME_WAIT here if this side closes first. Always safe.
+ * - `deliver`: the same on the wire, but the kernel drops the connection when the FIN is acknowledged. No byte is lost,
+ *   and no TIME_WAIT is left. Linux.
+ * - `lingering`: a FIN, then input is discarded until the peer has finished. For an early answer to a peer that is
+ *   still sending.
+ * - `reset`: a RST. Data that the peer has not acknowledged is discarded and counted.
  */
 export type CloseModeName = keyof typeof closeModes
 
-/** In the order in which lists have them. */
+/** In the order of the lists in the documentation. */
 export const closeModeNames: readonly CloseModeName[] = Object.freeze(
   Object.keys(closeModes) as CloseModeName[],
 )
 
-/** One of them, for a table of options. */
+/** The name of a mode, for a table of options. */
 export const closeModeName = oneOf(...closeModeNames)
 
-/** What sets a close mode apart. */
+/** The properties of a close mode. */
 export interface CloseModeInfo {
   readonly name: CloseModeName
-  /** In a few words. */
+  /** A short description. */
   readonly summary: string
   /** TIME_WAIT stays here when this side closes first. */
   readonly keepsTimeWait: boolean
@@ -42,15 +42,15 @@ export interface CloseModeInfo {
   readonly holdsDescriptor: boolean
 }
 
-/** What sets a close mode apart. @throws ERR_INVALID_ARG_VALUE */
+/** Returns the properties of a close mode. @throws ERR_INVALID_ARG_VALUE */
 export function describeCloseMode(name: CloseModeName): CloseModeInfo {
   const checked = closeModeName.required().check('name', name)
   const { summary, keepsTimeWait, holdsDescriptor } = closeModes[checked]
   return { name: checked, summary, keepsTimeWait, holdsDescriptor }
 }
 
-/** A close that has come to its end. */
+/** The outcome of a close in a mode of the table. */
 export type Closed = CloseOutcome & { readonly mode: CloseModeName }
 
-/** Called when a close is complete; for a lingering close that is later than 'close'. */
+/** Called when a close is complete, which is after 'close' if the close lingers. */
 export type Observer = (closed: Closed) => void

@@ -1,29 +1,30 @@
-/** What a RST costs. */
+/** The cost of a reset: the bytes that it discards. */
 import { native } from '../kernel/binding'
-import { words } from '../options/codec'
+import { lingerBytes } from '../options/kinds/linger'
 import { connectionState } from '../observe/tcp-info'
 import type { TcpState } from '../kernel/tcp-states'
 import { announce } from '../warnings'
 import { fallback, type Fallback } from './fallback'
+import type { Transferred } from './pending'
 import {
-  hasPeerFinished,
+  finishedAtEnd,
   timeWaitOf,
   type ConnectionEnd,
   type FinOrder,
   type TimeWait,
 } from './time-wait'
 
-const ON_AT_ONCE = words(1, 0)
+const ON_AT_ONCE = lingerBytes(true, 0)
 
-/** What the reset of a connected descriptor came to. */
+/** The outcome of the reset of a connected descriptor. */
 export interface ResetCost {
-  /** `fin` where close() will send no RST. */
+  /** `fin` if close() will send no RST. */
   readonly mode: 'reset' | 'fin'
   /** Why not. */
   readonly fallback?: Fallback
   /** Bytes that were queued and never sent. */
   readonly discardedBytes: number
-  /** Bytes that were sent and are left to chance. */
+  /** Bytes that were sent and not acknowledged. */
   readonly inFlightBytes: number
   readonly unreadBytes: number
   readonly timeWait: TimeWait
@@ -32,17 +33,16 @@ export interface ResetCost {
 }
 
 /**
- * Makes close() of a descriptor send a RST (SO_LINGER with 0 s), and counts what that throws away. The kernel
- * does so also while a shutdown is under way, where libuv's own reset refuses.
+ * Makes close() of a descriptor send a RST (SO_LINGER with 0 s), and counts what that discards. It works even while a
+ * shutdown is under way, when libuv refuses its own reset.
  *
- * @param pending bytes more that had not come to the kernel
- * @param read bytes that were read from the descriptor
+ * @param pending further bytes, which had not reached the kernel
  */
 export function armReset(
   fd: number,
   pending: number,
-  { finOrder, streamEnded }: Pick<ConnectionEnd, 'finOrder' | 'streamEnded'>,
-  read: number | undefined,
+  { finOrder: known, streamEnded }: Pick<ConnectionEnd, 'finOrder' | 'streamEnded'>,
+  moved: Transferred,
 ): ResetCost {
   const connection = connectionState(fd)
   const { state, notTcp, timestamps } = connection
@@ -58,14 +58,14 @@ export function armReset(
     return { mode: 'fin', fallback: why, discardedBytes: pending, unreadBytes, ...nothing }
   }
   const error = setResetOnClose(fd)
-  // Last of all, since the peer goes on acknowledging, and the kernel sending, until close().
+  // As late as possible, since the kernel goes on sending until close().
   const unsent = native.unsentBytes(fd)
   const queued = native.unacknowledgedBytes(fd)
-  // What is being sent again may have arrived: it is the answer that is missing.
+  // Data that is being retransmitted counts as under way: it may have arrived.
   const { sendable, underWay: inFlightBytes } = withoutFin(state, unsent, queued)
   const discardedBytes = pending + sendable
   warn(discardedBytes, inFlightBytes, state === 'ESTABLISHED' && !timestamps)
-  const peerFinished = hasPeerFinished(fd, connection, read)
+  const { peerFinished, finOrder } = finishedAtEnd(fd, connection, moved, known)
   const why = withoutReset(error, state, finOrder)
   const by = error < 0 ? 'fin' : 'reset'
   return {
@@ -89,7 +89,7 @@ function withoutReset(
   if (error < 0) return fallback('refused', `SO_LINGER was refused (errno ${String(-error)})`)
   const isOver = state === 'CLOSE' || state === 'LAST_ACK'
   if (isOver && finOrder !== undefined) {
-    return fallback('ended', 'end() had sent the FIN before, and both sides have finished')
+    return fallback('ended', 'end() had already sent the FIN, and both sides have finished')
   }
   return undefined
 }
@@ -99,8 +99,8 @@ function warn(discarded: number, inFlight: number, unprotected: boolean): void {
     announce(
       'SOCKET_TUNER_RESET_DISCARDS',
       'reset',
-      `A reset threw away ${String(discarded)} bytes that had not been sent, ` +
-        `and leaves it to chance whether ${String(inFlight)} more arrive`,
+      `A reset discarded ${String(discarded)} bytes that had not been sent; ` +
+        `${String(inFlight)} bytes that had been sent and not acknowledged may be lost too`,
     )
   }
   if (unprotected) {
@@ -113,8 +113,8 @@ function warn(discarded: number, inFlight: number, unprotected: boolean): void {
 }
 
 /**
- * Splits the send queue. The FIN takes a sequence number and counts as one byte, unsent while data
- * is. Where the platform does not tell what was sent (a negative number), all counts as unsent.
+ * Splits the send queue into unsent and sent bytes. The FIN counts as one byte, and is unsent while data is. If the
+ * platform does not report what was sent (a negative number), everything counts as unsent.
  */
 function withoutFin(
   state: TcpState | undefined,

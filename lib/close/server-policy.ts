@@ -3,21 +3,23 @@ import type * as net from 'node:net'
 import { native } from '../kernel/binding'
 import { isAcceptedBy } from '../node/accepted'
 import { handleOf, type Handle } from '../node/handle'
+import { beforeLastWrites } from '../node/http-last-write'
 import { tcpInfo } from '../observe/tcp-info'
 import { setOption } from '../options/access'
 import { isStreamSocket } from '../target'
+import { setCork } from './cork'
 import { hasLinger2, setForgotten } from './linger2'
 import { LingeringGroup } from './lingering-group'
 import { attachPolicy, observeClose, policyOf } from './hooks'
-import type { PolicyOptions } from './options'
+import { ClosePolicy, type PolicyOptions } from './mode'
 import type { Closed } from './modes'
 import { CloseTally, type CloseTotals } from './tally'
 
-/** What the closes of a server's connections came to, since the mode was set. */
+/** The closes of a server's connections since the mode was set. */
 export interface CloseCounters extends CloseTotals {
   /** Connections that linger now: see mode `lingering`. */
   readonly lingering: number
-  /** Connections whose lingering was ended since too many others came. */
+  /** Connections whose lingering was ended because too many others came. */
   readonly evicted: number
 }
 
@@ -26,7 +28,7 @@ const policies = new WeakMap<net.Server, ServerPolicy>()
 /**
  * Sets the close mode of a server's connections from now on, in place of one set before.
  *
- * @param counted called when a close was counted
+ * @param counted called after each close
  */
 export function setServerPolicy(
   server: net.Server,
@@ -39,13 +41,13 @@ export function setServerPolicy(
   return policy
 }
 
-/** Lets the connections that a server accepts from now on close as Node does. */
+/** Restores Node's own close for the connections that a server accepts from now on. */
 export function removeServerPolicy(server: net.Server): void {
   policies.get(server)?.stop()
   policies.delete(server)
 }
 
-/** What was set for a server's connections, by whoever it was. */
+/** The close that was set for a server's connections, by setCloseMode(), tuneServer() or listen(). */
 export function serverPolicyOf(server: net.Server): PolicyOptions | undefined {
   return policies.get(server)?.options
 }
@@ -56,9 +58,10 @@ export class ServerPolicy {
   readonly #server: net.Server
   readonly options: PolicyOptions
   readonly #counted: (() => void) | undefined
-  /** The listening socket that hands TCP_LINGER2 to the connections it accepts. */
+  /** The listening socket from which accepted connections inherit TCP_LINGER2. */
   #armed: Handle | undefined
-  /** Connections whose handshake was complete before it did: they wait to be accepted first. */
+  #stopHolding: (() => void) | undefined
+  /** Connections that were in the accept queue before that, and did not inherit it. They are accepted first. */
   #older = 0
 
   constructor(server: net.Server, options: PolicyOptions, counted?: () => void) {
@@ -69,20 +72,22 @@ export class ServerPolicy {
     server.prependListener('listening', this.#listening)
     server.prependListener('connection', this.#connection)
     server.prependListener('secureConnection', this.#secureConnection)
+    if (options.mode.holdsLastWrite) this.#stopHolding = beforeLastWrites(server, setCork)
   }
 
-  /** As they are at this moment. */
+  /** A snapshot. */
   counters(): CloseCounters {
     const { size: lingering, evicted } = this.#lingering
     return { ...this.#closes.totals, lingering, evicted }
   }
 
-  /** Lets connections accepted from now on close as Node does. */
+  /** Restores Node's own close for connections that are accepted from now on. */
   stop(): void {
     const server = this.#server
     server.off('listening', this.#listening)
     server.off('connection', this.#connection)
     server.off('secureConnection', this.#secureConnection)
+    this.#stopHolding?.()
     const fd = this.#armed === handleOf(server) ? this.#armed?.fd : undefined
     if (fd === undefined || setForgotten(fd, false) < 0) return
     takeBack(server, tcpInfo(fd).unacked ?? 0)
@@ -91,7 +96,7 @@ export class ServerPolicy {
   readonly #listening = (): void => {
     const handle = handleOf(this.#server)
     const fd = handle?.fd
-    // The listening socket of a cluster worker is out of reach, and a unix-domain one has no such option.
+    // A cluster worker has no descriptor of its listening socket, and a unix-domain socket has no such option.
     if (!this.options.mode.inherited || fd === undefined || fd < 0) return
     if (!hasLinger2 || native.localPort(fd) < 0) return
     setOption(fd, 'TCP_LINGER2', -1)
@@ -100,12 +105,12 @@ export class ServerPolicy {
   }
 
   readonly #connection = (socket: unknown): void => {
-    // A program may give a server any stream, or a socket that another one accepted.
+    // A program may emit 'connection' with any stream, or with a socket that another server accepted.
     if (!isStreamSocket(socket)) return
     this.#attach(socket, isAcceptedBy(this.#server, socket) && this.#handsDown())
   }
 
-  /** The same connection once more: what its carrier inherited is known. */
+  /** The TLS socket of a connection whose carrier has a policy already. */
   readonly #secureConnection = (socket: net.Socket): void => {
     this.#attach(socket, policyOf(socket)?.armed ?? false)
   }
@@ -119,7 +124,7 @@ export class ServerPolicy {
 
   #attach(socket: net.Socket, armed: boolean): void {
     const lingering = this.#lingering
-    attachPolicy({ ...this.options, socket, armed, lingering })
+    attachPolicy(new ClosePolicy(socket, this.options, armed, lingering))
     observeClose(socket, this.#closed)
   }
 
@@ -133,7 +138,7 @@ export function noCloses(): CloseCounters {
   return { ...new CloseTally().totals, lingering: 0, evicted: 0 }
 }
 
-/** Makes the next `count` connections, which inherited TCP_LINGER2 before it was taken back, keep TIME_WAIT. */
+/** Resets TCP_LINGER2 on the next `count` connections, which inherited it before it was reset on the listener. */
 function takeBack(server: net.Server, count: number): void {
   let left = count
   const connection = (socket: net.Socket): void => {

@@ -15,19 +15,20 @@ import {
   type Target,
 } from '../target'
 import { hazard } from '../warnings'
-import { close as closeOption, written, type Close, type PolicyOptions } from './options'
+import { close as closeOption, written, type Close } from './options'
 import { attachPolicy, detachPolicy, policyOf } from './hooks'
+import { ClosePolicy, type PolicyOptions } from './mode'
 import { closeModes } from './modes'
 import { removeServerPolicy, serverPolicyOf, setServerPolicy } from './server-policy'
 
 /**
- * Sets what destroy() and destroySoon() of a socket, or of every connection that a server accepts,
- * do from now on, also when a framework calls them. `end()` stays the half-close that it is. Null takes
- * the mode back: the socket closes as Node does, and its close is not counted.
+ * Sets how destroy() and destroySoon() close a socket, or every connection that a server accepts, from now on, also
+ * when a framework calls them. `end()` stays a half-close unless the close has `onEnd: 'close'`. Null restores Node's own
+ * close, which is not counted.
  *
- * With `deliver` the last system call before close() finds out whether timestamps were negotiated
- * and whether there is unread input; `requireTimestamps: false` saves it. On a descriptor number
- * the mode is a kernel option that acts whoever closes it: `lingering` is not to be had there.
+ * With `deliver`, the last system call before close() finds out whether timestamps were negotiated and whether input is
+ * unread; `requireTimestamps: false` saves it. On a descriptor number, the mode is a kernel option that acts whoever
+ * closes the descriptor, and `lingering` is refused.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; what `setOption` throws
@@ -45,7 +46,7 @@ export function setCloseMode(target: Target, close: Close | null): void {
   }
   if (isStreamSocket(target)) {
     if (target.destroyed) descriptorOf(target)
-    // The proxy of an HTTP/2 session cannot be used any more when the socket closes.
+    // The proxy of an HTTP/2 session is unusable by the time the socket closes.
     setSocketPolicy(ownSocket(target), checked)
     return
   }
@@ -53,8 +54,8 @@ export function setCloseMode(target: Target, close: Close | null): void {
 }
 
 /**
- * The standing close of a socket, a server's connections or an HTTP/2 session; null where it closes as Node
- * does. A descriptor number has none: `getOption()` tells SO_LINGER and TCP_LINGER2.
+ * Returns the standing close of a socket, a server's connections or an HTTP/2 session; null for Node's own close. A
+ * descriptor number has none: use `getOption()` for SO_LINGER and TCP_LINGER2.
  *
  * @throws ERR_INVALID_ARG_TYPE
  */
@@ -65,17 +66,17 @@ export function getCloseMode(target: net.Socket | net.Server | http2.Http2Sessio
 
 function standingOf(target: unknown): PolicyOptions | undefined {
   if (isServer(target)) return serverPolicyOf(target)
-  if (isHttp2Session(target)) return policyOf(socketOfSession(target))
-  if (isStreamSocket(target)) return policyOf(target)
+  if (isHttp2Session(target)) return policyOf(socketOfSession(target))?.options
+  if (isStreamSocket(target)) return policyOf(target)?.options
   throw new ArgumentTypeError('target', 'a socket, a server or an HTTP/2 session', target)
 }
 
 function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): void {
   const { armed = false, lingering, awaited } = policyOf(socket) ?? {}
-  // A close that a program waits for goes on as it was asked for.
+  // A closeSocket() that is under way keeps its own mode.
   if (awaited !== undefined) return
   if (options !== null) {
-    attachPolicy({ ...options, socket, armed, lingering })
+    attachPolicy(new ClosePolicy(socket, options, armed, lingering))
     return
   }
   const fd = transportFd(socket)
@@ -83,13 +84,14 @@ function setSocketPolicy(socket: net.Socket, options: PolicyOptions | null): voi
   detachPolicy(socket)
 }
 
-/** Asks for the descriptor before each call: a subscriber to a warning may have closed it. */
+/** Gets the descriptor anew before each call, since a subscriber to a warning may have closed it. */
 function setKernelPolicy(target: Target, options: PolicyOptions | null): void {
   const { mode = closeModes.fin, requireTimestamps = true } = options ?? {}
   descriptorOf(target)
   if (mode.onDescriptor === undefined) {
     throw new ArgumentValueError('close', 'needs a net.Socket, not a descriptor, to be', mode.name)
   }
+  refuseOnDescriptor(options)
   const { resets, forgets } = mode.onDescriptor
   setOption(target, 'SO_LINGER', { enabled: resets, seconds: 0 })
   if (native.constants.TCP_LINGER2 === undefined && !forgets) return
@@ -97,7 +99,22 @@ function setKernelPolicy(target: Target, options: PolicyOptions | null): void {
   setOption(target, 'TCP_LINGER2', forgotten ? -1 : 0)
 }
 
-/** Whether the connection is one that must have its TIME_WAIT. */
+/** Refuses options that only a stream can have: a descriptor does not end, time out or fail. */
+function refuseOnDescriptor(options: PolicyOptions | null): void {
+  const { onEnd = 'half-close', onTimeout, onError } = options ?? {}
+  const refuse = (name: string, value: string): never => {
+    throw new ArgumentValueError(
+      `close.${name}`,
+      'needs a net.Socket, not a descriptor, to be',
+      value,
+    )
+  }
+  if (onEnd !== 'half-close') refuse('onEnd', onEnd)
+  if (onTimeout !== undefined) refuse('onTimeout', onTimeout.name)
+  if (onError !== undefined) refuse('onError', onError.name)
+}
+
+/** Whether the connection needs its TIME_WAIT, because it has no timestamps. */
 function unprotected(fd: number, requireTimestamps: boolean): boolean {
   if (!requireTimestamps) return false
   const { state, timestamps } = connectionState(fd)
@@ -105,7 +122,7 @@ function unprotected(fd: number, requireTimestamps: boolean): boolean {
   hazard(
     'SOCKET_TUNER_DELIVER_FALLBACK',
     'timestamps',
-    `fd ${String(fd)} will close with 'fin' in place of 'deliver': the connection has no TCP timestamps`,
+    `fd ${String(fd)} will close with 'fin' instead of 'deliver': the connection has no TCP timestamps`,
   )
   return true
 }

@@ -2,31 +2,31 @@
 import * as net from 'node:net'
 import { constants as os } from 'node:os'
 import { native } from '../kernel/binding'
-import { connectionState } from '../observe/tcp-info'
+import { connectionState, type ConnectionState } from '../observe/tcp-info'
 import { fallback, type Fallback } from './fallback'
 import type { LingeringGroup } from './lingering-group'
-import { readBytes } from './pending'
+import { isAcknowledged, transferred, type Transferred } from './pending'
 import { pollUntil } from './poll'
-import type { CloseOutcome, ClosePolicy, Ending } from './mode'
+import type { ClosingPolicy, CloseOutcome, Ending } from './mode'
 import { armReset, type ResetCost } from './reset-cost'
-import { hasPeerFinished, type ConnectionEnd } from './time-wait'
+import { finishedAtEnd, type ConnectionEnd } from './time-wait'
 import { closeNotifySize, withoutCloseNotify } from './tls'
 
-/** How a connection that was taken over came to its end. */
+/** How a connection that was taken over ended. */
 export interface TakenOver {
-  /** Bytes of input that were thrown away, those before it was taken over among them. */
+  /** Bytes of input that were discarded, including those before the connection was taken over. */
   readonly unreadBytes: number
   /** The connection right before its descriptor was closed. */
-  readonly end: Omit<ConnectionEnd, 'finOrder' | 'streamEnded'>
-  /** Why it was ended before its time: a deadline, or an error. */
+  readonly end: ConnectionEnd
+  /** Why it was cut short: a deadline, a limit or an error. */
   readonly cut: Fallback | undefined
-  /** It was reset in the end, at this cost. */
+  /** The cost of the reset that ended it, if one did. */
   readonly reset: ResetCost | undefined
 }
 
-interface Until {
+export interface Until {
   /**
-   * Polled with back-off; true ends the connection. Gets the descriptor and the bytes thrown away so far.
+   * Polled with back-off; true ends the connection. Gets the descriptor and the number of bytes discarded so far.
    * Without it the peer ends the connection.
    */
   readonly condition?: (fd: number, bytes: number) => boolean
@@ -34,25 +34,40 @@ interface Until {
   readonly idleMs?: number
   /** It also ends when the peer has sent more than this, bytes. */
   readonly maxBytes?: number
-  /** It also ends when too many others came after it. */
+  /** It also ends when too many others have come after it. */
   readonly group?: { readonly of: LingeringGroup; readonly limit: number }
-  /** Bytes of input that were thrown away before. */
+  /** Bytes of input that were discarded before. */
   readonly discarded: number
 }
 
-/** What is thrown away need not be kept apart: all connections read into the same memory. */
+/**
+ * Waits until the peer's kernel has everything. If the peer sent anything after close(2), this kernel would answer with
+ * a RST and drop its send queue. Undefined if nothing is queued, and for a close that no program waits for, or that was
+ * cut short: those hold no descriptor.
+ */
+export function untilAcknowledged(
+  { awaited, cause }: ClosingPolicy,
+  fd: number,
+  { acknowledged }: ConnectionState,
+  discarded: number,
+): Until | undefined {
+  if (awaited === undefined || cause !== undefined) return undefined
+  if (acknowledged ?? isAcknowledged(fd)) return undefined
+  return { condition: isAcknowledged, discarded }
+}
+
+/** All connections share one buffer, since their input is discarded. */
 let sink: Buffer | undefined
 
 /**
- * Takes a connection over from the net.Socket that is about to close its descriptor: reads what comes in
- * and throws it away, since input that nobody reads makes close() send a RST, until the peer has
- * finished, `until` says so or the policy's deadline passes. Then the connection is closed and
- * `done` is called.
+ * Takes a connection over from the net.Socket that is about to close its descriptor. Reads and discards input, since
+ * unread input makes close() send a RST, until the peer has finished, `until` is met or the policy's deadline passes.
+ * Then closes the connection and calls `done`.
  *
- * Returns the negated errno when there is no descriptor to do it with; `done` is not called then.
+ * Returns the copy of the descriptor, or the negated errno if there is none; then `done` is not called.
  */
 export function takeOver(
-  { policy, fd, finOrder }: Ending,
+  { policy, fd, finOrder, streamEnded }: Ending,
   until: Until,
   done: (result: TakenOver) => void,
 ): number {
@@ -60,8 +75,8 @@ export function takeOver(
   if (copy < 0) return copy
   const { condition, idleMs, maxBytes = Infinity, group, discarded } = until
   const { socket } = policy
-  const readBefore = readBytes(socket, discarded)
-  // Not to be had any more when the socket is closed.
+  const before = transferred(socket, discarded)
+  // The cipher is unknown once the socket is closed.
   const alert = closeNotifySize(socket)
   let come = 0
   let end: TakenOver['end'] | undefined
@@ -73,11 +88,13 @@ export function takeOver(
       cut(fallback('too-much-input', `the peer sent more than ${String(maxBytes)} bytes`))
   })
   if (rest === undefined) return -os.errno.EINVAL
-  /** The last look before the descriptor is closed. */
+  const moved = (): Transferred =>
+    before.read === undefined ? before : { ...before, read: before.read + come }
+  /** Reads the connection's state for the last time before the descriptor is closed. */
   const look = (): void => {
     const connection = connectionState(copy)
-    const read = readBefore === undefined ? undefined : readBefore + come
-    end ??= { ...connection, peerFinished: hasPeerFinished(copy, connection, read) }
+    const finished = finishedAtEnd(copy, connection, moved(), finOrder)
+    end ??= { ...connection, ...finished, streamEnded }
   }
   const close = (): void => {
     look()
@@ -89,10 +106,13 @@ export function takeOver(
     close()
   }
   const deadline = setTimeout(() => {
-    cut(
-      policy.cause ??
-        fallback('deadline', `it was still busy after ${String(policy.deadlineMs)} ms`),
+    policy.cause ??= fallback(
+      'deadline',
+      `it was not complete after ${String(policy.options.deadlineMs)} ms`,
     )
+    cause ??= policy.cause
+    if (policy.options.onTimeout?.atOnce === true) abort()
+    else cut(cause)
   }, remaining(policy))
   const evict = (): void => {
     cut(fallback('evicted', `more than ${String(group?.limit)} connections were lingering`))
@@ -103,14 +123,14 @@ export function takeOver(
       cut(fallback('idle', `the peer sent nothing for ${String(idleMs)} ms and did not finish`))
     })
   }
-  policy.cut = cut
-  policy.abort = () => {
+  const abort = (): void => {
     if (rest.destroyed) return
     look()
-    const read = readBefore === undefined ? undefined : readBefore + come
-    reset = armReset(copy, 0, { finOrder, streamEnded: socket.readableEnded }, read)
+    reset = armReset(copy, 0, { finOrder, streamEnded }, moved())
     rest.destroy()
   }
+  policy.cut = cut
+  policy.abort = abort
   const stopPolling =
     condition === undefined
       ? undefined
@@ -118,7 +138,7 @@ export function takeOver(
           () => rest.destroyed || condition(copy, come),
           () => {
             if (rest.destroyed) return
-            // What came together with the acknowledgement may not have been read: close() would send a RST.
+            // Input that arrived with the acknowledgement may be unread, and close() would send a RST.
             come += Math.max(0, native.discardInput(copy))
             close()
           },
@@ -137,7 +157,7 @@ export function takeOver(
     group?.of.remove(evict)
     clearTimeout(deadline)
     stopPolling?.()
-    const last = end ?? { state: 'CLOSE', notTcp: false, peerFinished: false }
+    const last = end ?? lost({ finOrder, streamEnded })
     const unreadBytes = withoutCloseNotify(discarded + come, alert, last.peerFinished)
     done({ unreadBytes, end: last, cut: cause, reset })
   })
@@ -145,7 +165,12 @@ export function takeOver(
   return copy
 }
 
-/** What a close came to, given how the connection ended after it was taken over. */
+/** A connection that was reset before its state was read for the last time. */
+function lost(order: Pick<ConnectionEnd, 'finOrder' | 'streamEnded'>): ConnectionEnd {
+  return { state: 'CLOSE', notTcp: false, peerFinished: false, ...order }
+}
+
+/** Adds the cost of a reset that ended a connection after it was taken over. */
 export function afterTakeOver(outcome: CloseOutcome, { reset }: TakenOver): CloseOutcome {
   if (reset === undefined) return outcome
   return {
@@ -156,14 +181,14 @@ export function afterTakeOver(outcome: CloseOutcome, { reset }: TakenOver): Clos
   }
 }
 
-/** What is left of the deadline of a close that a program waits for, ms: nothing when that was cut short. */
-function remaining({ deadlineMs, awaited, cause }: ClosePolicy): number {
+/** The rest of the deadline, ms. Hardly anything for a close that was cut short. */
+function remaining({ options: { deadlineMs }, awaited, cause }: ClosingPolicy): number {
   if (cause !== undefined) return 1
   if (awaited === undefined) return deadlineMs
   return Math.max(1, deadlineMs - (performance.now() - awaited.since))
 }
 
-/** A socket that owns `fd` and reads into the sink. */
+/** Returns a socket that owns `fd` and reads into the sink; undefined, with `fd` closed, if Node refuses it. */
 function discarding(fd: number, count: (bytes: number) => void): net.Socket | undefined {
   sink ??= Buffer.allocUnsafeSlow(65536)
   const options: net.SocketConstructorOpts & Pick<net.ConnectOpts, 'onread'> = {

@@ -1,15 +1,15 @@
 import type { FallbackCode } from './fallback'
 import { closeModes, type Closed, type CloseModeName } from './modes'
 
-/** What a number of closes came to. */
+/** The outcomes of a number of closes. */
 export interface CloseTotals {
-  /** Closes by the mode that was used, which need not be the one that was asked for. */
+  /** Closes by the mode that was used, which may differ from the requested one. */
   readonly closes: Readonly<Record<CloseModeName, number>>
-  /** Closes that did not go as they were asked to, by cause; a cause that never occurred is absent. */
+  /** Closes that did not use the requested mode or were cut short, by cause. A cause that never occurred is absent. */
   readonly fallbacks: Readonly<Partial<Record<FallbackCode, number>>>
   /** Closes that left a TIME_WAIT entry on this side. */
   readonly timeWaitLeft: number
-  /** Bytes that closes here threw away; not what a peer's reset did. See {@link CloseReport.discardedBytes}. */
+  /** Bytes that closes on this side discarded, without those lost to a peer's reset: {@link CloseReport.discardedBytes}. */
   readonly discardedBytes: number
   readonly unreadBytes: number
 }
@@ -36,7 +36,7 @@ export class CloseTally {
     this.#unreadBytes += unreadBytes
   }
 
-  /** As they are at this moment. */
+  /** A snapshot. */
   get totals(): CloseTotals {
     return {
       closes: { ...this.#closes },
@@ -50,14 +50,14 @@ export class CloseTally {
 
 const ofThisThread = new CloseTally()
 
-/** Counts a close of this library, whoever asked for it. */
+/** Counts a close under a mode. */
 export function countClose(outcome: Closed): void {
   ofThisThread.add(outcome)
 }
 
 /**
- * What all closes of this thread came to so far under a close mode: by closeSocket(), or because a mode
- * was set on a socket, a server, an agent or by configuration. Connections without a mode are not counted.
+ * Returns the totals of all closes of this thread under a close mode: those by closeSocket(), and those of connections
+ * whose mode was set on a socket, a server, an agent or by configuration. Connections without a mode are not counted.
  */
 export function closeTotals(): CloseTotals {
   return ofThisThread.totals

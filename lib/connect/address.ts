@@ -1,13 +1,14 @@
-/** Addresses and ports as callers give them, checked. */
+/** Checks of the addresses and ports that callers pass. */
 import { isIP } from 'node:net'
 import { ArgumentTypeError, ArgumentValueError, SocketTunerError, checkWhole } from '../errors'
+import { zonedAddress } from '../kernel/addresses'
 import { custom, whole } from '../spec'
 
 export type IpFamily = 4 | 6
 
 const MAX_PORT = 65535
 
-/** An IP address, for a table of options. */
+/** The field for an IP address in an options bag. */
 export const ipAddress = custom<string>('an IP address', (argument, value) => {
   familyOf(argument, value)
   return value as string
@@ -16,10 +17,10 @@ export const ipAddress = custom<string>('an IP address', (argument, value) => {
 /** A port, or 0 for one that the kernel chooses. */
 export const anyPort = whole(0, MAX_PORT)
 
-/** A port that something can be connected to. */
+/** A port to connect to. */
 export const realPort = whole(1, MAX_PORT)
 
-/** The family of an IP address. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
+/** Returns the family of an IP address. @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
 export function familyOf(argument: string, address: unknown): IpFamily {
   if (typeof address !== 'string') throw new ArgumentTypeError(argument, 'of type string', address)
   const family = isIP(address)
@@ -27,7 +28,39 @@ export function familyOf(argument: string, address: unknown): IpFamily {
   return family as IpFamily
 }
 
-/** `4`, `6`, `'IPv4'`, `'IPv6'`, or `0` and undefined for either. @throws ERR_INVALID_ARG_VALUE */
+/**
+ * Checks a list of IP addresses. It must have at least one, and no address twice, in whatever notation.
+ *
+ * @param mixed permits addresses of both families
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_SOCKET_TUNER_ADDRESS_FAMILY
+ */
+export function checkAddresses(
+  argument: string,
+  addresses: unknown,
+  { mixed = false }: { readonly mixed?: boolean } = {},
+): readonly [string, ...string[]] {
+  if (!Array.isArray(addresses))
+    throw new ArgumentTypeError(argument, 'an array of IP addresses', addresses)
+  const seen = new Map<string, string>()
+  const checked = Array.from(addresses, (address: unknown, index) => {
+    const element = `${argument}[${String(index)}]`
+    const family = familyOf(element, address)
+    const needed = mixed ? family : familyOf(`${argument}[0]`, addresses[0])
+    if (family !== needed) throw wrongFamily(element, address as string, needed)
+    const key = zonedAddress(address as string)
+    const before = seen.get(key)
+    if (before !== undefined)
+      throw new ArgumentValueError(element, `must not be the same address as ${before}`, address)
+    seen.set(key, element)
+    return address as string
+  })
+  const [first, ...more] = checked
+  if (first === undefined)
+    throw new ArgumentValueError(argument, 'must have at least one address', addresses)
+  return [first, ...more]
+}
+
+/** Accepts `4`, `6`, `'IPv4'`, `'IPv6'`; `0` and undefined mean either. @throws ERR_INVALID_ARG_VALUE */
 export function checkFamily(argument: string, family: unknown): IpFamily | 0 {
   switch (family) {
     case undefined:
@@ -44,14 +77,14 @@ export function checkFamily(argument: string, family: unknown): IpFamily | 0 {
   }
 }
 
-/** A whole number from 0 to 65535; undefined is 0. @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
+/** Checks a port from 0 to 65535; undefined means 0. @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
 export function checkPort(argument: string, port: unknown): number {
   if (port === undefined) return 0
   checkWhole(argument, port, 0, MAX_PORT)
   return port
 }
 
-/** The error for an address that is not of the family that the other end has. */
+/** Returns the error for an address whose family differs from that of the other end. */
 export function wrongFamily(argument: string, address: string, needed: IpFamily): SocketTunerError {
   return new SocketTunerError(
     `${argument} ${address} is an IPv${String(isIP(address))} address where an IPv${String(needed)} one is needed`,
@@ -59,7 +92,7 @@ export function wrongFamily(argument: string, address: string, needed: IpFamily)
   )
 }
 
-/** `1.2.3.4:80` and `[::1]:80`. */
+/** Formats an address and a port: `1.2.3.4:80`, `[::1]:80`. */
 export function endpoint(address: string, port: number): string {
   return isIP(address) === 6 ? `[${address}]:${String(port)}` : `${address}:${String(port)}`
 }

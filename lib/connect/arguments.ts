@@ -1,15 +1,15 @@
-/** The forms in which Node's functions that connect take their arguments. */
+/** Normalizes the overloads of Node's connecting functions to one options object. */
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 
-/** The one object that each form stands for. */
-export interface ConnectArguments<O> {
+/** The normalized arguments. */
+interface ConnectArguments<O> {
   readonly options: O
   /** For 'connect'. */
   readonly listener: (() => void) | undefined
 }
 
-/** `(options, listener)`, `(port, host, listener)` and `(path, listener)`, as net.connect() takes them. */
+/** The overloads of net.connect(): `(options, listener)`, `(port, host, listener)` and `(path, listener)`. */
 export function netArguments(args: readonly unknown[]): ConnectArguments<net.NetConnectOpts> {
   const [first, second] = args
   const last = args.at(-1)
@@ -21,7 +21,7 @@ export function netArguments(args: readonly unknown[]): ConnectArguments<net.Net
   return { options: { port: first, ...host } as net.NetConnectOpts, listener }
 }
 
-/** The same with `(port, host, options, listener)` and its like, as tls.connect() takes them. */
+/** The overloads of tls.connect(), which also takes options after the port, the host or the path. */
 export function tlsArguments(
   args: readonly unknown[],
 ): ConnectArguments<net.NetConnectOpts & tls.ConnectionOptions> {
@@ -31,7 +31,7 @@ export function tlsArguments(
   return { options: { ...options, ...more }, listener }
 }
 
-/** `(options)`, `(port, options)` and `(port, host, options)`, as https.Agent's createConnection() takes them. */
+/** The overloads of https.Agent's createConnection(): `(options)`, `(port, options)` and `(port, host, options)`. */
 export function httpsAgentArguments(args: readonly unknown[]): Record<string, unknown> {
   const [port, host] = args
   const options = args.slice(0, 3).find(isObject) ?? {}

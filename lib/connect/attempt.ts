@@ -1,13 +1,14 @@
 /**
- * The moment of connect(2).
+ * Prepares a socket between its lookup and connect(2).
  *
- * Node opens no socket before it calls connect() on the handle of a net.Socket that has been looked
- * up and is due. The call is taken over for one time: the descriptor is made here, with all that has
- * to be set before, bound where a source is asked for, and given to the handle, whose own connect()
- * then goes on as ever. A refusal for lack of ports comes back at once and is tried elsewhere.
+ * Node opens the descriptor only when it calls connect() on the handle of a net.Socket. This file intercepts
+ * that call once: it opens the descriptor, sets the options, binds to the source address if there is one, gives
+ * the descriptor to the handle, and lets Node's connect() continue. If connect(2) finds no free port, it tries
+ * other ports and source addresses.
  */
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
+import type { Closed } from '../close/modes'
 import { native } from '../kernel/binding'
 import { SocketTunerError } from '../errors'
 import { requireAdoption } from '../node/descriptors'
@@ -23,38 +24,49 @@ import {
 import { holdOnHandle } from '../options/keep-alive'
 import type { IpFamily } from './address'
 import { bindFailure } from './bind-failure'
-import { connectFailure, noSocket } from './connect-failure'
-import { openForConnect } from './open'
+import { connectFailure, noSocket, plainFailure } from './connect-failure'
+import { NO_PORT_FREE } from './exhaustion'
+import { giveTo, openForConnect } from './open'
 import { chooseOtherPorts, choosePorts } from './port-choice'
+import { announceRelease, tryOrWait, type Ports } from './port-wait'
 import type { Lease, Search } from './source-ledger'
 import { destinationKey, ledgerOf } from './source-pool'
 import type { Tuning } from './tuning'
 
-/** Where a connection comes from, and what is set before it is made. */
+/** The local end of a connection, and the options set before it is opened. */
 export interface Plan {
   readonly tuning: Tuning
   readonly localAddress: string | undefined
   /** 0 for an ephemeral one. */
   readonly localPort: number
-  /** Addresses that are not connected to. */
+  /** Sets TCP_NODELAY, unless the settings do. Node does so for a net.Socket. */
+  readonly noDelay?: boolean
+  /** Destinations that are refused. */
   readonly blockList?: net.BlockList | undefined
 }
 
-/** A connection being made. */
+/** Where a connection goes. */
+export type Destination = Pick<HandleCall, 'family' | 'address' | 'port'>
+
+/** A connection in progress. */
 export interface Attempt {
-  /** The source address that a pool gave. */
+  /** The lease of a source address from the pool. */
   lease: Lease | undefined
-  /** A descriptor that is connected already and that connect() is to take. */
+  /** A connected descriptor that connect() uses instead of opening one: the winner of a race. */
   connected: number | undefined
   /** The source address that was bound to. */
   source: string | undefined
+  /** The time that it waited for a port before it failed, ms. */
+  waitedMs: number | undefined
 }
 
-const NO_PORT_FREE = -os.errno.EADDRNOTAVAIL
+/** Reports to the pool that a connection has ended, and whether this side keeps its TIME_WAIT. */
+export function settle({ lease }: Attempt, { timeWait }: Pick<Closed, 'timeWait'>): void {
+  lease?.release(timeWait === 'here' || timeWait === 'unknown')
+}
 
 /**
- * Takes over the connect() of a net.Socket that is going to connect over TCP. Its errors name the way
- * out.
+ * Intercepts the connect() of a net.Socket over TCP. Its errors name the fix.
  */
 export function intercept(socket: net.Socket, plan: Plan): Attempt {
   requireAdoption('connect() cannot be prepared', 'connect')
@@ -66,8 +78,20 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
   }
   answerConnect(handle, (call) => {
     try {
+      const ports = portsOf(plan, call)
+      if (ports !== undefined) announceRelease(socket, ports)
       if (attempt.connected !== undefined) return take(handle, call.request, plan, attempt)
-      const result = begin(handle, plan, attempt, call)
+      openTo(handle, plan, call)
+      const result =
+        ports === undefined
+          ? tryAll(fdOf(handle), plan, attempt, call)
+          : tryOrWait(ports, {
+              socket,
+              handle,
+              request: call.request,
+              tryPorts: () => tryAll(fdOf(handle), plan, attempt, call),
+              expired: (waitedMs) => (attempt.waitedMs = waitedMs),
+            })
       const failure = result < 0 ? failureOf(result, plan, attempt, call) : undefined
       if (failure !== undefined) throw failure
       replaceConnectError(socket, call.request, (status) =>
@@ -83,15 +107,16 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
 }
 
 /**
- * The same for a handle whose net.Socket is to have Node's own errors only. Where the preparation fails,
- * Node connects by itself, with what is set by then.
+ * As {@link intercept}, for a handle whose net.Socket must see only Node's own errors. If the preparation fails,
+ * Node connects with the options set so far. A handle that {@link openBeforeBind} opened keeps its descriptor
+ * and the address that Node bound it to.
  *
- * @param told of how it went, when connect() was called: what failed before connect(2), or for want of a port
+ * @param report called once connect() was called, with the error if the preparation failed or no port was free
  */
 export function prepareHandle(
   handle: Handle,
   plan: Plan,
-  told: (failure: Error | undefined) => void,
+  report: (failure: Error | undefined) => void,
 ): Attempt {
   requireAdoption('connect() cannot be prepared', 'connect')
   const attempt = newAttempt()
@@ -101,19 +126,85 @@ export function prepareHandle(
     let result = 0
     let failure: Error | undefined
     try {
-      result = begin(tcp, plan, attempt, call)
+      const fd = fdOf(tcp)
+      if (fd < 0) openTo(tcp, plan, call)
+      result =
+        fd < 0 ? tryAll(fdOf(tcp), plan, attempt, call) : connectFrom(fd, plan.tuning, 0, call)
       if (result === NO_PORT_FREE) failure = failureOf(result, plan, attempt, call)
     } catch (error) {
       failure = error as Error
     }
-    told(failure)
+    report(failure)
     return failure === undefined ? result : call.connect()
   })
   return attempt
 }
 
+/**
+ * Opens the descriptor of a handle that Node is about to bind to the program's own address. All options are set
+ * before bind(2), which then does not reserve a port.
+ *
+ * @throws the errno name if socket(2) fails or the kernel refuses a setting
+ */
+export function openBeforeBind(handle: Handle, to: Destination, plan: Plan): void {
+  requireAdoption('bind() cannot be prepared', 'connect')
+  const tcp = tcpHandle(handle)
+  if (tcp === undefined) throw noHandle()
+  open(tcp, to, plan, true)
+}
+
+/** A connection in progress that no net.Socket owns. */
+interface DescriptorAttempt {
+  /** The caller owns it. */
+  readonly fd: number
+  readonly attempt: Attempt
+  /** The duration of the connect(2) calls, ms. */
+  readonly connectMs: number
+}
+
+/**
+ * Opens a descriptor and begins to connect it.
+ *
+ * @throws the errno name if socket(2), bind(2) or connect(2) fails or the kernel refuses a setting
+ */
+export function dialDescriptor(plan: Plan, to: Destination): DescriptorAttempt {
+  const fd = newDescriptor(to, plan, hasSource(plan))
+  const attempt = newAttempt()
+  let connectMs = 0
+  const connect = (): number => {
+    const since = performance.now()
+    const result = native.connectFd(fd, to.address, to.port)
+    connectMs += performance.now() - since
+    return result === -os.errno.EINPROGRESS ? 0 : result
+  }
+  try {
+    const { family, address, port } = to
+    const result = tryAll(fd, plan, attempt, { family, address, port, connect })
+    if (result < 0) throw descriptorFailure(result, plan, attempt, to)
+  } catch (error) {
+    native.closeFd(fd)
+    throw error
+  }
+  return { fd, attempt, connectMs }
+}
+
+/** Returns the error of a connection that no net.Socket owns. @param answered whether connect(2) had returned */
+export function descriptorFailure(
+  errno: number,
+  plan: Plan,
+  attempt: Attempt,
+  to: Destination,
+  answered = false,
+): SocketTunerError {
+  return failureOf(errno, plan, attempt, to, answered) ?? plainFailure(errno, to)
+}
+
+function fdOf({ fd = -1 }: TcpHandle): number {
+  return fd
+}
+
 function newAttempt(): Attempt {
-  return { lease: undefined, connected: undefined, source: undefined }
+  return { lease: undefined, connected: undefined, source: undefined, waitedMs: undefined }
 }
 
 function noHandle(): SocketTunerError {
@@ -123,11 +214,11 @@ function noHandle(): SocketTunerError {
   })
 }
 
-/** Lets the net.Socket go on as when its own connect() was successful. */
+/** Gives the connected descriptor to the handle, and completes the connect() of the net.Socket. */
 function take(handle: TcpHandle, request: ConnectRequest, plan: Plan, attempt: Attempt): number {
   const { connected = -1 } = attempt
   attempt.connected = undefined
-  give(handle, connected)
+  giveTo(handle, connected)
   holdOnHandle(handle, plan.tuning.settings.held)
   process.nextTick(() => {
     request.oncomplete(0, handle, request, true, true)
@@ -135,31 +226,33 @@ function take(handle: TcpHandle, request: ConnectRequest, plan: Plan, attempt: A
   return 0
 }
 
-/** Makes the handle the owner of a descriptor. */
-function give(handle: TcpHandle, fd: number): void {
-  const error = handle.open(fd)
-  if (error >= 0) return
-  native.closeFd(fd)
-  throw new SocketTunerError(`fd ${String(fd)} was refused by Node (errno ${String(-error)})`, {
-    code: 'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
-    errno: error,
-  })
+/** Opens the descriptor for a connect(). */
+function openTo(handle: TcpHandle, plan: Plan, to: HandleCall): void {
+  const { blockList } = plan
+  if (blockList?.check(to.address, to.family === 6 ? 'ipv6' : 'ipv4')) throw blocked(to)
+  open(handle, to, plan, hasSource(plan))
 }
 
-/** @returns as Node's own call: 0 when it is under way, or the negated errno */
-function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: HandleCall): number {
-  const { tuning, localPort, blockList } = plan
-  if (blockList?.check(to.address, to.family === 6 ? 'ipv6' : 'ipv4')) throw blocked(to)
+function hasSource({ tuning, localAddress }: Plan): boolean {
+  return (tuning.pool ?? localAddress) !== undefined
+}
+
+/**
+ * Tries all ports of all sources.
+ *
+ * @returns 0 if the connect() is in progress, or the negated errno, as Node's own call
+ */
+function tryAll(
+  fd: number,
+  plan: Plan,
+  attempt: Attempt,
+  to: Pick<HandleCall, keyof Destination | 'connect'>,
+): number {
+  const { tuning, localPort } = plan
   const { pool } = tuning
   const search =
     pool === undefined ? undefined : ledgerOf(pool).search(destinationKey(to.address, to.port))
   attempt.source = search === undefined ? plan.localAddress : search.next()
-  const fd = openForConnect(to.family, tuning.settings, (fresh) => {
-    prepare(fresh, plan, attempt.source !== undefined)
-  })
-  if (fd < 0) throw noSocket(fd, to)
-  give(handle, fd)
-  holdOnHandle(handle, tuning.settings.held)
   for (;;) {
     const { source } = attempt
     if (source !== undefined || localPort > 0) bindTo(fd, to.family, source, localPort)
@@ -173,9 +266,42 @@ function begin(handle: TcpHandle, plan: Plan, attempt: Attempt, to: HandleCall):
   }
 }
 
-/** What goes before the caller's settings, so that they have the last word. */
-function prepare(fd: number, { tuning, localPort }: Plan, hasSource: boolean): void {
-  const { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, SOL_SOCKET, SO_REUSEADDR } = native.constants
+/** Returns the ports that a connection may wait for; undefined without `portWaitMs`. */
+function portsOf(
+  { tuning, localAddress }: Plan,
+  { family, address, port }: HandleCall,
+): Ports | undefined {
+  const { portWait } = tuning
+  return portWait && { family, address, port, localAddress, wait: portWait }
+}
+
+/** Gives the handle a new descriptor, with all options set. */
+function open(handle: TcpHandle, to: Destination, plan: Plan, bindsToAddress: boolean): void {
+  giveTo(handle, newDescriptor(to, plan, bindsToAddress))
+  holdOnHandle(handle, plan.tuning.settings.held)
+}
+
+function newDescriptor(to: Destination, plan: Plan, bindsToAddress: boolean): number {
+  const { settings, mptcp } = plan.tuning
+  const fd = openForConnect(to.family, settings, mptcp, (fresh) => {
+    prepare(fresh, plan, bindsToAddress)
+  })
+  if (fd < 0) throw noSocket(fd, to)
+  return fd
+}
+
+/** Sets this library's own options. The caller's settings come after them and override them. */
+function prepare(fd: number, { tuning, localPort, noDelay }: Plan, bindsToAddress: boolean): void {
+  const {
+    IPPROTO_TCP,
+    TCP_NODELAY,
+    IPPROTO_IP,
+    IP_BIND_ADDRESS_NO_PORT,
+    SOL_SOCKET,
+    SO_REUSEADDR,
+  } = native.constants
+  if (noDelay === true && IPPROTO_TCP !== undefined && TCP_NODELAY !== undefined)
+    native.setInt(fd, IPPROTO_TCP, TCP_NODELAY, 1)
   if (localPort > 0) {
     // As Node does for a local port.
     if (SOL_SOCKET !== undefined && SO_REUSEADDR !== undefined)
@@ -183,7 +309,7 @@ function prepare(fd: number, { tuning, localPort }: Plan, hasSource: boolean): v
     return
   }
   choosePorts(fd, tuning.portChoice)
-  if (hasSource && IPPROTO_IP !== undefined && IP_BIND_ADDRESS_NO_PORT !== undefined)
+  if (bindsToAddress && IPPROTO_IP !== undefined && IP_BIND_ADDRESS_NO_PORT !== undefined)
     native.setInt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
@@ -196,7 +322,12 @@ function bindTo(fd: number, family: IpFamily, source: string | undefined, port: 
 }
 
 /** Tries all ports that there are from the address that the descriptor is bound to. */
-function connectFrom(fd: number, tuning: Tuning, localPort: number, to: HandleCall): number {
+function connectFrom(
+  fd: number,
+  tuning: Tuning,
+  localPort: number,
+  to: Pick<HandleCall, 'connect'>,
+): number {
   for (let tries = 1; ; tries++) {
     const result = to.connect()
     if (result !== NO_PORT_FREE || localPort > 0) return result
@@ -204,7 +335,7 @@ function connectFrom(fd: number, tuning: Tuning, localPort: number, to: HandleCa
   }
 }
 
-/** As Node's own. */
+/** Equals Node's own ERR_IP_BLOCKED. */
 function blocked({ address, port }: HandleCall): SocketTunerError {
   return new SocketTunerError(`IP(${address}) is blocked by net.BlockList`, {
     code: 'ERR_IP_BLOCKED',
@@ -221,8 +352,8 @@ function otherSource(search: Search | undefined): string | undefined {
 function failureOf(
   errno: number,
   { tuning, localAddress, localPort }: Plan,
-  { source }: Attempt,
-  { family, address, port }: HandleCall,
+  { source, waitedMs }: Attempt,
+  { family, address, port }: Destination,
   answered = false,
 ): SocketTunerError | undefined {
   const poolSize = tuning.pool?.addresses.length
@@ -238,5 +369,6 @@ function failureOf(
     poolSize,
     confined,
     answered,
+    waitedMs,
   })
 }

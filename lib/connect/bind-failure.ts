@@ -1,11 +1,11 @@
-/** The errors of a local address that is refused, as Node names their parts, with the way out. */
+/** Errors for a refused local address, with Node's fields, and the cause and the fix in the message. */
 import { constants as os } from 'node:os'
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
 import { endpoint } from './address'
 import { reasonOf } from './refusals'
 
-/** The error for bind(2) of `address`. */
+/** Returns the error for a failed bind(2). */
 export function bindFailure(
   errno: number,
   address: string,
@@ -24,7 +24,7 @@ export function bindFailure(
   })
 }
 
-/** The same in the words of server.listen(), of whichever call was refused. */
+/** Returns the error for a failed server.listen(). Node reports socket(2), bind(2) and listen(2) all as `listen`. */
 export function listenFailure(
   error: Pick<SocketTunerErrorFields, 'code' | 'errno' | 'fd'>,
   address: string,

@@ -1,4 +1,4 @@
-/** The error of a connect() that failed: Node's own fields, and a message that names the way out. */
+/** Errors for a failed connect(), with Node's fields, and the cause and the fix in the message. */
 import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { SocketTunerError } from '../errors'
@@ -6,30 +6,25 @@ import { endpoint } from './address'
 import { exhaustionText, type Exhausted } from './exhaustion'
 import { reasonOf, type RefusedCall } from './refusals'
 
-/** A connection that was not made. */
-export interface FailedConnect extends Exhausted {
+/** A connection that failed. */
+interface FailedConnect extends Exhausted {
   /** Negated. */
   readonly errno: number
-  /** The source address, also where a pool chose it. */
+  /** The source address, which a pool may have chosen. */
   readonly source: string | undefined
-  /** The answer came over the network, after connect(2). */
+  /** The failure came from the network, after connect(2) had returned. */
   readonly answered: boolean
 }
 
-/** Undefined where there is nothing to explain: Node's own error says it all. */
+/** Returns the error, or undefined if this library has nothing to add to Node's own. */
 export function connectFailure(failed: FailedConnect): SocketTunerError | undefined {
-  const { errno, address, port, localAddress, localPort } = failed
+  const { errno, localAddress, localPort } = failed
   const code = getSystemErrorName(errno)
   const exhausted = errno === -os.errno.EADDRNOTAVAIL ? exhaustionText(failed) : undefined
   const reason = exhausted === undefined ? reasonOf('connect', code, failed) : `: ${exhausted.why}`
   if (reason === '') return undefined
   const local = localAddress === undefined ? '' : ` - Local (${endpoint(localAddress, localPort)})`
-  return new SocketTunerError(`connect ${code} ${endpoint(address, port)}${local}${reason}`, {
-    code,
-    errno,
-    syscall: 'connect',
-    address,
-    port,
+  return failure(errno, failed, `${local}${reason}`, {
     localAddress,
     localPort: localPort > 0 ? localPort : undefined,
     space: exhausted?.space,
@@ -37,10 +32,29 @@ export function connectFailure(failed: FailedConnect): SocketTunerError | undefi
   })
 }
 
+/** Returns an error with the message of Node's own. */
+export function plainFailure(
+  errno: number,
+  to: Pick<FailedConnect, 'address' | 'port'>,
+): SocketTunerError {
+  return failure(errno, to, '', {})
+}
+
+function failure(
+  errno: number,
+  { address, port }: Pick<FailedConnect, 'address' | 'port'>,
+  text: string,
+  more: Omit<ConstructorParameters<typeof SocketTunerError>[1], 'code'>,
+): SocketTunerError {
+  const code = getSystemErrorName(errno)
+  const message = `connect ${code} ${endpoint(address, port)}${text}`
+  return new SocketTunerError(message, { code, errno, syscall: 'connect', address, port, ...more })
+}
+
 /**
- * For a connection that has no descriptor: Node calls a socket(2) that is refused a failed connect().
+ * Returns the error for a connection whose socket(2) failed, which Node reports as a failed connect().
  *
- * @param call its address, and its port unless it is the path of a unix-domain socket
+ * @param call the destination; without a port, the address is the path of a unix-domain socket
  */
 export function noSocket(
   errno: number,

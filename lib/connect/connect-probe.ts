@@ -1,7 +1,7 @@
 /**
- * What connect(2) costs, measured without a connection: a socket with TCP_FASTOPEN_CONNECT and
- * TCP_FASTOPEN_NO_COOKIE gets its port in connect() and sends nothing before the first write, which
- * never comes (tcp_fastopen_defer_connect() of the kernel).
+ * Measures the cost of connect(2) without a connection. A socket with TCP_FASTOPEN_CONNECT and
+ * TCP_FASTOPEN_NO_COOKIE is assigned its port in connect() and sends nothing before the first write, which
+ * never happens here (tcp_fastopen_defer_connect() in net/ipv4/tcp_fastopen.c).
  */
 import { constants as os } from 'node:os'
 import { native } from '../kernel/binding'
@@ -9,21 +9,21 @@ import { fastOpenMayBeOff } from '../kernel/proc'
 import type { IpFamily } from './address'
 import { domainOf } from './open'
 
-export interface Probe {
-  /** Time that connect() held this thread, µs: the least of {@link TRIES}. Undefined without a port. */
+interface Probe {
+  /** The duration of connect(), µs: the shortest of {@link TRIES}. Undefined if no port was free. */
   readonly microseconds: number | undefined
-  /** There was no port: EADDRNOTAVAIL. */
+  /** No port was free: EADDRNOTAVAIL. */
   readonly exhausted: boolean
 }
 
-/** The others were held up by other work of the machine. */
+/** More than one, because other work of the machine can delay a single call. */
 const TRIES = 2
 const QUICK_MICROSECONDS = 100
 const MICROSECONDS = 1000
 
 /**
- * @param source bound to with IP_BIND_ADDRESS_NO_PORT; undefined for what the kernel takes
- * @returns undefined where it cannot be measured: TCP Fast Open is off, or this is not Linux
+ * @param source the address to bind to, with IP_BIND_ADDRESS_NO_PORT; undefined: the kernel chooses
+ * @returns undefined if the cost cannot be measured: TCP Fast Open is off, or this is not Linux
  */
 export function probeConnect(
   family: IpFamily,
@@ -47,7 +47,7 @@ export function probeConnect(
   return { microseconds: least, exhausted: false }
 }
 
-/** A socket whose connect() sends nothing; undefined where there is none. */
+/** Opens a socket whose connect() sends nothing; returns undefined if that is not possible here. */
 function openDeferred(family: IpFamily, source: string | undefined): number | undefined {
   const { SOCK_STREAM } = native.constants
   const domain = domainOf(family)

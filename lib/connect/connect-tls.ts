@@ -1,27 +1,28 @@
 import type * as net from 'node:net'
 import { addAbortSignal, type Duplex } from 'node:stream'
-import * as tls from 'node:tls'
+import type * as tls from 'node:tls'
 import { attachPolicy, policyOf } from '../close/hooks'
+import { onDemand } from '../node/on-demand'
 import { connectTuned } from './connect'
 import type { Tuning } from './tuning'
 
 /**
- * Connects over TLS: the connection below is made as `connect()` makes it, and the close mode is that
- * of the TLS socket, close_notify included.
+ * Connects over TLS. The TCP connection is opened as by `connect()`; the close mode applies to the TLS socket,
+ * including its close_notify.
  *
- * Takes the options of tls.connect() and of net.connect() and leaves the server's name to the caller,
- * as tls.connect() does. Errors of the connection below are emitted by the TLS socket.
+ * Takes the options of tls.connect() and of net.connect(). Like tls.connect(), it does not derive `servername`.
+ * The TLS socket emits the errors of the TCP connection.
  */
 export function connectTls(
   options: tls.ConnectionOptions & net.NetConnectOpts,
   tuning: Tuning,
   secureConnectListener?: () => void,
 ): tls.TLSSocket {
-  return connectBelow(options, tuning, (all) => tls.connect(all, secureConnectListener))
+  return connectBelow(options, tuning, (all) => onDemand.tls.connect(all, secureConnectListener))
 }
 
 /**
- * The same with TLS added by the caller.
+ * As {@link connectTls}, but the caller adds TLS.
  *
  * @param add returns a TLS socket over `options.socket`
  */
@@ -30,22 +31,22 @@ export function connectBelow<Options extends object, Socket extends net.Socket>(
   tuning: Tuning,
   add: (options: Options & { socket: net.Socket }) => Socket,
 ): Socket {
-  // The timeout and the signal are the TLS socket's.
+  // The timeout and the signal belong to the TLS socket.
   const own = { ...options, timeout: undefined, signal: undefined }
   const carrier = connectTuned(own as unknown as net.NetConnectOpts, tuning)
   const socket = addTls(carrier, options, add)
   const policy = policyOf(carrier)
-  if (policy !== undefined) attachPolicy({ ...policy, socket })
+  if (policy !== undefined) attachPolicy(policy.over(socket))
   return socket
 }
 
 /**
- * Adds TLS to a connection, which is closed when TLS cannot be had.
+ * Adds TLS to a connection. Closes the connection if TLS cannot be set up.
  *
- * An AbortSignal destroys the TLS socket and through that the connection. If it destroyed the connection
- * first, Node would free the TLS socket's SSL at once, which within 'secureConnect' is still in use and
- * ends the process. And given to tls.connect() when it is aborted already, it would destroy the TLS
- * socket before that has a connection to close.
+ * An AbortSignal destroys the TLS socket, and with it the connection. If it destroyed the connection first,
+ * Node would free the SSL object of the TLS socket at once; in 'secureConnect' the SSL object is still in use,
+ * and the process would crash. An aborted signal passed to tls.connect() would destroy the TLS socket before it
+ * has a connection to close.
  */
 export function addTls<Options extends object, Socket extends net.Socket, Carrier extends Duplex>(
   carrier: Carrier,
@@ -63,5 +64,5 @@ export function addTls<Options extends object, Socket extends net.Socket, Carrie
 }
 
 function ignore(): void {
-  // The caller has the error already.
+  // The caller already has the error.
 }

@@ -1,14 +1,17 @@
-/** What clients of other packages are built on: options checked once, and any number of connections. */
+/** The base of the adapters for other clients: options that are checked once, for any number of connections. */
 import type * as net from 'node:net'
 import { Duplex } from 'node:stream'
-import * as tls from 'node:tls'
+import type * as tls from 'node:tls'
 import { attachPolicy, observeClose, policyOf } from '../close/hooks'
-import type { Closed } from '../close/modes'
+import { ClosePolicy } from '../close/mode'
+import type { Closed, Observer } from '../close/modes'
 import { CloseTally, type CloseTotals } from '../close/tally'
 import { ArgumentTypeError, checkOptions } from '../errors'
+import { onDemand } from '../node/on-demand'
 import { isStreamSocket } from '../target'
 import { connectTuned } from './connect'
-import { addTls, connectTls } from './connect-tls'
+import { addTls, connectBelow, connectTls } from './connect-tls'
+import { prepareTuned } from './prepare-socket'
 import {
   prepareTuning,
   tuningOptions,
@@ -17,17 +20,27 @@ import {
   type TuningOptions,
 } from './tuning'
 
-/** What is known of a connector in this library. */
-let tuningOf: (connector: Connector) => Tuning
+/** The internals of a connector for other files of this library. */
+interface Parts {
+  readonly tuning: Tuning
+  /** Counts a close. */
+  readonly count: Observer
+}
 
-/** What {@link connectorOf} gives to the constructor in place of options. */
-const prepared = new WeakMap<TuningOptions, Tuning>()
+let partsOf: (connector: Connector) => Parts
+
+/** The prepared tuning that {@link connectorOf} passes to the constructor in place of options. */
+interface Prepared {
+  readonly tuning: Tuning
+  readonly counted: (() => void) | undefined
+}
+
+const prepared = new WeakMap<TuningOptions, Prepared>()
 
 /**
- * Makes connections that are all tuned alike: `settings`, `source`, `portRange` and `close` are checked once,
- * and a connection costs no check any more. It is what the agents, undici's connector and the load
- * generators of this package are built on, and is meant for adapters of other clients: give the client
- * {@link connect} where it takes a function that makes a socket.
+ * Opens connections that all have the same tuning: `settings`, `source`, `portRange` and `close` are checked
+ * once, in the constructor. The agents, the connector for undici and the load generators of this package use
+ * it. To adapt another client, pass it {@link connect} where it accepts a function that opens a socket.
  *
  * @throws as `connect()` does for the same options
  *
@@ -39,43 +52,43 @@ const prepared = new WeakMap<TuningOptions, Tuning>()
  * ```
  */
 export class Connector {
-  readonly #tuning: Tuning
+  readonly #parts: Parts
   readonly #closes = new CloseTally()
-  readonly #count = (closed: Closed): void => {
-    this.#closes.add(closed)
-  }
 
   static {
-    tuningOf = (connector) => connector.#tuning
+    partsOf = (connector) => connector.#parts
   }
 
   constructor(options: TuningOptions = {}) {
-    this.#tuning = prepared.get(options) ?? prepareTuning(tuningOptions.check('options', options))
+    const known = prepared.get(options)
+    const tuning = known?.tuning ?? prepareTuning(tuningOptions.check('options', options))
+    const count = (closed: Closed): void => {
+      this.#closes.add(closed)
+      known?.counted?.()
+    }
+    this.#parts = { tuning, count }
   }
 
   /**
-   * What the closes of its connections came to so far, when they were made with `close`: a snapshot. A
-   * connection is counted when it is closed.
+   * Returns a snapshot of the counts of its closed connections, if the connector has `close`.
    */
   counters(): CloseTotals {
     return this.#closes.totals
   }
 
   /**
-   * Connects as `connect()` does, with what net.connect() takes.
+   * Connects like `connect()`, with the options of net.connect().
    *
-   * @throws as `connect()`, for what net.connect() takes; later failures are 'error' of the socket
+   * @throws as `connect()` does for these options; later failures are emitted as 'error' of the socket
    */
   connect(options: net.NetConnectOpts, connectListener?: () => void): net.Socket {
-    const socket = connectTuned(options, this.#tuning, connectListener)
-    this.#follow(socket)
-    return socket
+    return countCloses(this, connectTuned(options, this.#parts.tuning, connectListener))
   }
 
   /**
-   * Connects over TLS, with what tls.connect() and net.connect() take. The close mode is that of the TLS
-   * socket, close_notify included. The server's name is left to the caller, as tls.connect() leaves it.
-   * Errors of the connection below are emitted by the TLS socket.
+   * Connects over TLS, with the options of tls.connect() and net.connect(). The close mode applies to the TLS
+   * socket, including its close_notify. Like tls.connect(), it does not derive `servername`. The TLS socket emits
+   * the errors of the TCP connection.
    *
    * @throws as {@link connect}, and as tls.connect()
    */
@@ -83,15 +96,23 @@ export class Connector {
     options: tls.ConnectionOptions & net.NetConnectOpts,
     secureConnectListener?: () => void,
   ): tls.TLSSocket {
-    const socket = connectTls(options, this.#tuning, secureConnectListener)
-    this.#follow(socket)
-    return socket
+    return countCloses(this, connectTls(options, this.#parts.tuning, secureConnectListener))
   }
 
   /**
-   * Adds TLS to a connection, as after a proxy's answer to CONNECT or a STARTTLS, with what tls.connect()
-   * takes. The close mode of the TLS socket is that of the connection below, or else this connector's; a
-   * stream that is no socket has none. The connection is closed when TLS cannot be had.
+   * Creates an unconnected socket like `prepareSocket()`, with the options of new net.Socket(), for a driver that
+   * calls its connect().
+   *
+   * @throws as `prepareSocket()`
+   */
+  prepareSocket(options: net.SocketConstructorOpts = {}): net.Socket {
+    return countCloses(this, prepareTuned(options, this.#parts.tuning))
+  }
+
+  /**
+   * Adds TLS to a connection with the options of tls.connect(), for example after a proxy's answer to CONNECT, or
+   * after STARTTLS. The TLS socket has the close mode of the connection, or else the one of this connector. Over
+   * a stream that is not a socket it has none. Closes the connection if TLS cannot be set up.
    *
    * @throws ERR_INVALID_ARG_TYPE, and as tls.connect()
    */
@@ -103,24 +124,58 @@ export class Connector {
     if (!(carrier instanceof Duplex))
       throw new ArgumentTypeError('carrier', 'an instance of Duplex', carrier)
     checkOptions('options', options)
-    const socket = addTls(carrier, options, (all) => tls.connect(all, secureConnectListener))
+    const socket = addTls(carrier, options, (all) =>
+      onDemand.tls.connect(all, secureConnectListener),
+    )
     if (!isStreamSocket(carrier)) return socket
-    const policy = policyOf(carrier) ?? this.#tuning.policy
-    if (policy !== undefined) attachPolicy({ armed: false, ...policy, socket })
-    this.#follow(socket)
-    return socket
-  }
-
-  #follow(socket: net.Socket): void {
-    if (this.#tuning.policy !== undefined) observeClose(socket, this.#count)
+    const standing = policyOf(carrier)
+    const { policy } = this.#parts.tuning
+    if (standing !== undefined) attachPolicy(standing.over(socket))
+    else if (policy !== undefined) attachPolicy(new ClosePolicy(socket, policy))
+    return countCloses(this, socket)
   }
 }
 
-/** A connector by options that were checked among others. @throws as prepareTuning() */
-export function connectorOf(checked: CheckedTuning): Connector {
+/**
+ * Makes a connector from options that were checked as part of another bag.
+ *
+ * @param counted called after its counters have changed
+ * @throws as prepareTuning()
+ */
+export function connectorOf(checked: CheckedTuning, counted?: () => void): Connector {
   const options = {}
-  prepared.set(options, prepareTuning(checked))
+  prepared.set(options, { tuning: prepareTuning(checked), counted })
   return new Connector(options)
 }
 
-export { tuningOf }
+export function tuningOf(connector: Connector): Tuning {
+  return partsOf(connector).tuning
+}
+
+/** Counts a close in a connector, for a connection that no net.Socket owns. */
+export function counterOf(connector: Connector): Observer {
+  return partsOf(connector).count
+}
+
+/** Counts the closes of a socket in a connector that has a close mode. */
+export function countCloses<Socket extends net.Socket>(
+  connector: Connector,
+  socket: Socket,
+): Socket {
+  const { tuning, count } = partsOf(connector)
+  if (tuning.policy !== undefined) observeClose(socket, count)
+  return socket
+}
+
+/**
+ * As {@link Connector.connectTls}, but the caller adds TLS.
+ *
+ * @param add returns a TLS socket over `options.socket`
+ */
+export function connectTlsBy<Options extends object, Socket extends net.Socket>(
+  connector: Connector,
+  options: Options,
+  add: (options: Options & { socket: net.Socket }) => Socket,
+): Socket {
+  return countCloses(connector, connectBelow(options, tuningOf(connector), add))
+}

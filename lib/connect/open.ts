@@ -1,4 +1,4 @@
-/** Sockets made by socket(2) here, so that options are in force before bind() and connect(). */
+/** Opens sockets by socket(2), so that options can be set before bind() and connect(). */
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../kernel/binding'
@@ -11,22 +11,23 @@ import {
 } from '../options/tune'
 import { listenWith, socketOn } from '../node/adopt'
 import { requireAdoption } from '../node/descriptors'
+import type { Adopting } from '../node/handle'
 import type { IpFamily } from './address'
+import { fallsBackToTcp, triesMptcp } from './mptcp'
 import { reasonOf } from './refusals'
 
-/** A descriptor that is the caller's to close or to give away, and what came of its settings. */
-export interface OpenedSocket {
+/** A descriptor, which the caller owns, and the outcome of its settings. */
+interface OpenedSocket {
   readonly fd: number
   readonly report: TuneReport
 }
 
 /**
- * Opens a non-blocking, close-on-exec TCP socket and applies settings to it. When one is refused the
- * descriptor is closed again.
+ * Opens a non-blocking, close-on-exec TCP socket and applies settings to it. Closes the descriptor if a
+ * setting is refused.
  *
- * @throws ERR_SOCKET_TUNER_UNSUPPORTED on Windows, and for MPTCP where the platform has none; the
- *   errno's name (`EMFILE`, `EAFNOSUPPORT`) when socket(2) fails; what `tune()` throws when a setting
- *   is refused
+ * @throws ERR_SOCKET_TUNER_UNSUPPORTED on Windows, and for MPTCP if the platform has none; the errno name
+ *   (`EMFILE`, `EAFNOSUPPORT`) if socket(2) fails; as `tune()` if a setting is refused
  */
 export function openSocket(
   family: IpFamily,
@@ -39,17 +40,21 @@ export function openSocket(
 }
 
 /**
- * The same for a socket that is connected at once: an option that is not to be had is an error.
+ * As {@link openSocket}, for a socket that is connected next. An option that the platform lacks is an error.
  *
- * @param prepare what goes before the settings
+ * @param mptcp uses MPTCP if the kernel has it
+ * @param prepare sets options before the settings
  * @returns the descriptor, or the negated errno of socket(2)
  */
 export function openForConnect(
   family: IpFamily,
   settings: PreparedSettings,
+  mptcp: boolean,
   prepare: (fd: number) => void,
 ): number {
-  const fd = streamSocket(family, false)
+  const asMptcp = triesMptcp(mptcp)
+  let fd = streamSocket(family, asMptcp)
+  if (asMptcp && fd < 0 && fallsBackToTcp(fd)) fd = streamSocket(family, false)
   if (fd < 0) return fd
   orClose(fd, () => {
     prepare(fd)
@@ -58,14 +63,14 @@ export function openForConnect(
   return fd
 }
 
-/** The descriptor, or the negated errno. */
+/** Returns the descriptor, or the negated errno. */
 function streamSocket(family: IpFamily, mptcp: boolean): number {
   const { SOCK_STREAM, IPPROTO_TCP, IPPROTO_MPTCP } = native.constants
   const domain = domainOf(family)
   const protocol = mptcp ? IPPROTO_MPTCP : IPPROTO_TCP
   if (domain === undefined || SOCK_STREAM === undefined || protocol === undefined) {
     const what = mptcp && domain !== undefined ? 'MPTCP sockets' : 'Sockets'
-    throw new SocketTunerError(`${what} cannot be opened here on ${process.platform}`, {
+    throw new SocketTunerError(`${what} cannot be opened on ${process.platform}`, {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
       syscall: 'socket',
     })
@@ -73,7 +78,7 @@ function streamSocket(family: IpFamily, mptcp: boolean): number {
   return native.openSocket(domain, SOCK_STREAM, protocol)
 }
 
-/** What socket(2) calls a family; undefined where there is no addon. */
+/** Returns the constant of an address family; undefined without the addon. */
 export function domainOf(family: IpFamily): number | undefined {
   const { AF_INET, AF_INET6 } = native.constants
   return family === 6 ? AF_INET6 : AF_INET
@@ -88,24 +93,35 @@ function orClose<T>(fd: number, action: () => T): T {
   }
 }
 
+/** Makes a handle the owner of a descriptor. Closes the descriptor if the handle refuses it. */
+export function giveTo(handle: Adopting, fd: number): void {
+  const error = handle.open(fd)
+  if (error >= 0) return
+  native.closeFd(fd)
+  throw new SocketTunerError(`Node refused fd ${String(fd)} (errno ${String(-error)})`, {
+    code: 'ERR_SOCKET_TUNER_NO_DESCRIPTOR',
+    errno: error,
+  })
+}
+
 /**
- * Makes a net.Socket of a descriptor that is not connected: call `connect()` on it. From here on the
- * net.Socket owns the descriptor; when it cannot be made of it, the descriptor is closed.
+ * Makes a net.Socket from a descriptor that is not connected: call `connect()` on it. The net.Socket owns the
+ * descriptor. Closes the descriptor on failure.
  */
 export function adoptSocket(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
   return orClose(fd, () => adoptOrKeep(fd, options))
 }
 
-/** The same, and a descriptor of which no net.Socket can be made stays open: EEXIST when it has one. */
+/** As {@link adoptSocket}, but leaves the descriptor open on failure, for example EEXIST if it has a net.Socket. */
 export function adoptOrKeep(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
   requireAdoption('A descriptor cannot become a net.Socket', 'connect')
   return socketOn(fd, options)
 }
 
 /**
- * Makes a server listen on a bound descriptor, which is the server's from now on. A handle is taken as
- * it is: of `server.listen({ fd })` Node takes no backlog, and a cluster worker asks its primary for a
- * descriptor of that number.
+ * Makes a server listen on a bound descriptor, which the server then owns. It passes a handle rather than
+ * `server.listen({ fd })`, for which Node ignores the backlog, and for which a cluster worker asks its primary
+ * for the descriptor with that number.
  */
 export function listenOnDescriptor(
   server: net.Server,
@@ -116,7 +132,7 @@ export function listenOnDescriptor(
   listenOnSocket(server, adoptSocket(fd), backlog, listening)
 }
 
-/** The same with the handle of a net.Socket, which has none from then on. */
+/** As {@link listenOnDescriptor}, with the handle of a net.Socket, which then has none. */
 export function listenOnSocket(
   server: net.Server,
   holder: net.Socket,
@@ -131,7 +147,14 @@ export function listenOnSocket(
   }
 }
 
-/** Resolves when a server listens that `begin` makes listen. Rejects with what that throws, and with 'error'. */
+/** The error for a server that cannot listen a second time. @param subject `The server` */
+export function alreadyListening(subject: string): SocketTunerError {
+  return new SocketTunerError(`${subject} is already listening`, {
+    code: 'ERR_SERVER_ALREADY_LISTEN',
+  })
+}
+
+/** Calls `begin` and resolves once the server listens. Rejects with an error that `begin` throws, and with 'error'. */
 export function untilListening(server: net.Server, begin: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {

@@ -1,30 +1,30 @@
 /**
- * Several addresses of one host (RFC 8305 section 5): they are tried in turn, the next one as soon as
- * one has failed, or when it has not answered for a while; what answers first is taken and the others
- * are given up. Each attempt is a socket of its own with all settings in force.
+ * Happy Eyeballs (RFC 8305 section 5): tries the addresses of one host in order. The next attempt starts once
+ * one has failed, or after a delay. The first connection wins, and the other attempts are cancelled. Each
+ * attempt has its own socket, with all settings in force.
  */
 import * as net from 'node:net'
 import { native } from '../kernel/binding'
 import { setAttemptedAddresses, withoutEvents } from '../node/connecting'
-import { transportFd } from '../node/handle'
+import { handleOf, transportFd } from '../node/handle'
 import { intercept, type Attempt, type Plan } from './attempt'
 import { noSocket } from './connect-failure'
 import type { Address } from './resolve'
 import type { Lease } from './source-ledger'
 
-/** The attempt that was first. */
-export interface Winner extends Address {
-  /** A connected descriptor, the caller's now. */
+/** The attempt that connected first. */
+interface Winner extends Address {
+  /** The connected descriptor, which the caller owns. */
   readonly fd: number
   readonly lease: Lease | undefined
 }
 
-export interface RaceOptions {
+interface RaceOptions {
   /** The name that was looked up. */
   readonly host: string
   readonly port: number
   readonly plan: Plan
-  /** How long an attempt is given before the next one begins beside it, ms. */
+  /** The delay before the next attempt starts beside one that is still in progress, ms. */
   readonly delayMs: number
 }
 
@@ -34,8 +34,8 @@ interface Runner extends Address {
 }
 
 /**
- * Runs the race for a net.Socket, which reports it by Node's own events, and fails with it. When `won`
- * is called, Node is expected to connect the socket to the winner.
+ * Runs the race for a net.Socket, which emits Node's own events for it, and is destroyed if every attempt fails.
+ * `won` must make Node connect the socket to the winner.
  */
 export function race(
   socket: net.Socket,
@@ -46,11 +46,13 @@ export function race(
   new Race(socket, addresses, options, won).begin()
 }
 
-/** Node reports what it connects to when the race is over, where it has been reported already. */
+/** Events that the race has emitted, and that Node would repeat when it connects to the winner. */
 const REPORTED = new Set(['lookup', 'connectionAttempt'])
 
 class Race {
   readonly #socket: net.Socket
+  /** The handle of this connect(): the socket may be destroyed and connected again. */
+  readonly #handle: object | undefined
   readonly #waiting: Address[]
   readonly #options: RaceOptions
   readonly #won: (winner: Winner) => void
@@ -67,25 +69,36 @@ class Race {
     won: (winner: Winner) => void,
   ) {
     this.#socket = socket
+    this.#handle = handleOf(socket)
     this.#waiting = [...addresses]
     this.#options = options
     this.#won = won
   }
 
   begin(): void {
-    this.#socket.once('close', this.#stop)
+    this.#socket.on('close', this.#closed)
     for (const { address, family } of this.#waiting) {
       this.#socket.emit('lookup', null, address, family, this.#options.host)
       // A listener may have destroyed the socket.
-      if (this.#over || this.#socket.destroyed) return
+      if (this.#isOver()) return
     }
     this.#next()
+  }
+
+  readonly #closed = (): void => {
+    this.#isOver()
+  }
+
+  /** Whether the race is over. Ends it if the socket was destroyed or connected again. */
+  #isOver(): boolean {
+    if (!this.#over && handleOf(this.#socket) !== this.#handle) this.#stop()
+    return this.#over
   }
 
   readonly #stop = (): void => {
     this.#over = true
     clearTimeout(this.#timer)
-    this.#socket.off('close', this.#stop)
+    this.#socket.off('close', this.#closed)
     for (const { socket, attempt } of this.#running) {
       attempt.lease?.release(false)
       socket.destroy()
@@ -96,7 +109,7 @@ class Race {
   readonly #next = (): void => {
     clearTimeout(this.#timer)
     const address = this.#waiting.shift()
-    if (this.#over || address === undefined) return
+    if (this.#isOver() || address === undefined) return
     this.#timer = setTimeout(this.#next, this.#options.delayMs)
     this.#run(address)
   }
@@ -104,7 +117,7 @@ class Race {
   #run({ address, family }: Address): void {
     const { port, plan } = this.#options
     this.#socket.emit('connectionAttempt', address, port, family)
-    if (this.#over || this.#socket.destroyed) return
+    if (this.#isOver()) return
     this.#attempted.push(`${address}:${String(port)}`)
     const socket = net.connect({ host: address, port, autoSelectFamily: false })
     const runner: Runner = { address, family, socket, attempt: intercept(socket, plan) }
@@ -118,7 +131,7 @@ class Race {
   }
 
   #finish(runner: Runner): void {
-    if (this.#over) return
+    if (this.#isOver()) return
     const copy = native.duplicateFd(transportFd(runner.socket))
     if (copy < 0) {
       const { address } = runner
@@ -127,13 +140,13 @@ class Race {
     }
     const { address, family, attempt } = runner
     this.#running.delete(runner)
-    // The connection lives on by its second descriptor: this closes only the first.
+    // The copy keeps the connection open; this closes only the first descriptor.
     runner.socket.destroy()
     for (const loser of this.#running) this.#report('connectionAttemptTimeout', loser)
     this.#stop()
     this.#reportAttempted()
     // A listener may have destroyed the socket.
-    if (this.#socket.destroyed) {
+    if (handleOf(this.#socket) !== this.#handle) {
       native.closeFd(copy)
       attempt.lease?.release(false)
       return
@@ -144,7 +157,7 @@ class Race {
   }
 
   #fail(runner: Runner, error: Error): void {
-    if (this.#over || !this.#running.delete(runner)) return
+    if (this.#isOver() || !this.#running.delete(runner)) return
     runner.attempt.lease?.release(false)
     runner.socket.destroy()
     this.#errors.push(error)
@@ -162,7 +175,7 @@ class Race {
     this.#socket.destroy(error)
   }
 
-  /** As Node's own selection of the family does. */
+  /** Sets `autoSelectFamilyAttemptedAddresses`, as Node's own selection does. */
   #reportAttempted(): void {
     setAttemptedAddresses(this.#socket, this.#attempted)
   }

@@ -28,8 +28,8 @@ import {
   type Checked,
   type TuneReport,
 } from '../options/tune'
-import type { SocketAddress } from '../options/values'
-import { boolean, sharedSpec, spec, whole, type InputOf } from '../spec'
+import type { SocketAddress } from '../options/kinds/peer-info'
+import { MAX_INT32, boolean, sharedSpec, spec, whole, type InputOf } from '../spec'
 import { isServer } from '../target'
 import { announce } from '../warnings'
 import {
@@ -42,9 +42,15 @@ import {
   type IpFamily,
 } from './address'
 import { bindFailure, listenFailure } from './bind-failure'
-import { boundAddress } from './bound-address'
+import { boundAddress } from './local-address'
 import { connectFailure } from './connect-failure'
-import { adoptSocket, listenOnDescriptor, openSocket, untilListening } from './open'
+import {
+  adoptSocket,
+  alreadyListening,
+  listenOnDescriptor,
+  openSocket,
+  untilListening,
+} from './open'
 
 export const rawSocketOptions = spec({
   /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
@@ -54,44 +60,49 @@ export const rawSocketOptions = spec({
 export type RawSocketOptions = InputOf<typeof rawSocketOptions>
 
 export const bindOptions = spec({
-  /** An address of this host. Default all of them: `0.0.0.0` or `::`. */
+  /** An address of this host. Default: all of them, `0.0.0.0` or `::`. */
   address: ipAddress,
-  /** 0 or undefined for one that the kernel chooses. */
+  /** 0 or undefined: the kernel chooses one. */
   port: anyPort.default(0),
 })
 
 export type BindOptions = InputOf<typeof bindOptions>
 
-const byBind = 'cannot be given: bind() is for it'
-const here = 'cannot be given: the RawSocket has its descriptor'
+const byBind = 'cannot be given: use bind()'
+const here = 'cannot be given: the RawSocket has its own descriptor'
 
 const rawConnectOptions = sharedSpec({}, netConnectNames, {
   localAddress: byBind,
   localPort: byBind,
   source: byBind,
-  portRange: 'cannot be given: it is the option IP_LOCAL_PORT_RANGE of RawSocket.open()',
-  settings: 'cannot be given: RawSocket.open() and tune() are for it',
-  close: 'cannot be given: call setCloseMode() with the net.Socket',
-  family: 'cannot be given: RawSocket.open() has it',
+  portRange: 'cannot be given: use the setting IP_LOCAL_PORT_RANGE of RawSocket.open()',
+  settings: 'cannot be given: use RawSocket.open() or tune()',
+  close: 'cannot be given: use setCloseMode() with the net.Socket',
+  family: 'cannot be given: it is an argument of RawSocket.open()',
   fd: here,
   handle: here,
   path: 'cannot be given: the socket is an IP socket',
 })
 
-/** net.connect()'s options, without those that bind() has been for, and a net.Socket's own. */
+/** The options of net.connect(), without those that RawSocket.open() and bind() replace. */
 export type RawConnectOptions = Omit<
   net.TcpNetConnectOpts,
   'localAddress' | 'localPort' | 'family' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
 >
 
+/** Node's own default. */
+export const DEFAULT_BACKLOG = 511
+export const backlogField = whole(1, MAX_INT32)
+export const backlogOption = backlogField.default(DEFAULT_BACKLOG)
+
 export const listenOnOptions = spec({
-  /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
-  backlog: whole(1, 2 ** 31 - 1).default(511),
+  /** The most connections that may wait for accept(); at most net.core.somaxconn. Default 511, as in Node. */
+  backlog: backlogOption,
 })
 
 export type ListenOnOptions = InputOf<typeof listenOnOptions>
 
-/** A RawSocket that nobody refers to any more. What is registered here must not refer to it. */
+/** Closes the descriptor of a garbage-collected RawSocket. The held value must not refer to the RawSocket. */
 const dropped = new FinalizationRegistry<object>((owner) => {
   const fd = native.disownFd(owner)
   if (fd < 0) return
@@ -99,26 +110,25 @@ const dropped = new FinalizationRegistry<object>((owner) => {
   announce(
     'SOCKET_TUNER_DROPPED_SOCKET',
     'RawSocket',
-    `A RawSocket was dropped without close(): its descriptor ${String(fd)} is closed now`,
+    `A RawSocket was garbage-collected without close(): its descriptor ${String(fd)} is now closed`,
   )
 })
 
 /**
- * A TCP socket straight from socket(2), neither bound nor connected: options that must be set before
- * bind(), connect() or listen() can be. It is handed over to a net.Socket by `connect()` or to a server
- * by `listenOn()`, which own the descriptor from then on; using the RawSocket afterwards throws
- * ERR_SOCKET_TUNER_HANDED_OVER. Not on Windows.
+ * A TCP socket that is neither bound nor connected yet, so that options can be set before bind(), connect() or
+ * listen(). `connect()` hands its descriptor over to a net.Socket, `listenOn()` to a server; afterwards, using
+ * the RawSocket throws ERR_SOCKET_TUNER_HANDED_OVER. Not on Windows.
  *
- * It owns its descriptor: `close()` it, or declare it with `using`. One that is dropped is closed when
- * it is garbage, with a warning, and at the latest when its thread ends.
+ * It owns its descriptor: call `close()`, or declare it with `using`. If it is garbage-collected while open, the
+ * descriptor is closed with a warning; at the latest it is closed when the thread ends.
  */
 export class RawSocket implements Disposable {
   readonly family: IpFamily
   readonly #owner = {}
-  /** What the net.Socket is to keep in force. */
+  /** The options that the net.Socket must keep in force. */
   readonly #held: Held[]
   #fd: number
-  /** What bind() was called with. */
+  /** The arguments of bind(). */
   #bound: BindOptions = {}
   #end: 'open' | 'closed' | 'handed over' = 'open'
 
@@ -127,8 +137,8 @@ export class RawSocket implements Disposable {
    *
    * @param family 4 or 'IPv4', 6 or 'IPv6'
    * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; ERR_SOCKET_TUNER_UNSUPPORTED
-   *   for what this platform or kernel does not have, an option included; the errno's name when
-   *   socket(2) fails (`EMFILE`, `EAFNOSUPPORT`) or a setting is refused (`EPERM`)
+   *   if this platform or kernel lacks such sockets or one of the options; the errno name if socket(2)
+   *   fails (`EMFILE`, `EAFNOSUPPORT`) or a setting is refused (`EPERM`)
    */
   static open<const S extends Settings>(
     family: 4 | 6 | 'IPv4' | 'IPv6',
@@ -168,7 +178,7 @@ export class RawSocket implements Disposable {
         })
   }
 
-  /** The address and port that it is bound to: port 0 when it is to none. @throws as {@link fd} */
+  /** The address and port that the socket is bound to; port 0 if it is not bound. @throws as {@link fd} */
   get localAddress(): SocketAddress {
     const { fd } = this
     const address = boundAddress(fd)
@@ -211,7 +221,7 @@ export class RawSocket implements Disposable {
    *
    * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE;
    *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; EADDRNOTAVAIL for an address that is not on this host,
-   *   EADDRINUSE, EACCES, EINVAL when it is bound already; as {@link fd}
+   *   EADDRINUSE, EACCES, EINVAL if it is already bound; as {@link fd}
    */
   bind(options: BindOptions = {}): this {
     const { port, ...checked } = bindOptions.check('options', options)
@@ -228,12 +238,12 @@ export class RawSocket implements Disposable {
   }
 
   /**
-   * Connects, and hands the descriptor over to the net.Socket that is returned. A host name is looked
-   * up in the socket's own family, and its first address is taken.
+   * Connects, and hands the descriptor over to the net.Socket that it returns. A host name is looked up in the
+   * family of the socket, and its first address is used.
    *
    * @throws ERR_INVALID_ARG_TYPE; ERR_SOCKET_BAD_PORT; ERR_SOCKET_TUNER_ADDRESS_FAMILY; as {@link fd}.
-   *   The RawSocket stays open then. What comes later is emitted as 'error', whose message names the way
-   *   out
+   *   The RawSocket then stays open. Later failures are emitted as 'error', with the cause and the fix in the
+   *   message
    */
   connect(options: RawConnectOptions, connectListener?: () => void): net.Socket {
     rawConnectOptions.check('options', options)
@@ -247,7 +257,7 @@ export class RawSocket implements Disposable {
       if (literal !== 0 && literal !== this.family)
         throw wrongFamily('options.host', host, this.family)
     }
-    // An aborted signal would end the socket before it connects, and it would open another one.
+    // If an aborted signal ended the socket before connect(), connect() would open another descriptor.
     const { timeout, signal, ...rest } = options
     const socket = adoptSocket(this.#handOver(), rest)
     holdKeepAlive(socket, this.#held)
@@ -261,12 +271,12 @@ export class RawSocket implements Disposable {
   }
 
   /**
-   * Makes a server listen on the socket and hands the descriptor over to it; without bind() before,
-   * on all addresses and a port that the kernel chooses. In a cluster worker the socket is the
-   * worker's own. Resolves when the server is listening.
+   * Makes a server listen on the socket, and hands the descriptor over to the server. Without a prior bind() the
+   * server listens on all addresses, on a port that the kernel chooses. In a cluster worker the listening socket
+   * belongs to the worker. Resolves once the server listens.
    *
-   * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SERVER_ALREADY_LISTEN, with
-   *   the RawSocket left open; as {@link fd}; what the server emits as 'error', as EADDRINUSE
+   * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SERVER_ALREADY_LISTEN, and the
+   *   RawSocket stays open; as {@link fd}; the error that the server emits, for example EADDRINUSE
    */
   async listenOn(server: net.Server, options: ListenOnOptions = {}): Promise<net.AddressInfo> {
     if (!isServer(server))
@@ -274,11 +284,7 @@ export class RawSocket implements Disposable {
     const { backlog } = listenOnOptions.check('options', options)
     requireAdoption('A RawSocket cannot be handed over', 'listen')
     const { fd, localAddress } = this
-    if (server.listening) {
-      throw new SocketTunerError('The server is listening already', {
-        code: 'ERR_SERVER_ALREADY_LISTEN',
-      })
-    }
+    if (server.listening) throw alreadyListening('The server')
     try {
       await untilListening(server, () => {
         this.#handOver()
@@ -290,7 +296,7 @@ export class RawSocket implements Disposable {
     return server.address() as net.AddressInfo
   }
 
-  /** Closes the descriptor. Does nothing when it is closed already or was handed over. */
+  /** Closes the descriptor. Does nothing if it is already closed or was handed over. */
   close(): void {
     if (this.#end !== 'open') return
     const fd = this.#release()
@@ -317,7 +323,7 @@ export class RawSocket implements Disposable {
   }
 }
 
-/** Lets the errors of a connect() that is about to begin name the way out. */
+/** Adds the cause and the fix to the errors of the next connect(). */
 function explainFailures(socket: net.Socket, bound: BindOptions): void {
   const handle = tcpHandle(handleOf(socket))
   if (handle === undefined) return
@@ -340,7 +346,7 @@ function explainFailures(socket: net.Socket, bound: BindOptions): void {
   })
 }
 
-/** The way out with Node's own error of listen(2). */
+/** Adds the cause and the fix to Node's error of listen(2). */
 function listenFailureOf(error: Error, { address, port }: SocketAddress): Error {
   const { code, errno, syscall } = error as NodeJS.ErrnoException
   if (code === undefined || errno === undefined || syscall !== 'listen') return error
@@ -371,7 +377,7 @@ function notOpened(
   })
 }
 
-/** As Node does, but before the descriptor is handed over. */
+/** Checks the port like Node, but before the descriptor is handed over. */
 function checkPortArgument(port: unknown): void {
   if (typeof port === 'string' && /^\d+$/.test(port)) {
     checkPort('options.port', Number(port))

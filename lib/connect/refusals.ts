@@ -1,34 +1,40 @@
 /**
- * Why the kernel refuses to open, bind or connect a socket, and the way out: the one table, by the system
- * call and the errno. What it does not know needs no explanation, as ECONNREFUSED.
+ * The causes for which the kernel refuses to open, bind or connect a socket, with their fixes, by system call and
+ * errno. An errno without an entry needs no explanation, for example ECONNREFUSED.
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { native } from '../kernel/binding'
 import type { ErrnoCode } from '../errors'
 import { contentOf, unprivilegedPortStart } from '../kernel/proc'
-import { addressBytes, isLoopback, plainAddress } from '../kernel/addresses'
+import {
+  addressBytes,
+  addressText,
+  isLinkLocal,
+  isLoopback,
+  plainAddress,
+} from '../kernel/addresses'
 
 /** A system call that was refused. */
 export interface RefusedCall {
-  /** Of bind(2) the local one, of connect(2) the destination; absent for socket(2). */
+  /** The local address for bind(2), the destination for connect(2); absent for socket(2). */
   readonly address?: string
   readonly port?: number
-  /** The source of a connection, where one was chosen. */
+  /** The source address of a connection, if the caller or a pool chose one. */
   readonly source?: string | undefined
-  /** The descriptor, where there is one. */
+  /** The descriptor, if there is one. */
   readonly fd?: number | undefined
-  /** connect(2) went well, and the answer came over the network. */
+  /** The failure came from the network, after connect(2) had returned. */
   readonly answered?: boolean
   readonly mptcp?: boolean
   /** SO_REUSEPORT was set. */
   readonly reusePort?: boolean
 }
 
-/** Empty where there is nothing to add after all. */
+/** Returns the explanation, or an empty string if there is none. */
 type Reason = (call: Required<Pick<RefusedCall, 'address' | 'port'>> & RefusedCall) => string
 
-export type RefusedSyscall = 'socket' | 'bind' | 'listen' | 'listenUnix' | 'connect'
+type RefusedSyscall = 'socket' | 'bind' | 'listen' | 'listenUnix' | 'connect'
 
 type Reasons = Readonly<Partial<Record<ErrnoCode, Reason>>>
 
@@ -36,54 +42,54 @@ const onLinux = process.platform === 'linux'
 
 const descriptors: Reasons = {
   EMFILE: () =>
-    `all ${descriptorLimit()}descriptors that this process may have are open (RLIMIT_NOFILE). What ` +
-    'helps: close files and sockets that are not in use; a higher limit, by `ulimit -n` in the shell, ' +
-    "LimitNOFILE= in a systemd unit, or --ulimit nofile= of a container's command line",
+    `this process has reached its limit of ${descriptorLimit()}open descriptors (RLIMIT_NOFILE). Remedies: ` +
+    'close unused files and sockets; raise the limit, by `ulimit -n` in the shell, LimitNOFILE= in a ' +
+    'systemd unit, or --ulimit nofile= on the command line of a container',
   ENFILE: () =>
-    `all ${fileLimit()}files that this machine may have are open (${fileSysctl}). What helps: a higher ` +
-    `${fileSysctl}, by sysctl` +
+    `this machine has reached its limit of ${fileLimit()}open files (${fileSysctl}). Remedy: raise ` +
+    `${fileSysctl} by sysctl` +
     (onLinux ? '; `sysctl fs.file-nr` shows how many are open' : ''),
 }
 
 const socket: Reasons = {
   ...descriptors,
   EAFNOSUPPORT: () => 'this host has no IPv6 (ipv6.disable): use an IPv4 address',
-  ENOPROTOOPT: ({ mptcp }) => (mptcp === true ? 'net.mptcp.enabled is 0 here' : ''),
+  ENOPROTOOPT: ({ mptcp }) => (mptcp === true ? 'net.mptcp.enabled is 0' : ''),
   EPROTONOSUPPORT: ({ mptcp }) => (mptcp === true ? 'this kernel has no MPTCP' : ''),
   EACCES: () => sandbox('socket()'),
   EPERM: () => sandbox('socket()'),
 }
 
 const bind: Reasons = {
-  EINVAL: ({ address, fd }) => (isBound(fd) ? 'the socket is bound already' : withoutZone(address)),
+  EINVAL: ({ address, fd }) => (isBound(fd) ? 'the socket is already bound' : withoutZone(address)),
   EADDRNOTAVAIL: ({ address }) => `${address} is not an address of this host`,
   EADDRINUSE: ({ port }) =>
     port === 0
-      ? 'bind() found no port that is free for all destinations; with IP_BIND_ADDRESS_NO_PORT it need not be'
+      ? 'bind() found no port that is free for all destinations; IP_BIND_ADDRESS_NO_PORT avoids that'
       : `another socket has port ${String(port)}; ${showOwner(port, '-tanp')}`,
   EACCES: ({ port }) => unprivilegedPorts(port),
 }
 
-/** Node calls what is refused of a server listen(), whichever call it is. */
+/** Node reports a refused socket(2), bind(2) or listen(2) of a server as `listen`. */
 const listen: Reasons = {
   ...socket,
   ...bind,
   EINVAL: ({ address }) => withoutZone(address),
   EADDRINUSE: ({ port, reusePort }) =>
     reusePort === true
-      ? `a socket has this port without SO_REUSEPORT, or of another user; ${showOwner(port, '-ltnp')}`
+      ? `another socket has this port without SO_REUSEPORT, or belongs to another user; ${showOwner(port, '-ltnp')}`
       : `another socket has this port; ${showOwner(port, '-ltnp')}`,
 }
 
-/** Of a path, by Node. */
+/** The same for the path of a unix-domain socket. */
 const listenUnix: Reasons = {
   ...descriptors,
   EADDRINUSE: ({ address }) =>
-    'a server listens there, or one that was killed has left its file behind' +
+    'a server listens on this path, or a killed server left the file behind' +
     (onLinux ? `; \`ss -xlp src ${address}\` shows which` : '') +
-    '. Remove the file where nobody listens',
+    '. Remove the file if no server listens',
   EACCES: () =>
-    'this process may not make files in that directory; Node says EACCES of one that does not exist too',
+    'this process may not create files in the directory, or the directory does not exist, which Node also reports as EACCES',
 }
 
 const connect: Reasons = {
@@ -92,11 +98,11 @@ const connect: Reasons = {
     const { address, answered } = call
     if (isForMany(address)) return forMany(address)
     if (answered === true)
-      return `a router or a firewall on the way answered that it has no route to ${address} (ICMP)`
+      return `a router or a firewall on the path reported that it has no route to ${address} (ICMP)`
     const family = isIPv6(address) ? 'IPv6' : 'IPv4'
     const addresses = hasGlobalAddress(family)
       ? ''
-      : `, and no ${family} address but link-local and loopback ones`
+      : `, and no ${family} address except link-local and loopback ones`
     return `this host has no route to ${address}${from(call)}${addresses}. ${showRoute(call)}`
   },
   EHOSTUNREACH: (call) => {
@@ -104,33 +110,34 @@ const connect: Reasons = {
     if (source !== undefined && isLoopback(source) && !isLoopback(address))
       return loopbackSource(address, source)
     return answered === true
-      ? `nothing answers for ${address}, or for the gateway to it, on the link` +
+      ? `${address}, or the gateway to it, does not answer on the link` +
           (onLinux ? ' (`ip neighbour` shows FAILED)' : '') +
-          ', or a router or firewall on the way refused the connection (ICMP)'
-      : `a route of this host calls ${address} unreachable. ${showRoute(call)}`
+          ', or a router or firewall on the path refused the connection (ICMP)'
+      : `a route of type unreachable covers ${address}. ${showRoute(call)}`
   },
   EACCES: (call) => {
     const { address, port, answered } = call
     if (isForMany(address)) return forMany(address)
     return answered === true
-      ? `a firewall on the way to ${address} forbids it (ICMPv6, administratively prohibited)`
+      ? `a firewall on the path to ${address} forbids the connection (ICMPv6, administratively prohibited)`
       : `a route of type prohibit, or a sandbox of this process (Landlock, SELinux, AppArmor), forbids ` +
           `connections to ${address} port ${String(port)}. ${showRoute(call)}`
   },
-  EPERM: () => `${sandbox('connect()')}. A firewall's DROP gives no error but ETIMEDOUT`,
+  EPERM: () =>
+    `${sandbox('connect()')}. It is not a firewall that drops packets: that causes ETIMEDOUT`,
   EINVAL: (call) => {
     const { address, source } = call
     if (source !== undefined && isLoopback(source) && !isLoopback(address))
       return loopbackSource(address, source)
     const zone = withoutZone(address)
     return zone === '' && onLinux
-      ? `a route of type blackhole swallows what goes to ${address}. ${showRoute(call)}`
+      ? `a route of type blackhole discards packets to ${address}. ${showRoute(call)}`
       : zone
   },
   ETIMEDOUT: ({ address, port }) =>
-    `${address} port ${String(port)} gave no answer, however often the SYN was sent ` +
+    `${address} port ${String(port)} answered none of the SYNs ` +
     '(TCP_SYNCNT, net.ipv4.tcp_syn_retries; TCP_USER_TIMEOUT). The host is down, a firewall drops the ' +
-    'segments without an answer, or the queue of the listening socket is full',
+    'segments silently, or the accept queue of the listening socket is full',
 }
 
 const table: Readonly<Record<RefusedSyscall, Reasons>> = {
@@ -141,7 +148,7 @@ const table: Readonly<Record<RefusedSyscall, Reasons>> = {
   connect,
 }
 
-/** `: ` and what explains the errno of a call, for the end of a message; empty where that is not known. */
+/** Returns `: ` and the explanation of an errno, for the end of a message; empty if there is none. */
 export function reasonOf(syscall: RefusedSyscall, code: string, call: RefusedCall = {}): string {
   const reason = Object.hasOwn(table[syscall], code) ? table[syscall][code as ErrnoCode] : undefined
   const { address = '', port = 0 } = call
@@ -156,7 +163,7 @@ function descriptorLimit(): string {
 
 const fileSysctl = onLinux ? 'fs.file-max' : 'kern.maxfiles'
 
-/** Most often empty: to read it takes a file. */
+/** Often empty: at the limit, the file with the number cannot be opened. */
 function fileLimit(): string {
   const limit = contentOf('/proc/sys/fs/file-max').trim()
   return limit === '' ? '' : `${limit} `
@@ -173,20 +180,16 @@ function isBound(fd: number | undefined): boolean {
   return fd !== undefined && native.localPort(fd) > 0
 }
 
-/** The usual reasons why a link-local address is refused. */
+/** Explains why a link-local address is refused: its zone is missing or unknown. */
 function withoutZone(address: string): string {
   const [, zone] = address.split('%')
   if (zone === undefined) {
-    return isLinkLocal(address)
-      ? `a link-local address needs its interface, as in ${address}%eth0`
+    return isIPv6(address) && isLinkLocal(address)
+      ? `a link-local address needs the name of an interface, for example ${address}%eth0`
       : ''
   }
   const isKnown = /^\d+$/.test(zone) || Object.hasOwn(networkInterfaces(), zone)
-  return isKnown ? '' : `there is no interface '${zone}', or it has no address`
-}
-
-function isLinkLocal(address: string): boolean {
-  return isIPv6(address) && /^fe[89ab]/i.test(address)
+  return isKnown ? '' : `interface '${zone}' does not exist or has no address`
 }
 
 function showOwner(port: number, options: string): string {
@@ -211,15 +214,15 @@ function from({ source }: RefusedCall): string {
 function showRoute({ address = '', source }: RefusedCall): string {
   const [plain = ''] = address.split('%')
   return onLinux
-    ? `\`ip route get ${plain}${source === undefined ? '' : ` from ${source.split('%')[0] ?? ''}`}\` shows what it does`
-    : `\`route -n get ${plain}\` shows what it does`
+    ? `\`ip route get ${plain}${source === undefined ? '' : ` from ${source.split('%')[0] ?? ''}`}\` shows the route`
+    : `\`route -n get ${plain}\` shows the route`
 }
 
 function loopbackSource(address: string, source: string): string {
-  return `the source ${source} is a loopback address, which does not reach ${address}: take another, or none`
+  return `the source ${source} is a loopback address, from which ${address} cannot be reached: use another source, or none`
 }
 
-/** Multicast and broadcast. */
+/** Whether it is a multicast or broadcast address. */
 function isForMany(address: string): boolean {
   const plain = plainAddress(address)
   const bytes = addressBytes(plain)
@@ -229,31 +232,27 @@ function isForMany(address: string): boolean {
 }
 
 function forMany(address: string): string {
-  return `${address} is a broadcast or multicast address, and a TCP connection has one peer`
+  return `${address} is a broadcast or multicast address, which TCP cannot connect to`
 }
 
-/** The broadcast addresses of this host's networks, and the one of all. */
+/** The broadcast addresses of this host's networks, and the limited broadcast address. */
 function broadcasts(): Set<string> {
   const found = new Set(['255.255.255.255'])
   for (const { family, address, netmask } of interfaceAddresses()) {
     if (family !== 'IPv4') continue
     const mask = addressBytes(netmask)
     const [, , , last = 0] = mask
-    // Of networks with two addresses or one none is for broadcast (RFC 3021).
+    // A network with one or two addresses has no broadcast address (RFC 3021).
     if (last >= 254) continue
     const own = addressBytes(address)
-    found.add(own.map((byte, index) => byte | (~(mask[index] ?? 0) & 0xff)).join('.'))
+    found.add(addressText(own.map((byte, index) => byte | (~(mask[index] ?? 0) & 0xff))))
   }
   return found
 }
 
 function hasGlobalAddress(family: 'IPv4' | 'IPv6'): boolean {
   return interfaceAddresses().some(
-    (one) =>
-      one.family === family &&
-      !isLoopback(one.address) &&
-      !isLinkLocal(one.address) &&
-      !one.address.startsWith('169.254.'),
+    (one) => one.family === family && !isLoopback(one.address) && !isLinkLocal(one.address),
   )
 }
 
@@ -261,7 +260,7 @@ function interfaceAddresses(): { family: string; address: string; netmask: strin
   try {
     return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
   } catch {
-    // It takes a descriptor.
+    // It needs a descriptor, and there may be none left.
     return []
   }
 }

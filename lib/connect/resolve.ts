@@ -1,8 +1,9 @@
-/** Host names to addresses, in the order in which they are to be tried. */
-import * as dns from 'node:dns'
+/** Resolves host names to addresses, in the order in which to try them. */
+import type * as dns from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { ArgumentTypeError } from '../errors'
 import { zonedAddress } from '../kernel/addresses'
+import { onDemand } from '../node/on-demand'
 import type { IpFamily } from './address'
 
 export interface Address {
@@ -11,18 +12,18 @@ export interface Address {
 }
 
 /** The answer of a lookup. */
-export type Resolved =
+type Resolved =
   | { readonly error: unknown }
-  /** One address, or something else, which Node refuses in its own words. */
+  /** One address, or an invalid value, for which Node reports the error. */
   | { readonly address: unknown; readonly family: unknown }
   /** At least two. */
   | { readonly addresses: readonly Address[] }
 
 /**
- * Looks up a host name by the caller's `lookup` or dns.lookup(). Calls back in a later tick, also when
- * `lookup` does not, and once, also when `lookup` calls back again.
+ * Looks up a host name by the caller's `lookup` or by dns.lookup(). Calls back exactly once and in a later tick,
+ * whatever `lookup` does.
  *
- * @throws ERR_INVALID_ARG_TYPE, and what `lookup` throws
+ * @throws ERR_INVALID_ARG_TYPE, and any error that `lookup` throws
  */
 export function resolve(
   hostname: string,
@@ -30,19 +31,19 @@ export function resolve(
   lookup: LookupFunction | null | undefined,
   done: (result: Resolved) => void,
 ): void {
-  const find: LookupFunction = lookup ?? dns.lookup
+  const find: LookupFunction = lookup ?? onDemand.dns.lookup
   if (typeof find !== 'function')
     throw new ArgumentTypeError('options.lookup', 'of type function', find)
   let answered = false
   find(hostname, options, (error, found, family) => {
     if (answered) return
     answered = true
-    // Node takes any value that is not true for "no error".
+    // Node treats any falsy value as "no error".
     process.nextTick(done, error ? { error } : resultOf(found, family))
   })
 }
 
-/** A lookup of the caller's may know nothing of `all` and give one address. */
+/** The caller's `lookup` may ignore the option `all` and return one address. */
 function resultOf(found: unknown, family: unknown): Resolved {
   if (!Array.isArray(found)) return { address: found, family }
   const addresses = found.filter(isAddress)
@@ -54,7 +55,7 @@ function resultOf(found: unknown, family: unknown): Resolved {
   return { address: one?.address, family: one?.family }
 }
 
-/** However they are written; an IPv4 address that is mapped into IPv6 is another one. */
+/** Compares addresses in whatever notation. An IPv4-mapped IPv6 address differs from the IPv4 address. */
 function isSame(one: Address, other: Address): boolean {
   return (
     one.address === other.address ||
@@ -68,8 +69,8 @@ function isAddress(value: unknown): value is Address {
 }
 
 /**
- * The families by turns, the first address's one first, otherwise in the order of the resolver
- * (RFC 8305 section 4, with a First Address Family Count of 1).
+ * Alternates the families, beginning with that of the first address; within a family the order of the resolver
+ * stays (RFC 8305 section 4, with a First Address Family Count of 1).
  */
 export function interleaved(addresses: readonly Address[]): Address[] {
   const [first] = addresses

@@ -1,18 +1,18 @@
 /**
- * What a pool knows of its source addresses, destination by destination: connections that are open,
- * those that left TIME_WAIT behind, and where the kernel said that no port was free.
+ * The state of a pool's source addresses for each destination: open connections, TIME_WAIT entries of closed
+ * ones, and addresses for which the kernel found no free port.
  */
 import { TIME_WAIT_S } from '../kernel/proc'
 
-/** How long an address that had no port free is passed over while another has one. */
+/** The time for which an address without a free port is skipped in favour of others. */
 const FULL_FOR_MS = 250
 
-/** The state of all addresses towards one destination. */
+/** The state of all addresses for one destination. */
 class Ledger {
   readonly open: Int32Array
   readonly timeWait: Int32Array
   readonly fullUntil: Float64Array
-  /** TIME_WAIT entries by the second in which they end, modulo the length of the ring. */
+  /** A ring of the TIME_WAIT entries, by the second in which they end. */
   readonly #ends: Int32Array[]
   #second: number
 
@@ -43,7 +43,11 @@ class Ledger {
 
   closed(index: number, timeWait: boolean): void {
     this.#add(this.open, index, -1)
-    if (!timeWait) return
+    if (!timeWait) {
+      // The address has a free port now.
+      this.fullUntil[index] = 0
+      return
+    }
     this.#add(this.timeWait, index, 1)
     this.#add(this.#bucket(this.#second + TIME_WAIT_S), index, 1)
   }
@@ -67,19 +71,19 @@ class Ledger {
   }
 }
 
-/** A connection that an address was chosen for. */
+/** The use of a source address by one connection. */
 export interface Lease {
-  /** The connection is over; `timeWait` when this side keeps its TIME_WAIT. Counts once. */
+  /** Reports the end of the connection; `timeWait` if this side keeps TIME_WAIT. Further calls do nothing. */
   release(timeWait: boolean): void
 }
 
-/** One connect(), looking for an address that has a port free. */
+/** The search of one connect() for an address with a free port. */
 export interface Search {
-  /** The next address to try: the one with the most room; undefined when all were tried. */
+  /** Returns the next address to try, the one with the fewest ports in use; undefined if all were tried. */
   next(): string | undefined
-  /** The address that next() gave had no port free. */
+  /** Reports that the last address of next() had no free port. */
   full(): void
-  /** It had one. */
+  /** Reports that the last address of next() had a free port. */
   taken(): Lease
 }
 
@@ -113,7 +117,7 @@ export class SourceLedger {
     }
   }
 
-  /** Open connections and TIME_WAIT entries of each address towards a destination. */
+  /** Returns the open connections and TIME_WAIT entries of each address for a destination. */
   counts(destination: string): { open: number; timeWait: number }[] {
     const ledger = this.#ledgers.get(destination)
     ledger?.advance(this.#second())
@@ -124,8 +128,8 @@ export class SourceLedger {
   }
 
   /**
-   * Addresses that were full a moment ago come last, and of them only the first to be full is asked
-   * again: each refusal costs the kernel a search of all ports.
+   * Addresses that were full recently come last, and only the one that has been full for the longest time is
+   * tried again: each refusal costs the kernel a search of all ports.
    */
   #best(ledger: Ledger, tried: ReadonlySet<number>): number | undefined {
     const now = this.#now()
@@ -168,7 +172,7 @@ export class SourceLedger {
     return ledger
   }
 
-  /** A new destination is the moment to forget those that have nothing left. */
+  /** Drops the ledgers of destinations without open connections or TIME_WAIT entries. */
   #sweep(second: number): void {
     for (const [destination, ledger] of this.#ledgers) {
       ledger.advance(second)

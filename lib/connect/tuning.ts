@@ -1,7 +1,8 @@
-/** What connect() and the adapters may be told beside net.connect's own options, checked once. */
-import { close, type PolicyOptions } from '../close/options'
-import { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } from '../errors'
-import { systemPortRange } from '../kernel/proc'
+/** The options of this library in connect() and the adapters, checked and prepared once. */
+import type { PolicyOptions } from '../close/mode'
+import { close } from '../close/options'
+import { ArgumentRangeError, ArgumentValueError } from '../errors'
+import { systemPortRange, type PortRange } from '../kernel/proc'
 import { optionOf, type Settings } from '../options/option'
 import {
   prepareSettings,
@@ -9,70 +10,75 @@ import {
   settingsOption,
   type PreparedSettings,
 } from '../options/tune'
-import type { PortRange } from '../options/values'
-import { custom, spec, type InputOf, type OutputOf } from '../spec'
+import { MAX_INT32, boolean, custom, spec, whole, type InputOf, type OutputOf } from '../spec'
 import { familyOf, type IpFamily } from './address'
 import { portChoiceHere, type PortChoice } from './port-choice'
+import type { PortWait } from './port-wait'
+import { source } from './source'
 import { SourcePool } from './source-pool'
-
-const source = custom<string | SourcePool>(
-  'an IP address or an instance of SourcePool',
-  (argument, value) => {
-    if (value instanceof SourcePool) return value
-    if (typeof value !== 'string')
-      throw new ArgumentTypeError(argument, 'an IP address or an instance of SourcePool', value)
-    familyOf(argument, value)
-    return value
-  },
-)
 
 const portRange = custom<PortRange | 'kernel'>("{ min, max }, or 'kernel'", (argument, value) => {
   if (value === 'kernel') return value
-  // Both ends are checked, and their order, as the option's own value.
+  // The codec of the option checks both bounds and their order.
   const { codec, row } = optionOf('IP_LOCAL_PORT_RANGE')
   codec.encode(argument, row, value)
   return value as PortRange
 })
 
-/** How connections are to be opened and closed. */
+/** How to open and close connections. */
 export const tuningOptions = spec({
   /**
-   * Options in force before connect(2), on every attempt. One that this platform or kernel does not
-   * have is an error.
+   * Socket options to set before connect(2), on every attempt. An option that this platform or kernel lacks is an
+   * error.
    */
   settings: settingsOption.default({}),
-  /** Where connections come from: an address of this host, or a pool of them. */
+  /**
+   * The source of the connections: an address of this host, several addresses of one family, or a pool. Calls with
+   * the same array of addresses in one thread share a pool.
+   */
   source,
   /**
-   * Ephemeral ports to choose from, inside of net.ipv4.ip_local_port_range (Linux 6.3+). By default
-   * all of it, searched so that connect() does not become slow when half of it is in use (Linux 6.8+;
-   * nearly so from 6.3). `'kernel'` leaves the search as the kernel makes it.
+   * The ephemeral ports to choose from, inside net.ipv4.ip_local_port_range (Linux 6.3+). Default: all of them,
+   * searched in a way that stays fast when half of them are in use (Linux 6.8+; almost as fast since 6.3).
+   * `'kernel'` leaves the search to the kernel.
    */
   portRange,
-  /** What destroy() and destroySoon() of the socket do: see `setCloseMode`. Default: as Node does. */
+  /**
+   * The time that a connection without a free port waits for one, ms, first come, first served. Then it fails with
+   * EADDRNOTAVAIL. Default 0: it fails at once.
+   */
+  portWaitMs: whole(0, MAX_INT32).default(0),
+  /**
+   * Uses Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Without it the connection uses TCP, with the
+   * warning SOCKET_TUNER_MPTCP_UNAVAILABLE; with a peer that has no MPTCP, TCP_IS_MPTCP becomes false. Default false.
+   */
+  mptcp: boolean().default(false),
+  /** The close mode of destroy() and destroySoon(): see `setCloseMode`. Default: Node's own close. */
   close,
 })
 
-/** How connections are to be opened and closed. */
+/** How to open and close connections. */
 export type TuningOptions = InputOf<typeof tuningOptions>
 
-/** The same, checked one by one. */
+/** The checked options. */
 export type CheckedTuning = OutputOf<typeof tuningOptions>
 
-/** The same, ready for any number of connections. */
+/** The options prepared for any number of connections. */
 export interface Tuning {
   readonly settings: PreparedSettings
   readonly portChoice: PortChoice
   readonly pool: SourcePool | undefined
   readonly localAddress: string | undefined
-  /** Of the source, if there is one: destinations must be of it. */
+  /** The family of the source, which destinations must have too; 0 without a source. */
   readonly family: IpFamily | 0
-  /** The caller confined the ephemeral ports. */
+  /** The caller narrowed the port range. */
   readonly confined: boolean
   readonly policy: PolicyOptions | undefined
-  /** The option that a unix-domain socket cannot have. */
-  readonly tcpOnly: 'source' | 'portRange' | undefined
-  /** Nothing of it concerns the socket before it is connected: so it can be had on every platform. */
+  readonly portWait: PortWait | undefined
+  /** The first option that a unix-domain socket cannot have, if there is one. */
+  readonly tcpOnly: 'source' | 'portRange' | 'portWaitMs' | 'mptcp' | undefined
+  readonly mptcp: boolean
+  /** It has no option except `close`, which every platform supports. */
   readonly onlyClose: boolean
 }
 
@@ -81,7 +87,7 @@ export interface Tuning {
  *   for an option that this platform does not have
  */
 export function prepareTuning(checked: CheckedTuning): Tuning {
-  const { settings, source, portRange } = checked
+  const { settings, source, portRange, portWaitMs } = checked
   const range = confinedRange(portRange, settings)
   const prepared = prepareSettings(
     range === undefined ? settings : { IP_LOCAL_PORT_RANGE: range, ...settings },
@@ -89,8 +95,6 @@ export function prepareTuning(checked: CheckedTuning): Tuning {
   requirePresent(prepared.missing)
   const pool = source instanceof SourcePool ? source : undefined
   const localAddress = source instanceof SourcePool ? undefined : source
-  const tcpOnly =
-    source !== undefined ? 'source' : portRange !== undefined ? 'portRange' : undefined
   const chosen = portRange !== undefined || settings.IP_LOCAL_PORT_RANGE !== undefined
   return {
     settings: prepared,
@@ -100,16 +104,36 @@ export function prepareTuning(checked: CheckedTuning): Tuning {
     localAddress,
     family: pool?.family ?? (localAddress === undefined ? 0 : familyOf('source', localAddress)),
     policy: checked.close,
-    tcpOnly,
-    onlyClose: prepared.operations.length === 0 && tcpOnly === undefined,
+    portWait: portWaitMs === 0 ? undefined : portWaitOf(portWaitMs, checked, range),
+    tcpOnly: tcpOnlyOf(checked),
+    mptcp: checked.mptcp,
+    onlyClose: prepared.operations.length === 0 && tcpOnlyOf(checked) === undefined,
   }
 }
 
+function tcpOnlyOf({ source, portRange, portWaitMs, mptcp }: CheckedTuning): Tuning['tcpOnly'] {
+  if (source !== undefined) return 'source'
+  if (portRange !== undefined) return 'portRange'
+  if (portWaitMs > 0) return 'portWaitMs'
+  return mptcp ? 'mptcp' : undefined
+}
+
+function portWaitOf(
+  ms: number,
+  { source, settings }: CheckedTuning,
+  range: PortRange | undefined,
+): PortWait {
+  const from = source instanceof SourcePool ? source.addresses : source
+  const space = JSON.stringify([from, range ?? settings.IP_LOCAL_PORT_RANGE])
+  return { ms, space }
+}
+
 /**
- * A range to confine the ports to.
+ * Returns the port range to set.
  *
- * @param argument what messages call it
- * @throws ERR_INVALID_ARG_VALUE beside the option itself, ERR_OUT_OF_RANGE outside of the system's range
+ * @param argument the name of the option in messages
+ * @throws ERR_INVALID_ARG_VALUE together with settings.IP_LOCAL_PORT_RANGE; ERR_OUT_OF_RANGE outside
+ *   net.ipv4.ip_local_port_range
  */
 export function confinedRange(
   portRange: PortRange | 'kernel' | undefined,
@@ -126,8 +150,8 @@ export function confinedRange(
   }
   const all = systemPortRange()
   if (all !== undefined && (portRange.min < all.min || portRange.max > all.max)) {
-    // The kernel would take no notice of an end that lies outside.
-    const inside = `inside of net.ipv4.ip_local_port_range (${String(all.min)} to ${String(all.max)})`
+    // The kernel ignores a bound outside its own range.
+    const inside = `inside net.ipv4.ip_local_port_range (${String(all.min)} to ${String(all.max)})`
     throw new ArgumentRangeError(argument, inside, portRange)
   }
   return portRange

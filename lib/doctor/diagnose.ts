@@ -5,7 +5,7 @@ import { bag, spec, type InputOf } from '../spec'
 import { diagnosisTarget, resolveTarget } from './target'
 
 export const diagnoseOptions = spec({
-  /** The destination that connections are made to: it is looked up, and judged by its ports. */
+  /** The destination of the connections to examine. A host name is looked up. */
   target: bag(diagnosisTarget),
 })
 
@@ -13,17 +13,17 @@ export type DiagnoseOptions = InputOf<typeof diagnoseOptions>
 
 export interface Diagnosis {
   readonly facts: Facts
-  /** The most severe first. */
+  /** The most severe findings are first. */
   readonly findings: readonly Finding[]
 }
 
 /**
- * Looks for what is wrong, or could be better, with ports, TIME_WAIT and listening queues in this
- * network namespace. Reads only, and needs no privilege. docs/doctor.md lists the rules. On other systems
- * than Linux few facts are known; `no-kernel-facts` says so.
+ * Finds problems and possible improvements in the ports, TIME_WAIT entries and accept queues of this network
+ * namespace. Changes nothing and needs no privilege. docs/doctor.md lists the rules. On systems other than Linux
+ * few facts can be read, and the finding `no-kernel-facts` reports that.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; what dns.lookup() gives for a host that is not known, as ENOTFOUND
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; the error of dns.lookup() for an unknown host, for example ENOTFOUND
  */
 export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis> {
   const { target } = diagnoseOptions.check('options', options)
@@ -32,7 +32,7 @@ export async function diagnose(options: DiagnoseOptions = {}): Promise<Diagnosis
   return { facts, findings: findingsOf(facts) }
 }
 
-/** What the rules say of these facts; a pure function. */
+/** Applies all rules to the facts. A pure function. */
 export function findingsOf(facts: Facts): Finding[] {
   return rules
     .map((rule) => apply(rule, facts))

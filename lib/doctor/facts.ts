@@ -1,8 +1,7 @@
-/** Everything that the rules go by, of one network namespace at one moment: a plain object for JSON. */
+/** The input of the rules: the state of one network namespace at one moment, as a plain object for JSON. */
 import { release } from 'node:os'
 import { parseKernelVersion, type KernelVersion } from '../kernel/version'
-import { contentOf, reservedPorts, systemPortRange } from '../kernel/proc'
-import type { PortRange } from '../options/values'
+import { contentOf, reservedPorts, systemPortRange, type PortRange } from '../kernel/proc'
 import {
   readDestinations,
   readTimeWaitByPort,
@@ -12,50 +11,50 @@ import {
 import {
   definedOf,
   parseCounters,
-  parseSocketCounts,
+  parseSocketUsage,
   type Counters,
-  type SocketCounts,
+  type SocketUsage,
 } from './facts/counters'
 import { readListeners, type Listener } from './facts/listeners'
 import { containerKind, parseReadOnly, readOpenFiles, type OpenFiles } from './facts/place'
 import { readPersisted, readSysctls, type PersistedSysctl, type Sysctls } from './facts/sysctls'
 import type { ResolvedTarget } from './target'
 
-/** A fact that is not known is not there; it is never 0 in place of that. */
+/** A fact that is not known is absent, never 0. */
 export interface Facts {
   /** `process.platform`. */
   readonly platform: string
   readonly kernelRelease: string
   readonly kernel?: KernelVersion
-  /** `docker`, `podman`, `kubernetes`, or what systemd calls it. */
+  /** `docker`, `podman`, `kubernetes`, or the name that systemd uses. */
   readonly container?: string
-  /** This is not the network namespace that the host began with. */
+  /** Whether this is another network namespace than the host's initial one. */
   readonly ownNamespace?: boolean
   readonly procSysReadOnly?: boolean
-  /** Of this process. */
+  /** Open descriptors of this process and their limits. */
   readonly openFiles?: OpenFiles
   readonly sysctls?: Sysctls
   /** net.ipv4.ip_local_port_range. */
   readonly portRange?: PortRange
   /** net.ipv4.ip_local_reserved_ports. */
   readonly reservedPorts?: readonly PortRange[]
-  /** Lines of sysctl.d(5) about settings that are looked at here. */
+  /** Lines of sysctl.d(5) about settings that the rules use. */
   readonly persisted?: readonly PersistedSysctl[]
-  readonly sockets?: SocketCounts
+  readonly sockets?: SocketUsage
   /** TcpExt counters of this namespace. */
   readonly counters?: Counters
   readonly listeners?: readonly Listener[]
   /** The local ports with the most TIME_WAIT entries. */
   readonly timeWaitByPort?: readonly TimeWaitAtPort[]
   /**
-   * The destinations with the most connections from ephemeral ports, and those of the target's addresses
-   * that this host can reach, the most used first.
+   * The destinations with the most connections from ephemeral ports, and the reachable addresses of the target.
+   * The one with the most ports in use is first.
    */
   readonly destinations?: readonly DestinationPorts[]
   readonly target?: ResolvedTarget
 }
 
-/** Reads all facts; connections are counted off the event loop. */
+/** Reads all facts. Connections are counted in a thread of the pool. */
 export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
   const listeners = await readListeners()
   const timeWaitByPort = await readTimeWaitByPort()
@@ -74,7 +73,7 @@ export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
       portRange: systemPortRange(),
       reservedPorts: reservedPorts(),
       persisted: sysctls === undefined ? undefined : readPersisted(),
-      sockets: parseSocketCounts(contentOf('/proc/net/sockstat'), contentOf('/proc/net/sockstat6')),
+      sockets: parseSocketUsage(contentOf('/proc/net/sockstat'), contentOf('/proc/net/sockstat6')),
       counters: parseCounters(contentOf('/proc/net/netstat')),
       listeners,
       timeWaitByPort,
@@ -84,7 +83,7 @@ export async function collectFacts(target?: ResolvedTarget): Promise<Facts> {
   }
 }
 
-/** tcp_max_orphans holds for the whole host, and only its first namespace shows it. */
+/** tcp_max_orphans is a setting of the whole host, and exists only in its initial namespace. */
 function isOwnNamespace(sysctls: Sysctls | undefined): boolean | undefined {
   return sysctls === undefined ? undefined : sysctls['net.ipv4.tcp_max_orphans'] === undefined
 }

@@ -1,4 +1,4 @@
-/** What the settings and the sockets of this network namespace lead to: the entry `socket-tuner/doctor`. */
+/** The entry `socket-tuner/doctor`: finds problems in the settings and sockets of this network namespace. */
 export { diagnose, type DiagnoseOptions, type Diagnosis } from './diagnose'
 export type { Facts } from './facts'
 export type { Finding, Severity, SysctlSetting } from './rule'

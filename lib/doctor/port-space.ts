@@ -1,26 +1,27 @@
-/** How many ephemeral ports a destination has, and what settings would give it more. */
-import type { PortRange } from '../options/values'
+/** The number of ephemeral ports for a destination, and the settings that increase it. */
+import type { PortRange } from '../kernel/proc'
 import { shareTaken } from '../ports/budget'
 import { PortMap } from '../ports/port-map'
 import type { Facts } from './facts'
 import type { DestinationPorts } from './facts/connections'
 import type { Listener } from './facts/listeners'
+import { RANGE, RESERVED } from './facts/sysctls'
 import { setting, type SysctlSetting } from './rule'
 
-/** 32768 to 60999, as Linux sets it where nothing else does. */
+/** The size of Linux's default range, 32768 to 60999. */
 export const DEFAULT_PORTS = 28_232
 
-/** Leaves the ports below to services, and has ends of different parity. */
-const WIDE: PortRange = { min: 10_240, max: 65_535 }
+/** A range of this size is about the widest that most hosts can use. */
+export const WIDE_ENOUGH = 50_000
 
-export const RANGE = 'net.ipv4.ip_local_port_range'
-export const RESERVED = 'net.ipv4.ip_local_reserved_ports'
+/** Leaves the ports below 10240 to services. Its ends have different parity. */
+const WIDE: PortRange = { min: 10_240, max: 65_535 }
 
 export function includes(ranges: readonly PortRange[], port: number): boolean {
   return ranges.some(({ min, max }) => port >= min && port <= max)
 }
 
-/** The parts of the reserved ports that lie within the ephemeral range. */
+/** The reserved ports that are within the ephemeral range. */
 export function reservedInside({ portRange, reservedPorts = [] }: Facts): PortRange[] {
   if (portRange === undefined) return []
   return reservedPorts
@@ -41,8 +42,8 @@ export function listenersInside(facts: Facts): Listener[] {
 }
 
 /**
- * The most connections from one source address to one destination: the range without reserved ports, and
- * without those of listening sockets, which connect() passes over. Undefined where the range is not known.
+ * The most connections from one source address to one destination: the size of the range, without reserved
+ * ports and without the ports of listening sockets, which connect() skips. Undefined if the range is not known.
  */
 export function portsPerDestination(facts: Facts): number | undefined {
   const { portRange, reservedPorts = [], listeners = [] } = facts
@@ -51,15 +52,15 @@ export function portsPerDestination(facts: Facts): number | undefined {
   return new PortMap(portRange).passOver({ reserved: reservedPorts, listening, bound: [] }).ports
 }
 
-/** The destination with the greatest share of its ports taken. */
+/** The destination with the largest share of its ports in use. */
 export function fullest({ destinations = [] }: Facts): DestinationPorts | undefined {
   return destinations.toSorted((a, b) => shareTaken(b) - shareTaken(a))[0]
 }
 
-/** A range of 50,000 ports and more, with ends of different parity; the present one where it is that. */
+/** A range of at least 50,000 ports with ends of different parity: the current range if it is one. */
 export function advisedRange({ min, max }: PortRange): PortRange {
   const wide = { min: Math.min(min, WIDE.min), max: WIDE.max }
-  const range = max - min < 50_000 ? wide : { min, max }
+  const range = max - min < WIDE_ENOUGH ? wide : { min, max }
   if ((range.min + range.max) % 2 === 1) return range
   return range.max === WIDE.max
     ? { ...range, min: range.min + 1 }
@@ -70,7 +71,7 @@ export function rangeSetting(range: PortRange): SysctlSetting {
   return setting(RANGE, `${String(range.min)} ${String(range.max)}`)
 }
 
-/** Keeps what is reserved, and adds the ports of listening sockets within the range that is advised. */
+/** Keeps the reserved ports, and adds those of listening sockets within the advised range. */
 export function reserveSetting(facts: Facts): SysctlSetting | undefined {
   const { portRange, reservedPorts = [], listeners = [] } = facts
   if (portRange === undefined) return undefined

@@ -1,12 +1,12 @@
-/** What a rule is, and what it gives. */
+/** The types of rules and findings. */
 import type { Facts } from './facts'
 
-/** Connections fail or soon will; data or service is in danger; something is better set; good to know. */
+/** From the most severe: docs/doctor.md explains each. */
 export const severities = ['critical', 'warning', 'advice', 'info'] as const
 
 export type Severity = (typeof severities)[number]
 
-/** A kernel setting that would help; nothing here ever sets one. */
+/** A recommended kernel setting. This library never changes one. */
 export interface SysctlSetting {
   readonly sysctl: string
   readonly value: string
@@ -16,22 +16,22 @@ export interface SysctlSetting {
   readonly persistent: string
 }
 
-/** What a rule says of these facts. */
+/** The result of a rule that applies. */
 export interface Finding {
-  /** Stable, for programs. */
+  /** Stable: programs can rely on it. */
   readonly code: string
   readonly severity: Severity
   readonly title: string
-  /** What was found, with its figures. */
+  /** The facts that were found, with their figures. */
   readonly what: string
   /** Why it matters. */
   readonly why: string
   readonly set?: readonly SysctlSetting[]
-  /** What helps and is no kernel setting. */
+  /** A fix that is not a kernel setting. */
   readonly remedy?: string
-  /** What setting it may do beside. */
+  /** Side effects of applying it. */
   readonly risk?: string
-  /** Manual page, RFC section or file of the kernel. */
+  /** A manual page, RFC section or kernel source file. */
   readonly source: string
 }
 
@@ -41,11 +41,11 @@ export interface Found {
   readonly set?: readonly SysctlSetting[]
 }
 
-/** A row of the table: a pure function of facts, and what is to be said where it finds something. */
+/** A row of the table: a pure function of the facts, and the texts of its finding. */
 export interface Rule extends Omit<Finding, 'what' | 'set'> {
   /** The condition in words, for the documentation. */
   readonly when: string
-  /** The settings that it may ask for. */
+  /** The settings that it may recommend. */
   readonly sets?: readonly string[]
   readonly find: (facts: Facts) => Found | undefined
 }

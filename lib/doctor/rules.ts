@@ -5,8 +5,8 @@ import { systemRules } from './rules/system'
 import { timeWaitRules } from './rules/time-wait'
 
 /**
- * Every rule of the doctor. docs/doctor.md is generated from this table, and a test asks for facts on
- * which each rule fires and for facts on which it does not.
+ * Every rule of the doctor. docs/doctor.md is generated from this table. A test requires, for each rule, facts
+ * to which it applies and facts to which it does not.
  */
 export const rules: readonly Rule[] = [
   ...portRules,

@@ -1,4 +1,4 @@
-/** The destination that a diagnosis is for. */
+/** The destination that a diagnosis examines. */
 import { realPort } from '../connect/address'
 import { isLoopback } from '../kernel/addresses'
 import { addressesOf, hostOption } from '../ports/place'
@@ -10,7 +10,7 @@ export const diagnosisTarget = spec({
     hostOption.required().check(argument, value)
     return value as string
   }).required(),
-  /** 1 to 65535 */
+  /** The port. */
   port: realPort.required(),
 })
 
@@ -19,11 +19,11 @@ export type DiagnosisTarget = Readonly<InputOf<typeof diagnosisTarget>>
 
 export interface ResolvedTarget extends DiagnosisTarget {
   readonly addresses: readonly string[]
-  /** All of its addresses are loopback ones, as net.ipv4.tcp_tw_reuse=2 means it. */
+  /** Whether all its addresses are loopback in the sense of net.ipv4.tcp_tw_reuse=2. */
   readonly loopback: boolean
 }
 
-/** @throws (as a rejection) what dns.lookup() gives, as ENOTFOUND */
+/** @throws (as a rejection) the error of dns.lookup(), for example ENOTFOUND */
 export async function resolveTarget(target: DiagnosisTarget): Promise<ResolvedTarget> {
   const addresses = await addressesOf(target.host)
   return { ...target, addresses, loopback: addresses.every(isLoopback) }

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { SocketTunerError } from '../errors'
 
-/** What the package has a prebuilt addon for, as platform-architecture[-C library]. */
+/** The targets with a prebuilt addon: platform-architecture[-C library]. */
 export const prebuiltTargets = [
   'darwin-arm64',
   'darwin-x64',
@@ -15,7 +15,7 @@ export const prebuiltTargets = [
 
 const FILE = 'socket_tuner.node'
 
-/** The package's folder; undefined in a bundle of ES modules, which has no `__dirname`. */
+/** The folder of the package; undefined in a bundle of ES modules, which has no `__dirname`. */
 const ROOT = typeof __dirname === 'string' ? join(__dirname, '..', '..') : undefined
 
 const BUILD =
@@ -23,10 +23,10 @@ const BUILD =
   '`npx node-gyp rebuild -C node_modules/socket-tuner/native`.'
 
 /**
- * Loads the native addon: the one in the folder that SOCKET_TUNER_PREBUILD names, or the one that was
- * built in place, or the prebuilt one of this platform.
+ * Loads the native addon: the one in the folder SOCKET_TUNER_PREBUILD, the one built in place, or the prebuilt
+ * one for this platform.
  *
- * @throws ERR_SOCKET_TUNER_NO_ADDON, whose message says how to get an addon that loads
+ * @throws ERR_SOCKET_TUNER_NO_ADDON, with the cause and the fix in the message
  */
 export function loadAddon(): unknown {
   const file = addonFile()
@@ -39,7 +39,7 @@ export function loadAddon(): unknown {
 }
 
 /**
- * The path of the addon's file.
+ * Returns the path of the addon.
  *
  * @throws ERR_SOCKET_TUNER_NO_ADDON
  */
@@ -55,19 +55,19 @@ export function addonFile(): string {
   throw noAddon(absence())
 }
 
-/** The platform, the architecture and on Linux the C library: the name of a folder under prebuilds/. */
+/** Returns the name of this target's folder under prebuilds/. */
 function target(): string {
   const name = `${process.platform}-${process.arch}`
   return process.platform === 'linux' ? `${name}-${libc()}` : name
 }
 
-/** The C library of this process, by the loader that its program names. */
+/** Returns the C library of this process, by the loader (PT_INTERP) in its executable. */
 function libc(): 'glibc' | 'musl' {
   let head: string
   try {
     head = headOf(process.execPath)
   } catch {
-    // The permission model may forbid reading the program. The report has no version with musl.
+    // The permission model may forbid reading the executable. With musl, the report has no version of glibc.
     const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
     return report.header !== undefined && report.header.glibcVersionRuntime === undefined
       ? 'musl'
@@ -76,7 +76,7 @@ function libc(): 'glibc' | 'musl' {
   return head.includes('/ld-musl-') ? 'musl' : 'glibc'
 }
 
-/** The first 4 KiB of a file: the name of an ELF program's loader is there. */
+/** Returns the first 4 KiB of a file, which contain the name of the loader in an ELF executable. */
 function headOf(path: string): string {
   const bytes = Buffer.alloc(4096)
   const fd = openSync(path, 'r')
@@ -87,11 +87,11 @@ function headOf(path: string): string {
   }
 }
 
-/** Why there is no file of the addon, and what to do. */
+/** Returns the reason why the addon is missing, and the fix. */
 function absence(): string {
   if (ROOT === undefined || !isPackage(ROOT)) {
     return (
-      'socket-tuner was bundled, and a bundle does not hold its native addon. Mark socket-tuner as ' +
+      'socket-tuner was bundled, and a bundle does not contain its native addon. Mark socket-tuner as ' +
       'external (esbuild: `--external:socket-tuner`; webpack: `externals`; Rollup: `external`; ncc: ' +
       '`--external socket-tuner`) and install it where the bundle runs.'
     )
@@ -107,7 +107,7 @@ function absence(): string {
     )
   }
   if (process.platform !== 'linux' && process.platform !== 'darwin') {
-    return `socket-tuner supports Linux, macOS and, with less, Windows. This is ${name}.`
+    return `socket-tuner supports Linux, macOS and, with fewer features, Windows. This is ${name}.`
   }
   return (
     `socket-tuner has no prebuilt native addon for ${name}, only for ` +

@@ -2,46 +2,45 @@ import { constants as os } from 'node:os'
 import { loadAddon } from './addon'
 
 /**
- * The native addon. Each function makes one system call (applyBatch: several) and returns its
- * result, or the negated errno; arguments that are no descriptor, no 32-bit integer or no typed
- * array give -EINVAL. Nothing here throws.
+ * The native addon. Each function makes one system call (applyBatch: several) and returns its result or the negated
+ * errno. It returns -EINVAL for an argument of the wrong type. No function throws.
  */
 export interface Binding {
-  /** Numbers of this platform by name; an option that the platform lacks is absent. */
+  /** The constants of this platform by name. An option that the platform lacks is absent. */
   readonly constants: Readonly<Record<string, number | undefined>>
-  /** The 32 bits of the value as an unsigned number; `| 0` gives the signed one. */
+  /** Returns the 32 bits of the value as an unsigned number; `| 0` converts it to a signed one. */
   getInt(fd: number, level: number, name: number): number
   setInt(fd: number, level: number, name: number, value: number): number
-  /** Length read into the front of `out`. */
+  /** Writes the value to the start of `out` and returns its length. */
   getBytes(fd: number, level: number, name: number, out: Uint8Array): number
   setBytes(fd: number, level: number, name: number, value: Uint8Array): number
-  /** Attaches a classic BPF program, eight bytes an instruction. */
+  /** Attaches a classic BPF program of eight bytes per instruction. */
   setProgram(fd: number, level: number, name: number, instructions: Uint8Array): number
-  /** How many operations went well, which is the index of the one that failed. See native/kernel/batch.h. */
+  /** Returns the number of successful operations, which is the index of the failed one. See native/kernel/batch.h. */
   applyBatch(fd: number, program: Int32Array, data: Uint8Array, count: number): number
   openSocket(domain: number, type: number, protocol: number): number
   closeFd(fd: number): number
   duplicateFd(fd: number): number
-  /** RLIMIT_NOFILE, the soft limit (getrlimit(2)): above 2**53 when there is none. */
+  /** Returns the soft limit RLIMIT_NOFILE (getrlimit(2)); above 2**53 if there is none. */
   descriptorLimit(): number
   bindFd(fd: number, address: string, port: number): number
   connectFd(fd: number, address: string, port: number): number
   listenFd(fd: number, backlog: number): number
   shutdownWrite(fd: number): number
-  /** The bound port, 0 when there is none. */
+  /** Returns the bound port, or 0. */
   localPort(fd: number): number
-  /** Length of the bound address, as text, a link-local one with its zone, written to the front of `out`. */
+  /** Writes the bound address as text to `out`, a link-local one with its zone, and returns its length. */
   localAddress(fd: number, out: Uint8Array): number
-  /** Length of the name of a unix-domain socket written to the front of `out`; 0 when it is not bound. */
+  /** Writes the path of a unix-domain socket to `out` and returns its length; 0 if the socket is not bound. */
   localPath(fd: number, out: Uint8Array): number
-  /** Makes an object close the descriptor when it is garbage, or when its thread ends. */
+  /** Closes the descriptor when the object is garbage-collected, or when its thread ends. */
   ownFd(fd: number, owner: object): number
-  /** The descriptor, the caller's from now on; -EBADF when it was given away before. */
+  /** Returns the descriptor, which the caller then owns; -EBADF if it was disowned before. */
   disownFd(owner: object): number
   /**
-   * Counts TCP sockets in groups, off the event loop: see native/addon/exports.h. 0 when it is under way;
-   * `done` is called later with the number of sockets, the records and the processor time that it
-   * took, µs, or with the negated errno.
+   * Counts TCP sockets in groups, off the event loop: see native/addon/exports.h. Returns 0 once started; `done`
+   * is called later with the number of sockets, the records and the processor time used, µs, or with the negated
+   * errno.
    */
   dumpSockets(
     families: number,
@@ -56,27 +55,46 @@ export interface Binding {
     ) => void,
   ): number
   /**
-   * Removes TIME_WAIT entries, off the event loop. 0 when it is under way; `done` is called later with
-   * the number that was removed, or the negated errno.
+   * Removes TIME_WAIT entries, off the event loop. Returns 0 once started; `done` is called later with the number
+   * of removed entries, or the negated errno.
    */
   destroyTimeWait(filter: Uint8Array, done: (result: number) => void): number
-  /** Bytes of received input thrown away. */
+  /**
+   * Makes `owner` own a poller, which keeps the event loop alive: see native/addon/exports.h. Calls `wake` with the
+   * number of records in `records`; what was read is in `input`. Returns 0, or -ENOSYS where the runtime has no libuv.
+   */
+  openPoller(
+    owner: object,
+    records: Int32Array,
+    input: Uint8Array,
+    wake: (records: number) => void,
+  ): number
+  closePoller(owner: object): number
+  /** Returns the slot of a socket whose connect() has begun. */
+  watchFd(owner: object, fd: number): number
+  /** To be called before the socket is closed. */
+  unwatchSlot(owner: object, slot: number): number
+  /** Returns the number of bytes that the kernel took; the rest follows. */
+  writeToSlot(owner: object, slot: number, bytes: Uint8Array): number
+  /** Returns the number of bytes that the kernel has not taken yet. */
+  queuedInSlot(owner: object, slot: number): number
+  /** Discards received input and returns the number of bytes. */
   discardInput(fd: number): number
   unreadBytes(fd: number): number
   unacknowledgedBytes(fd: number): number
   unsentBytes(fd: number): number
-  /** What a signal of {@link writeOnSignal} writes to standard error, at most 4,096 bytes. */
+  /** Sets the text that {@link writeOnSignal} writes to standard error, at most 4,096 bytes. */
   setSignalText(text: Uint8Array): number
   /**
-   * Makes SIGTERM, SIGINT or SIGHUP write the text before it ends the process as ever: 1, or 0 where it
-   * does not end it. A listener for the signal takes that away.
+   * Makes SIGTERM, SIGINT or SIGHUP write the text before it ends the process. Returns 1, or 0 if the signal does
+   * not end the process. A JavaScript listener for the signal replaces this handler.
    */
   writeOnSignal(signal: number): number
-  /** Length of struct tcp_info written to the front of `out`. */
+  /** Writes struct tcp_info to `out` and returns its length. */
   tcpInfo(fd: number, out: Uint8Array): number
 }
 
-/** On Windows Node gives no descriptors, so every call answers that it is not supported. */
+/** Stands for the addon on Windows, where Node exposes no descriptors: every call returns -EOPNOTSUPP. */
 function withoutAddon(): Binding {
   const fail = (): number => -os.errno.EOPNOTSUPP
   return {
@@ -100,6 +118,12 @@ function withoutAddon(): Binding {
     localPath: fail,
     ownFd: fail,
     disownFd: fail,
+    openPoller: fail,
+    closePoller: fail,
+    watchFd: fail,
+    unwatchSlot: fail,
+    writeToSlot: fail,
+    queuedInSlot: fail,
     dumpSockets: fail,
     destroyTimeWait: fail,
     discardInput: fail,

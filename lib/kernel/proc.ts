@@ -1,19 +1,19 @@
-/** What this network namespace says of its ports and limits, from /proc: on Linux only. */
+/** Reads the ports and limits of this network namespace from /proc. Linux. */
 import { readFileSync } from 'node:fs'
 
-/** Both ends are included; `{ min: 0, max: 0 }` takes the range of the namespace again. */
+/** A range of ports, both bounds included. As an option value, `{ min: 0, max: 0 }` restores the system's range. */
 export interface PortRange {
   min: number
   max: number
 }
 
-/** Seconds that an entry stays in TIME_WAIT: TCP_TIMEWAIT_LEN of net/tcp.h, which no setting changes. */
+/** The duration of TIME_WAIT, in seconds: TCP_TIMEWAIT_LEN of net/tcp.h, a constant of the kernel. */
 export const TIME_WAIT_S = 60
 
-/** Reads a file of /proc: {@link contentOf}, or {@link contentOrThrow} where a failure must not look like an absent file. */
+/** Reads a file of /proc: {@link contentOf}, or {@link contentOrThrow} if a failure must differ from an absent file. */
 export type ProcReader = (file: string) => string
 
-/** net.ipv4.ip_local_port_range, for IPv6 too (ip(7)); undefined where there is no /proc. */
+/** net.ipv4.ip_local_port_range, which applies to IPv6 too (ip(7)); undefined without /proc. */
 export function systemPortRange(read?: ProcReader): PortRange | undefined {
   const [min, max] = numbersIn('ip_local_port_range', read)
   return min === undefined || max === undefined ? undefined : { min, max }
@@ -29,7 +29,7 @@ export function timeWaitReuse(read?: ProcReader): number | undefined {
   return numbersIn('tcp_tw_reuse', read)[0]
 }
 
-/** net.ipv4.tcp_tw_reuse_delay, ms (Linux 6.14); undefined before: 1,000 there. */
+/** net.ipv4.tcp_tw_reuse_delay, ms (Linux 6.14). Undefined on older kernels, where the delay is 1,000 ms. */
 export function timeWaitReuseDelay(read?: ProcReader): number | undefined {
   return numbersIn('tcp_tw_reuse_delay', read)[0]
 }
@@ -40,16 +40,16 @@ export function timestampsSetting(read?: ProcReader): number | undefined {
 }
 
 /**
- * net.ipv4.ip_local_reserved_ports: ports of the range that neither connect(2) nor bind(2) to port 0
- * takes by itself. Empty where there are none, undefined where it cannot be read.
+ * net.ipv4.ip_local_reserved_ports: ports that connect(2), and bind(2) to port 0, never choose. Empty if there are
+ * none, undefined if the file cannot be read.
  */
 export function reservedPorts(read: ProcReader = contentOf): PortRange[] | undefined {
   const text = read('/proc/sys/net/ipv4/ip_local_reserved_ports')
-  // An empty value is a line of its own; no file is no line.
+  // An empty list is an empty line; a missing file has no line.
   return text === '' ? undefined : parsePortList(text)
 }
 
-/** `8080,9148-9150`, as the kernel prints it. */
+/** Parses a port list of the kernel: `8080,9148-9150`. */
 export function parsePortList(text: string): PortRange[] {
   return text
     .trim()
@@ -62,9 +62,9 @@ export function parsePortList(text: string): PortRange[] {
 }
 
 /**
- * Whether a connect() by TCP Fast Open may be an ordinary one: net.ipv4.tcp_fastopen lacks the client's
- * bit, or the kernel turns it off for a time when it suspects a firewall
- * (net.ipv4.tcp_fastopen_blackhole_timeout_sec, 0 for never).
+ * Whether connect() may ignore TCP Fast Open: because net.ipv4.tcp_fastopen lacks the client bit, or because the
+ * kernel may disable it for a time when it suspects a firewall (net.ipv4.tcp_fastopen_blackhole_timeout_sec; 0
+ * means never).
  */
 export function fastOpenMayBeOff(): boolean {
   const [setting = 0] = numbersIn('tcp_fastopen')
@@ -72,7 +72,7 @@ export function fastOpenMayBeOff(): boolean {
   return (setting & FAST_OPEN_CLIENT) === 0 || timeout > 0
 }
 
-/** net.core.somaxconn: the most connections that may wait to be accepted, whatever listen(2) is told. */
+/** net.core.somaxconn: the upper limit of the backlog of listen(2). */
 export function listenBacklogLimit(): number | undefined {
   return numbersIn('somaxconn', contentOf, 'core')[0]
 }
@@ -85,7 +85,7 @@ export function timeWaitTotal(): number | undefined {
 
 const FAST_OPEN_CLIENT = 1
 
-/** How many ports a range has. */
+/** Returns the number of ports in a range. */
 export function sizeOf({ min, max }: PortRange): number {
   return max - min + 1
 }
@@ -95,7 +95,7 @@ function numbersIn(sysctl: string, read: ProcReader = contentOf, group = 'ipv4')
   return text === '' ? [] : text.split(/\s+/).map(Number)
 }
 
-/** A file of /proc; empty where there is none, or where it cannot be read. */
+/** Returns the content of a file; empty if it does not exist or cannot be read. */
 export function contentOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')
@@ -104,13 +104,13 @@ export function contentOf(file: string): string {
   }
 }
 
-/** The errno names by which open(2) says that there is no such file for this process. */
+/** The errors of open(2) for a file that does not exist for this process. */
 const absent: readonly unknown[] = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM']
 
 /**
- * A file of /proc; empty where there is none.
+ * Returns the content of a file; empty if it does not exist.
  *
- * @throws what readFileSync() throws where the file may well be there, as EMFILE
+ * @throws the error of readFileSync() if the file may exist, for example EMFILE
  */
 export function contentOrThrow(file: string): string {
   try {

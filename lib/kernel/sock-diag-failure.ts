@@ -1,7 +1,7 @@
 import { getSystemErrorName } from 'node:util'
 import { SocketTunerError } from '../errors'
 
-/** What the kernel answers where it lacks inet_diag, or what was asked of it, or netlink itself. */
+/** The errors of a kernel without netlink, without inet_diag, or without the requested operation. */
 const unsupported = new Set([
   'EOPNOTSUPP',
   'ENOTSUP',
@@ -12,11 +12,11 @@ const unsupported = new Set([
 ])
 
 /**
- * The error of a question to inet_diag.
+ * Returns the error for a failed request to inet_diag.
  *
- * @param errno negative, as Node gives it
- * @param what is not to be had where it is not supported, as the subject of a sentence
- * @param reasons what to say of some errnos beside their names
+ * @param errno negated
+ * @param what the beginning of the message if the kernel lacks support: `Sockets cannot be counted`
+ * @param reasons explanations of some errors, by errno name
  */
 export function sockDiagFailure(
   errno: number,

@@ -1,10 +1,17 @@
-/** Filters of inet_diag (sock_diag(7), linux/inet_diag.h): the kernel passes over what they do not match. */
+/** Filters of inet_diag (sock_diag(7), linux/inet_diag.h): the kernel skips sockets that do not match. */
 import { isIP } from 'node:net'
-import type { PortRange } from './proc'
 import { addressBytes } from './addresses'
+import { native } from './binding'
+import { Struct } from './bytes'
+import {
+  diagCodes as codes,
+  diagConditionLayout as host,
+  diagOperationLayout as operation,
+} from './layouts'
+import type { PortRange } from './proc'
 
 export interface DumpFilter {
-  /** An IPv4 address matches what an IPv6 socket has as ::ffff:a.b.c.d too. */
+  /** An IPv4 address also matches ::ffff:a.b.c.d of an IPv6 socket. */
   readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
   readonly remoteAddress?: string | undefined
@@ -13,75 +20,58 @@ export interface DumpFilter {
   readonly localPortRange?: PortRange | undefined
 }
 
-const SOURCE_PORT_FROM = 2
-const SOURCE_PORT_TO = 3
-const SOURCE_CONDITION = 7
-const DESTINATION_CONDITION = 8
 const AF_UNSPEC = 0
-const AF_INET = 2
-const AF_INET6 = 10
 const ANY_PORT = -1
 
-/** struct inet_diag_bc_op and struct inet_diag_hostcond. */
-const OPERATION_BYTES = 4
-const CONDITION_BYTES = 8
-
 /**
- * The filter's bytecode: all of its conditions, one after the other. A condition that is met goes on to
- * the next one; one that is not jumps past the end, which means no. Empty when everything matches.
+ * Returns the bytecode of a filter: its conditions in sequence. If a condition is met, the next one follows;
+ * otherwise a jump past the end rejects the socket. Empty if everything matches.
  */
 export function bytecodeOf(filter: DumpFilter): Uint8Array {
   const { localAddress, localPort, remoteAddress, remotePort, localPortRange } = filter
   const conditions = [
-    portCondition(SOURCE_PORT_FROM, localPortRange?.min),
-    portCondition(SOURCE_PORT_TO, localPortRange?.max),
-    condition(SOURCE_CONDITION, localAddress, localPort),
-    condition(DESTINATION_CONDITION, remoteAddress, remotePort),
+    portCondition(codes.sGe, localPortRange?.min),
+    portCondition(codes.sLe, localPortRange?.max),
+    condition(codes.sCond, localAddress, localPort),
+    condition(codes.dCond, remoteAddress, remotePort),
   ].filter((bytes) => bytes !== undefined)
   let left = conditions.reduce((sum, { length }) => sum + length, 0)
   for (const bytes of conditions) {
-    bytes.writeUInt8(bytes.length, 1)
-    writeU16(bytes, left + OPERATION_BYTES, 2)
+    new Struct(bytes).setU8(operation.yes, bytes.length).setU16(operation.no, left + operation.size)
     left -= bytes.length
   }
   return Buffer.concat(conditions)
 }
 
-/** One condition, its jumps still open. */
+/** Returns one condition. The caller fills in its jumps. */
 function condition(
   code: number,
   address: string | undefined,
   port: number | undefined,
-): Buffer | undefined {
+): Uint8Array | undefined {
   if (address === undefined && port === undefined) return undefined
-  const bytes = address === undefined ? Buffer.alloc(0) : addressBytes(address)
-  const result = Buffer.alloc(OPERATION_BYTES + CONDITION_BYTES + bytes.length)
-  result.writeUInt8(code, 0)
-  result.writeUInt8(addressFamily(address), OPERATION_BYTES)
-  result.writeUInt8(8 * bytes.length, OPERATION_BYTES + 1)
-  writeI32(result, port ?? ANY_PORT, OPERATION_BYTES + 4)
-  bytes.copy(result, OPERATION_BYTES + CONDITION_BYTES)
+  const bytes = address === undefined ? new Uint8Array(0) : addressBytes(address)
+  const result = new Uint8Array(operation.size + host.size + bytes.length)
+  new Struct(result).setU8(operation.code, code)
+  new Struct(result.subarray(operation.size))
+    .setU8(host.family, addressFamily(address))
+    .setU8(host.prefixLen, 8 * bytes.length)
+    .setI32(host.port, port ?? ANY_PORT)
+  result.set(bytes, operation.size + host.size)
   return result
 }
 
-/** The port stands where a second operation has its jump. */
-function portCondition(code: number, port: number | undefined): Buffer | undefined {
+/** Returns a condition on the port, which is stored in the jump field of a second operation. */
+function portCondition(code: number, port: number | undefined): Uint8Array | undefined {
   if (port === undefined) return undefined
-  const result = Buffer.alloc(2 * OPERATION_BYTES)
-  result.writeUInt8(code, 0)
-  writeU16(result, port, OPERATION_BYTES + 2)
+  const result = new Uint8Array(2 * operation.size)
+  new Struct(result).setU8(operation.code, code)
+  new Struct(result.subarray(operation.size)).setU16(operation.no, port)
   return result
 }
 
 function addressFamily(address: string | undefined): number {
+  const { AF_INET = 0, AF_INET6 = 0 } = native.constants
   if (address === undefined) return AF_UNSPEC
   return isIP(address) === 6 ? AF_INET6 : AF_INET
-}
-
-function writeU16(bytes: Buffer, value: number, offset: number): void {
-  new Uint16Array(bytes.buffer, bytes.byteOffset + offset, 1)[0] = value
-}
-
-function writeI32(bytes: Buffer, value: number, offset: number): void {
-  new Int32Array(bytes.buffer, bytes.byteOffset + offset, 1)[0] = value
 }

@@ -1,42 +1,39 @@
-/** Sockets as the kernel dumps them, put together by native/kernel/group_table.h. Off the event loop. */
+/** Dumps the TCP sockets of the kernel off the event loop, grouped by native/kernel/group_table.h. */
 import { native } from './binding'
-import { LITTLE } from '../kernel/bytes'
 import { addressText } from './addresses'
+import { LITTLE, type Run, type U16, type U32, type U8 } from './bytes'
+import { dumpFamilies, dumpGroupBy as by, socketGroupLayout } from './layouts'
 import { sockDiagFailure } from './sock-diag-failure'
-import { tcpStates, type TcpState } from '../kernel/tcp-states'
+import { tcpStates, type TcpState } from './tcp-states'
 
-/** What sockets are put together by. */
+/** A field by which sockets are grouped. */
 export type SocketField = 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort' | 'state'
 
-const FAMILY = 1
 const bits: Readonly<Record<SocketField, number>> = {
-  state: 2,
-  localPort: 4,
-  remotePort: 8,
-  localAddress: 16 + FAMILY,
-  remoteAddress: 32 + FAMILY,
+  state: by.byState,
+  localPort: by.byLocalPort,
+  remotePort: by.byRemotePort,
+  localAddress: by.byLocalAddress | by.byFamily,
+  remoteAddress: by.byRemoteAddress | by.byFamily,
 }
 
 export const socketFields = Object.keys(bits) as SocketField[]
 
-const IPV4 = 1
-const IPV6 = 2
-
-/** Sockets of both families. An IPv6 socket may have an IPv4 peer, so there is no IPv4 alone. */
-export const BOTH_FAMILIES = IPV4 | IPV6
-export const IPV6_ONLY = IPV6
+/** Both families. An IPv6 socket may have an IPv4 peer, so IPv4 alone is not offered. */
+export const BOTH_FAMILIES = dumpFamilies.ipv4 | dumpFamilies.ipv6
+export const IPV6_ONLY = dumpFamilies.ipv6
 
 /** TCPF_BOUND_INACTIVE of net/tcp_states.h. */
 const BOUND_INACTIVE = 1 << 13
 
-/** What to dump, checked. */
-export interface DumpRequest {
+/** A checked request. */
+interface DumpRequest {
   /** BOTH_FAMILIES or IPV6_ONLY. */
   readonly families: number
   readonly states: readonly TcpState[]
   /**
-   * Sockets that are bound to a port and neither connected nor listening too, as CLOSE; Linux 6.8.
-   * Earlier kernels have no list of them.
+   * Includes sockets that are bound to a port but neither connected nor listening, with state CLOSE. Linux 6.8 and
+   * later; older kernels do not list them.
    */
   readonly bound?: boolean
   readonly groupBy: readonly SocketField[]
@@ -44,17 +41,16 @@ export interface DumpRequest {
   readonly filter: Uint8Array
 }
 
-export interface Dump {
+interface Dump {
   readonly total: number
   readonly records: SocketRecords
   readonly interrupted: boolean
-  /** Processor time that it took, in a thread of the pool, ms. */
+  /** The processor time used, in a thread of the pool, ms. */
   readonly processorMs: number
 }
 
 /**
- * @throws (as a rejection) ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name
- *   when the kernel refuses
+ * @throws (as a rejection) ERR_SOCKET_TUNER_UNSUPPORTED if the kernel lacks support; the errno name if it refuses
  */
 export function dumpSockets(request: DumpRequest): Promise<Dump> {
   const { families, states, bound = false, groupBy, filter } = request
@@ -86,18 +82,19 @@ export function dumpSockets(request: DumpRequest): Promise<Dump> {
 
 function failure(errno: number): Error {
   return sockDiagFailure(errno, 'Sockets cannot be counted', {
-    EOVERFLOW: 'more groups than can be told; filter, or group by less',
+    EOVERFLOW: 'too many groups; use a filter, or group by fewer fields',
   })
 }
 
-/** struct SocketGroup of native/kernel/group_table.h. */
-const RECORD_BYTES = 52
+const { AF_INET6 } = native.constants
+// V8 folds constants of this module, but loads imported ones on each access.
+const group = socketGroupLayout
+const IPV4_BYTES = 4
 const NO_TIMER = 0xffff_ffff
-const AF_INET6 = 10
-/** Addresses whose text is remembered: groups have few, or each its own. */
+/** The size of the cache of address texts: usually groups share few addresses, or each has its own. */
 const KNOWN_ADDRESSES = 1_024
 
-/** One record for each group, read in place: none of these calls but those for text allocates. */
+/** One record for each group, read in place. Only the methods that return text allocate. */
 export class SocketRecords {
   readonly length: number
   readonly #bytes: Buffer
@@ -105,52 +102,63 @@ export class SocketRecords {
   readonly #known = new Map<number | string, string>()
 
   constructor(records: ArrayBuffer) {
-    this.length = records.byteLength / RECORD_BYTES
+    this.length = records.byteLength / group.size
     this.#bytes = Buffer.from(records)
     this.#view = new DataView(records)
   }
 
   count(index: number): number {
-    return this.#view.getUint32(index * RECORD_BYTES, LITTLE)
+    return this.#u32(index, group.count)
   }
 
-  /** Until the first timer in the group ends, ms; undefined where none runs. */
+  /** Returns the time until the first timer of the group ends, ms; undefined if none runs. */
   firstTimerMs(index: number): number | undefined {
-    const first = this.#view.getUint32(index * RECORD_BYTES + 4, LITTLE)
+    const first = this.#u32(index, group.leastTimerMs)
     return first === NO_TIMER ? undefined : first
   }
 
-  /** Until the last one does. */
+  /** Returns the time until the last timer of the group ends, ms. */
   lastTimerMs(index: number): number {
-    return this.#view.getUint32(index * RECORD_BYTES + 8, LITTLE)
+    return this.#u32(index, group.greatestTimerMs)
   }
 
   localPort(index: number): number {
-    return this.#view.getUint16(index * RECORD_BYTES + 12, LITTLE)
+    return this.#u16(index, group.localPort)
   }
 
   remotePort(index: number): number {
-    return this.#view.getUint16(index * RECORD_BYTES + 14, LITTLE)
+    return this.#u16(index, group.remotePort)
   }
 
-  /** The number of the state: its place in `tcpStates`. */
+  /** Returns the state as an index into `tcpStates`. */
   stateNumber(index: number): number {
-    return this.#view.getUint8(index * RECORD_BYTES + 17)
+    return this.#u8(index, group.state)
   }
 
   localAddress(index: number): string {
-    return this.#address(index, 20)
+    return this.#address(index, group.localAddress)
   }
 
   remoteAddress(index: number): string {
-    return this.#address(index, 36)
+    return this.#address(index, group.remoteAddress)
   }
 
-  #address(index: number, at: number): string {
-    const record = index * RECORD_BYTES
-    const isSix = this.#view.getUint8(record + 16) === AF_INET6
-    const from = record + at
-    const to = from + (isSix ? 16 : 4)
+  #u8(index: number, offset: U8): number {
+    return this.#view.getUint8(index * group.size + offset)
+  }
+
+  #u16(index: number, offset: U16): number {
+    return this.#view.getUint16(index * group.size + offset, LITTLE)
+  }
+
+  #u32(index: number, offset: U32): number {
+    return this.#view.getUint32(index * group.size + offset, LITTLE)
+  }
+
+  #address(index: number, { at, size }: Run): string {
+    const isSix = this.#u8(index, group.family) === AF_INET6
+    const from = index * group.size + at
+    const to = from + (isSix ? size : IPV4_BYTES)
     const key = isSix ? this.#bytes.toString('latin1', from, to) : this.#view.getUint32(from)
     const known = this.#known.get(key)
     if (known !== undefined) return known

@@ -1,4 +1,4 @@
-/** The states of a TCP connection (RFC 9293 section 3.3.2), as Linux numbers them from 1. */
+/** The states of a TCP connection (RFC 9293 section 3.3.2), by their numbers in Linux, which begin with 1. */
 export const tcpStates = [
   undefined,
   'ESTABLISHED',
@@ -17,7 +17,23 @@ export const tcpStates = [
 
 export type TcpState = NonNullable<(typeof tcpStates)[number]>
 
-/** Those of a connection, TIME_WAIT among them: all but CLOSE and LISTEN. */
+/** The states of a connection, including TIME_WAIT: all except CLOSE and LISTEN. */
 export const connectedStates = tcpStates.filter(
   (state): state is TcpState => state !== undefined && state !== 'LISTEN' && state !== 'CLOSE',
 )
+
+/** Whether the peer's FIN has arrived in this state; undefined for CLOSE, which no longer shows it, and for no state. */
+export function hasReceivedFin(state: TcpState | undefined): boolean | undefined {
+  switch (state) {
+    case 'CLOSE':
+    case undefined:
+      return undefined
+    case 'CLOSE_WAIT':
+    case 'LAST_ACK':
+    case 'CLOSING':
+    case 'TIME_WAIT':
+      return true
+    default:
+      return false
+  }
+}

@@ -3,7 +3,7 @@ export interface KernelVersion {
   readonly minor: number
 }
 
-/** `6.18.44-generic` is 6.18. */
+/** Parses the release of uname(2): `6.18.44-generic` is 6.18. */
 export function parseKernelVersion(text: string): KernelVersion | undefined {
   const [, major, minor] = /^(\d+)\.(\d+)/.exec(text) ?? []
   if (major === undefined || minor === undefined) return undefined

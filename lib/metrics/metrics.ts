@@ -1,14 +1,14 @@
-/** Puts the rows of the table into a registry. */
+/** Registers the rows of the table. */
 import { ArgumentValueError } from '../errors'
 import type { CheckedMetrics } from './options'
 import type { PromClient } from './prom-client'
-import { rows, type Row } from './table'
+import { rows, type Metric } from './table'
 
-/** Metrics that are registered. */
+/** The registered metrics. */
 export interface RegisteredMetrics extends Disposable {
-  /** Their names, as they are registered. */
+  /** The names, with their prefix. */
   readonly names: readonly string[]
-  /** Takes them out of the registry. May be called twice. */
+  /** Removes the metrics from the registry. May be called twice. */
   stop(): void
 }
 
@@ -26,7 +26,7 @@ export class Metrics implements RegisteredMetrics {
     if (taken !== undefined)
       throw new ArgumentValueError(
         'options.prefix',
-        `gives ${taken}, which is registered already`,
+        `results in ${taken}, which is already registered`,
         prefix,
       )
     for (const row of wanted) this.#register(client, row)
@@ -42,7 +42,7 @@ export class Metrics implements RegisteredMetrics {
     this.stop()
   }
 
-  #register(client: PromClient, { name, kind, help, labels, read }: Row): void {
+  #register(client: PromClient, { name, kind, help, labels, read }: Metric): void {
     const options = this.#options
     new client[kind]({
       name: options.prefix + name,
@@ -51,7 +51,7 @@ export class Metrics implements RegisteredMetrics {
       registers: [options.registry as never],
       async collect() {
         const samples = await read(options)
-        // What is told no more is to be gone, and a counter is given its whole.
+        // Removes the labels that are no longer reported. Counters start at 0 again and get their full value.
         this.reset()
         for (const sample of samples) this.inc(sample.labels, sample.value)
       },

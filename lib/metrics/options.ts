@@ -6,28 +6,28 @@ import type { PromClient, PromRegistry } from './prom-client'
 const MOST_DESTINATIONS = 1_000
 
 export const metricsOptions = spec({
-  /** Default prom-client's own, `client.register`. */
+  /** The registry for the metrics. Default: that of prom-client, `client.register`. */
   registry: custom<PromRegistry>('a Registry of prom-client', (argument, value) => {
     checkObject(argument, value)
     if (typeof value.getSingleMetric !== 'function')
       throw new ArgumentTypeError(argument, 'a Registry of prom-client', value)
     return value as unknown as PromRegistry
   }),
-  /** The watch whose last look is published, while that is a good one. The caller stops it. */
-  watch: custom<PortWatch>('a watch that watchPorts() gave', (argument, value) => {
+  /** The watch whose last reading is published. The caller stops it. */
+  watch: custom<PortWatch>('a watch of watchPorts()', (argument, value) => {
     checkObject(argument, value)
     if (!Array.isArray(value.latest) || typeof value.running !== 'boolean')
-      throw new ArgumentTypeError(argument, 'a watch that watchPorts() gave', value)
+      throw new ArgumentTypeError(argument, 'a watch of watchPorts()', value)
     return value as unknown as PortWatch
   }),
-  /** In front of every name. Default `socket_tuner_`. */
+  /** The prefix of every name. Default `socket_tuner_`. */
   prefix: custom<string>('the beginning of a metric name', (argument, value) => {
     if (typeof value !== 'string') throw new ArgumentTypeError(argument, 'of type string', value)
     if (!/^[A-Za-z_:][A-Za-z0-9_:]*$/.test(value))
       throw new ArgumentValueError(argument, 'must be the beginning of a metric name', value)
     return value
   }).default('socket_tuner_'),
-  /** Destinations that TIME_WAIT is told of one by one: 0 to 1,000. Default 20. */
+  /** The most destinations with a label of their own in `time_wait_sockets`. Default 20. */
   maxDestinations: whole(0, MOST_DESTINATIONS).default(20),
 })
 

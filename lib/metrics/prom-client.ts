@@ -1,4 +1,4 @@
-/** The parts of prom-client that are used, so that nobody needs the package who does not use it. */
+/** The types of prom-client that are used here, so that its package is needed only by those who use it. */
 
 export interface PromRegistry {
   getSingleMetric(name: string): unknown
@@ -19,7 +19,7 @@ export interface PromClient {
   readonly register: PromRegistry
 }
 
-/** What both kinds of metric have. */
+/** The methods that gauges and counters share. */
 export interface PromMetric {
   reset(): void
   inc(labels: Readonly<Record<string, string>>, value: number): void

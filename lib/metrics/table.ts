@@ -1,7 +1,8 @@
-/** The metrics: one row for each. */
+/** The table of the metrics. */
 import { fallbackCodes } from '../close/fallback'
 import { closeTotals } from '../close/tally'
 import { endpoint } from '../connect/address'
+import { portWaitTotals } from '../connect/port-queue'
 import { plainAddress } from '../kernel/addresses'
 import { countSockets } from '../ports/count-sockets'
 import { timeWaitCount } from '../ports/time-wait-count'
@@ -9,25 +10,25 @@ import type { PortReport } from '../ports/report'
 import type { PortWatch } from '../ports/watch'
 import type { CheckedMetrics } from './options'
 
-/** One value and the labels that it stands under. */
+/** A value with its labels. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>
   readonly value: number
 }
 
-export interface Row {
+export interface Metric {
   readonly name: string
   readonly kind: 'Counter' | 'Gauge'
   readonly help: string
   readonly labels: readonly string[]
   readonly read: (options: CheckedMetrics) => readonly Sample[] | Promise<readonly Sample[]>
-  /** Only with a watch. */
+  /** Exists only with a watch. */
   readonly watched?: true
 }
 
 const OTHER = 'other'
 
-export const rows: readonly Row[] = [
+export const rows: readonly Metric[] = [
   {
     name: 'closes_total',
     kind: 'Counter',
@@ -39,17 +40,31 @@ export const rows: readonly Row[] = [
   {
     name: 'close_fallbacks_total',
     kind: 'Counter',
-    help: 'Closes that did not go as they were asked to, by cause.',
+    help: 'Closes that could not use their mode, by cause.',
     labels: ['code'],
     read: fallbacks,
   },
   total('time_wait_left_total', 'Closes that left a TIME_WAIT entry on this side.', 'timeWaitLeft'),
-  total('discarded_bytes_total', 'Bytes written and thrown away by closes.', 'discardedBytes'),
+  total('discarded_bytes_total', 'Written bytes that closes discarded.', 'discardedBytes'),
   total(
     'unread_bytes_total',
-    'Bytes received that no program read before the close.',
+    'Received bytes that the program had not read before the close.',
     'unreadBytes',
   ),
+  {
+    name: 'port_waits_total',
+    kind: 'Counter',
+    help: 'Connections that waited for a port (portWaitMs), by how that ended.',
+    labels: ['outcome'],
+    read: portWaits,
+  },
+  {
+    name: 'port_waiting_connections',
+    kind: 'Gauge',
+    help: 'Connections that wait for a port (portWaitMs).',
+    labels: [],
+    read: () => [{ labels: {}, value: portWaitTotals().waiting }],
+  },
   {
     name: 'time_wait_sockets',
     kind: 'Gauge',
@@ -60,33 +75,33 @@ export const rows: readonly Row[] = [
   {
     name: 'watch_up',
     kind: 'Gauge',
-    help: '1 while the watch runs and its last look was good, else 0; the gauges of ports are there then only.',
+    help: '1 while the watch runs and its last reading succeeded, else 0. The gauges of ports exist only while it is 1.',
     labels: [],
     watched: true,
     read: ({ watch }) => [{ labels: {}, value: Number(isCurrent(watch)) }],
   },
   {
-    name: 'watch_failed_looks_total',
+    name: 'watch_failed_readings_total',
     kind: 'Counter',
-    help: 'Looks of the watch that failed.',
+    help: 'Failed readings of the watch.',
     labels: [],
     watched: true,
-    read: ({ watch }) => [{ labels: {}, value: watch?.failedLooks ?? 0 }],
+    read: ({ watch }) => [{ labels: {}, value: watch?.failedReadings ?? 0 }],
   },
   {
-    name: 'watch_last_look_timestamp_seconds',
+    name: 'watch_last_reading_timestamp_seconds',
     kind: 'Gauge',
-    help: 'When the last good look of the watch was, in seconds since the epoch.',
+    help: 'Time of the last successful reading of the watch, in seconds since the epoch.',
     labels: ['destination', 'source'],
     watched: true,
     read: ({ watch }) => samplesOf(watch, ({ time }) => time / 1000),
   },
-  port('ports', 'Ports that can be connected from.', ({ ports }) => ports),
+  port('ports', 'Ports that connect() can use.', ({ ports }) => ports),
   port('ports_used', 'Ports in use, TIME_WAIT included.', ({ used }) => used),
   port('ports_available', 'Connections that can be made now.', ({ available }) => available),
   port(
     'ports_exhaustion_seconds',
-    'Seconds until no port is left at the present rate.',
+    'Seconds until no port is left, at the current rate.',
     ({ secondsUntilExhaustion }) => secondsUntilExhaustion ?? Infinity,
   ),
   port('connections_per_second', 'Ports taken per second.', ({ rate }) => rate),
@@ -100,17 +115,23 @@ export const rows: readonly Row[] = [
   ),
 ]
 
-/** Each from 0 on: of a counter that begins with 1 no rate can be told. */
+/** Reports every code, also those at 0: a counter that first appears at 1 has no rate. */
 function fallbacks(): Sample[] {
   const counts: Readonly<Record<string, number>> = closeTotals().fallbacks
   return Object.keys(fallbackCodes).map((code) => ({ labels: { code }, value: counts[code] ?? 0 }))
+}
+
+function portWaits(): Sample[] {
+  const { served, expired, abandoned } = portWaitTotals()
+  const outcomes = Object.entries({ served, expired, abandoned })
+  return outcomes.map(([outcome, value]) => ({ labels: { outcome }, value }))
 }
 
 function total(
   name: string,
   help: string,
   field: 'timeWaitLeft' | 'discardedBytes' | 'unreadBytes',
-): Row {
+): Metric {
   const read = (): Sample[] => [{ labels: {}, value: closeTotals()[field] }]
   return { name, kind: 'Counter', help, labels: [], read }
 }
@@ -119,7 +140,7 @@ function port(
   name: string,
   help: string,
   valueOf: (report: PortReport) => number | undefined,
-): Row {
+): Metric {
   return {
     name,
     kind: 'Gauge',
@@ -130,12 +151,12 @@ function port(
   }
 }
 
-/** A watch that has ended, or whose last look failed, knows nothing of now. */
+/** Whether the last reading is current: not for a watch that has ended, or whose last reading failed. */
 function isCurrent(watch: PortWatch | undefined): watch is PortWatch {
   return watch?.running === true && watch.failure === undefined && watch.latest.length > 0
 }
 
-/** Two destinations of a watch may have the same ends and differ in what the labels do not say. */
+/** Two destinations of a watch may have the same labels, for example with different port ranges: the first counts. */
 function samplesOf(
   watch: PortWatch | undefined,
   valueOf: (report: PortReport) => number | undefined,
@@ -152,7 +173,7 @@ function samplesOf(
   return [...samples.values()]
 }
 
-/** Where it cannot be told, as without a free descriptor, the other metrics are told all the same. */
+/** Empty where the sockets cannot be counted, for example without a free descriptor: the other metrics remain. */
 async function timeWait({ maxDestinations }: CheckedMetrics): Promise<Sample[]> {
   try {
     if (maxDestinations > 0) return await timeWaitByDestination(maxDestinations)
@@ -162,7 +183,7 @@ async function timeWait({ maxDestinations }: CheckedMetrics): Promise<Sample[]> 
   }
 }
 
-/** A destination of one entry may be a server's client: it is not worth a label. */
+/** A destination with one entry may be a client of a server here, and gets no label. */
 async function timeWaitByDestination(maxDestinations: number): Promise<Sample[]> {
   const { total: all, groups } = await countSockets({
     states: ['TIME_WAIT'],
@@ -170,13 +191,16 @@ async function timeWaitByDestination(maxDestinations: number): Promise<Sample[]>
     limit: maxDestinations,
   })
   const greatest = groups.filter(({ count }) => count > 1)
-  // IPv6 sockets with an IPv4 peer are a group of their own, and go to the same destination.
-  const told = new Map<string, number>()
+  // IPv6 sockets with an IPv4 peer are a separate group for the same destination.
+  const byDestination = new Map<string, number>()
   for (const { count, remoteAddress = '', remotePort = 0 } of greatest) {
     const destination = endpoint(plainAddress(remoteAddress), remotePort)
-    told.set(destination, (told.get(destination) ?? 0) + count)
+    byDestination.set(destination, (byDestination.get(destination) ?? 0) + count)
   }
   const rest = all - greatest.reduce((sum, { count }) => sum + count, 0)
-  const samples = Array.from(told, ([destination, value]) => ({ labels: { destination }, value }))
+  const samples = Array.from(byDestination, ([destination, value]) => ({
+    labels: { destination },
+    value,
+  }))
   return [...samples, { labels: { destination: OTHER }, value: rest }]
 }

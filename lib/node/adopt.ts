@@ -1,7 +1,7 @@
-/** Node's sockets and servers on descriptors that were opened here. From then on Node owns the descriptor. */
+/** Creates Node's sockets and servers on descriptors that this library opened. Node then owns the descriptor. */
 import * as net from 'node:net'
 
-/** What Node's typings leave out: without it the socket is read before it is connected. */
+/** Options that Node's typings lack. Without `manualStart` the socket would be read before it is connected. */
 interface ManualStart {
   readonly fd: number
   readonly readable: true
@@ -14,15 +14,15 @@ function onDescriptor(fd: number): ManualStart {
 }
 
 /**
- * A net.Socket on a descriptor that is not connected: call its connect().
+ * Returns a net.Socket on a descriptor that is not connected. Call its connect().
  *
- * @throws as Node: EEXIST where another socket or server of this process has the descriptor
+ * @throws as Node does: EEXIST if another socket or server of this process has the descriptor
  */
 export function socketOn(fd: number, options: net.SocketConstructorOpts = {}): net.Socket {
   return new net.Socket({ ...options, ...onDescriptor(fd) })
 }
 
-/** A net.Socket that connects to a path on a descriptor, in this very tick. */
+/** Returns a net.Socket on a descriptor that connects to a path in this tick. */
 export function connectOn(
   fd: number,
   options: net.IpcNetConnectOpts,
@@ -31,7 +31,7 @@ export function connectOn(
   return net.connect({ ...options, ...onDescriptor(fd) }, connectListener)
 }
 
-/** Makes a server listen with the handle of a net.Socket, which has none from then on. */
+/** Makes a server listen with the handle of a net.Socket, and takes the handle away from the socket. */
 export function listenWith(
   server: net.Server,
   holder: net.Socket,

@@ -1,16 +1,16 @@
-/** What node:cluster does with the handles of servers while it schedules connections round-robin. */
+/** How node:cluster treats the handles of servers under round-robin scheduling. */
 import type * as net from 'node:net'
 import { handleOf } from './handle'
 
-/** Whether the server of a worker has its listening socket in the primary process: its handle is a stand-in. */
+/** Whether the listening socket of a worker's server is in the primary process. Its handle is a stand-in without `fd`. */
 export function isInPrimary(server: net.Server): boolean {
   const handle = handleOf(server)
   return handle !== undefined && handle.fd === undefined
 }
 
 /**
- * Has `action` called with the descriptor, if the server is the one by which cluster listens in the
- * primary process. Cluster takes its handle away in 'listening': to be called no later than that.
+ * Calls `action` with the descriptor if node:cluster uses this server to listen in the primary process. Must be
+ * called before or in 'listening', in which node:cluster takes the handle away.
  */
 export function whenTakenByCluster(server: net.Server, action: (fd: number) => void): void {
   const handle = handleOf(server)

@@ -1,23 +1,24 @@
-/** What Node does to a net.Socket while it connects. */
+/** The state of a net.Socket while it connects. */
 import type * as net from 'node:net'
 import { constants as os } from 'node:os'
+import { SocketTunerError } from '../errors'
+import { handleOf, type Adopting } from './handle'
 
 interface Connecting {
   _handle?: object | null
-  /** Keeps Node from going on to the next address of a host. */
+  /** Prevents Node from trying the next address of a host. */
   _aborted?: boolean
   /** The addresses that were tried, as `host:port`. */
   autoSelectFamilyAttemptedAddresses?: readonly string[]
-  /** Without the types of its events. */
+  /** Typed without its events. */
   emit: (event: string, ...args: unknown[]) => boolean
 }
 
 /**
- * Refuses the connect() that may follow in this tick. To be called when a connecting socket was destroyed.
+ * Refuses a connect() that may follow in this tick. For a connecting socket that was just destroyed.
  *
- * Node emits 'connectionAttempt' right before it calls connect() on the socket's handle, and does not look
- * whether the handle is still there: where a listener has destroyed the socket, the process would end by a
- * TypeError.
+ * Node emits 'connectionAttempt' right before it calls connect() on the handle, and does not check that the handle
+ * still exists. If a listener destroys the socket, the process would end with a TypeError.
  */
 export function refuseConnect(socket: net.Socket): void {
   const parts = connectingOf(socket)
@@ -36,7 +37,45 @@ export function refuseConnect(socket: net.Socket): void {
   })
 }
 
-/** Runs `action`, in which the socket emits none of these events. */
+/**
+ * Runs `connect`, in which a net.Socket connects to a path. Node creates a handle, emits 'connectionAttempt' and calls
+ * connect(2) in this one call.
+ *
+ * @param give called with the handle before it has a descriptor; an error that it throws destroys the socket
+ */
+export function beforePathConnect(
+  socket: net.Socket,
+  give: (handle: Adopting) => void,
+  connect: () => void,
+): void {
+  const onAttempt = (): void => {
+    // Another listener may have destroyed the socket.
+    if (socket.destroyed) return
+    try {
+      give(adopting(handleOf(socket)))
+    } catch (error) {
+      socket.destroy(error as Error)
+      refuseConnect(socket)
+    }
+  }
+  socket.prependOnceListener('connectionAttempt', onAttempt)
+  try {
+    connect()
+  } finally {
+    socket.off('connectionAttempt', onAttempt)
+  }
+}
+
+function adopting(handle: object | undefined): Adopting {
+  const { open } = (handle ?? {}) as Partial<Adopting>
+  if (typeof open === 'function') return handle as Adopting
+  throw new SocketTunerError('This release of Node has no handle that takes a descriptor', {
+    code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
+    syscall: 'connect',
+  })
+}
+
+/** Runs `action` while the socket emits none of these events. */
 export function withoutEvents(
   socket: net.Socket,
   events: ReadonlySet<string>,
@@ -48,12 +87,12 @@ export function withoutEvents(
   try {
     action()
   } finally {
-    // Not deleted: V8 would keep the socket's other properties in a hash table.
+    // Assigned, not deleted: after a delete, V8 would store the properties of the socket in a hash table.
     parts.emit = emit
   }
 }
 
-/** Sets the addresses that were tried, as Node's own selection of the family does. */
+/** Sets the list of attempted addresses, as Node's own Happy Eyeballs does. */
 export function setAttemptedAddresses(socket: net.Socket, addresses: readonly string[]): void {
   connectingOf(socket).autoSelectFamilyAttemptedAddresses = addresses
 }

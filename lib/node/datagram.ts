@@ -1,7 +1,7 @@
-/** The handle of a dgram.Socket. Its `_handle` is gone in Node 26; the state behind it is there in all releases. */
+/** The handle of a dgram.Socket. Node 26 removed `_handle`; the state object behind it exists in all releases. */
 import type * as dgram from 'node:dgram'
 
-/** What a dgram.Socket has in place of a handle's owner. */
+/** The state object of a dgram.Socket. */
 interface DatagramState {
   readonly handle?: { readonly fd?: number } | null
 }

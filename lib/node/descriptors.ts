@@ -1,23 +1,23 @@
-/** What this runtime lets a program know of the descriptors of its net.Sockets and net.Servers. */
+/** Whether this runtime exposes the descriptors of net.Socket and net.Server, and accepts foreign ones. */
 import { SocketTunerError } from '../errors'
 
-/** Why they have none; undefined where they have. */
+/** Why descriptors are not exposed; undefined if they are. */
 export const whyNoDescriptor = withoutDescriptors()
 
-/** Why none is made of a descriptor that was opened here; undefined where that can be. */
+/** Why no socket or server can be created on a foreign descriptor; undefined if it can. */
 export const whyNoAdoption =
   process.versions.bun === undefined
     ? whyNoDescriptor
-    : 'Bun takes no descriptor for a net.Socket or net.Server'
+    : 'Bun cannot create a net.Socket or net.Server on a descriptor'
 
 function withoutDescriptors(): string | undefined {
-  if (process.platform === 'win32') return 'Node gives no descriptor of a socket on Windows'
+  if (process.platform === 'win32') return 'Node exposes no socket descriptors on Windows'
   if (process.versions.deno === undefined) return undefined
-  return 'Deno gives no descriptor of a socket and takes none'
+  return 'Deno neither exposes nor accepts socket descriptors'
 }
 
 /**
- * @param what what cannot be done
+ * @param what the failed operation, as the beginning of the message
  * @throws ERR_SOCKET_TUNER_UNSUPPORTED
  */
 export function requireAdoption(what: string, syscall: 'connect' | 'listen'): void {

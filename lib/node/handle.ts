@@ -1,23 +1,27 @@
 /**
- * The handles below Node's sockets and servers: `_handle`, the objects of libuv that own the
- * descriptors. A socket has none before it connects and none once it is destroyed, so everything here
- * reads the handle anew at each call.
+ * The handles of Node's sockets and servers: `_handle`, the libuv objects that own the descriptors. A socket has no
+ * handle before it connects and after it is destroyed, so every function here reads the handle at each call.
  */
 import type * as net from 'node:net'
 import { isDatagram } from './datagram'
 
-/** The handle of a stream or a listener, as far as this library reads it. */
+/** The handle of a stream or a listener: the members that this library reads. */
 export interface Handle {
-  /** Absent on a cluster worker's shared server and on Windows; below 0 while there is no descriptor. */
+  /** Absent on the shared server of a cluster worker and on Windows; negative while there is no descriptor. */
   readonly fd?: number
   readonly bytesRead?: number
   readonly bytesWritten?: number
-  /** Bytes that libuv could not write yet. */
+  /** Bytes that libuv has not written yet. */
   readonly writeQueueSize?: number
-  /** Of a TLS handle: the handle below it. */
+  /** On a TLS handle: the handle below it. */
   readonly _parent?: Handle
-  /** Of a TLS handle: the socket that TLS was laid over; null where Node made the connection for it. */
+  /** On a TLS handle: the socket below it; null if tls.connect() opened the connection itself. */
   readonly _parentWrap?: net.Socket | null
+}
+
+/** A handle that accepts a descriptor. `open()` returns 0 or the negated errno. */
+export interface Adopting {
+  open(fd: number): number
 }
 
 interface HandleOwner {
@@ -25,14 +29,14 @@ interface HandleOwner {
 }
 
 /**
- * The handle of a net.Socket or net.Server; undefined where there is none. Not for a dgram.Socket,
- * whose `_handle` is deprecated (DEP0112).
+ * The handle of a net.Socket or net.Server; undefined if it has none. Not for a dgram.Socket, whose `_handle` is
+ * deprecated (DEP0112).
  */
 export function handleOf(target: object): Handle | undefined {
   return (target as HandleOwner)._handle ?? undefined
 }
 
-/** The handle at the bottom: the TCP one below TLS. */
+/** The lowest handle: below TLS, that of the TCP socket. */
 export function transportHandleOf(target: object): Handle | undefined {
   if (isDatagram(target)) return undefined
   let handle = handleOf(target)
@@ -40,12 +44,21 @@ export function transportHandleOf(target: object): Handle | undefined {
   return handle
 }
 
-/** The descriptor of a socket at this moment; -1 where there is none. */
+/** The current descriptor of a socket; -1 if it has none. */
 export function transportFd(socket: object): number {
   return transportHandleOf(socket)?.fd ?? -1
 }
 
-/** The socket whose close closes the connection: the one below a TLS socket, or the socket itself. */
-export function carrierOf(socket: net.Socket): net.Socket {
+/** The socket that owns the connection: the one below a TLS socket, otherwise the socket itself. */
+export function carrierOf<Stream extends object>(socket: Stream): Stream | net.Socket {
   return handleOf(socket)?._parentWrap ?? socket
+}
+
+/**
+ * Whether a server listens on a socket that it was given, as a descriptor or a handle: Node has no address for it then.
+ * Other processes may have the same socket.
+ */
+export function hasGivenSocket(server: net.Server): boolean {
+  const { _connectionKey: key } = server as { readonly _connectionKey?: string }
+  return key === undefined || /^-?\d+:null:|^null:/.test(key)
 }

@@ -1,6 +1,6 @@
 /**
- * The parts of Node's http client and its agents that its typings and documentation leave out. They are
- * the same in Node 20 to 26, where nothing else is said.
+ * The undocumented parts of Node's http client and its agents. They are the same in Node 20 to 26 unless a comment
+ * says otherwise.
  */
 import type * as http from 'node:http'
 import type * as net from 'node:net'
@@ -9,7 +9,7 @@ import { handleOf, type Handle } from './handle'
 
 export type WriteCallback = (error?: Error | null) => void
 
-/** What a request has written and its socket has not. */
+/** Data that a request has written and its socket has not. */
 export interface Output {
   readonly data: string | Uint8Array
   readonly encoding: BufferEncoding | null | undefined
@@ -18,9 +18,9 @@ export interface Output {
 
 interface RequestParts {
   readonly destroyed: boolean
-  /** The response, once its head is there. */
+  /** The response, once its head has arrived. */
   readonly res: http.IncomingMessage | null
-  /** The request's head as it is sent; null before it is known. */
+  /** The head of the request as it is sent; null before it is complete. */
   readonly _header: string | null
   socket: net.Socket | null
   parser: unknown
@@ -29,10 +29,10 @@ interface RequestParts {
   outputSize: number
   /** Set while the request listens to its socket's 'timeout'. */
   timeoutCb: unknown
-  /** Its own, ms; undefined where it has none. */
+  /** The timeout of the request itself, ms; undefined if it has none. */
   readonly timeout: number | undefined
   setTimeout(ms: number): unknown
-  /** Gives the request its socket, or the error that there is none. */
+  /** Assigns a socket to the request, or fails it with an error. */
   onSocket: (this: RequestParts, socket: net.Socket | null, error?: Error) => void
 }
 
@@ -40,44 +40,44 @@ function partsOf(request: http.ClientRequest): RequestParts {
   return request as unknown as RequestParts
 }
 
-/** A socket in the hands of the http client. */
+/** A socket that the http client uses. */
 interface BusySocket {
-  /** The request that it works for; null while an agent keeps it without one. */
+  /** The request on the socket; null while an agent keeps it idle. */
   _httpMessage?: object | null
 }
 
 /**
- * The request that a socket works for. In an agent's 'free' it is the one that has ended, until the agent
- * decides to keep the socket; a request that waited for the socket has it one tick later.
+ * The request on a socket. During an agent's 'free' it is the request that has ended, until the agent decides to keep
+ * the socket. A waiting request gets the socket one tick later.
  */
 export function requestOn(socket: Duplex): http.ClientRequest | undefined {
   const request = (socket as BusySocket)._httpMessage as http.ClientRequest | null | undefined
   return request ?? undefined
 }
 
-/** Whether an agent keeps the socket without a request. */
+/** Whether an agent keeps the socket idle. */
 export function isKept(socket: Duplex): boolean {
   return (socket as BusySocket)._httpMessage === null
 }
 
-/** The answer to a request, once its head is there. */
+/** The response to a request, once its head has arrived. */
 export function answerTo(request: http.ClientRequest): http.IncomingMessage | undefined {
   return partsOf(request).res ?? undefined
 }
 
-/** The head of a request as it is sent; empty before it is known. */
+/** The head of a request as it is sent; empty before it is complete. */
 export function headOf(request: http.ClientRequest): string {
   return partsOf(request)._header ?? ''
 }
 
 /**
- * Takes a request without an answer from its socket. Then the request is as it was before it had one, and
- * `output` waits to be written before what waits already.
+ * Detaches a request without a response from its socket. The request is then in the state that it had before it got
+ * a socket, with `output` in front of its unwritten data.
  *
- * The listeners of the http client stay on the socket: they free the parser and close the socket, and
- * what they have to say goes to a stand-in.
+ * The listeners of the http client stay on the socket, to free the parser and close the socket. They get a stand-in
+ * instead of the request.
  *
- * @param size of `output`, as Node counts it: UTF-16 units of strings, else bytes
+ * @param size the size of `output` as Node counts it: UTF-16 units for strings, otherwise bytes
  */
 export function takeFromSocket(
   request: http.ClientRequest,
@@ -97,7 +97,7 @@ export function takeFromSocket(
   parts.setTimeout(socket.timeout ?? 0)
 }
 
-/** What the http client's listeners on a socket want of a request that has had its error already. */
+/** A stand-in with the members that the http client's listeners need, for a request that has already failed. */
 function standIn(): object {
   return {
     res: null,
@@ -109,12 +109,12 @@ function standIn(): object {
   }
 }
 
-/** Fails a request that has no socket; without an error, one that was destroyed. */
+/** Fails a request without a socket. @param error undefined for a request that was destroyed */
 export function failWithoutSocket(request: http.ClientRequest, error: Error | undefined): void {
   partsOf(request).onSocket(null, error)
 }
 
-/** Has `action` called once in place of the request being given its next socket. */
+/** Calls `action` once instead of assigning the next socket to the request. */
 export function insteadOfSocket(request: http.ClientRequest, action: () => void): void {
   const parts = partsOf(request)
   const { onSocket } = parts
@@ -124,7 +124,7 @@ export function insteadOfSocket(request: http.ClientRequest, action: () => void)
   }
 }
 
-/** The `timeout` that a request was made with, ms. */
+/** The `timeout` option of a request, ms. */
 export function timeoutOf(request: http.ClientRequest): number | undefined {
   return partsOf(request).timeout
 }
@@ -140,9 +140,9 @@ interface SocketMethods {
 }
 
 /**
- * Has `callbackFor` called for each write to a socket.
+ * Calls `callbackFor` for each write to a socket.
  *
- * @param callbackFor returns the callback that the socket gets
+ * @param callbackFor returns the callback for the write
  */
 export function interceptWrites(
   socket: net.Socket,
@@ -155,39 +155,66 @@ export function interceptWrites(
   const methods = socket as SocketMethods
   const { write } = methods
   methods.write = (data, encoding, callback) => {
-    // The http client does not call it so.
+    // The http client never calls it this way.
     if (typeof encoding === 'function') return write.call(socket, data, encoding, callback)
     return write.call(socket, data, encoding, callbackFor(data, encoding, callback))
   }
 }
 
-/** Has `before` called first in each destroy() of a socket. */
-export function beforeDestroy(
-  socket: net.Socket,
-  before: (error: Error | undefined) => void,
-): void {
-  const methods = socket as SocketMethods
-  const { destroy } = methods
-  methods.destroy = (error) => {
-    before(error)
-    return destroy.call(socket, error)
-  }
+const kIntercepted: unique symbol = Symbol('socket-tuner destroy')
+
+/** The method that destroy() replaced, and the functions that choose its error, the latest first. */
+interface Interception {
+  readonly destroy: SocketMethods['destroy']
+  readonly errorsFor: ((error: Error | undefined) => Error | undefined)[]
 }
 
-interface LookingHandle extends Handle {
-  /** Input, a FIN or a RST is in the kernel. */
+interface Intercepted extends SocketMethods {
+  [kIntercepted]?: Interception
+}
+
+/**
+ * Calls `errorFor` at the start of each destroy() of a socket.
+ *
+ * @param errorFor returns the error that the socket is destroyed with
+ */
+export function interceptDestroy(
+  socket: net.Socket,
+  errorFor: (error: Error | undefined) => Error | undefined,
+): void {
+  const methods = socket as Intercepted
+  const standing = methods[kIntercepted]
+  if (standing !== undefined) {
+    standing.errorsFor.unshift(errorFor)
+    return
+  }
+  methods[kIntercepted] = { destroy: methods.destroy, errorsFor: [errorFor] }
+  // The same function for all sockets: a closure of each would slow a busy client down.
+  methods.destroy = destroyIntercepted
+}
+
+function destroyIntercepted(this: net.Socket, error?: Error): net.Socket {
+  const { destroy, errorsFor } = (this as unknown as Record<typeof kIntercepted, Interception>)[
+    kIntercepted
+  ]
+  let reason = error
+  for (const errorFor of errorsFor) reason = errorFor(reason)
+  return destroy.call(this, reason)
+}
+
+interface CheckedHandle extends Handle {
+  /** Whether the kernel holds input, a FIN or a RST. */
   hasPendingRead?: (...args: readonly unknown[]) => boolean
 }
 
 /**
- * Has `foundDead` called when Node's agent finds input, a FIN or a RST in the kernel before it uses a
- * connection again, and destroys that. Later releases of Node do (22.23.5, 24.22.3, 26.12.1), earlier ones
- * do not.
+ * Calls `foundDead` when Node's agent checks a connection before reuse and finds input, a FIN or a RST in the kernel.
+ * The agent then destroys the connection. Node checks from 22.23.5, 24.22.3 and 26.12.1 on.
  *
- * @returns whether this Node looks
+ * @returns whether this release of Node checks
  */
-export function followLooks(socket: net.Socket, foundDead: () => void): boolean {
-  const handle = handleOf(socket) as LookingHandle | undefined
+export function followChecks(socket: net.Socket, foundDead: () => void): boolean {
+  const handle = handleOf(socket) as CheckedHandle | undefined
   const hasPendingRead = handle?.hasPendingRead
   if (handle === undefined || typeof hasPendingRead !== 'function') return false
   handle.hasPendingRead = (...args) => {
@@ -198,20 +225,20 @@ export function followLooks(socket: net.Socket, foundDead: () => void): boolean 
   return true
 }
 
-/** As typed by Node, which with an error calls it without a stream. */
+/** The type in Node's declarations. With an error, Node calls it without a stream. */
 export type ConnectionCallback = (error: Error | null, stream: Duplex) => void
 
 export interface AgentMethods {
-  /** In all its forms. */
+  /** With all its signatures. */
   createConnection(...args: unknown[]): Duplex | null | undefined
-  /** Called for each request; in its oldest form with host, port and local address. */
+  /** Called for each request. Its oldest signature has host, port and local address. */
   addRequest(
     request: http.ClientRequest,
     options: http.ClientRequestArgs,
     port?: unknown,
     localAddress?: unknown,
   ): void
-  /** Called for each connection that the agent needs. */
+  /** Called for each new connection. */
   createSocket(
     request: http.ClientRequest,
     options: http.ClientRequestArgs,
@@ -220,13 +247,20 @@ export interface AgentMethods {
 }
 
 export interface AgentParts extends AgentMethods {
-  /** Requests that wait for a connection, by its name. */
+  /** Requests that wait for a connection, by the name of the connection. */
   readonly requests: Record<string, http.ClientRequest[] | undefined>
   readonly sockets: Record<string, Duplex[] | undefined>
   /** Idle connections by name. */
   readonly freeSockets: Record<string, Duplex[] | undefined>
   readonly keepAlive: boolean
-  /** What is added to each request's options. */
+  readonly maxSockets: number
+  readonly maxFreeSockets: number
+  readonly maxTotalSockets: number
+  /** All connections, idle ones included. */
+  readonly totalSocketCount: number
+  readonly protocol: string
+  readonly defaultPort: number
+  /** Added to the options of each request. */
   readonly options: http.AgentOptions
 }
 
@@ -242,8 +276,8 @@ export function agentMethodsOf(Agent: { readonly prototype: http.Agent }): Agent
 type FreeListener = (this: http.Agent, socket: Duplex, options: http.ClientRequestArgs) => void
 
 /**
- * Has `before` and `after` called around what an agent does with a connection that is free: it gives
- * it to a request that waits, keeps it, or closes it.
+ * Calls `before` and `after` around the agent's handling of a free connection, which the agent assigns to a waiting
+ * request, keeps, or closes.
  */
 export function aroundFree<T>(
   agent: http.Agent,
@@ -251,7 +285,7 @@ export function aroundFree<T>(
   after: (socket: Duplex, known: T) => void,
 ): void {
   const listeners = agent.listeners('free') as FreeListener[]
-  // In place of the agent's own: with a second listener, each event would cost twice as much.
+  // Replaces the agent's own listener: with a second one, each event would cost twice as much.
   agent.removeAllListeners('free')
   agent.on('free', (socket: Duplex, options: http.ClientRequestArgs) => {
     const known = before(socket, options)
@@ -260,17 +294,41 @@ export function aroundFree<T>(
   })
 }
 
-/** Has `action` called when a connection is free, after the agent has decided what becomes of it. */
+/**
+ * Stands in for the request of a connection that an agent opens before it has one. Its destination must name the
+ * server for TLS: the agent would derive that from the request.
+ */
+export const noRequest = { timeout: undefined } as unknown as http.ClientRequest
+
+/** Passes a connection that had no request to its agent, as free. */
+export function passToAgent(socket: net.Socket): void {
+  // For a request that waits. An idle connection is unreferenced by the agent.
+  socket.ref()
+  ;(socket as BusySocket)._httpMessage = { shouldKeepAlive: true, res: null }
+  socket.emit('free')
+}
+
+/** Calls `action` for a free connection after the agent has handled it. */
 export function afterFree(agent: http.Agent, action: (socket: net.Socket) => void): void {
   agent.on('free', action)
 }
 
-/** Has `action` called when an agent leaves the connection to somebody else, as it does for an upgrade. */
-export function whenLeft(socket: net.Socket, action: () => void): void {
+/** Calls `action` when an agent gives a connection away, for example for an upgrade. */
+export function whenLeft(socket: net.Socket, action: (this: net.Socket) => void): void {
   socket.prependListener('agentRemove', action)
 }
 
-/** Has `action` called with what createConnection() of an agent returns, whoever calls it. */
+/** Calls `action` after each addRequest() of an agent. */
+export function afterAddRequest(agent: http.Agent, action: () => void): void {
+  const parts: Pick<AgentMethods, 'addRequest'> = agentPartsOf(agent)
+  const add = parts.addRequest
+  parts.addRequest = (...args) => {
+    add.apply(agent, args)
+    action()
+  }
+}
+
+/** Calls `action` with the result of each createConnection() of an agent. */
 export function afterCreateConnection(
   agent: http.Agent,
   action: (stream: Duplex | null | undefined) => void,

@@ -1,4 +1,5 @@
-/** What the HTTP/1 connections of a server are doing. Node keeps them in a private list. */
+/** The state of a server's HTTP/1 connections, which Node keeps in a private list. */
+import type * as http from 'node:http'
 import * as net from 'node:net'
 
 /** ConnectionsList of src/node_http_parser.cc: each element is a parser. */
@@ -8,77 +9,102 @@ interface ConnectionsList {
 }
 
 interface Parser {
-  readonly socket?: (net.Socket & { readonly _httpMessage?: object | null }) | null
+  readonly socket?: HttpSocket | null
 }
 
-/** The connections on which no request is under way now. */
+/** The socket of a connection, with the members that Node's http server adds. */
+type HttpSocket = net.Socket & {
+  /** The response in progress, from the head of its request to its last byte. */
+  readonly _httpMessage?: http.ServerResponse | null
+  /** The parser of node:_http_common; absent on other sockets. `incoming` is its newest request. */
+  readonly parser?: { readonly incoming?: http.IncomingMessage | null } | null
+  /** Whether reading has stopped because responses to earlier requests pile up. */
+  readonly _paused?: boolean
+}
+
+/** The connections without a request in progress. */
 export interface QuietConnections {
-  /** They have had a request, and its answer is in the kernel. */
+  /** Connections whose last response is in the kernel. */
   readonly idle: readonly net.Socket[]
-  /** Nothing has come in yet. */
+  /** Connections that have not received anything yet. */
   readonly unused: readonly net.Socket[]
 }
 
 /**
- * The connections of an http or https server without a request. A request that has come in part, an
- * answer that is not written to its end, and an upgraded connection are none of them.
+ * The connections of an http or https server without a request in progress. Excludes connections with a partial
+ * request or an unwritten response, and upgraded ones.
  *
- * `closeIdleConnections()` is not as strict: it destroys a connection whose answer waits in this process
- * for a slow reader.
+ * `closeIdleConnections()` is less strict: it destroys a connection whose response still waits in this process for a
+ * slow reader.
  *
- * @returns undefined where there is no such list: a server of another protocol, or another runtime
+ * @returns undefined if there is no such list: for a server of another protocol, and in other runtimes
  */
 export function quietConnections(server: net.Server): QuietConnections | undefined {
   const list = listOf(server)
   if (list === undefined) return undefined
   return {
-    idle: socketsOf(list.idle()).filter(({ bytesRead }) => bytesRead > 0),
-    // A connection without a request counts as active, so that it runs into headersTimeout.
-    unused: socketsOf(list.all()).filter(({ bytesRead }) => bytesRead === 0),
+    idle: quietOf(list.idle()).filter(({ bytesRead }) => bytesRead > 0),
+    // Node counts a connection without a request as active, so that headersTimeout applies to it.
+    unused: quietOf(list.all()).filter(({ bytesRead }) => bytesRead === 0),
   }
 }
 
+/** The open HTTP/1 connections of a server, without upgraded ones; empty if there is no such list. */
+export function httpConnections(server: net.Server): readonly net.Socket[] {
+  return socketsOf(listOf(server)?.all() ?? [])
+}
+
+/** The responses whose head is not written yet, if each is to the newest request of its connection. */
+export function awaitedAnswers(server: net.Server): readonly http.ServerResponse[] {
+  return socketsOf(listOf(server)?.all() ?? []).flatMap(({ _httpMessage, parser }) => {
+    const answer = _httpMessage ?? undefined
+    return answer?.headersSent === false && parser?.incoming === answer.req ? [answer] : []
+  })
+}
+
 function listOf(server: object): ConnectionsList | undefined {
-  const key = Object.getOwnPropertySymbols(server).find(
-    ({ description }) => description === 'http.server.connections',
-  )
-  if (key === undefined) return undefined
-  const list = (server as Record<symbol, Partial<ConnectionsList> | undefined>)[key]
+  const list = privateOf(server, 'http.server.connections') as Partial<ConnectionsList> | undefined
   const isList = typeof list?.all === 'function' && typeof list.idle === 'function'
   return isList ? (list as ConnectionsList) : undefined
 }
 
-function socketsOf(parsers: readonly Parser[]): net.Socket[] {
-  return parsers.flatMap(({ socket }) => {
-    const isQuiet =
-      socket !== undefined &&
-      socket !== null &&
-      !socket.destroyed &&
-      // Set from the head of a request to the last byte of its answer.
-      (socket._httpMessage ?? null) === null &&
-      socket.writableLength === 0
-    return isQuiet ? [socket] : []
-  })
+/** The member of a server whose key is a symbol with this description. */
+function privateOf(server: object, name: string): unknown {
+  const key = Object.getOwnPropertySymbols(server).find(({ description }) => description === name)
+  return key === undefined ? undefined : (server as Record<symbol, unknown>)[key]
 }
 
-/** What Node's http server leaves on the socket of a connection. */
-interface HttpSocket {
-  /** Of node:_http_common; absent on a socket of no http server. */
-  readonly parser?: { readonly incoming?: { readonly complete?: boolean } | null } | null
-  /** Reading has stopped while the answers to earlier requests pile up. */
-  readonly _paused?: boolean
+function socketsOf(parsers: readonly Parser[]): HttpSocket[] {
+  return parsers.flatMap(({ socket }) =>
+    socket === undefined || socket === null || socket.destroyed ? [] : [socket],
+  )
+}
+
+function quietOf(parsers: readonly Parser[]): HttpSocket[] {
+  return socketsOf(parsers).filter(
+    ({ _httpMessage, writableLength }) => (_httpMessage ?? null) === null && writableLength === 0,
+  )
 }
 
 /**
- * Whether everything that comes in on a connection is read. Node's http server stops reading below the
- * stream while the body of a request is not consumed, and while the answers to earlier requests pile up.
+ * Whether all input of a connection is being read. Below the stream, Node's http server stops reading while the body
+ * of a request is not consumed, and while responses to earlier requests pile up.
  */
-export function isBeingRead(socket: net.Socket): boolean {
-  const { parser, _paused } = socket as HttpSocket
-  return socket.readableFlowing === true && _paused !== true && parser?.incoming?.complete !== false
+export function isBeingRead(socket: object): boolean {
+  const { parser, readableFlowing, _paused } = socket as Partial<HttpSocket>
+  return readableFlowing === true && _paused !== true && parser?.incoming?.complete !== false
 }
 
-/** Accepts no more connections, and leaves open those that are idle, which http.Server's close() would close. */
+/** Stops accepting connections and leaves idle ones open, unlike close() of http.Server. */
 export function stopListening(server: net.Server, closed: () => void): void {
   net.Server.prototype.close.call(server, closed)
+}
+
+/**
+ * Stops the timer that checks for late requests, as close() of http.Server does: it would keep the server in memory.
+ * To be called when no connection is open.
+ */
+export function stopChecking(server: net.Server): void {
+  const timer = privateOf(server, 'http.server.connectionsCheckingInterval')
+  if (timer !== undefined) clearInterval(timer as NodeJS.Timeout)
 }

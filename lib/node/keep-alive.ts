@@ -1,10 +1,10 @@
 /**
- * setKeepAlive() of a TCP handle, through which Node rewrites TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT:
- * for `socket.setKeepAlive()`, the `keepAlive` option of sockets and servers, http agents and undici.
+ * setKeepAlive() of a TCP handle. Node calls it for `socket.setKeepAlive()`, for the `keepAlive` option of sockets and
+ * servers, in http agents and in undici. It overwrites TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT.
  */
 import type * as net from 'node:net'
 
-/** Takes (enable, delay) up to Node 22, and an interval and a count after them in later releases. */
+/** Its parameters are (enable, delay) up to Node 22, followed by an interval and a count in later releases. */
 type SetKeepAlive = (...args: readonly unknown[]) => number
 
 interface KeepAliveHandle {
@@ -13,10 +13,10 @@ interface KeepAliveHandle {
 }
 
 /**
- * Has `action` called after each setKeepAlive() of a handle, with the handle's descriptor.
+ * Calls `action` with the descriptor after each setKeepAlive() of a handle.
  *
- * @param context given to `action`, so that all handles share one
- * @returns whether the handle has that method: a server's has none, and a unix-domain socket's neither
+ * @param context passed to `action`, so that all handles can share one function
+ * @returns whether the handle has the method; those of servers and unix-domain sockets do not
  */
 export function afterSetKeepAlive<T>(
   handle: object,

@@ -1,29 +1,29 @@
-/** net.connect() and tls.connect() as a module that requires node:net and node:tls calls them. */
+/** Intercepts net.connect() and tls.connect() as called by a module that requires node:net and node:tls. */
 import net from 'node:net'
 import tls from 'node:tls'
 
 type Connect = (...args: readonly unknown[]) => net.Socket
 
-/** node:net and node:tls as what they are: objects that a program may change. */
-interface Connector {
+/** node:net and node:tls as mutable objects. */
+interface ConnectFunctions {
   connect: Connect
 }
 
-/** What answers the call. */
+/** The replacements. */
 export interface Answers {
   readonly connect: Connect
   readonly connectTls: Connect
 }
 
 /**
- * Runs `action` and answers its first call of net.connect() or tls.connect(), in place of Node. What an
- * answer throws comes out of that call.
+ * Runs `action` and handles its first call of net.connect() or tls.connect() instead of Node. Errors of the
+ * replacement propagate to the caller.
  *
  * @returns whether there was such a call
  */
 export function answerNextConnect(action: () => void, { connect, connectTls }: Answers): boolean {
-  const tcp = net as unknown as Connector
-  const secure = tls as unknown as Connector
+  const tcp = net as unknown as ConnectFunctions
+  const secure = tls as unknown as ConnectFunctions
   const own = { connect: tcp.connect, connectTls: secure.connect }
   let isAnswered = false
   let isRestored = false
@@ -36,7 +36,7 @@ export function answerNextConnect(action: () => void, { connect, connectTls }: A
   const answerOnce =
     (answer: Connect): Connect =>
     (...args) => {
-      // What the answer itself connects is Node's.
+      // Restored first: connections that the replacement itself opens are Node's.
       restore()
       isAnswered = true
       return answer(...args)

@@ -1,6 +1,6 @@
 /**
- * The names of the options that Node's own functions take, in any of its releases: so that none of them is
- * taken for a misspelling of one of this library's.
+ * The names of the options of Node's own functions in all supported releases, so that none of them is mistaken for a
+ * misspelled option of this library.
  */
 
 const stream = [
@@ -21,33 +21,43 @@ const stream = [
   'writableObjectMode',
 ]
 
-/** Of net.connect() and new net.Socket(). */
-export const netConnectNames: readonly string[] = [
+/** Options of new net.Socket(). */
+export const netSocketNames: readonly string[] = [
   ...stream,
-  'autoSelectFamily',
-  'autoSelectFamilyAttemptTimeout',
   'blockList',
-  'family',
   'fd',
   'handle',
-  'hints',
-  'host',
   'keepAlive',
   'keepAliveInitialDelay',
-  'localAddress',
-  'localPort',
-  'lookup',
   'manualStart',
   'noDelay',
   'onread',
-  'path',
   'pauseOnCreate',
-  'port',
-  'timeout',
   'typeOfService',
 ]
 
-/** Of tls.connect() and tls.createSecureContext(), beside those of net.connect(). */
+/** Options of connect() of a net.Socket. */
+export const socketConnectNames: readonly string[] = [
+  'autoSelectFamily',
+  'autoSelectFamilyAttemptTimeout',
+  'family',
+  'hints',
+  'host',
+  'localAddress',
+  'localPort',
+  'lookup',
+  'path',
+  'port',
+]
+
+/** Options of net.connect(). */
+export const netConnectNames: readonly string[] = [
+  ...netSocketNames,
+  ...socketConnectNames,
+  'timeout',
+]
+
+/** Options of tls.connect() and tls.createSecureContext(), besides those of net.connect(). */
 export const tlsNames: readonly string[] = [
   'ALPNProtocols',
   'allowPartialTrustChain',
@@ -88,7 +98,7 @@ export const tlsNames: readonly string[] = [
   'ticketKeys',
 ]
 
-/** Of new http.Agent() and new https.Agent(), which hand on all others to the connections they make. */
+/** Options of new http.Agent() and new https.Agent(), which pass on all others to their connections. */
 export const agentNames: readonly string[] = [
   ...netConnectNames,
   ...tlsNames,

@@ -1,8 +1,8 @@
-/** The connect() of the TCP handle below a net.Socket: one call of it can be answered by this library. */
+/** Replaces one call of connect() on the TCP handle of a net.Socket. */
 import type * as net from 'node:net'
-import type { Handle } from './handle'
+import type { Adopting, Handle } from './handle'
 
-/** What Node keeps of a connect() that is under way. */
+/** Node's request object of a connect() in progress. */
 export interface ConnectRequest {
   oncomplete: (
     status: number,
@@ -20,24 +20,25 @@ type HandleConnect = (
   ...rest: readonly unknown[]
 ) => number
 
-/** The parts of Node's TCP handle that are used. */
-export interface TcpHandle {
+/** The members of Node's TCP handle that are used here. */
+export interface TcpHandle extends Adopting {
   connect: HandleConnect
   connect6: HandleConnect
-  open(fd: number): number
+  /** Below 0 while there is no descriptor. */
+  readonly fd?: number
 }
 
-/** One call of a handle's connect(). */
+/** A call of a handle's connect(). */
 export interface HandleCall {
   readonly family: 4 | 6
   readonly address: string
   readonly port: number
   readonly request: ConnectRequest
-  /** Makes it as Node does: 0 when it is under way, or the negated errno. */
+  /** Makes the original call. Returns 0 if the connection is in progress, or the negated errno. */
   readonly connect: () => number
 }
 
-/** Undefined where there is none, or one of another kind, or of a release that is not known. */
+/** The handle as a TCP handle; undefined if it is missing, of another kind, or of an unknown release of Node. */
 export function tcpHandle(handle: Handle | undefined): TcpHandle | undefined {
   const tcp = handle as Partial<TcpHandle> | undefined
   const isTcp =
@@ -47,23 +48,23 @@ export function tcpHandle(handle: Handle | undefined): TcpHandle | undefined {
   return isTcp ? (tcp as TcpHandle) : undefined
 }
 
-/** Whether it is the handle of a TCP socket: that of a unix-domain one has no connect6(). */
+/** Whether this is the handle of a TCP socket. That of a unix-domain socket has no connect6(). */
 export function isTcp(handle: Handle | undefined): handle is Handle {
   return handle !== undefined && 'connect6' in handle
 }
 
-/** Whether the next connect() of a handle is answered, or one was. */
+/** Whether {@link answerConnect} was called for a handle. */
 export function isPrepared(handle: object): boolean {
   return Object.hasOwn(handle, 'connect')
 }
 
-/** Lets `answer` make the next connect() of a handle, and none after that. */
+/** Calls `answer` instead of the next connect() of a handle, once. */
 export function answerConnect(handle: TcpHandle, answer: (call: HandleCall) => number): void {
   const { connect, connect6 } = handle
   const answering = (family: 4 | 6, own: HandleConnect): HandleConnect => {
     return (request, address, port, ...rest) => {
-      // From now on the handle has its own methods again. To delete these would make each access to the
-      // handle a search in a hash table, 1 % of what a busy client can do.
+      // Restores the original methods. Deleting the properties would turn each access to the handle into a
+      // hash table lookup, which costs a busy client 1 % of its throughput.
       handle.connect = connect
       handle.connect6 = connect6
       const proceed = (): number => own.call(handle, request, address, port, ...rest)
@@ -74,17 +75,16 @@ export function answerConnect(handle: TcpHandle, answer: (call: HandleCall) => n
   handle.connect6 = answering(6, connect6)
 }
 
-/** A net.Socket's emit() and destroy(), without the types of its events. */
+/** emit() and destroy() of a net.Socket, typed without its events. */
 interface Methods {
   emit: (event: string, ...args: unknown[]) => boolean
   destroy: (error?: Error) => net.Socket
 }
 
 /**
- * Puts an error of the caller's in the place of the one that Node makes when a connect() that was under
- * way has failed: in 'connectionAttemptFailed' and 'error'.
+ * Replaces Node's error for a connect() that fails later, in 'connectionAttemptFailed' and 'error'.
  *
- * @param failure undefined where Node's own error is to stay
+ * @param failure returns the new error, or undefined to keep Node's
  */
 export function replaceConnectError(
   socket: net.Socket,
@@ -104,7 +104,7 @@ export function replaceConnectError(
   }
 }
 
-/** Runs `action`, in which Node reports a failed attempt and destroys the socket, both with one error. */
+/** Runs `action`, in which Node emits 'connectionAttemptFailed' and destroys the socket with the same error. */
 function substitute(socket: net.Socket, error: Error, action: () => void): void {
   const { emit, destroy } = socket as Methods
   const own = (['emit', 'destroy'] as const).filter((name) => Object.hasOwn(socket, name))

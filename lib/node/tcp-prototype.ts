@@ -1,4 +1,4 @@
-/** connect() of every TCP handle of this thread: a method of their prototype, which Node does not export. */
+/** Measures connect() of every TCP handle of this thread, through their prototype, which Node does not export. */
 import * as net from 'node:net'
 import { native } from '../kernel/binding'
 import { handleOf } from './handle'
@@ -17,9 +17,9 @@ interface TcpPrototype {
 }
 
 /**
- * Has `took` called after each call of connect(2), with what Node was given as its destination.
+ * Calls `took` after each call of connect(2), with its duration and destination.
  *
- * @returns what ends that; undefined where no handle can be had, as without a free descriptor
+ * @returns a function that stops it; undefined if no handle can be created, for example without a free descriptor
  */
 export function timeConnects(
   took: (milliseconds: number, address: string, port: number) => void,
@@ -37,13 +37,13 @@ export function timeConnects(
   const replaced = { connect: timed(connect), connect6: timed(connect6) }
   Object.assign(prototype, replaced)
   return () => {
-    // Somebody may have laid something else over it, which calls it still.
+    // Other code may have replaced the method since then, and still calls ours.
     if (prototype.connect === replaced.connect) prototype.connect = connect
     if (prototype.connect6 === replaced.connect6) prototype.connect6 = connect6
   }
 }
 
-/** Found by way of a handle. */
+/** Finds the prototype through a temporary handle. */
 function tcpPrototype(): TcpPrototype | undefined {
   const { AF_INET, SOCK_STREAM } = native.constants
   if (AF_INET === undefined || SOCK_STREAM === undefined) return undefined

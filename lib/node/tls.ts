@@ -1,24 +1,23 @@
 /**
- * The parts of Node's TLS sockets that its documentation leaves out.
+ * The undocumented parts of Node's TLS sockets.
  *
- * A TLS socket keeps its handle after Node has freed what OpenSSL knows of the connection: after
- * 'close', after an AbortSignal that was aborted before the socket connected, and while the socket is
- * connected a second time. Nearly every method of the handle then reads through a null pointer, and
- * the process ends by SIGSEGV, also for documented methods such as `getProtocol()`. So nothing here
- * calls one before {@link hasSsl} says that it may.
+ * A TLS socket keeps its handle after Node has freed the SSL object of OpenSSL: after 'close', after an AbortSignal
+ * that was aborted before the socket connected, and while the socket is connected a second time. Nearly every method
+ * of the handle then dereferences a null pointer and ends the process with SIGSEGV, even documented ones such as
+ * `getProtocol()`. Therefore nothing here calls a method unless {@link hasSsl} is true.
  */
 import type * as net from 'node:net'
 import { handleOf, transportHandleOf, type Handle } from './handle'
 
 const kBeforeFinished = Symbol('socket-tuner TLS handshake')
 
-/** The parts of a tls.TLSSocket that are used, without loading node:tls for it. */
+/** The members of a tls.TLSSocket that are used here. Declared, to avoid loading node:tls. */
 interface TlsParts {
   readonly encrypted?: boolean
   readonly _tlsOptions?: { readonly isServer?: boolean } | null
   /** Set by Node right before 'secure'. */
   readonly _secureEstablished?: boolean
-  /** Bytes that had been given to the transport when OpenSSL had completed the handshake. */
+  /** Bytes that were written to the transport when OpenSSL completed the handshake. */
   [kBeforeFinished]?: number
 }
 
@@ -38,73 +37,73 @@ export function isTlsClient(socket: object): boolean {
   return encrypted === true && _tlsOptions?.isServer !== true
 }
 
-/** Whether Node can still be asked what OpenSSL knows of the connection. */
+/** Whether the SSL object still exists, so that methods of the handle may be called. */
 export function hasSsl(socket: object): boolean {
   return tlsHandleOf(socket) !== undefined
 }
 
-/** The negotiated version, `'TLSv1.3'` or older; undefined before the handshake is over and when it is lost. */
+/** The negotiated version, for example `'TLSv1.3'`; undefined before the handshake is complete and without an SSL object. */
 export function tlsVersionOf(socket: object): string | undefined {
-  // Before that, OpenSSL reports the latest version that the client offers.
+  // Before the handshake is complete, OpenSSL reports the latest version that the client offers.
   if ((socket as TlsParts)._secureEstablished === false) return undefined
   return tlsHandleOf(socket)?.getProtocol() ?? undefined
 }
 
-/** OpenSSL's name of the cipher in use; empty where there is none. */
+/** OpenSSL's name of the cipher in use; empty if there is none. */
 export function cipherOf(socket: object): string {
   return tlsHandleOf(socket)?.getCipher()?.name ?? ''
 }
 
-/** Whether the client has a session ticket for the next connection, an earlier connection's included. */
+/** Whether the client has a session ticket for its next connection, from this connection or an earlier one. */
 export function hasTicket(socket: object): boolean {
   return tlsHandleOf(socket)?.getTLSTicket() !== undefined
 }
 
 /**
- * Prepares a socket for its handshake under a close mode, and for {@link hasSentFinished}. In TLS 1.3 the
- * client's last message of the handshake leaves only after the listeners of 'secure' and 'secureConnect'
- * have returned, and never if one of them, or Node because of the certificate, destroys the socket.
+ * Prepares a socket with a close mode for its handshake, and for {@link hasSentFinished}. In TLS 1.3, the last
+ * handshake message of the client is sent only after the listeners of 'secure' and 'secureConnect' have returned. It
+ * is never sent if one of them destroys the socket, or if Node does because of the certificate.
  */
 export function watchHandshake(socket: net.Socket): void {
   const parts = socket as TlsParts
   if (parts._secureEstablished !== false || parts[kBeforeFinished] !== undefined) return
   parts[kBeforeFinished] = 0
-  // With an AbortSignal that was aborted before, Node emits 'close', connects all the same and frees the SSL
-  // later: the server's answer would end the process by SIGABRT.
+  // With an AbortSignal that is already aborted, Node emits 'close', still connects, and frees the SSL object
+  // later: the answer of the server would end the process with SIGABRT.
   if (isTlsClient(socket)) {
     socket.prependOnceListener('close', () => {
       if (socket.connecting) socket.destroy()
     })
   }
-  // Before Node's own listener, which checks the certificate.
+  // Runs before Node's own listener, which checks the certificate.
   socket.prependOnceListener('secure', () => {
     parts[kBeforeFinished] = transportHandleOf(socket)?.bytesWritten ?? 0
   })
 }
 
 /**
- * Whether the last message of a TLS 1.3 client's handshake has left, without which the server sends
- * nothing more. True as well for a handshake that {@link watchHandshake} did not watch.
+ * Whether the last handshake message of a TLS 1.3 client has been sent; the server sends nothing more without it. Also
+ * true for a handshake that {@link watchHandshake} did not watch.
  */
-export function hasSentFinished(socket: net.Socket): boolean {
+export function hasSentFinished(socket: object): boolean {
   const before = (socket as TlsParts)[kBeforeFinished]
   return before === undefined || (transportHandleOf(socket)?.bytesWritten ?? Infinity) > before
 }
 
 /**
- * Whether nothing that the program wrote has been encrypted yet. Node keeps it until the handshake is over and
- * the listeners of 'secure' and 'secureConnect' have returned, and the handle counts it as written all the
- * same. In these listeners, false for a handshake that {@link watchHandshake} did not watch.
+ * Whether the data of the program is still unencrypted. Node holds it until the handshake is complete and the
+ * listeners of 'secure' and 'secureConnect' have returned, although the handle counts it as written. In these
+ * listeners, false for a handshake that {@link watchHandshake} did not watch.
  */
-export function holdsCleartext(socket: net.Socket): boolean {
+export function holdsCleartext(socket: object): boolean {
   // A TLS socket that is connected a second time has a plain TCP handle.
   if (handleOf(socket)?._parent === undefined) return false
   return (socket as TlsParts)._secureEstablished === false || !hasSentFinished(socket)
 }
 
 /**
- * The handle while OpenSSL's part is there. `fd` is the one property that tells: UV_EINVAL once that is
- * freed, -1 for a connection without a descriptor.
+ * The handle while its SSL object exists. Only `fd` shows that: it is UV_EINVAL once the SSL object is freed, and -1
+ * for a connection without a descriptor.
  */
 function tlsHandleOf(socket: object): TlsHandle | undefined {
   const handle = handleOf(socket) as Partial<TlsHandle> | undefined

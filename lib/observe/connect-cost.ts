@@ -1,31 +1,31 @@
 /**
- * How long connect(2) takes in this thread. While half of the ports of a destination are free it takes
- * microseconds; then the kernel looks through them one by one, on the event loop, and that is the only
- * sign of it that a program gets before the ports are gone.
+ * Measures the duration of connect(2) in this thread. While half of the ports for a destination are free, it takes
+ * microseconds. Then the kernel searches the ports one by one, on the event loop. A program sees no other sign of
+ * it before the ports run out.
  */
 import { isIP } from 'node:net'
 import { timeConnects } from '../node/tcp-prototype'
 import { plainAddress } from '../kernel/addresses'
 
 /** The calls for one destination. */
-export interface ConnectCost {
+interface ConnectCost {
   readonly calls: number
-  /** What half of the last of them took no longer than, µs; undefined without any. */
+  /** The median duration of the last 256 calls, µs; undefined without calls. */
   readonly median: number | undefined
-  /** The longest one, µs. */
+  /** The longest duration, µs. */
   readonly slowest: number
 }
 
-/** The median is that of so many. */
+/** The number of durations that the median is taken from. */
 const KEPT = 256
 
-/** Those that run, by what they count. */
+/** The running meters by destination. */
 const running = new Map<string, Set<ConnectMeter>>()
 let restore: (() => void) | undefined
 
 /**
- * Measures the calls for one destination from the time that it is made until stop(). Sees nothing while
- * Node's handles cannot be had, as without a free descriptor.
+ * Measures the calls for one destination until stop(). Measures nothing while Node's handles are not accessible,
+ * for example without a free descriptor.
  */
 export class ConnectMeter {
   readonly #key: string
@@ -46,7 +46,7 @@ export class ConnectMeter {
     this.#slowest = Math.max(this.#slowest, microseconds)
   }
 
-  /** What the calls cost since the last time that this was asked. */
+  /** Returns the cost of the calls since the last take(). */
   take(): ConnectCost {
     if (running.size > 0) restore ??= timeConnects(took)
     const last = this.#last.slice(0, this.#count).sort()
@@ -68,7 +68,7 @@ export class ConnectMeter {
 }
 
 function took(milliseconds: number, address: string, port: number): void {
-  // What is no address fails in connect(), and is no connection to any destination.
+  // connect() fails for text that is not an address.
   if (isIP(address) === 0) return
   for (const meter of running.get(keyOf(address, port)) ?? []) meter.add(1000 * milliseconds)
 }

@@ -4,25 +4,25 @@ import { SocketTunerError } from '../errors'
 import { getOption } from '../options/access'
 import { descriptorOf, type Target } from '../target'
 
-/** Bytes waiting in the kernel for one socket (tcp(7): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD). */
+/** The bytes in the kernel's queues of one socket (tcp(7): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD). */
 export interface QueueSizes {
-  /** Received and not read yet. */
+  /** Received but not read yet. */
   unread: number
-  /** Written and not acknowledged by the peer's kernel; the unsent ones are among them. */
+  /** Written but not acknowledged by the peer's kernel; includes the unsent bytes. */
   unacknowledged: number
-  /** Written and not sent yet; undefined where the platform does not tell (macOS). */
+  /** Written but not sent yet; undefined on macOS, which does not report it. */
   unsent: number | undefined
 }
 
 /**
- * How many bytes wait in the kernel's queues, with four system calls. What Node keeps in
- * JavaScript is not counted: see `socket.writableLength` and `socket.readableLength`.
+ * Returns the bytes in the kernel's queues of a socket, with four system calls. Data in Node's own buffers is not
+ * included: see `socket.writableLength` and `socket.readableLength`.
  *
- * @throws the errno's name when the kernel refuses, as EINVAL for a listening socket
+ * @throws the errno name if the kernel refuses, for example EINVAL for a listening socket
  */
 export function queueSizes(target: Target): QueueSizes {
   const fd = descriptorOf(target)
-  // A terminal answers some of the queries below, each in its own way.
+  // Refuses descriptors that are not sockets: a terminal supports some of the ioctls below with other meanings.
   getOption(fd, 'SO_TYPE')
   const unsent = native.unsentBytes(fd)
   return {

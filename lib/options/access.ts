@@ -3,7 +3,7 @@ import { descriptorOf, type Target } from '../target'
 import { hazard } from '../warnings'
 import type { Codec } from './codec'
 import { absentOption, kernelFailure } from './failure'
-import { phaseOf, shortcomingOf, warnListenerLinger, warnOf } from './hazards'
+import { phaseOf, shortcomingOf, warnInherited, warnOf } from './hazards'
 import { holdKeepAlive, type Held } from './keep-alive'
 import {
   isPresent,
@@ -18,12 +18,11 @@ import {
 } from './option'
 
 /**
- * Sets one option, with one system call. An option whose moment can be past, and SO_LINGER, take
- * one or two more to find out, and warn.
+ * Sets one option, with one system call. For SO_LINGER, and for an option that can be set too late,
+ * one or two more system calls check for that, and a warning reports it.
  *
- * @throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for a value that the option does not take;
- *   ERR_SOCKET_TUNER_UNSUPPORTED, ERR_SOCKET_TUNER_WRONG_SOCKET; the errno's name when the kernel
- *   refuses. Nothing is changed then.
+ * @throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE for an invalid value; ERR_SOCKET_TUNER_UNSUPPORTED;
+ *   ERR_SOCKET_TUNER_WRONG_SOCKET; the errno name if the kernel refuses. Nothing is changed then.
  */
 export function setOption<N extends WritableOption>(
   target: Target,
@@ -34,7 +33,7 @@ export function setOption<N extends WritableOption>(
   if (held !== undefined) holdKeepAlive(target, [held])
 }
 
-/** As {@link setOption}; returns an option that is to be set again after Node's setKeepAlive(). */
+/** As {@link setOption}. Returns the option if Node's setKeepAlive() would overwrite it. */
 export function writeOption<N extends WritableOption>(
   target: Target,
   name: N,
@@ -58,7 +57,7 @@ export function writeOption<N extends WritableOption>(
  * Reads one option, with one system call.
  *
  * @throws ERR_SOCKET_TUNER_NOT_READABLE, ERR_SOCKET_TUNER_UNSUPPORTED, ERR_SOCKET_TUNER_WRONG_SOCKET;
- *   the errno's name when the kernel refuses
+ *   the errno name if the kernel refuses
  */
 export function getOption<N extends ReadableOption>(target: Target, name: N): OptionValue<N> {
   const option = readableOption(name)
@@ -77,7 +76,7 @@ function guard(option: PresentOption, fd: number, encoded: number | Uint8Array):
     const shortcoming = shortcomingOf(option, encoded, phaseOf(fd), fd)
     if (shortcoming !== undefined) warnOf(option, shortcoming)
   }
-  if (option.row.kind === 'linger') warnListenerLinger(option, fd, encoded as Uint8Array)
+  warnInherited(option, fd, encoded)
 }
 
 function warnRead({ name, row }: PresentOption): void {

@@ -1,27 +1,28 @@
-/** Builds, runs and reads the program of native/kernel/batch.h: many options on one socket in one call. */
+/** Builds and runs the program of native/kernel/batch.h, which sets many options in one call, and reads its results. */
 import { native } from '../kernel/binding'
+import { batchFlags, batchSlots } from '../kernel/layouts'
 import type { PresentOption } from './option'
 
-/** One option to be set. */
+/** One option to set. */
 export interface Operation {
   readonly option: PresentOption
   readonly encoded: number | Uint8Array
   /** The value as the caller gave it. */
   readonly requested: unknown
-  /** Read its old value first: something after it may be refused. */
+  /** Read the old value first, to restore it if a later operation is refused. */
   save: boolean
-  /** Where it stands in the program of the present run. */
+  /** Its row in the program of the current run. */
   row: number
-  /** How many companions stand before it. */
+  /** The number of companions in the rows before it. */
   companions: number
 }
 
-/** The operation at which a run failed; what went before it has been put back. */
+/** The operation at which a run failed. The operations before it have been undone. */
 export class BatchFailure {
   readonly operation: Operation
   /** The errno, negated. */
   readonly errno: number
-  /** Options that were set and could not be put back. */
+  /** Options that were set and could not be restored. */
   readonly notRestored: readonly string[]
 
   constructor(operation: Operation, errno: number, notRestored: readonly string[]) {
@@ -31,46 +32,28 @@ export class BatchFailure {
   }
 }
 
-/** In place of the value of an option that the kernel does not have. */
+/** Stands for the value of an option that the kernel lacks. */
 export const UNSUPPORTED = Symbol('unsupported')
 
-// The slots of one operation, as in native/kernel/batch.h.
-const LEVEL = 0
-const NAME = 1
-const FLAGS = 2
-const VALUE = 3
-const LENGTH = 4
-const OUT = 5
-const OUT_CAPACITY = 6
-const STATUS = 7
-const READ_STATUS = 8
-const READ_VALUE = 9
-const RESTORED = 10
-const SLOTS = 11
-
-const SET = 1
-const SAVE = 2
-const READ_BACK = 4
-const BYTES = 8
-const PROGRAM = 16
-const HALVE = 32
-const UNSET = 64
+// V8 folds constants of this module, but loads imported ones on each access.
+const flag = batchFlags
+const slot = batchSlots
 
 const NO_COMPANIONS: readonly PresentOption[] = []
 
-// Kept between calls, so that tuning sockets one after the other allocates nothing here. Nothing that
-// can run a caller's code, and so another run, comes between filling them and reading the results.
-let program = new Int32Array(32 * SLOTS)
+// Reused by all calls, so that a run allocates nothing. No caller's code, which could start another run,
+// can execute between filling these buffers and reading the results.
+let program = new Int32Array(32 * slot.slots)
 let data = new Uint8Array(0)
 
-/** Options that the kernel changes along with one. */
-export type CompanionsOf = (option: PresentOption) => readonly PresentOption[]
+/** Returns the options that the kernel changes as a side effect of setting this one. */
+type CompanionsOf = (option: PresentOption) => readonly PresentOption[]
 
 /**
- * Runs the operations in order. One that may have to be put back brings its companions, saved too.
+ * Runs the operations in order. For an operation that may have to be undone, its companions are saved too.
  *
- * @returns of each operation what was read back, decoded: undefined for an option that cannot be read,
- *   {@link UNSUPPORTED} for one that the kernel does not have
+ * @returns the decoded value read back for each operation: undefined if the option cannot be read,
+ *   {@link UNSUPPORTED} if the kernel lacks it
  */
 export function runBatch(
   fd: number,
@@ -81,8 +64,8 @@ export function runBatch(
 }
 
 /**
- * Runs them on a descriptor that nobody has seen yet and that is thrown away on failure: one system
- * call each, nothing saved and nothing read back. An option that the kernel does not have is a failure.
+ * Runs the operations on a new descriptor that the caller closes on failure: one system call each, nothing
+ * saved and nothing read back. An option that the kernel lacks is a failure.
  */
 export function runBatchOnFresh(
   fd: number,
@@ -106,10 +89,10 @@ function run(
     const save = operation.save && !fresh
     const companions = save ? companionsOf(operation.option) : NO_COMPANIONS
     reserve(row + companions.length + 1)
-    for (const companion of companions) putHeader(row++, companion, SAVE)
+    for (const companion of companions) putHeader(row++, companion, flag.save)
     operation.row = row++
     operation.companions = companions.length
-    end = put(operation, end, (save ? SAVE : 0) | (fresh ? 0 : readBack(operation)))
+    end = put(operation, end, (save ? flag.save : 0) | (fresh ? 0 : readBack(operation)))
   }
   if (row === 0) return undefined
   const done = native.applyBatch(fd, program, data, row)
@@ -117,59 +100,60 @@ function run(
   return done < row ? failureAt(done, operations) : undefined
 }
 
-/** 0, or the negated errno of an option that the kernel does not have. */
+/** Returns 0, or the negated errno if the kernel lacks the option. */
 function statusOf({ row }: Operation): number {
-  return slot(row, STATUS)
+  return read(row, slot.status)
 }
 
 function resultOf(operation: Operation): unknown {
   const { row, option } = operation
   if (statusOf(operation) < 0) return UNSUPPORTED
-  const length = slot(row, READ_STATUS)
+  const length = read(row, slot.readStatus)
   if (!option.readable || length < 0) return undefined
   const { codec } = option
-  if (codec.carries === 'int') return codec.decode(slot(row, READ_VALUE))
-  const out = slot(row, OUT)
+  if (codec.carries === 'int') return codec.decode(read(row, slot.readValue))
+  const out = read(row, slot.out)
   return codec.decode(data.subarray(out, out + length))
 }
 
 function readBack({ option }: Operation): number {
-  return option.readable ? READ_BACK : 0
+  return option.readable ? flag.readBack : 0
 }
 
-/** Writes an operation; returns where its bytes end. */
+/** Writes an operation into the program, and its bytes at `end` of the data; returns the new end. */
 function put({ row, option, encoded }: Operation, end: number, flags: number): number {
-  const base = putHeader(row, option, SET | flags | carriage(option))
+  const base = putHeader(row, option, flag.set | flags | carriage(option))
   if (typeof encoded === 'number') {
-    program[base + VALUE] = encoded
+    program[base + slot.value] = encoded
     return end
   }
   const { codec } = option
   const capacity = codec.carries === 'int' || !option.readable ? 0 : codec.capacity(option.row)
   reserveBytes(end + encoded.length + capacity)
   data.set(encoded, end)
-  program[base + VALUE] = end
-  program[base + LENGTH] = encoded.length
-  program[base + OUT] = end + encoded.length
-  program[base + OUT_CAPACITY] = capacity
+  program[base + slot.value] = end
+  program[base + slot.length] = encoded.length
+  program[base + slot.out] = end + encoded.length
+  program[base + slot.outCapacity] = capacity
   return end + encoded.length + capacity
 }
 
 function putHeader(row: number, option: PresentOption, flags: number): number {
-  const base = row * SLOTS
+  const base = row * slot.slots
   const { doubled, unset } = option.row
-  program[base + LEVEL] = option.level
-  program[base + NAME] = option.number
-  program[base + FLAGS] = flags | (doubled === true ? HALVE : 0) | (unset === undefined ? 0 : UNSET)
-  program[base + VALUE] = 0
-  program[base + LENGTH] = unset === undefined ? 0 : unset[0]
-  program[base + OUT] = unset === undefined ? 0 : unset[1]
-  program[base + OUT_CAPACITY] = 0
+  program[base + slot.level] = option.level
+  program[base + slot.name] = option.number
+  program[base + slot.flags] =
+    flags | (doubled === true ? flag.halve : 0) | (unset === undefined ? 0 : flag.unset)
+  program[base + slot.value] = 0
+  program[base + slot.length] = unset === undefined ? 0 : unset[0]
+  program[base + slot.out] = unset === undefined ? 0 : unset[1]
+  program[base + slot.outCapacity] = 0
   return base
 }
 
 function carriage({ codec }: PresentOption): number {
-  return codec.carries === 'int' ? 0 : codec.carries === 'bytes' ? BYTES : PROGRAM
+  return codec.carries === 'int' ? 0 : codec.carries === 'bytes' ? flag.bytes : flag.program
 }
 
 function failureAt(failed: number, operations: readonly Operation[]): BatchFailure {
@@ -180,24 +164,24 @@ function failureAt(failed: number, operations: readonly Operation[]): BatchFailu
     .slice(0, index)
     .filter((earlier) => !isRestored(earlier))
     .map(({ option }) => option.name)
-  return new BatchFailure(operation, slot(failed, STATUS), notRestored)
+  return new BatchFailure(operation, read(failed, slot.status), notRestored)
 }
 
-/** An option that cannot be read, as SO_RCVBUFFORCE, is put back by way of what it changes. */
+/** An option that cannot be read, for example SO_RCVBUFFORCE, is restored through its companions. */
 function isRestored({ row, companions, option }: Operation): boolean {
   for (let companion = row - companions; companion < row; companion++) {
-    if (slot(companion, RESTORED) < 0) return false
+    if (read(companion, slot.restored) < 0) return false
   }
-  return slot(row, RESTORED) >= 0 || (!option.readable && companions > 0)
+  return read(row, slot.restored) >= 0 || (!option.readable && companions > 0)
 }
 
-function slot(row: number, index: number): number {
-  return program[row * SLOTS + index] ?? 0
+function read(row: number, index: number): number {
+  return program[row * slot.slots + index] ?? 0
 }
 
 function reserve(rows: number): void {
-  if (program.length >= rows * SLOTS) return
-  const larger = new Int32Array(2 * rows * SLOTS)
+  if (program.length >= rows * slot.slots) return
+  const larger = new Int32Array(2 * rows * slot.slots)
   larger.set(program)
   program = larger
 }

@@ -10,8 +10,8 @@ import { udpOptions } from './catalogue/udp'
  * Every option that this library knows, by its kernel name.
  *
  * To add an option, add its number to native/kernel/constants.cc and its row to the table of its level in
- * catalogue/. Nothing else has to change: types, validation, warnings, documentation and tests are
- * derived from the row.
+ * catalogue/. Nothing else has to change: types, validation, warnings, documentation and tests derive from
+ * the row.
  */
 export const catalogue = {
   ...socketOptions,

@@ -1,51 +1,68 @@
-import { checkWhole } from '../errors'
-import { LITTLE, viewOf } from '../kernel/bytes'
-import type { OptionRow } from './row'
+import { SocketOptionError, checkWhole } from '../errors'
+import type { WarningCode } from '../warnings'
 
-/** Lays an integer option out: it travels as one 32-bit number. */
-export interface IntCodec<Value> {
+/** The limits of a value in a row of the catalogue. */
+export interface ValueLimits {
+  /** The smallest and the largest number that the kernel accepts (int, u32, timeval, interfaceIndex). */
+  range?: readonly [min: number, max: number]
+  /** Numbers outside `range` with a special meaning, such as -1 for "off". */
+  also?: readonly number[]
+  /** The smallest and the largest length in bytes (string, bytes). */
+  length?: readonly [min: number, max: number]
+  /** Never read back, printed or included in an error. */
+  secret?: true
+}
+
+interface CodecOf<Input> {
+  /** The TypeScript type of the value in lib/options/settings.ts. */
+  readonly type: string
+  /** The type of the value that is set, if it differs from the type that is read. */
+  readonly inputType?: string
+  /** The notation of docs/options.md, if it differs from the type. */
+  readonly shown?: string
+  /** For the type only; never set. Ties the codec to `Input`. */
+  readonly takes?: Input
+  /** Converts a JSON value, for types that JSON cannot express. */
+  fromJson?(value: unknown): unknown
+}
+
+/** The codec of an option whose value is one 32-bit integer. */
+export interface IntCodec<Value, Input = Value> extends CodecOf<Input> {
   readonly carries: 'int'
-  encode(option: string, row: OptionRow, value: unknown): number
+  encode(option: string, row: ValueLimits, value: unknown): number
   decode(value: number): Value
 }
 
-/** Lays out an option of any other form. */
-export interface BytesCodec<Value> {
-  /** `program`: bytes that the kernel wants behind a struct sock_fprog. */
+/** The codec of any other option. */
+export interface BytesCodec<Value, Input = Value> extends CodecOf<Input> {
+  /** `program`: bytes that the kernel reads through a struct sock_fprog. */
   readonly carries: 'bytes' | 'program'
-  encode(option: string, row: OptionRow, value: unknown): Uint8Array
-  /** `bytes` holds what the kernel wrote and is reused: a codec copies what it keeps. */
+  encode(option: string, row: ValueLimits, value: unknown): Uint8Array
+  /** `bytes` is a reused buffer that the kernel filled: copy what the result keeps. */
   decode(bytes: Uint8Array): Value
-  /** The most bytes that a read gives. */
-  capacity(row: OptionRow): number
+  /** The largest number of bytes that a read returns. */
+  capacity(row: ValueLimits): number
+  /** The warning for setting this value on a listening socket, whose connections inherit it. */
+  inheritedHazard?(encoded: Uint8Array): InheritedHazard | undefined
 }
 
-export type Codec<Value = unknown> = IntCodec<Value> | BytesCodec<Value>
+interface InheritedHazard {
+  readonly code: WarningCode
+  readonly message: string
+}
+
+/**
+ * Converts one kind of value to and from the layout of the kernel. `encode` accepts any JavaScript value, reads each
+ * part of it once, and either encodes it without loss or throws before anything is changed.
+ */
+export type Codec = IntCodec<unknown> | BytesCodec<unknown>
 
 export const U32_MAX = 0xffff_ffff
 
-/** Bytes of some 32-bit words. */
-export function words(...values: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(4 * values.length)
-  const view = viewOf(bytes)
-  values.forEach((value, index) => {
-    view.setUint32(4 * index, value, LITTLE)
-  })
-  return bytes
-}
-
-/** The 32-bit words in some bytes. The kernel may return fewer bytes than a newer or older one would: what is absent is 0. */
-export function wordsOf(bytes: Uint8Array, count: number): number[] {
-  const view = viewOf(bytes)
-  return Array.from({ length: count }, (_, index) =>
-    4 * index + 4 <= bytes.length ? view.getUint32(4 * index, LITTLE) : 0,
-  )
-}
-
-/** A whole number within the row's range, or else within `min` and `max`. */
+/** Checks a whole number against the row's range, or against `min` and `max` if the row has none. */
 export function numberIn(
   option: string,
-  row: OptionRow,
+  row: ValueLimits,
   value: unknown,
   min: number,
   max: number,
@@ -55,7 +72,7 @@ export function numberIn(
   return value
 }
 
-/** A whole number from 0 to `max` that a field of an object holds, read once. */
+/** Reads a field of an object once; it must be a whole number from 0 to `max`. */
 export function wholeField(
   option: string,
   object: Record<string, unknown>,
@@ -65,4 +82,17 @@ export function wholeField(
   const value = object[field]
   checkWhole(`${option}.${field}`, value, 0, max)
   return value
+}
+
+/** The `encode` of an option that can only be read. */
+export function readOnly(option: string): never {
+  throw new SocketOptionError(`${option} cannot be set`, {
+    code: 'ERR_SOCKET_TUNER_NOT_WRITABLE',
+    option,
+  })
+}
+
+/** The `decode` of an option that can only be set. */
+export function unreadable(): never {
+  throw new SocketOptionError('The value cannot be read', { code: 'ERR_SOCKET_TUNER_NOT_READABLE' })
 }

@@ -1,6 +1,6 @@
 import { checkWhole } from '../errors'
 
-/** Settings by which a peer that is gone is noticed. A type, so that it can be taken for a record. */
+/** Settings that detect a dead peer. A type, so that it is assignable to a record. */
 // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- an interface has no index signature
 export type DeadPeerSettings = {
   readonly SO_KEEPALIVE: true
@@ -10,24 +10,24 @@ export type DeadPeerSettings = {
   readonly TCP_USER_TIMEOUT: number
 }
 
-/** After the first one, so that a few lost packets end no connection. */
+/** Enough probes that a few lost packets do not end a connection. */
 const PROBES = 4
-/** The first probe goes out after a third of the time, where there is time enough. */
+/** With four intervals of a sixth, the first probe goes out after a third of the time. */
 const INTERVAL_SHARE = 6
-/** TCP_KEEPIDLE's limit; 9 hours. */
+/** The limit of TCP_KEEPIDLE; 9 hours. */
 const MAX_SECONDS = 32_767
 
 /**
- * Settings by which a peer that is gone, without a FIN or RST, is noticed after so many seconds, whether
- * the connection is idle (keepalive) or has data in flight (TCP_USER_TIMEOUT, RFC 5482). The socket then
- * ends with ETIMEDOUT. They stay in force when Node's setKeepAlive() is called later.
+ * Returns settings that detect a peer that has vanished without a FIN or RST. The socket fails with
+ * ETIMEDOUT after `seconds`, whether the connection is idle (keepalive) or has data in flight
+ * (TCP_USER_TIMEOUT, RFC 5482). The settings stay in force after a later setKeepAlive() of Node.
  *
- * Idle: the first probe is sent after TCP_KEEPIDLE, then one each TCP_KEEPINTVL, and at the last one
- * TCP_USER_TIMEOUT has passed; in all TCP_KEEPIDLE + TCP_KEEPINTVL x TCP_KEEPCNT = `seconds`. In flight:
- * `seconds` after the first transmission that was not acknowledged, however often it was repeated.
- * Linux; macOS has no TCP_USER_TIMEOUT. TCP_RTO_MAX_MS would change nothing: the timer of the next
- * retransmission is cut to what is left of TCP_USER_TIMEOUT (tcp_clamp_rto_to_user_timeout() in
- * net/ipv4/tcp_timer.c).
+ * Idle: the kernel sends the first probe after TCP_KEEPIDLE and the next ones at intervals of
+ * TCP_KEEPINTVL. It ends the connection after TCP_KEEPIDLE + TCP_KEEPINTVL x TCP_KEEPCNT = `seconds`, when
+ * TCP_USER_TIMEOUT has passed too. In flight: `seconds` after the first transmission of the data that is not
+ * acknowledged, regardless of the number of retransmits. Linux; macOS has no TCP_USER_TIMEOUT.
+ * TCP_RTO_MAX_MS is not needed: the kernel limits the timer of the next retransmission to the rest of
+ * TCP_USER_TIMEOUT (tcp_clamp_rto_to_user_timeout() in net/ipv4/tcp_timer.c).
  *
  * @param seconds a whole number from 2 to 32,767
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE

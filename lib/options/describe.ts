@@ -1,18 +1,18 @@
 import { optionOf, type OptionName } from './option'
 import type { OptionRow } from './row'
 
-/** What the catalogue knows of an option. */
+/** The facts of the catalogue about one option. */
 export interface OptionInfo extends Readonly<OptionRow> {
   readonly name: string
   /** The level's number on this platform. */
   readonly levelNumber: number
-  /** The option's number on this platform; undefined where it has no such option. */
+  /** The option's number on this platform; undefined if the platform lacks the option. */
   readonly number: number | undefined
 }
 
 /**
- * What the catalogue knows of an option: level, unit, range, when it takes effect, whether accepted
- * sockets inherit it, privilege, hazard, platforms.
+ * Returns the facts of the catalogue about an option: level, unit, range, when it takes effect, whether
+ * accepted sockets inherit it, privilege, hazard, platforms.
  *
  * @throws ERR_SOCKET_TUNER_UNKNOWN_OPTION
  */

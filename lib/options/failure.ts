@@ -1,4 +1,4 @@
-/** The error for a get or set that the kernel refused, said in full. */
+/** Errors for a get or a set that the kernel refused, with the cause and the fix in the message. */
 import { getSystemErrorName } from 'node:util'
 import { constants as os } from 'node:os'
 import { native } from '../kernel/binding'
@@ -6,16 +6,14 @@ import { SocketOptionError, type ErrnoCode } from '../errors'
 import type { Option } from './option'
 import type { OptionRow, OptionTiming } from './row'
 
-const MPTCP = 262
-
-/** What kind of socket a descriptor is, as far as the kernel says. */
+/** The kind of a socket, as the kernel reports it. */
 interface SocketKind {
   domain: number
   type: number
   protocol: number
 }
 
-/** The error for `syscall` on `option` that gave `errno` (negative). */
+/** Returns the error for a `syscall` on `option` that failed with `errno` (negative). */
 export function kernelFailure(
   syscall: 'getsockopt' | 'setsockopt',
   option: Option,
@@ -49,7 +47,7 @@ export function kernelFailure(
   )
 }
 
-/** The error for an option that this platform has no number for. */
+/** Returns the error for an option that this platform lacks. */
 export function absentOption(option: Option): SocketOptionError {
   return new SocketOptionError(`${option.name} is not supported here: ${absence(option)}`, {
     code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
@@ -58,28 +56,29 @@ export function absentOption(option: Option): SocketOptionError {
   })
 }
 
-/** Why an option is missing. */
+/** Returns the reason why an option is not available. */
 export function absence({ number, row }: Option): string {
   if (number === undefined) return `${process.platform} has no such option`
-  const since = row.since === undefined ? '' : `; Linux has had it since ${row.since}`
+  const since = row.since === undefined ? '' : `; Linux has it since ${row.since}`
   const clause = row.refused?.EOPNOTSUPP ?? row.refused?.ENOPROTOOPT
   const refused = clause === undefined ? '' : `; it is also refused ${clause}`
   return `this kernel does not have it, or not for this socket${since}${refused}`
 }
 
-/** Says how option and socket do not fit; undefined when they do, or when the kernel does not tell. */
-export function mismatchOf({ name, row }: Option, fd: number): string | undefined {
+/** Describes why the option does not apply to the socket; undefined if it does, or if the kind is unknown. */
+function mismatchOf({ name, row }: Option, fd: number): string | undefined {
   const kind = socketKindOf(fd)
   if (kind === undefined) return undefined
-  const { AF_UNIX, AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DGRAM } = native.constants
+  const { AF_UNIX, AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_MPTCP, SOCK_DGRAM } = native.constants
   const internet = kind.domain === AF_INET || kind.domain === AF_INET6
-  const tcp = internet && (kind.protocol === IPPROTO_TCP || kind.protocol === MPTCP)
-  const refusedByMptcp = kind.protocol === MPTCP && row.notOnMptcp === true
+  const isMptcp = kind.protocol === IPPROTO_MPTCP
+  const tcp = internet && (kind.protocol === IPPROTO_TCP || isMptcp)
+  const refusedByMptcp = isMptcp && row.notOnMptcp === true
   const ofKind =
     row.only === undefined ||
     (row.only === 'unix' && kind.domain === AF_UNIX) ||
     (row.only === 'datagram' && internet && kind.type === SOCK_DGRAM) ||
-    (row.only === 'mptcp' && kind.protocol === MPTCP)
+    (row.only === 'mptcp' && isMptcp)
   const fits =
     row.level === 'SOL_SOCKET' ||
     row.level === 'SOL_UDP' ||
@@ -95,7 +94,7 @@ export function mismatchOf({ name, row }: Option, fd: number): string | undefine
   return `${name} is an option of ${row.level}; fd ${String(fd)} is ${nameOf(kind)}`
 }
 
-/** undefined where the kernel does not tell. */
+/** Returns undefined if the kernel does not report the kind. */
 export function socketKindOf(fd: number): SocketKind | undefined {
   const { SOL_SOCKET, SO_DOMAIN, SO_TYPE, SO_PROTOCOL } = native.constants
   if (
@@ -114,17 +113,18 @@ export function socketKindOf(fd: number): SocketKind | undefined {
 }
 
 export function nameOf({ domain, type, protocol }: SocketKind): string {
-  const { AF_UNIX, AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, IPPROTO_TCP } = native.constants
+  const { AF_UNIX, AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, IPPROTO_TCP, IPPROTO_MPTCP } =
+    native.constants
   if (domain === AF_UNIX) return 'a unix-domain socket'
   const family = domain === AF_INET ? 'an IPv4' : domain === AF_INET6 ? 'an IPv6' : undefined
   if (family === undefined) return `a socket of address family ${String(domain)}`
-  if (protocol === MPTCP) return `${family} MPTCP socket`
+  if (protocol === IPPROTO_MPTCP) return `${family} MPTCP socket`
   if (type === SOCK_STREAM && protocol === IPPROTO_TCP) return `${family} TCP socket`
   if (type === SOCK_DGRAM) return `${family} UDP socket`
   return `${family} socket of protocol ${String(protocol)}`
 }
 
-/** What the error means for this option, and the way out. */
+/** The cause of the error for this option, and the fix, as the end of a message. */
 function hint({ row }: Option, code: string): string {
   const clause = row.refused?.[code as ErrnoCode]
   const given = clause === undefined ? '' : `, returned ${clause}`
@@ -142,7 +142,7 @@ function hint({ row }: Option, code: string): string {
 }
 
 const inTime: Readonly<Record<OptionTiming, string>> = {
-  any: 'set it at any moment',
+  any: 'set it at any time',
   'pre-bind': 'set it before bind(), as RawSocket does',
   'pre-connect': 'set it before connect(), as RawSocket and connect({ settings }) do',
   'pre-established': 'set it before the connection is established',
@@ -158,7 +158,7 @@ function permission({ privilege }: OptionRow, clause: string | undefined): strin
   )
 }
 
-/** `EBADF or EINVAL unless …; EPERM once …`: when a set is refused, for the reader. */
+/** Formats the refusals of a row: `EBADF or EINVAL unless …; EPERM once …`. */
 export function refusalsText({ refused = {} }: Pick<OptionRow, 'refused'>): string | undefined {
   const clauses = [...new Set(Object.values(refused))]
   if (clauses.length === 0) return undefined

@@ -1,39 +1,42 @@
-/** What is said before an option is set at a moment, or on a socket, where it does not do what it seems to. */
+/** Warnings for options that are set too late or on the wrong kind of socket. */
 import { native } from '../kernel/binding'
 import { hazard } from '../warnings'
 import { LITTLE } from '../kernel/bytes'
+import { tcpInfoLayout as at } from '../kernel/layouts'
+import { tcpStates } from '../kernel/tcp-states'
 import type { PresentOption } from './option'
 import type { OptionTiming } from './row'
 
-/** How far a TCP socket is in its life; `unknown` for other sockets. */
-export type Phase = 'fresh' | 'bound' | 'listening' | 'connecting' | 'connected' | 'unknown'
+/** The phase in the life of a TCP socket; `unknown` for other sockets. */
+type Phase = 'fresh' | 'bound' | 'listening' | 'connecting' | 'connected' | 'unknown'
 
-const TCP_SYN_SENT = 2
-const TCP_CLOSE = 7
-const TCP_LISTEN = 10
-/** The first bytes of struct tcp_info: the state is the first, the window scales are the seventh. */
-const head = new Uint8Array(8)
-const WINDOW_SCALES = 6
+/** The first bytes of struct tcp_info, up to the window scales. */
+const head = new Uint8Array(at.windowScales + 1)
 const LARGEST_WINDOW = 65535
 
-/** Asks the kernel: one system call, two for a socket that is not connected. */
+/** Reads the phase from the kernel: one system call, two for a socket that is not connected. */
 export function phaseOf(fd: number): Phase {
   const length = native.tcpInfo(fd, head)
-  if (length < 1) return 'unknown'
-  const [state] = head
-  if (state === TCP_LISTEN) return 'listening'
-  if (state === TCP_SYN_SENT) return 'connecting'
-  if (state !== TCP_CLOSE) return 'connected'
-  return native.localPort(fd) > 0 ? 'bound' : 'fresh'
+  if (length <= at.state) return 'unknown'
+  switch (tcpStates[head[at.state] ?? 0]) {
+    case 'LISTEN':
+      return 'listening'
+    case 'SYN_SENT':
+      return 'connecting'
+    case 'CLOSE':
+      return native.localPort(fd) > 0 ? 'bound' : 'fresh'
+    default:
+      return 'connected'
+  }
 }
 
-/** What a set does not do. */
+/** The reason why a set does not have its full effect. */
 export interface Shortcoming {
   readonly status: 'tooLate' | 'noEffect'
   readonly why: string
 }
 
-/** What setting the option to this now does not do, or undefined. */
+/** Returns the reason why setting the option to this value now would lack its full effect, if there is one. */
 export function shortcomingOf(
   { name, row }: PresentOption,
   encoded: number | Uint8Array,
@@ -50,7 +53,7 @@ export function shortcomingOf(
     : { status: 'tooLate', why: `${name} ${must}: the socket is ${phase}` }
 }
 
-/** What setting an option on a TCP socket does not do because it is for sockets of another kind. */
+/** Returns the shortcoming of an option that is for other kinds of socket than TCP. */
 export function withoutEffect({
   name,
   row,
@@ -79,8 +82,8 @@ function lateness(when: OptionTiming, phase: Phase): string | undefined {
 }
 
 /**
- * The handshake fixes the scale by the buffer of that moment. While it is under way the kernel does not
- * tell the scale, which then is that of the kernel's own tuning as a rule.
+ * The handshake fixes the window scale by the size of the receive buffer at that time. During the handshake the
+ * kernel does not report the scale, so nothing is warned of then.
  */
 function beyondWindowScale(
   name: string,
@@ -89,34 +92,33 @@ function beyondWindowScale(
   fd: number,
 ): Shortcoming | undefined {
   if (phase !== 'connected' || typeof encoded !== 'number') return undefined
-  if (native.tcpInfo(fd, head) <= WINDOW_SCALES) return undefined
-  const scales = head[WINDOW_SCALES] ?? 0
+  if (native.tcpInfo(fd, head) <= at.windowScales) return undefined
+  const scales = head[at.windowScales] ?? 0
   const limit = LARGEST_WINDOW * 2 ** (LITTLE ? scales >>> 4 : scales & 15)
   if (encoded <= limit) return undefined
   const why =
     `${name} must be set before connect(), or on the listening socket, for a receive window of more than ` +
-    `${String(limit)} bytes, which is what the window scale of this connection allows`
+    `${String(limit)} bytes, the limit of the window scale of this connection`
   return { status: 'tooLate', why }
 }
 
 export function warnOf({ name }: PresentOption, { status, why }: Shortcoming): void {
   if (status === 'noEffect') hazard('SOCKET_TUNER_NO_EFFECT', name, why)
-  else hazard('SOCKET_TUNER_TOO_LATE', name, `${why}. The kernel accepts it and says nothing`)
+  else hazard('SOCKET_TUNER_TOO_LATE', name, `${why}. The kernel accepts it without an error`)
 }
 
-/** SO_LINGER switched on for a listening socket reaches every connection. */
-export function warnListenerLinger(option: PresentOption, fd: number, encoded: Uint8Array): void {
-  if (!encoded.subarray(0, 4).some((byte) => byte !== 0)) return
+/** Warns of a value on a listening socket that is harmful on the connections that inherit it. */
+export function warnInherited(
+  { name, level, codec }: PresentOption,
+  fd: number,
+  encoded: number | Uint8Array,
+): void {
+  if (codec.carries === 'int' || typeof encoded === 'number') return
+  const danger = codec.inheritedHazard?.(encoded)
   const { SO_ACCEPTCONN } = native.constants
-  if (SO_ACCEPTCONN === undefined) return
-  const listening = native.getInt(fd, option.level, SO_ACCEPTCONN)
-  if (listening <= 0) return
+  if (danger === undefined || SO_ACCEPTCONN === undefined) return
+  if (native.getInt(fd, level, SO_ACCEPTCONN) <= 0) return
   // Connections of a unix-domain socket, which has no port, inherit nothing.
   if (native.localPort(fd) < 0) return
-  hazard(
-    'SOCKET_TUNER_LINGER_ON_LISTENER',
-    'SO_LINGER',
-    'SO_LINGER on a listening socket is copied to every connection that it accepts: ' +
-      'with 0 s each of their closes discards unsent bytes, with more each stops the event loop',
-  )
+  hazard(danger.code, name, danger.message)
 }

@@ -7,45 +7,28 @@
  */
 
 import type { ErrnoCode } from '../errors'
+import type { ValueLimits } from './codec'
+import type { OptionKind } from './kinds'
 
-/** The protocol level that setsockopt(2) is given. */
+/** The `level` argument of setsockopt(2). */
 export type OptionLevel =
   'SOL_SOCKET' | 'IPPROTO_TCP' | 'IPPROTO_IP' | 'IPPROTO_IPV6' | 'SOL_UDP' | 'SOL_MPTCP' | 'SOL_TLS'
 
 /**
  * When a set has its full effect.
  *
- * - `any`: at any moment.
+ * - `any`: at any time.
  * - `pre-bind`: before bind(2), or the implicit bind of connect(2) and listen(2).
- * - `pre-connect`: before connect(2); on a listening socket it reaches later connections.
- * - `pre-established`: before the connection is established, while it is being made too; on a listening
- *   socket it reaches later connections.
- * - `pre-listen`: before listen(2), or while listening for connections to come; not on a connected socket.
+ * - `pre-connect`: before connect(2); on a listening socket, for future connections.
+ * - `pre-established`: before the connection is established, also during the handshake; on a listening
+ *   socket, for future connections.
+ * - `pre-listen`: before listen(2), or on a listening socket for future connections; not on a connected socket.
  * - `connected`: only on a connected socket.
  */
 export type OptionTiming =
   'any' | 'pre-bind' | 'pre-connect' | 'pre-established' | 'pre-listen' | 'connected'
 
-/** How a value is written in JavaScript and laid out for the kernel: see kinds.ts. */
-export type OptionKind =
-  | 'bool'
-  | 'int'
-  | 'u32'
-  | 'u64'
-  | 'string'
-  | 'bytes'
-  | 'linger'
-  | 'timeval'
-  | 'portRange'
-  | 'interfaceIndex'
-  | 'credentials'
-  | 'memoryInfo'
-  | 'transmitTime'
-  | 'socketAddress'
-  | 'md5Key'
-  | 'filter'
-
-/** What a program may do with an option through this library. `none` rows say why in `because`. */
+/** The access that this library offers. A row with `none` states the reason in `because`. */
 export type OptionAccess = 'rw' | 'r' | 'w' | 'none'
 
 /** The unit of a number. */
@@ -64,70 +47,63 @@ export type OptionUnit =
   | 'cpu'
   | 'errno'
 
-export interface OptionRow {
+export interface OptionRow extends ValueLimits {
   level: OptionLevel
   kind: OptionKind
   access: OptionAccess
   /** One sentence in the present tense: what the option does. */
   summary: string
   when: OptionTiming
-  /** The kernel refuses a set that comes too late, so that nothing has to warn of it. */
+  /** The kernel refuses a late set, so no warning is needed. */
   refusedLate?: true
-  /** A late set is as good as an early one up to what the window scale of the connection allows. */
+  /** A late set has its full effect up to the limit of the negotiated window scale. */
   withinWindowScale?: true
-  /** Copied from a listening socket to the sockets it accepts (Linux); null where it means nothing there. */
+  /** Copied from a listening socket to accepted sockets (Linux); null if that does not apply. */
   inherited: boolean | null
   unit?: OptionUnit
-  /** The least and greatest number that the kernel takes (int, u32, timeval, interfaceIndex). */
-  range?: readonly [min: number, max: number]
-  /** Numbers outside `range` that have a meaning of their own, such as -1 for "off". */
-  also?: readonly number[]
-  /** The least and greatest length in bytes (string, bytes). */
-  length?: readonly [min: number, max: number]
-  /** How the value that is read back differs from the one set. */
+  /** How the value read back differs from the value set. */
   rewritten?: string
-  /** The kernel stores twice the number that is set, so putting a read value back means halving it. */
+  /** The kernel stores twice the number that is set, so a value must be halved to restore it. */
   doubled?: true
-  /** Node's setKeepAlive() sets it too; what is set here is set again after it. */
+  /** Node's setKeepAlive() overwrites it; this library then sets its value again. */
   rewrittenByNode?: true
-  /** Reading a socket on which the option was never set gives the first number; writing the second one means "never set". */
+  /** A socket on which the option was never set reads as the first number; writing the second restores that state. */
   unset?: readonly [read: number, write: number]
-  /** Options which the kernel changes as a side effect of setting this one; tune() restores them too. */
+  /** Options that the kernel changes as a side effect of setting this one; tune() restores them too. */
   alsoChanges?: readonly string[]
-  /** Capability that a set needs on Linux. */
+  /** The capability that a set needs on Linux. */
   privilege?: string
   /**
-   * When a set is refused with its value in range and the caller privileged, by the name of the errno:
-   * a clause such as "when no interface has that name". tune() saves what came before such an option.
+   * When the kernel refuses a set although the value is in range and the caller privileged, by errno name:
+   * a clause such as "when no interface has that name". tune() saves the options before this one, to
+   * restore them.
    */
   refused?: Readonly<Partial<Record<ErrnoCode, string>>>
-  /** The only sockets that have it, where it is not for TCP; others refuse it. */
+  /** The only kind of socket that has it, if that is not TCP; others refuse it. */
   only?: 'unix' | 'datagram' | 'mptcp'
-  /** Works on TCP sockets but not on MPTCP ones. */
+  /** MPTCP sockets refuse it. */
   notOnMptcp?: true
-  /** First Linux kernel release that has it; absent when it is older than 3.0. */
+  /** The first Linux release that has it; absent if older than 3.0. */
   since?: string
-  /** What macOS calls it; absent where macOS has no such thing. */
+  /** Its name on macOS; absent if macOS lacks it. */
   darwin?: string
-  /** What Windows calls it; for the reader, since Node gives no descriptor there. */
+  /** Its name on Windows. For reference only: Node exposes no descriptors there. */
   windows?: string
-  /** What goes wrong when it is used without thought. */
+  /** The risk of setting it. */
   hazard?: string
-  /** Never read back, printed or put in an error. */
-  secret?: true
-  /** Reading changes the socket's state: how. */
+  /** How a read changes the state of the socket. */
   readHazard?: string
-  /** Of SOL_SOCKET, but for packets, routes, ports or probes: a unix-domain socket accepts it without effect. */
+  /** A SOL_SOCKET option that acts on IP only: a unix-domain socket accepts it without effect. */
   ipOnly?: true
-  /** The sockets that the option is for, when a TCP socket accepts it without effect. */
+  /** The kinds of socket that the option is for, if a TCP socket accepts it without effect. */
   noEffectOnTcp?: string
   /** For `none`: why this library does not offer it. */
   because?: string
-  /** Left out of the generated round-trip test: why. */
+  /** Why the generated round-trip test skips it. */
   roundTrip?: string
-  /** A value for the generated round-trip test where the middle of the range does not do. */
+  /** A value for the generated round-trip test, as JSON, if the middle of the range is not suitable. */
   example?: unknown
-  /** Where this is written. */
+  /** The manual page, RFC or header that documents it. */
   source: string
 }
 

@@ -9,7 +9,7 @@ import {
   phaseOf,
   shortcomingOf,
   withoutEffect,
-  warnListenerLinger,
+  warnInherited,
   warnOf,
   type Shortcoming,
 } from './hazards'
@@ -29,32 +29,32 @@ import {
 } from './option'
 import type { OptionLevel } from './row'
 
-/** What came of one setting. `value` is what the kernel says afterwards; absent where it cannot be read. */
+/** The outcome of one setting. `value` is the value read back; undefined if the option cannot be read. */
 export type OptionOutcome<N extends WritableOption> =
   /** Set, and read back as set. */
   | { readonly status: 'applied'; readonly value: Read<N> | undefined }
-  /** Set, and the kernel made another value of it. */
+  /** Set, but the kernel changed the value. */
   | {
       readonly status: 'adjusted'
       readonly requested: OptionInput<N>
       readonly value: Read<N>
       readonly why: string
     }
-  /** Set, and past the moment at which it has its full effect. */
+  /** Set, but too late to have its full effect. */
   | {
       readonly status: 'tooLate'
       readonly requested: OptionInput<N> | undefined
       readonly value: Read<N> | undefined
       readonly why: string
     }
-  /** Set, on a socket of a kind that it does nothing for. */
+  /** Set, but without effect on this kind of socket. */
   | {
       readonly status: 'noEffect'
       readonly requested: OptionInput<N> | undefined
       readonly value: Read<N> | undefined
       readonly why: string
     }
-  /** This platform, kernel or kind of socket does not have it; nothing was changed. */
+  /** This platform, kernel or kind of socket lacks the option; nothing was changed. */
   | {
       readonly status: 'unsupported'
       readonly requested: OptionInput<N> | undefined
@@ -63,20 +63,20 @@ export type OptionOutcome<N extends WritableOption> =
 
 type Read<N extends WritableOption> = N extends ReadableOption ? OptionValue<N> : never
 
-/** What came of each setting given to tune(). */
+/** The outcome of each setting passed to tune(). */
 export type TuneReport<S extends object = Settings> = {
   readonly [N in keyof S & WritableOption]: OptionOutcome<N>
 }
 
 /**
- * Makes what is no option, or has the wrong value, a compile error also where the type is inferred.
- * Picked from {@link Settings}, so that an editor shows what is written there of an option.
+ * Makes an unknown option or a wrong value a compile error even where the type is inferred.
+ * Picked from {@link Settings}, so that an editor shows the comment of each option.
  */
 export type Checked<S> = Pick<Settings, keyof S & WritableOption> & {
   readonly [N in keyof S]: N extends WritableOption ? unknown : never
 }
 
-/** Options by their names, for bags that have them among others. The values are checked where they are prepared. */
+/** The field for socket options in an options bag. prepareSettings() checks the values. */
 export const settingsOption = custom<Settings>(
   'socket options by their names',
   (argument, value) => {
@@ -88,7 +88,7 @@ export const settingsOption = custom<Settings>(
 /** Validated settings, ready for any number of sockets. */
 export interface PreparedSettings {
   readonly operations: readonly Operation[]
-  /** Those of them that Node's setKeepAlive() would rewrite. */
+  /** The operations whose options Node's setKeepAlive() would overwrite. */
   readonly held: readonly Operation[]
   /** Settings for options that this platform does not have. */
   readonly missing: readonly Missing[]
@@ -99,26 +99,26 @@ interface Missing {
   readonly requested: unknown
 }
 
-const socketType = optionOf('SO_TYPE')
-
 /**
- * Sets many options at once: checks all values before the first system call, applies them in one
- * native call in the order written, reads each back, and puts everything back when one is refused.
- * Settings that are undefined are left out.
+ * Sets several options: checks all values before the first system call, sets them in one native call in
+ * the order of the object, reads each back, and restores all if one is refused. Settings that are undefined
+ * are skipped.
  *
- * Takes two system calls per option, one more where a later one could be refused, and one where no
- * option is to be set: what is no open socket is refused there too.
+ * Makes two system calls per option, and one more if a later option could be refused. Without any option to
+ * set it makes one, which refuses a descriptor that is not an open socket.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION,
- *   ERR_SOCKET_TUNER_WRONG_SOCKET, or the errno's name; `error.notRestored` lists what could not be put back
+ *   ERR_SOCKET_TUNER_WRONG_SOCKET, or the errno name; `error.notRestored` lists the options that could not
+ *   be restored
  */
 export function tune<const S extends Settings>(
   target: Target,
   settings: S & Checked<S>,
 ): TuneReport<S> {
   const prepared = prepareSettings(settings)
-  // Without an operation there is no system call that would refuse what is no open socket.
-  if (prepared.operations.length === 0 && isPresent(socketType)) getOption(target, 'SO_TYPE')
+  // Without an operation, no other system call would refuse a descriptor that is not an open socket.
+  if (prepared.operations.length === 0 && isPresent(optionOf('SO_TYPE')))
+    getOption(target, 'SO_TYPE')
   return applySettings(target, prepared)
 }
 
@@ -141,7 +141,7 @@ export function prepareSettings(settings: Settings): PreparedSettings {
   return preparedOf(operations, missing)
 }
 
-/** For a part of settings that prepareSettings() accepted. */
+/** Builds prepared settings from parts of those that prepareSettings() returned. */
 export function preparedOf(
   operations: readonly Operation[],
   missing: readonly Missing[],
@@ -149,7 +149,7 @@ export function preparedOf(
   return { operations, held: operations.filter(({ option }) => option.held), missing }
 }
 
-/** Applies settings that prepareSettings() accepted. */
+/** Applies prepared settings. */
 export function applySettings(
   target: Target,
   { operations, held, missing }: PreparedSettings,
@@ -176,8 +176,8 @@ export function applySettings(
 }
 
 /**
- * Applies them to the descriptor of a TCP socket that was just opened and is to be thrown away when this throws: one
- * system call each. What this platform or kernel does not have is an error here.
+ * Applies prepared settings to the descriptor of a new TCP socket, with one system call each. The caller closes the
+ * descriptor if this throws. An option that this platform or kernel lacks is an error.
  *
  * @throws as {@link tune}, and ERR_SOCKET_TUNER_UNSUPPORTED
  */
@@ -192,7 +192,7 @@ export function applyToFresh(fd: number, { operations, missing }: PreparedSettin
   if (failure !== undefined) throw refusal(fd, failure)
 }
 
-/** @throws ERR_SOCKET_TUNER_UNSUPPORTED when there is a setting for an option that this platform does not have */
+/** @throws ERR_SOCKET_TUNER_UNSUPPORTED for a setting whose option this platform lacks */
 export function requirePresent(missing: PreparedSettings['missing']): void {
   const [first] = missing
   if (first !== undefined) throw absentOption(first.option)
@@ -201,7 +201,7 @@ export function requirePresent(missing: PreparedSettings['missing']): void {
 function refusal(fd: number, { operation, errno, notRestored }: BatchFailure): SocketOptionError {
   const error = kernelFailure('setsockopt', operation.option, fd, errno, operation.requested)
   if (notRestored.length > 0) {
-    error.message += `; left as set, since it could not be put back: ${notRestored.join(', ')}`
+    error.message += `; these options could not be restored and stay as set: ${notRestored.join(', ')}`
     Object.defineProperty(error, 'notRestored', { value: notRestored, enumerable: true })
   }
   return error
@@ -212,8 +212,8 @@ function isGuarded({ option }: Operation): boolean {
 }
 
 /**
- * An old value is needed only when an operation after it can be refused: one whose row says so, or
- * the first of its level, which is refused on a socket of another protocol.
+ * The old value is needed only if a later operation can be refused: one whose row says so, or the first of
+ * its level, which a socket of another protocol refuses.
  */
 function markSaves(operations: readonly Operation[]): void {
   let last = -1
@@ -233,12 +233,12 @@ function companionsOf({ row }: PresentOption): readonly PresentOption[] {
   return row.alsoChanges?.map((name) => optionOf(name)).filter(isPresent) ?? []
 }
 
-/** Warns before anything is changed; returns what some of the options will not do, by their names. */
+/** Warns before anything is changed. Returns the shortcomings by the names of the options. */
 function guard(fd: number, operations: readonly Operation[]): Map<string, Shortcoming> {
   const shortcomings = new Map<string, Shortcoming>()
   const phase = operations.some(({ option }) => needsPhase(option.row)) ? phaseOf(fd) : 'unknown'
   for (const { option, encoded } of operations) {
-    if (option.row.kind === 'linger') warnListenerLinger(option, fd, encoded as Uint8Array)
+    warnInherited(option, fd, encoded)
     const shortcoming = shortcomingOf(option, encoded, phase, fd)
     if (shortcoming === undefined) continue
     warnOf(option, shortcoming)
@@ -260,11 +260,11 @@ function outcome(
   if (value === undefined) return { status: 'applied', value }
   const expected = normalized(option, encoded)
   if (value === expected || isDeepStrictEqual(value, expected)) return { status: 'applied', value }
-  const why = option.row.rewritten ?? 'the kernel keeps another value than the one set'
+  const why = option.row.rewritten ?? 'the kernel stores a different value from the one set'
   return { status: 'adjusted', requested, value, why }
 }
 
-/** The requested value in the form in which it would read back unchanged. */
+/** Returns the requested value as it would read back if the kernel did not change it. */
 function normalized({ codec }: PresentOption, encoded: number | Uint8Array): unknown {
   if (codec.carries === 'int') return codec.decode(encoded as number)
   return codec.decode(encoded as Uint8Array)

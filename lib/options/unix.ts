@@ -2,9 +2,9 @@ import { SocketOptionError } from '../errors'
 import type { PreparedSettings } from './tune'
 
 /**
- * Checks that each setting acts on a unix-domain socket: the kernel accepts many that do nothing there.
+ * Checks that each setting has an effect on a unix-domain socket: the kernel accepts many that have none.
  *
- * @param where what the message calls the socket
+ * @param where the name of the socket in the message
  * @throws ERR_SOCKET_TUNER_WRONG_SOCKET
  */
 export function requireUnix({ operations, missing }: PreparedSettings, where: string): void {

@@ -1,16 +1,16 @@
-/** Whether a destination runs short of ports, and what is said of it. */
+/** Decides whether a destination runs short of ports, and warns about it. */
 import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
 import type { PortReport, PortTrouble } from './report'
 import type { CheckedWatch } from './watch-options'
 
-/** So many times what connect() cost at its best, and no less than this, is slow: µs. */
+/** Slow: at least 5 times the best cost of connect() seen, and at least 150 µs. */
 const SLOW = 5
 const SLOW_MICROSECONDS = 150
-/** Fewer calls tell nothing. */
+/** With fewer calls the probe is more reliable than their median. */
 const ENOUGH_CALLS = 10
 
-/** Until the ports are expected to run short as `warnAt` has it, s; Infinity where they are short or will not be. */
+/** Seconds until the next limit of `warnAt` is expected to be reached; Infinity if no further limit will be. */
 export function secondsUntilWarning(
   { ports, available, rate, secondsUntilExhaustion = Infinity }: Omit<PortReport, 'troubles'>,
   { used, seconds }: CheckedWatch['warnAt'],
@@ -20,26 +20,26 @@ export function secondsUntilWarning(
   return Math.min(Infinity, ...toGo.filter((each) => each > 0))
 }
 
-/** Of one destination. */
+/** The alarm of one destination. */
 export class Alarm {
   readonly #warnAt: CheckedWatch['warnAt']
   readonly #silent: boolean
   #best = Infinity
   #before: readonly PortTrouble[] = []
 
-  /** @param silent warns of nothing: the caller shows the troubles itself */
+  /** @param silent never warns: the caller shows the troubles itself */
   constructor(warnAt: CheckedWatch['warnAt'], silent = false) {
     this.#warnAt = warnAt
     this.#silent = silent
   }
 
-  /** Warns of what was not there the last time. */
+  /** Returns the troubles, and warns of those that the previous report did not have. */
   judge(report: Omit<PortReport, 'troubles'>): PortTrouble[] {
     const troubles = this.#troublesOf(report)
     for (const trouble of this.#silent ? [] : troubles) {
       if (this.#before.includes(trouble)) continue
       const to = endpoint(report.remoteAddress, report.remotePort)
-      announce('SOCKET_TUNER_PORTS_LOW', `${trouble} ${to}`, say[trouble](report, to))
+      announce('SOCKET_TUNER_PORTS_LOW', `${trouble} ${to}`, messages[trouble](report, to))
     }
     this.#before = troubles
     return troubles
@@ -63,7 +63,7 @@ export class Alarm {
   }
 }
 
-/** What the program pays itself counts more than what a probe does. */
+/** The cost of the program's own calls, if there are enough; otherwise that of the probe. */
 function costOf({
   connects,
   connectMicroseconds,
@@ -72,21 +72,21 @@ function costOf({
   return connects >= ENOUGH_CALLS ? connectMicroseconds : probeMicroseconds
 }
 
-const say: Readonly<
+const messages: Readonly<
   Record<PortTrouble, (report: Omit<PortReport, 'troubles'>, to: string) => string>
 > = {
   used: ({ ports, available, timeWait, reusable, localAddress, untilSlow }, to) =>
-    `${String(ports - available)} of ${String(ports)} ports from ${localAddress} to ${to} are taken, ` +
-    // Those that can be used again are not taken.
-    `${String(timeWait - reusable)} of them in TIME_WAIT; ${String(untilSlow)} connections until connect() gets slow`,
+    `${String(ports - available)} of ${String(ports)} ports from ${localAddress} to ${to} are in use, ` +
+    // Reusable ports do not count as used.
+    `${String(timeWait - reusable)} of them in TIME_WAIT; connect() becomes slow after ${String(untilSlow)} more connections`,
   exhaustion: ({ secondsUntilExhaustion = 0, rate, sustainableRate, localAddress }, to) =>
     `The ports from ${localAddress} to ${to} ${usedUp(secondsUntilExhaustion)} ` +
-    `at ${rate.toFixed(0)} connections/s; ${sustainableRate.toFixed(0)}/s can go on`,
+    `at ${rate.toFixed(0)} connections/s; ${sustainableRate.toFixed(0)}/s are sustainable`,
   'slow-connect': (report, to) =>
-    `connect() to ${to} takes ${(costOf(report) ?? 0).toFixed(0)} µs on the event loop: the kernel searches ` +
-    `for ports, ${String(report.available)} are left`,
+    `connect() to ${to} takes ${(costOf(report) ?? 0).toFixed(0)} µs on the event loop, because the kernel searches ` +
+    `for a free port; ${String(report.available)} are left`,
 }
 
 function usedUp(seconds: number): string {
-  return seconds <= 0 ? 'are used up' : `will be used up in ${String(Math.ceil(seconds))} s`
+  return seconds <= 0 ? 'have run out' : `run out in ${String(Math.ceil(seconds))} s`
 }

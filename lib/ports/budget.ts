@@ -1,64 +1,64 @@
 import type { TcpState } from '../kernel/tcp-states'
-import type { PortRange } from '../options/values'
+import type { PortRange } from '../kernel/proc'
 import { secondsUntilExhaustion } from './forecast'
 import { checkDestination, placesOf, type Destination, type Place } from './place'
 import { TIME_WAIT_MS, type TimeWaitReuse } from './reuse'
 import { readOwners, takeSnapshot, type PortOwners, type Snapshot } from './snapshot'
 
-/** The ports of one source address towards one destination. */
+/** The ports from one source address to one destination. */
 export interface PortBudget {
-  /** The host name that the destination was given by; undefined where an address was given. */
+  /** The host name of the destination; undefined if the caller passed an address. */
   readonly host: string | undefined
   readonly remoteAddress: string
   readonly remotePort: number
   readonly localAddress: string
-  /** The ports that connect() takes from, both ends included. */
+  /** The ports that connect() chooses from; both ends are included. */
   readonly range: PortRange
-  /** How many of them connect() can choose: all but those that are reserved, listened on or bound. */
+  /** The number of ports that connect() can choose: the range without reserved, listening and bound ports. */
   readonly ports: number
-  /** Ports of the range in net.ipv4.ip_local_reserved_ports. */
+  /** Ports of the range that net.ipv4.ip_local_reserved_ports reserves. */
   readonly reserved: number
-  /** Other ports of the range on which a socket listens, at whatever address. */
+  /** Other ports of the range on which a socket listens, on any address. */
   readonly listening: number
   /**
-   * Other ports of the range that a socket is bound to that neither listens nor is connected, at whatever
-   * address. Known from Linux 6.8 on; 0 before.
+   * Other ports of the range with a socket that is bound to any address and neither listens nor is connected.
+   * Counted on Linux 6.8 and later; otherwise 0.
    */
   readonly bound: number
-  /** How many of `ports` are in use towards this destination, in each TCP state. */
+  /** The `ports` in use for this destination, by TCP state. */
   readonly byState: Readonly<Partial<Record<TcpState, number>>>
-  /** The sum of these. */
+  /** The sum of `byState`. */
   readonly used: number
-  /** Those in TIME_WAIT. */
+  /** The ports in TIME_WAIT. */
   readonly timeWait: number
-  /** Of those the ones that connect() may take out of it now. */
+  /** The ports in TIME_WAIT that connect() may reuse now. */
   readonly reusable: number
   readonly timeWaitReuse: TimeWaitReuse
-  /** Ports that no socket has. */
+  /** Ports without a socket. */
   readonly free: number
-  /** Connections that can be made now: `free` and `reusable` together. */
+  /** Connections that can be made now: the sum of `free` and `reusable`. */
   readonly available: number
   /**
-   * Connections until connect() has to search for each port: the kernel takes ports of one parity
-   * first, and looks for the others only when none of those is left. Not so for connections that
-   * have IP_LOCAL_PORT_RANGE set on Linux 6.8 and later, as those of this library have.
+   * Connections until connect() has to search for each port. The kernel uses the ports of one parity first, and
+   * searches the others when none of those is left. On Linux 6.8 and later this does not affect sockets with
+   * IP_LOCAL_PORT_RANGE, such as those of this library's connect().
    */
   readonly untilSlow: number
-  /** How long a port is gone after a close that leaves TIME_WAIT here, s. */
+  /** Seconds for which a port is occupied after a close that leaves TIME_WAIT on this side. */
   readonly heldSeconds: number
-  /** Connections per second that can go on for ever, each leaving TIME_WAIT here. */
+  /** The sustainable rate, in connections per second, if each close leaves TIME_WAIT on this side. */
   readonly sustainableRate: number
-  /** Connections per second now. portBudget(): those that came to TIME_WAIT in the last seconds. */
+  /** The current rate, in connections per second. portBudget() derives it from the TIME_WAIT entries of the last 5 s. */
   readonly rate: number
-  /** Until there is no port at this rate; undefined when that will not be. */
+  /** Seconds until no port is left at this rate; undefined if that will not happen. */
   readonly secondsUntilExhaustion: number | undefined
-  /** The kernel's table changed under the count, three times in a row: some ports may be missing. */
+  /** Whether the kernel's table changed during the count, three times in a row. Some ports may be missing. */
   readonly interrupted: boolean
 }
 
-/** What portBudget() gives: the budget of the address whose ports are the nearest to their end. */
+/** The result of portBudget(): the budget of the address with the largest share of its ports in use. */
 export interface DestinationBudget extends PortBudget {
-  /** Those of the other addresses of a host name, the nearest to its end first; else empty. */
+  /** The budgets of the other addresses of a host name, the largest share first. Empty for an address. */
   readonly others: readonly PortBudget[]
 }
 
@@ -66,31 +66,31 @@ export type PortBudgetOptions = Destination
 
 const NONE = [0, 0] as const
 
-/** How long back portBudget() looks for the rate, ms. */
+/** The period over which portBudget() measures the rate, ms. */
 const LOOK_BACK_MS = 5_000
 
 /**
- * Counts the ports for connections from one source address to one destination, and works out how long
- * they last. Reads the kernel's tables of ports and of sockets, the latter once for each address, in a thread
- * of the pool: some 2 ms with few sockets and 100 ms with 200,000. Needs no privilege. Linux.
+ * Counts the ports for connections from one source address to one destination, and estimates how long they
+ * last. Reads the kernel's tables of ports and sockets in a thread of the pool, which takes about 2 ms with few
+ * sockets and 100 ms with 200,000. Needs no privilege. Linux.
  *
  * A host name is looked up at each call, and each of its addresses is counted.
  *
- * A port counts as taken while any socket, TIME_WAIT included, connects it to this destination. Ports
- * outside of the range are never counted. Not seen are ports that a program has named in bind(2) for
- * connections to another destination: connect() passes over these too.
+ * A port counts as used while any socket, including one in TIME_WAIT, has it for this destination. Ports outside
+ * of the range never count. Ports that programs have named in bind(2) for connections to other destinations are
+ * not seen, although connect() skips them too.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; what dns.lookup() gives, as ENOTFOUND; ENETUNREACH and the like where
- *   this host has no source address for the destination; ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot
- *   be counted; the errno's name when the kernel refuses
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; the error of dns.lookup(), for example ENOTFOUND; ENETUNREACH or similar if
+ *   this host has no source address for the destination; ERR_SOCKET_TUNER_UNSUPPORTED if sockets cannot be
+ *   counted here; the name of the errno if the kernel refuses
  */
 export async function portBudget(options: PortBudgetOptions): Promise<DestinationBudget> {
   const [place, ...more] = await placesOf(checkDestination('options', options))
   const others: PortBudget[] = []
   const owners = await readOwners()
   let first = await budgetAt(place, owners)
-  // One after the other, so that the pool's threads are left to others.
+  // One at a time, to leave the threads of the pool to others.
   for (const each of more) {
     const budget = await budgetAt(each, owners)
     if (shareTaken(budget) <= shareTaken(first)) others.push(budget)
@@ -102,24 +102,24 @@ export async function portBudget(options: PortBudgetOptions): Promise<Destinatio
   return { ...first, others: others.toSorted((a, b) => shareTaken(b) - shareTaken(a)) }
 }
 
-/** @throws (as a rejection) as takeSnapshot() does */
+/** @throws (as a rejection) what takeSnapshot() throws */
 export async function budgetAt(place: Place, owners: PortOwners): Promise<PortBudget> {
   const snapshot = await takeSnapshot(place, owners)
   return budgetOf(snapshot, recentRates(snapshot))
 }
 
-/** How much of its ports a destination has used up: 0 to 1. */
+/** The share of a destination's ports that is used up, 0 to 1. */
 export function shareTaken({ ports, available }: Pick<PortBudget, 'ports' | 'available'>): number {
   return ports === 0 ? 1 : 1 - available / ports
 }
 
-/** How fast ports are taken, and live connections become more: per second. */
+/** The rate at which ports are taken, and the growth of live connections: per second. */
 export interface Rates {
   readonly rate: number
   readonly growth: number
 }
 
-/** From the timers of TIME_WAIT: an entry has {@link TIME_WAIT_MS} less its age to go. */
+/** Derives the rate from the timers of TIME_WAIT entries: {@link TIME_WAIT_MS} minus the remaining time is their age. */
 export function recentRates({ ports, rules }: Snapshot): Rates {
   const span = Math.min(LOOK_BACK_MS, rules.heldMs)
   const [first, second] = ports.endingWithin(TIME_WAIT_MS)

@@ -11,29 +11,29 @@ import { tcpStates, type TcpState } from '../kernel/tcp-states'
 import { boolean, list, oneOf, spec, whole, type InputOf } from '../spec'
 import { socketFilter } from './filter'
 
-/** The most that are counted: native/kernel/sock_diag_dump.h. */
+/** The most groups of one count: native/kernel/sock_diag_dump.h. */
 const MAX_GROUPS = 1_048_576
 
 const allStates = tcpStates.filter((state) => state !== undefined)
 
 export const countSocketsOptions = spec({
   ...socketFilter.fields,
-  /** Default all states. */
+  /** The TCP states to count. Default: all. */
   states: list(oneOf<TcpState>(...allStates), { min: 1 }).default(allStates),
-  /** Sockets that have all of these in common are one group. Default the state. */
+  /** Sockets that agree in all these fields form a group. Default: the state. */
   groupBy: list(oneOf<SocketField>(...socketFields)).default(['state']),
   /**
-   * Tell no more than so many groups, the greatest; above 0. Default all. Each group is an object: with
-   * 100,000 of them it is the garbage collector that holds the event loop, for longer than 5 ms.
+   * Returns at most this many groups, the largest. Default: all. Each group is an object, and with 100,000 of
+   * them the garbage collector holds the event loop for more than 5 ms.
    */
   limit: whole(1, MAX_GROUPS).default(MAX_GROUPS),
-  /** Tell when the timers of each group end: for TIME_WAIT, when its ports come back. Default false. */
+  /** Reports when the timers of each group end. For TIME_WAIT, that is when its ports come free. Default false. */
   timers: boolean().default(false),
 })
 
 export type CountSocketsOptions = Readonly<InputOf<typeof countSocketsOptions>>
 
-/** Sockets with something in common: the fields that were grouped by are there. */
+/** A group of sockets, with the fields of `groupBy`. */
 export interface SocketGroup {
   readonly count: number
   readonly localAddress?: string
@@ -42,34 +42,33 @@ export interface SocketGroup {
   readonly remoteAddress?: string
   readonly remotePort?: number
   readonly state?: TcpState
-  /** Until the first and the last timer in the group end, ms; with `timers`, where one runs. */
+  /** Milliseconds until the first and the last timer of the group end. With `timers`, and only if one runs. */
   readonly firstTimerMs?: number
   readonly lastTimerMs?: number
 }
 
 export interface SocketCounts {
-  /** Sockets that were counted. */
+  /** The number of sockets. */
   readonly total: number
-  /** How many groups there are, also of those beyond the limit. */
+  /** The number of groups, including those above the limit. */
   readonly groupCount: number
-  /** The greatest first. */
+  /** The largest groups first. */
   readonly groups: readonly SocketGroup[]
-  /** The kernel's table changed under the count, three times in a row: some may be missing or double. */
+  /** Whether the kernel's table changed during the count, three times in a row. Sockets may be missing or counted twice. */
   readonly interrupted: boolean
 }
 
-/** For so long records are read before the event loop has its turn, looked at once in so many. */
-const AT_A_STRETCH_MS = 1
-const LOOK_EVERY = 64
+/** Yields to the event loop after 1 ms; checks the clock every 64 records. */
+const YIELD_AFTER_MS = 1
+const CHECK_EVERY = 64
 
 /**
- * Counts the TCP sockets of this network namespace in groups. The kernel passes over what does not match (inet_diag over netlink, sock_diag(7)); what matches is
- * counted in a thread of the pool. IPv4 and IPv6. Needs no privilege. Linux.
- *
- * At most 1,048,576 groups; more are EOVERFLOW.
+ * Counts the TCP sockets of this network namespace, IPv4 and IPv6, in groups. The kernel filters them (inet_diag
+ * over netlink, sock_diag(7)), and a thread of the pool counts those that match. Needs no privilege. Linux.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED where there is no such thing; the errno's name when the kernel refuses
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED if sockets cannot be counted here; EOVERFLOW for
+ *   more than 1,048,576 groups; the name of the errno if the kernel refuses
  */
 export async function countSockets(options: CountSocketsOptions = {}): Promise<SocketCounts> {
   const checked = countSocketsOptions.check('options', options)
@@ -88,12 +87,12 @@ async function read(
   timers: boolean,
 ): Promise<SocketGroup[]> {
   const groups: SocketGroup[] = []
-  let end = performance.now() + AT_A_STRETCH_MS
+  let end = performance.now() + YIELD_AFTER_MS
   for (let index = 0; index < count; index++) {
     groups.push(groupAt(records, index, groupBy, timers))
-    if (groups.length % LOOK_EVERY !== 0 || performance.now() < end) continue
+    if (groups.length % CHECK_EVERY !== 0 || performance.now() < end) continue
     await nextTurn()
-    end = performance.now() + AT_A_STRETCH_MS
+    end = performance.now() + YIELD_AFTER_MS
   }
   return groups
 }

@@ -1,4 +1,4 @@
-/** One destination of a watch: a place for each of its addresses. */
+/** Watches one destination: each of its addresses is a place of its own. */
 import { Alarm } from './alarm'
 import { placeAt, placesOf, type CheckedDestination, type Place } from './place'
 import { PlaceWatch } from './place-watch'
@@ -6,38 +6,38 @@ import type { PortReport } from './report'
 import type { PortOwners } from './snapshot'
 import type { CheckedWatch } from './watch-options'
 
-/** How old the addresses of a host name may be before it is looked up again, ms. */
+/** The time after which a host name is looked up again, ms. */
 const RESOLVE_EVERY_MS = 30_000
 
 export class DestinationWatch {
   readonly #destination: CheckedDestination
   readonly #warnAt: CheckedWatch['warnAt']
   readonly #places = new Map<string, PlaceWatch>()
-  /** The addresses that the name has; others are watched while they have connections left. */
+  /** The current addresses of the name. Earlier ones are watched while they have connections. */
   #current: ReadonlySet<string> = new Set()
   #resolvedAt = -Infinity
   #resolving = false
   #stopped = false
   #processorMs = 0
 
-  /** @throws an errno's name where this host has no source for the address */
+  /** @throws the name of the errno if this host has no source for the address */
   constructor(destination: CheckedDestination, { warnAt }: CheckedWatch) {
     this.#destination = destination
     this.#warnAt = warnAt
     if (!destination.isName) this.#take([placeAt(destination, destination.remoteAddress)])
   }
 
-  /** Processor time that the last look took, ms. */
+  /** Processor time of the last reading, ms. */
   get processorMs(): number {
     return this.#processorMs
   }
 
   /**
-   * One report for each address.
+   * Returns a report for each address.
    *
-   * @throws (as a rejection) as PlaceWatch.look() does; as placesOf() while no address is known
+   * @throws (as a rejection) what PlaceWatch.read() throws; what placesOf() throws while no address is known
    */
-  async look(owners: PortOwners): Promise<PortReport[]> {
+  async read(owners: PortOwners): Promise<PortReport[]> {
     if (this.#stopped) return []
     if (this.#destination.isName) {
       if (this.#places.size === 0) await this.#resolve()
@@ -46,7 +46,7 @@ export class DestinationWatch {
     const reports: PortReport[] = []
     let processorMs = 0
     for (const [address, watch] of this.#places) {
-      const report = await watch.look(owners)
+      const report = await watch.read(owners)
       processorMs += watch.processorMs
       const isLeft = report.used > 0 || this.#current.has(address)
       if (isLeft) reports.push(report)
@@ -66,7 +66,7 @@ export class DestinationWatch {
     this.#places.delete(address)
   }
 
-  /** Beside the looks, which a slow resolver must not hold up. While it fails, the addresses stay as they are. */
+  /** Looks the name up without waiting: a slow resolver must not delay readings. The addresses stay if it fails. */
   #resolveAgain(): void {
     if (this.#resolving || performance.now() - this.#resolvedAt < RESOLVE_EVERY_MS) return
     this.#resolving = true
@@ -84,7 +84,7 @@ export class DestinationWatch {
   }
 
   #take(places: readonly Place[]): void {
-    // A lookup that was under way brings nothing back to life.
+    // The watch may have been stopped during the lookup.
     if (this.#stopped) return
     this.#resolvedAt = performance.now()
     this.#current = new Set(places.map(({ remoteAddress }) => remoteAddress))

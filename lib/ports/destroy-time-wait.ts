@@ -6,37 +6,37 @@ import { custom, spec, type InputOf } from '../spec'
 import { socketFilter, type SocketFilter } from './filter'
 
 export const delayedSegmentsAccepted = spec({
+  /** Must be true: see the two risks of destroyTimeWait(). */
   iAcceptDelayedSegments: custom<true>('true', (argument, value) => {
     if (value !== true) throw new ArgumentValueError(argument, 'must be true', value)
     return value
   }).required(),
 })
 
-/** What the caller of {@link destroyTimeWait} has to write, so that nobody calls it unawares. */
+/** Confirms that the caller of {@link destroyTimeWait} accepts its risks. */
 export type DelayedSegmentsAccepted = Readonly<InputOf<typeof delayedSegmentsAccepted>>
 
 /**
- * Removes TIME_WAIT entries of this network namespace before their time and returns how many, of IPv4 and
- * IPv6 (SOCK_DESTROY, sock_diag(7)). **For test rigs**, which want their ports back between two runs:
- * TIME_WAIT is there for a reason, and what it protects from can happen afterwards:
+ * Removes TIME_WAIT entries of this network namespace before they expire, IPv4 and IPv6 (SOCK_DESTROY,
+ * sock_diag(7)). Returns their number. **Only for test rigs** that need their ports again between two runs. TIME_WAIT
+ * protects from two risks, which the caller then accepts:
  *
- * 1. A delayed segment of the old connection is accepted by the next one on the same addresses and ports:
- *    its bytes are silently in the new stream. TCP timestamps (PAWS, RFC 7323 section 5) keep them out, but
- *    only where the new connection has them.
- * 2. A peer whose FIN was not acknowledged (LAST_ACK) meets the next connection on the same ports, which
- *    is delayed by some milliseconds (RFC 5961 section 4.2).
+ * 1. The next connection on the same addresses and ports may accept a delayed segment of the old one. Its bytes
+ *    silently enter the new stream. TCP timestamps prevent this (PAWS, RFC 7323 section 5), but only if the new
+ *    connection uses them.
+ * 2. A peer whose FIN was not acknowledged stays in LAST_ACK. It delays the next connection on the same ports by
+ *    some milliseconds (RFC 5961 section 4.2).
  *
- * `{}` removes all. Live sockets are never touched, also not one that takes the ports of an entry
- * meanwhile: the kernel compares the cookie of each. Entries that end meanwhile are not counted; those that
- * come meanwhile may stay. The work is done in a thread of the pool, in a few MiB of memory.
+ * The filter `{}` removes all entries. Live sockets are never removed, even if one takes the ports of an entry
+ * during the call: the kernel compares cookies. Entries that expire during the call are not counted, and entries
+ * that appear during the call may stay. A thread of the pool does the work in a few MiB of memory.
  *
- * Linux, with CONFIG_INET_DIAG_DESTROY; needs CAP_NET_ADMIN in the user namespace that owns the network
- * namespace.
+ * Linux with CONFIG_INET_DIAG_DESTROY. Needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
  *
- * @param filter a name that is no field of a filter, or a field without a value, is refused: it would
- *   remove more than was meant
+ * @param filter unknown names, and fields that are undefined, are refused: the call would remove too much
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED where the kernel cannot do it; EPERM without the capability
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SOCKET_TUNER_UNSUPPORTED if the kernel lacks the feature; EPERM without the
+ *   capability
  */
 export async function destroyTimeWait(
   filter: SocketFilter,
@@ -54,12 +54,12 @@ export async function destroyTimeWait(
   })
 }
 
-/** A field without a value would match more than was meant. */
+/** Refuses a field that is undefined: the filter would match too much. */
 function checkWhole(filter: unknown): SocketFilter {
   const checked = socketFilter.check('filter', filter)
   for (const [name, value] of Object.entries(filter as object)) {
     if (value !== undefined) continue
-    const reason = 'must have a value, or be left out to match all'
+    const reason = 'must have a value; leave it out to match all'
     throw new ArgumentValueError(`filter.${name}`, reason, value)
   }
   return checked

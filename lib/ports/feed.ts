@@ -1,4 +1,4 @@
-/** What comes in batches, for any number of loops. A slow loop gets the newest batch, not a queue. */
+/** Distributes batches to any number of `for await` loops. A slow loop gets the newest batch, not a queue. */
 
 type Result<T> = IteratorResult<T, undefined>
 
@@ -13,16 +13,16 @@ export class Feed<T> {
   #ended = false
   #error: unknown
 
-  /** @param allLeft called when the last loop over it was left */
+  /** @param allLeft called when the last loop has ended */
   constructor(allLeft: () => void) {
     this.#allLeft = allLeft
   }
 
-  give(batch: readonly T[]): void {
-    for (const reader of this.#readers) reader.give(batch)
+  push(batch: readonly T[]): void {
+    for (const reader of this.#readers) reader.push(batch)
   }
 
-  /** @param error undefined when it ended well */
+  /** @param error undefined if it ended without one */
   end(error: unknown): void {
     this.#ended = true
     this.#error = error
@@ -51,7 +51,7 @@ class Reader<T> implements AsyncIterator<T, undefined> {
     this.#leave = leave
   }
 
-  give(batch: readonly T[]): void {
+  push(batch: readonly T[]): void {
     this.#batch = [...batch]
     while (this.#waiting.length > 0) {
       const value = this.#batch.shift()
@@ -82,7 +82,7 @@ class Reader<T> implements AsyncIterator<T, undefined> {
     return Promise.resolve({ done: true, value: undefined })
   }
 
-  /** An error is thrown once; after it the loop is over. */
+  /** Throws an error once. The loop is over after that. */
   #finish({ resolve, reject }: Waiting<T>): void {
     const error = this.#error
     this.#error = undefined

@@ -1,12 +1,12 @@
-/** Filters of sockets as callers write them. */
+/** The filters of sockets that callers pass. */
 import { anyPort, ipAddress, realPort } from '../connect/address'
 import { ArgumentValueError } from '../errors'
-import type { PortRange } from '../options/values'
+import type { PortRange } from '../kernel/proc'
 import { custom, spec, type InputOf } from '../spec'
 
 const ends = spec({ min: realPort.required(), max: realPort.required() })
 
-/** Both ends included. */
+/** A range of ports; both ends are included. */
 export const portRange = custom<PortRange>('{ min, max }', (argument, value) => {
   const { min, max } = ends.check(argument, value)
   if (min > max)
@@ -15,12 +15,15 @@ export const portRange = custom<PortRange>('{ min, max }', (argument, value) => 
 })
 
 export const socketFilter = spec({
-  /** An IPv4 address matches what an IPv6 socket has as ::ffff:a.b.c.d too. */
+  /** An IPv4 address also matches the IPv4-mapped address of an IPv6 socket, ::ffff:a.b.c.d. */
   localAddress: ipAddress,
+  /** The port on this host. */
   localPort: anyPort,
+  /** The address of the peer; as with `localAddress`. */
   remoteAddress: ipAddress,
+  /** The port of the peer. */
   remotePort: anyPort,
-  /** Local ports from `min` to `max`. */
+  /** Matches local ports from `min` to `max`. */
   localPortRange: portRange,
 })
 

@@ -1,33 +1,33 @@
-/** When the ports for one destination run out. */
+/** Forecasts when the ports for one destination run out. */
 
-/** What is known of them now. */
+/** The current state of the ports. */
 export interface Outlook {
   /** Ports that connect(2) can take. */
   readonly available: number
-  /** Ports that come back, for each second to come: those that are in TIME_WAIT now. */
+  /** For each future second, the ports in TIME_WAIT that come free in it. */
   readonly endings: Uint32Array
   /** Ports in use by connections that are not in TIME_WAIT. */
   readonly live: number
-  /** Ports that are taken, per second. */
+  /** Ports taken per second. */
   readonly rate: number
-  /** By how many the live ones grow, per second; 0 where it is not known. */
+  /** Growth of `live` per second; 0 if it is not known. */
   readonly growth: number
-  /** How long a port is gone after its connection was closed, s. */
+  /** Seconds for which a port is occupied after its connection was closed. */
   readonly held: number
 }
 
 /**
- * Seconds until there is no port; undefined when that will not be at this rate.
+ * Seconds until no port is left; undefined if that will not happen at this rate.
  *
- * Ports are taken at a steady rate and come back as their timers end. A port that is taken now comes
- * back when its connection has lived, and has been in TIME_WAIT. From then on as many come back as are
- * taken, but for those that go to connections which stay.
+ * Ports are taken at a constant rate and come free as their timers end. A port that is taken now comes free after
+ * the lifetime of its connection plus TIME_WAIT. From then on as many ports come free as are taken, except for
+ * the growth of live connections.
  */
 export function secondsUntilExhaustion(outlook: Outlook): number | undefined {
   const { available, endings, live, rate, growth, held } = outlook
   if (available <= 0) return 0
   if (rate <= 0) return undefined
-  // Little's law: as many live ones as come in a lifetime.
+  // Little's law: the live connections divided by their rate are the mean lifetime.
   const roundTrip = held + live / rate
   let left = available
   for (let second = 0; second < roundTrip; second++) {

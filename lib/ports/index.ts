@@ -1,4 +1,4 @@
-/** The ephemeral ports and TIME_WAIT of this network namespace: the entry `socket-tuner/ports`. */
+/** The entry `socket-tuner/ports`: the ephemeral ports and TIME_WAIT entries of this network namespace. */
 export {
   portBudget,
   type DestinationBudget,
@@ -17,6 +17,7 @@ export type { Destination } from './place'
 export type { PortReport, PortTrouble } from './report'
 export type { TimeWaitReuse } from './reuse'
 export { timeWaitCount } from './time-wait-count'
+export { portWaitTotals, type PortWaitTotals } from '../connect/port-queue'
 export { watchPorts, type PortWatch, type PortWatchEnded } from './watch'
 export type { PortAlarm, WatchPortsOptions } from './watch-options'
 export type { SocketField } from '../kernel/sock-diag'

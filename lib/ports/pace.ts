@@ -1,16 +1,16 @@
-/** How often a watch looks. */
+/** Decides how often a watch takes a reading. */
 
-/** What of a look can be measured may take this share of a core; all of it is some 2.4 times that. */
+/** The share of a core for the measurable part of a reading. The whole of it costs about 2.4 times as much. */
 const MOST_OF_A_CORE = 0.004
-/** What a look costs is the least of so many: the others were held up. */
+/** The cost of a reading is the least of the last 5: the others were disturbed. */
 const COSTS_KEPT = 5
-/** A look that a warning needs comes no sooner than after this share of the pause that is due. */
+/** A reading for an expected warning comes no earlier than after this share of the regular pause. */
 const SOONEST = 0.25
 
 /**
- * Pauses between looks, each counted from the beginning of the last look, so that the looks together take no
- * more than their share of a core. Where a look costs much the pauses are long, and a warning would come late: a
- * look may be taken sooner for it, and later pauses make up for the time, up to one whole pause.
+ * Computes the pauses between readings, each from the start of the previous one, so that the readings together
+ * stay within their share of a core. Expensive readings mean long pauses, and late warnings. A reading may
+ * therefore come early for an expected warning; later pauses are extended in return, by at most one regular pause.
  */
 export class Pace {
   readonly #intervalMs: number
@@ -22,10 +22,10 @@ export class Pace {
   }
 
   /**
-   * The pause after a look, ms.
+   * Returns the pause after a reading, ms.
    *
-   * @param costMs processor time that the look took
-   * @param warningMs when a warning is foreseen, counted from now; Infinity where none is
+   * @param costMs processor time of the reading
+   * @param warningMs time until the next expected warning; Infinity if none is expected
    */
   after(costMs: number, warningMs: number): number {
     this.#costs.push(costMs)

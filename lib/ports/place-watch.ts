@@ -1,4 +1,4 @@
-/** One place, looked at again and again. */
+/** Watches one place: takes readings of its ports. */
 import { probeConnect } from '../connect/connect-probe'
 import { ConnectMeter } from '../observe/connect-cost'
 import type { Alarm } from './alarm'
@@ -21,22 +21,22 @@ export class PlaceWatch {
     this.#meter = new ConnectMeter(place.remoteAddress, place.remotePort)
   }
 
-  /** Processor time that the last look took, ms. */
+  /** Processor time of the last reading, ms. */
   get processorMs(): number {
     return this.#processorMs
   }
 
-  /** Its calls of connect() are counted no more. */
+  /** Stops measuring the calls of connect(). */
   stop(): void {
     this.#meter.stop()
   }
 
-  /** @throws (as a rejection) as takeSnapshot() does */
-  async look(owners: PortOwners): Promise<PortReport> {
+  /** Takes a reading. @throws (as a rejection) what takeSnapshot() throws */
+  async read(owners: PortOwners): Promise<PortReport> {
     this.#followSource()
     const place = this.#place
     const snapshot = await takeSnapshot(place, owners)
-    // Not by the clock: a process that was held up would take a long pause for a costly look.
+    // Processor time, not wall-clock time: a process that waited for a processor would look expensive.
     const begun = process.cpuUsage()
     const rates = this.#learner.learn(snapshot) ?? recentRates(snapshot)
     const { calls, median, slowest } = this.#meter.take()
@@ -55,7 +55,7 @@ export class PlaceWatch {
     return { ...report, troubles }
   }
 
-  /** Where the kernel takes another source by now, as after a change of routes, its ports are others. */
+  /** Follows a change of the kernel's source address, for example after a change of routes: it has other ports. */
   #followSource(): void {
     const place = this.#place
     if (place.hasOwnSource) return
@@ -63,7 +63,7 @@ export class PlaceWatch {
     try {
       localAddress = sourceOf(place.family, place.reachedAt)
     } catch {
-      // No way there at the moment; the connections that there are still have their ports.
+      // The destination is unreachable at present. Its existing connections still occupy their ports.
       return
     }
     if (localAddress === place.localAddress) return
@@ -71,7 +71,7 @@ export class PlaceWatch {
     this.#learner = new RateLearner()
   }
 
-  /** Where connect() takes ports out of TIME_WAIT a probe would end entries, and with them what they are for. */
+  /** No probe where connect() reuses ports in TIME_WAIT: it would end an entry, and its protection. */
   #probe({ timeWait, timeWaitReuse }: PortBudget): number | undefined {
     if (timeWaitReuse.applies && timeWait > 0) return undefined
     const { family, reachedAt, remotePort, localAddress, hasOwnSource } = this.#place

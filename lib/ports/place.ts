@@ -1,42 +1,41 @@
-/** Between which addresses ports are looked at, and by what rules connect(2) takes them there. */
-import { lookup } from 'node:dns/promises'
+/** Places: pairs of addresses whose ports are counted, and the rules by which connect(2) chooses ports there. */
 import { isIP, isIPv4 } from 'node:net'
 import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import { ipAddress, realPort, wrongFamily, type IpFamily } from '../connect/address'
 import { portChoiceHere } from '../connect/port-choice'
-import { sourceFor } from '../connect/source-for'
+import { sourceFor } from '../connect/local-address'
 import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { plainAddress } from '../kernel/addresses'
-import { contentOrThrow, reservedPorts, systemPortRange } from '../kernel/proc'
-import type { PortRange } from '../options/values'
+import { contentOrThrow, reservedPorts, systemPortRange, type PortRange } from '../kernel/proc'
+import { onDemand } from '../node/on-demand'
 import { custom, spec, type InputOf } from '../spec'
 import { portRange } from './filter'
 import { heldMs, reuseBetween, reuseFacts, type TimeWaitReuse } from './reuse'
 
-/** A host name, or an IP address in one spelling. */
+/** A host name, or an IP address in canonical form. */
 export const hostOption = custom<string>('an IP address or a host name', checkHost)
 
 export const destinationOptions = spec({
   /**
-   * An IP address or a host name. A name is looked up as net.connect() does it, by dns.lookup(), and
-   * each of its addresses is counted by itself: each has ports of its own.
+   * An IP address or a host name. A name is looked up by dns.lookup(), as net.connect() does. Each of its
+   * addresses has its own ports and is counted separately.
    */
   remoteAddress: hostOption.required(),
-  /** 1 to 65535 */
+  /** The destination port. */
   remotePort: realPort.required(),
-  /** The source address. Default: the one that the kernel takes for this destination. */
+  /** The source address. Default: the one that the kernel chooses for this destination. */
   localAddress: ipAddress,
-  /** What IP_LOCAL_PORT_RANGE is set to on the connections. Default: it is not set. */
+  /** The value of IP_LOCAL_PORT_RANGE on the connections. Default: not set. */
   portRange,
 })
 
-/** Where connections go to, and from where. */
+/** The destination of connections, and their source. */
 export type Destination = InputOf<typeof destinationOptions>
 
-/** The same, checked; a host name is not looked up yet. */
+/** A checked destination, whose host name is not looked up yet. */
 export interface CheckedDestination {
-  /** The IP address, as plainAddress() writes it, or the host name. */
+  /** The IP address in the form of plainAddress(), or the host name. */
   readonly remoteAddress: string
   readonly isName: boolean
   readonly remotePort: number
@@ -47,34 +46,34 @@ export interface CheckedDestination {
 /** One source address, one destination address and port. */
 export interface Place {
   readonly family: IpFamily
-  /** The name that the address was found by; undefined where the caller gave the address. */
+  /** The host name; undefined if the caller passed an address. */
   readonly host: string | undefined
   readonly remoteAddress: string
-  /** The same as connect(2) needs it: with its zone. */
+  /** The address for connect(2), with its zone. */
   readonly reachedAt: string
   readonly remotePort: number
   readonly localAddress: string
-  /** The caller named it; else it is what the kernel takes. */
+  /** Whether the caller chose `localAddress`; otherwise the kernel did. */
   readonly hasOwnSource: boolean
   readonly asked: PortRange | undefined
 }
 
-/** What holds there at the moment. */
+/** The current rules of a place. */
 export interface PortRules {
   readonly range: PortRange
   /** net.ipv4.ip_local_reserved_ports. */
   readonly reserved: readonly PortRange[]
   readonly reuse: TimeWaitReuse
-  /** How long a port is gone after a close that leaves TIME_WAIT, ms. */
+  /** Milliseconds for which a port is occupied after a close that leaves TIME_WAIT. */
   readonly heldMs: number
-  /** Ports of one parity are taken first, the others only when none of those is free. */
+  /** Whether ports of one parity are used first, and the others only when none of those is free. */
   readonly inHalves: boolean
 }
 
-/** Neither part of an address, of a URL, nor blank: RFC 1123 and what resolvers take beside it. */
+/** Excludes URLs, brackets, zones and blanks. Otherwise lenient, because resolvers accept more than RFC 1123. */
 const HOST_NAME = /^[^\s\0:/?#@[\]%]{1,255}$/
 
-/** Where Linux connects to when it is given no address. */
+/** The addresses that Linux connects to for the unspecified ones. */
 const reached = new Map([
   ['0.0.0.0', '127.0.0.1'],
   ['::', '::1'],
@@ -102,10 +101,10 @@ function checkHost(argument: string, host: unknown): string {
   return host
 }
 
-/** A link-local address keeps its zone: without it connect(2) does not know the interface. */
+/** Keeps the zone of a link-local address: connect(2) needs it to find the interface. */
 function reachedBy(address: string): string {
   if (address.includes('%')) return address
-  // An IPv6 socket that has an IPv4 peer shares its ports with IPv4.
+  // An IPv6 socket with an IPv4 peer uses the ports of IPv4.
   const plain = plainAddress(address)
   return reached.get(plain) ?? plain
 }
@@ -115,24 +114,24 @@ function familyIn(address: string): IpFamily {
 }
 
 /**
- * The addresses of a host name, in the order of the resolver, each once; an address is its own.
+ * Returns the distinct addresses of a host name in the order of the resolver; for an address, the address itself.
  *
- * @throws (as a rejection) what dns.lookup() gives, as ENOTFOUND and EAI_AGAIN
+ * @throws (as a rejection) the error of dns.lookup(), for example ENOTFOUND or EAI_AGAIN
  */
 export async function addressesOf(host: string): Promise<string[]> {
   if (isIP(host) !== 0) return [reachedBy(host)]
-  const found = await lookup(host, { all: true })
+  const found = await onDemand.dns.promises.lookup(host, { all: true })
   return [...new Set(found.map(({ address }) => reachedBy(address)))]
 }
 
 type AtLeastOne<T> = readonly [T, ...T[]]
 
 /**
- * The places of a destination, one for each address. Those of a name that cannot be reached from here, as
- * its IPv6 addresses on a host that has none, are left out unless all are.
+ * Returns the places of a destination, one for each address. Unreachable addresses of a name are left out, for
+ * example IPv6 addresses on a host without IPv6, unless all are unreachable.
  *
- * @throws (as a rejection) what addressesOf() throws; ERR_SOCKET_TUNER_ADDRESS_FAMILY where the name has
- *   no address of the source's family; an errno's name where this host has no source for any
+ * @throws (as a rejection) what addressesOf() throws; ERR_SOCKET_TUNER_ADDRESS_FAMILY if the name has no address
+ *   in the family of the source; the name of the errno if this host has no source for any address
  */
 export async function placesOf(destination: CheckedDestination): Promise<AtLeastOne<Place>> {
   const { remoteAddress, isName, source } = destination
@@ -158,7 +157,7 @@ export async function placesOf(destination: CheckedDestination): Promise<AtLeast
   return [place, ...others]
 }
 
-/** @throws an errno's name where this host has no source for the address */
+/** @throws the name of the errno if this host has no source for the address */
 export function placeAt(destination: CheckedDestination, address: string): Place {
   const { remoteAddress, isName, remotePort, source, asked } = destination
   const family = familyIn(address)
@@ -174,7 +173,7 @@ export function placeAt(destination: CheckedDestination, address: string): Place
   }
 }
 
-/** @throws an errno's name where this host has no source for the address */
+/** @throws the name of the errno if this host has no source for the address */
 export function sourceOf(family: IpFamily, address: string): string {
   const source = sourceFor(family, address)
   if (typeof source === 'string') return plainAddress(source)
@@ -189,15 +188,15 @@ function sourceFailure(code: string, address: string): string {
     case 'ENETUNREACH':
     case 'EHOSTUNREACH':
     case 'EADDRNOTAVAIL':
-      return `This host has no source address for ${address} (${code}): see 'ip route get ${address}', or name a source as localAddress`
+      return `This host has no source address for ${address} (${code}): check 'ip route get ${address}', or pass localAddress`
     case 'EINVAL':
-      return `${address} needs its zone, as in fe80::1%eth0, to be reached (${code})`
+      return `${address} cannot be reached without its zone, as in fe80::1%eth0 (${code})`
     default:
-      return `The source address for ${address} cannot be found out (${code})`
+      return `The source address for ${address} cannot be determined (${code})`
   }
 }
 
-/** @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no /proc; EMFILE and the like where it cannot be read now */
+/** @throws ERR_SOCKET_TUNER_UNSUPPORTED without /proc; EMFILE or similar if it cannot be read now */
 export function rulesOf({ localAddress, remoteAddress, asked }: Place): PortRules {
   const read = readSetting
   const system = systemPortRange(read)
@@ -226,14 +225,14 @@ function notHere(): SocketTunerError {
   return new SocketTunerError(
     process.platform === 'linux'
       ? 'Ports cannot be counted here: /proc/sys/net/ipv4/ip_local_port_range cannot be read; mount /proc'
-      : `There is no port budget on ${process.platform}: it needs Linux`,
+      : `Ports cannot be counted on ${process.platform}: this needs Linux`,
     {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     },
   )
 }
 
-/** As the kernel does: an end that lies outside of the system's range is not regarded. */
+/** As in the kernel: an end outside of the system's range is ignored. */
 function confine(system: PortRange, asked: PortRange): PortRange {
   const isInside = (port: number): boolean => port >= system.min && port <= system.max
   return {

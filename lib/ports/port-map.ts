@@ -1,25 +1,24 @@
-/** The ports of a range towards one destination, port by port. */
+/** A map of the ports of a range for one destination. */
 import type { SocketRecords } from '../kernel/sock-diag'
 import { tcpStates, type TcpState } from '../kernel/tcp-states'
-import type { PortRange } from '../options/values'
-import { sizeOf } from '../kernel/proc'
+import { sizeOf, type PortRange } from '../kernel/proc'
 
 const FREE = 0
-/** Not the state of a socket: connect(2) passes over the port. */
+/** Marks a port that connect(2) skips; no TCP state has this number. */
 const CLOSED_OFF = 255
 const TIME_WAIT = tcpStates.indexOf('TIME_WAIT')
 
-/** Ports that connect(2) never chooses, whatever the destination. */
-export interface PassedOver {
+/** The ports that connect(2) skips for every destination. */
+interface PassedOver {
   /** net.ipv4.ip_local_reserved_ports. */
   readonly reserved: readonly PortRange[]
   /** Ports on which a socket listens. */
   readonly listening: readonly number[]
-  /** Ports that a program has bound, without a connection or listen(2) so far. */
+  /** Ports that a program has bound without a connection or listen(2). */
   readonly bound: readonly number[]
 }
 
-/** How many ports of a range connect(2) can choose, and why the others are not among them. */
+/** The number of ports that connect(2) can choose, and of those that it skips by reason. */
 export interface UsablePorts {
   readonly ports: number
   readonly reserved: number
@@ -27,18 +26,18 @@ export interface UsablePorts {
   readonly bound: number
 }
 
-/** What became of a range's ports between two looks at it. */
+/** The changes between two snapshots of a range. */
 export interface Changes {
-  /** Ports that were taken. */
+  /** Ports that were taken in between. */
   readonly taken: number
-  /** How many more are in use, TIME_WAIT left out: below 0, fewer. */
+  /** The increase of ports in use without TIME_WAIT; negative for a decrease. */
   readonly moreLive: number
 }
 
 export class PortMap {
   readonly range: PortRange
   readonly #states: Uint8Array
-  /** Until TIME_WAIT ends, ms. */
+  /** Milliseconds until TIME_WAIT ends. */
   readonly #remaining: Uint32Array
 
   constructor(range: PortRange) {
@@ -47,7 +46,7 @@ export class PortMap {
     this.#remaining = new Uint32Array(sizeOf(range))
   }
 
-  /** Enters sockets that were grouped by local port and state, all of them in the range. */
+  /** Enters sockets that are grouped by local port and state. */
   enter(records: SocketRecords): void {
     for (let index = 0; index < records.length; index++) {
       const state = records.stateNumber(index)
@@ -57,13 +56,13 @@ export class PortMap {
     }
   }
 
-  /** @param at counted from the start of the range */
+  /** @param at the index of the port in the range */
   set(at: number, state: number, remainingMs: number): void {
     this.#states[at] = state
     this.#remaining[at] = remainingMs
   }
 
-  /** Closes off what connect(2) passes over, whatever socket a port has, and counts each port once. */
+  /** Marks the ports that connect(2) skips, even those with a socket. Counts each port once. */
   passOver({ reserved, listening, bound }: PassedOver): UsablePorts {
     const counts = {
       reserved: reserved.reduce((sum, range) => sum + this.#closeOff(range), 0),
@@ -74,7 +73,7 @@ export class PortMap {
     return { ports: sizeOf(this.range) - closed, ...counts }
   }
 
-  /** Returns how many ports it has newly closed off. */
+  /** Marks a range. @returns the number of newly marked ports */
   #closeOff({ min, max }: PortRange): number {
     let closed = 0
     const last = Math.min(max, this.range.max)
@@ -97,7 +96,7 @@ export class PortMap {
     return counts
   }
 
-  /** Free ports of both parities, that of the range's lower end first. */
+  /** The free ports of each parity; `first` has the parity of the lower end of the range. */
   free(): readonly [first: number, second: number] {
     const free: [number, number] = [0, 0]
     for (let at = 0; at < this.#states.length; at++) {
@@ -106,7 +105,7 @@ export class PortMap {
     return free
   }
 
-  /** The same of ports whose TIME_WAIT ends in `ms` or sooner. */
+  /** The ports of each parity whose TIME_WAIT ends within `ms`. */
   endingWithin(ms: number): readonly [first: number, second: number] {
     const ending: [number, number] = [0, 0]
     for (let at = 0; at < this.#states.length; at++) {
@@ -116,7 +115,7 @@ export class PortMap {
     return ending
   }
 
-  /** For each second to come, counted from `earlierMs` from now, the ports whose TIME_WAIT ends in it. */
+  /** For each second, starting `earlierMs` from now, the ports whose TIME_WAIT ends in it. */
   endings(seconds: number, earlierMs: number): Uint32Array {
     const endings = new Uint32Array(seconds)
     for (let at = 0; at < this.#states.length; at++) {
@@ -127,7 +126,7 @@ export class PortMap {
     return endings
   }
 
-  /** @param earlier the same range, `elapsedMs` before */
+  /** @param earlier the map of the same range, `elapsedMs` ago */
   changesSince(earlier: PortMap, elapsedMs: number): Changes {
     let taken = 0
     let moreLive = 0
@@ -145,14 +144,14 @@ export class PortMap {
     return { taken, moreLive }
   }
 
-  /** In TIME_WAIT then and now: whether it is that of another connection. */
+  /** For a port in TIME_WAIT then and now: whether it now belongs to another connection. */
   #startedAnew(earlier: PortMap, at: number, elapsedMs: number): boolean {
     const expected = (earlier.#remaining[at] ?? 0) - elapsedMs
     return (this.#remaining[at] ?? 0) > expected + TIMER_SLACK_MS
   }
 }
 
-/** Timers are told in ms and looked at one after the other. */
+/** The tolerance for timers, which the kernel reads one after another. */
 const TIMER_SLACK_MS = 500
 
 function isInUse(state: number): boolean {

@@ -1,10 +1,10 @@
-/** How fast ports are taken, learned from one look at them to the next. */
+/** Measures the rate at which ports are taken, from one snapshot to the next. */
 import type { Rates } from './budget'
 import type { Snapshot } from './snapshot'
 
-/** So far back is the average taken; the last two looks count in any case. */
+/** The period of the average. The last two snapshots count even if they are further apart. */
 const WINDOW_MS = 10_000
-/** Growth below so many times its own scatter is none. */
+/** Growth below 3 standard deviations counts as 0. */
 const SIGNIFICANT = 3
 
 interface Step {
@@ -17,14 +17,14 @@ export class RateLearner {
   #last: Snapshot | undefined
   readonly #steps: Step[] = []
 
-  /** Undefined until there are two looks at the same ports. */
+  /** Undefined until there are two snapshots of the same range. */
   learn(snapshot: Snapshot): Rates | undefined {
     const last = this.#last
     this.#last = snapshot
     const { min, max } = snapshot.ports.range
     if (last === undefined) return undefined
     if (last.ports.range.min !== min || last.ports.range.max !== max) {
-      // The setting was changed: what was learned is of other ports.
+      // The range has changed, so the earlier steps are about other ports.
       this.#steps.length = 0
       return undefined
     }
@@ -35,7 +35,7 @@ export class RateLearner {
     const moreLive = sum(this.#steps, 'moreLive')
     const taken = sum(this.#steps, 'taken')
     if (span <= 0) return undefined
-    // Connections that begin and end by chance scatter by the root of their number.
+    // The number of random events has a standard deviation of its square root.
     const grows = moreLive > SIGNIFICANT * Math.sqrt(taken + 1)
     return { rate: (1000 * taken) / span, growth: grows ? (1000 * moreLive) / span : 0 }
   }

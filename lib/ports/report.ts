@@ -1,25 +1,25 @@
-/** What a watch tells of a destination at each look. */
+/** The reports of a watch. */
 import type { PortBudget } from './budget'
 
 /**
- * What is wrong: `used`, more of the ports are taken than was to be; `exhaustion`, they will not last
- * as long as they were to; `slow-connect`, connect() has become slow.
+ * `used`: the share of used ports has reached the limit of `warnAt`. `exhaustion`: the ports run out within the
+ * time of `warnAt`. `slow-connect`: connect() has become slow.
  */
 export type PortTrouble = 'used' | 'exhaustion' | 'slow-connect'
 
-/** A destination at one look. `rate` is that of the last 10 s. */
+/** The report on one address of a destination. `rate` is that of the last 10 s. */
 export interface PortReport extends PortBudget {
-  /** When it was, ms since the epoch. */
+  /** The time of the reading, ms since the epoch. */
   readonly time: number
-  /** Calls of connect() to the destination in this thread since the look before. */
+  /** Calls of connect() to the destination in this thread since the previous reading. */
   readonly connects: number
-  /** What half of them took no longer than on the event loop, and the slowest: µs; undefined without any. */
+  /** The median and the longest time that these calls held the event loop, µs; undefined without calls. */
   readonly connectMicroseconds: number | undefined
   readonly slowestConnectMicroseconds: number | undefined
   /**
-   * What connect() costs any program of this network namespace at the moment, µs: measured by one
-   * that sends nothing. Undefined where it cannot be (net.ipv4.tcp_fastopen without 1), without a
-   * port, and where it would take one out of TIME_WAIT (tcp_tw_reuse).
+   * The current cost of connect() for any program in this network namespace, µs, measured by a connect() that
+   * sends nothing. Undefined if that is not possible (net.ipv4.tcp_fastopen without bit 1), if no port is left,
+   * and if the probe would reuse a port in TIME_WAIT (tcp_tw_reuse).
    */
   readonly probeMicroseconds: number | undefined
   readonly troubles: readonly PortTrouble[]

@@ -1,4 +1,4 @@
-/** net.ipv4.tcp_tw_reuse: when connect(2) takes a port out of TIME_WAIT (tcp_twsk_unique() of the kernel). */
+/** net.ipv4.tcp_tw_reuse: when connect(2) reuses a port in TIME_WAIT (tcp_twsk_unique() of the kernel). */
 import { isLoopback } from '../kernel/addresses'
 import {
   TIME_WAIT_S,
@@ -9,22 +9,22 @@ import {
 } from '../kernel/proc'
 
 export const TIME_WAIT_MS = 1000 * TIME_WAIT_S
-/** Before net.ipv4.tcp_tw_reuse_delay there was this. */
+/** The delay of kernels without net.ipv4.tcp_tw_reuse_delay. */
 const REUSE_DELAY_MS = 1_000
 
 export interface TimeWaitReuse {
   /** net.ipv4.tcp_tw_reuse: 0 off, 1 on, 2 on loopback only. */
   readonly setting: number
   /**
-   * connect() to this destination takes ports out of TIME_WAIT, where the connection before had
-   * timestamps: those of this end are on, whether those of the peer were is not known.
+   * Whether connect() to this destination reuses ports in TIME_WAIT. It needs timestamps on both ends of the old
+   * connection; only the setting of this end is known here.
    */
   readonly applies: boolean
-  /** Age at which an entry may be taken, ms. */
+  /** The age at which a port may be reused, ms. */
   readonly delayMs: number
 }
 
-export interface ReuseFacts {
+interface ReuseFacts {
   readonly setting: number | undefined
   readonly delayMs: number | undefined
   readonly timestamps: number | undefined
@@ -39,7 +39,7 @@ export function reuseFacts(read: ProcReader): ReuseFacts {
   }
 }
 
-/** What they mean between two addresses. */
+/** The effect of the settings between two addresses. */
 export function reuseBetween(
   { setting = 0, delayMs = REUSE_DELAY_MS, timestamps = 1 }: ReuseFacts,
   localAddress: string,
@@ -50,7 +50,7 @@ export function reuseBetween(
   return { setting, applies, delayMs }
 }
 
-/** How long a port is gone after a close that leaves TIME_WAIT, ms. */
+/** Milliseconds for which a port is occupied after a close that leaves TIME_WAIT. */
 export function heldMs({ applies, delayMs }: TimeWaitReuse): number {
   return applies ? Math.min(delayMs, TIME_WAIT_MS) : TIME_WAIT_MS
 }

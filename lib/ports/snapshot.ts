@@ -1,4 +1,4 @@
-/** One look at the ports towards a destination: the only place that decides which of them are taken. */
+/** Takes a snapshot of the ports for a destination. Only this file decides which ports are in use. */
 import { BOTH_FAMILIES, dumpSockets, IPV6_ONLY } from '../kernel/sock-diag'
 import { bytecodeOf } from '../kernel/sock-diag-filter'
 import { connectedStates, tcpStates } from '../kernel/tcp-states'
@@ -8,33 +8,33 @@ import { PortMap, type UsablePorts } from './port-map'
 export interface Snapshot {
   readonly place: Place
   readonly rules: PortRules
-  /** Those that are reserved, listened on or bound are closed off. */
+  /** Reserved, listening and bound ports are marked as skipped. */
   readonly ports: PortMap
   readonly usable: UsablePorts
-  /** The kernel's table changed under the count, three times in a row. */
+  /** Whether the kernel's table changed during the count, three times in a row. */
   readonly interrupted: boolean
-  /** Monotonic, ms. */
+  /** The time, on the monotonic clock, ms. */
   readonly at: number
-  /** Processor time that it took, in a thread of the pool and without that for the owners, ms. */
+  /** Processor time in the thread of the pool, without that of the owners, ms. */
   readonly processorMs: number
 }
 
-/** Ports that belong to a socket without being those of a connection, at one moment. */
+/** The ports of sockets without a connection, at one moment. */
 export interface PortOwners {
   readonly listening: readonly number[]
   readonly bound: readonly number[]
   readonly interrupted: boolean
-  /** Processor time that it took, in a thread of the pool, ms. */
+  /** Processor time in the thread of the pool, ms. */
   readonly processorMs: number
 }
 
 const LISTEN = tcpStates.indexOf('LISTEN')
 
 /**
- * What all places of one look have in common: bind(2) takes a port from connect(2) for all addresses and
- * both families. The kernel walks all ports for it, which costs as much as a walk over all connections.
+ * Reads the listening and bound ports, which all places share: bind(2) blocks a port for all addresses of both
+ * families. The kernel walks all ports for it, which costs as much as a walk over all connections.
  *
- * @throws (as a rejection) as {@link dumpSockets} does
+ * @throws (as a rejection) what {@link dumpSockets} throws
  */
 export async function readOwners(): Promise<PortOwners> {
   const { records, interrupted, processorMs } = await dumpSockets({
@@ -53,7 +53,7 @@ export async function readOwners(): Promise<PortOwners> {
   return { listening, bound, interrupted, processorMs }
 }
 
-/** @throws (as a rejection) as {@link dumpSockets} and {@link rulesOf} do */
+/** @throws (as a rejection) what {@link dumpSockets} and {@link rulesOf} throw */
 export async function takeSnapshot(place: Place, owners: PortOwners): Promise<Snapshot> {
   const rules = rulesOf(place)
   const { family, localAddress, remoteAddress, remotePort } = place

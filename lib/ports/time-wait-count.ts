@@ -2,16 +2,16 @@ import { SocketTunerError } from '../errors'
 import { timeWaitTotal } from '../kernel/proc'
 
 /**
- * How many sockets of this network namespace are in TIME_WAIT, IPv4 and IPv6 together: one read of
- * /proc/net/sockstat, which costs the same whatever their number. Linux.
+ * Counts the sockets of this network namespace in TIME_WAIT, IPv4 and IPv6 together. Reads /proc/net/sockstat once,
+ * which costs the same for any number of sockets. Linux.
  *
- * @throws ERR_SOCKET_TUNER_UNSUPPORTED where there is no such file
+ * @throws ERR_SOCKET_TUNER_UNSUPPORTED if the file does not exist
  */
 export function timeWaitCount(): number {
   const count = timeWaitTotal()
   if (count !== undefined) return count
   throw new SocketTunerError(
-    'TIME_WAIT cannot be counted: /proc/net/sockstat cannot be read; that needs Linux with /proc mounted',
+    'TIME_WAIT cannot be counted: /proc/net/sockstat cannot be read. This needs Linux with /proc mounted',
     {
       code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     },

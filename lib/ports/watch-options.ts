@@ -1,4 +1,4 @@
-/** What watchPorts() may be told. */
+/** The options of watchPorts(). */
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
 import { abortSignal, bag, custom, list, spec, whole, type InputOf, type OutputOf } from '../spec'
 import { checkDestination, type CheckedDestination, type Destination } from './place'
@@ -16,22 +16,23 @@ const share = custom<number>('above 0 and at most 1', (argument, value) => {
 })
 
 export const portAlarm = spec({
-  /** Share of the ports that cannot be taken, above 0 and up to 1. Default 0.4: before connect() gets slow. */
+  /** The share of used ports that triggers a warning. Default 0.4, which is reached before connect() becomes slow. */
   used: share.default(0.4),
-  /** Seconds until there are none. Default 60. */
+  /** Warns when the ports are expected to run out within this time, s. Default 60. */
   seconds: whole(0, MAX_SECONDS).default(60),
 })
 
-/** When a destination is said to run short of ports. */
+/** The limits at which a destination counts as running short of ports. */
 export type PortAlarm = InputOf<typeof portAlarm>
 
 const destination = custom<Destination, CheckedDestination>('a destination', checkDestination)
 
 export const watchPortsOptions = spec({
-  /** 1 to 64 of them; a host name stands for all of its addresses. */
+  /** The destinations. A host name stands for all its addresses. */
   destinations: list(destination, { min: 1, max: MAX_DESTINATIONS }).required(),
-  /** From one look to the next, ms: 10 to 3,600,000. Default 1,000. More where a look costs much. */
+  /** The time between readings, ms. Default 1,000. Longer where readings are expensive. */
   intervalMs: whole(MIN_INTERVAL_MS, MAX_INTERVAL_MS).default(1_000),
+  /** The limits for SOCKET_TUNER_PORTS_LOW. */
   warnAt: bag(portAlarm).default(portAlarm.check('options.warnAt', {})),
   /** Stops the watch. */
   signal: abortSignal,
@@ -41,7 +42,7 @@ export type WatchPortsOptions = InputOf<typeof watchPortsOptions>
 
 export type CheckedWatch = OutputOf<typeof watchPortsOptions>
 
-/** @throws as checkDestination() */
+/** @throws what checkDestination() throws */
 export function checkWatch(options: WatchPortsOptions): CheckedWatch {
   return watchPortsOptions.check('options', options)
 }

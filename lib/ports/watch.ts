@@ -10,44 +10,44 @@ import type { PortReport } from './report'
 import { readOwners, type PortOwners } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
 
-/** A running watch: `for await` gives a report for each address of each destination at each look. */
+/** A running watch. `for await` yields a report for each address of each destination at each reading. */
 export interface PortWatch extends AsyncIterable<PortReport>, Disposable {
   /**
-   * The last good look; empty before the first, and when the watch has died. `time` of its reports says
-   * how old they are.
+   * The reports of the last successful reading. Empty before the first one, and after the watch has failed. The
+   * `time` of each report is that of its reading.
    */
   readonly latest: readonly PortReport[]
-  /** False once the watch has ended: it was stopped, or it has died. */
+  /** False once the watch was stopped or has failed. */
   readonly running: boolean
-  /** Why the last look failed; undefined after a good one. */
+  /** The error of the last reading; undefined if it succeeded. */
   readonly failure: Error | undefined
-  /** Looks that have failed so far. */
-  readonly failedLooks: number
+  /** The number of failed readings so far. */
+  readonly failedReadings: number
   /**
-   * Resolves when the watch was stopped. Rejects with the error when it has died: no more looks are made.
-   * Nobody has to read it; there is no unhandled rejection.
+   * Resolves when the watch is stopped. Rejects with the error when it fails; no more readings are taken then.
+   * May be ignored: its rejection is never unhandled.
    */
   readonly ended: Promise<void>
   /** Ends the watch and every loop over it. May be called twice. */
   stop(): void
 }
 
-/** What subscribers of the diagnostics channel `socket-tuner:ports-ended` get. */
+/** The message on the diagnostics channel `socket-tuner:ports-ended`. */
 export interface PortWatchEnded {
   readonly watch: PortWatch
-  /** Undefined when it was stopped. */
+  /** Undefined if the watch was stopped. */
   readonly error: Error | undefined
 }
 
-/** A look just before what it was to see would see nothing: it comes so much later than foreseen. */
+/** A reading for an expected warning comes 5 % later than expected: just before, it would show nothing. */
 const NOT_BEFORE = 1.05
-/** The longest pause after looks that failed, ms; more where the interval is longer. */
+/** The longest pause after failed readings, ms, unless the interval is longer. */
 const LONGEST_PAUSE_MS = 30_000
-/** Failures in a row that are worth a warning: fewer are chance. */
+/** Consecutive failures that cause a warning. */
 const FAILURES_TOLERATED = 3
 
-/** A look fails for want of these, or of an answer in time, and the next one may not. */
-const passing: readonly string[] = [
+/** Errors that may be temporary: descriptors or memory run out, or an answer is late. */
+const temporary: readonly string[] = [
   'EMFILE',
   'ENFILE',
   'ENOBUFS',
@@ -63,30 +63,29 @@ const reports = channel('socket-tuner:ports')
 const ends = channel('socket-tuner:ports-ended')
 
 /**
- * Watches the ports towards destinations: how many are left, how fast they go, when they are used up,
- * and what connect() costs in this thread, which is the only sign that a program gets of its own.
+ * Watches the ports for destinations: how many are left, how fast they are taken, when they run out, and the cost
+ * of connect() in this thread.
  *
- * Begins at once. Reports are published on the diagnostics channel `socket-tuner:ports` and come out
- * of `for await`, which gets the newest ones where it is slow. A destination that runs short is warned
- * of as SOCKET_TUNER_PORTS_LOW (see `warnAt`). Ends by stop(), by its signal, and when the last loop
- * over it is left. Holds no process open, and takes less than 1 % of a
- * core: where the kernel has very many sockets the looks become rarer, but for one that comes when the ports
- * are expected to run short. Linux.
+ * Starts at once. Reports are published on the diagnostics channel `socket-tuner:ports` and yielded by `for await`,
+ * which skips to the newest ones if it is slow. A destination that runs short causes the warning
+ * SOCKET_TUNER_PORTS_LOW (see `warnAt`). The watch ends by stop(), by its signal, or when the last loop over it
+ * ends. It does not keep the process alive, and uses less than 1 % of a core: with very many sockets in the kernel,
+ * readings become less frequent, except for one when the ports are expected to run short. Linux.
  *
- * A host name is looked up as net.connect() does it, before the first look and again every 30 s, and each
- * of its addresses has a report of its own. An address that the name has no more is reported while
- * connections to it are left. When a later lookup fails the addresses stay as they are.
+ * A host name is reports up as net.connect() does, before the first reading and then every 30 s. Each of its
+ * addresses has its own report. An address that the name no longer has is reported while connections to it remain.
+ * If a later lookup fails, the addresses stay as they are.
  *
- * A look that fails for want of descriptors or memory, or of an answer in time, is made again after a
- * pause that doubles up to 30 s; `failedLooks` counts them, and three in a row are warned of as
- * SOCKET_TUNER_WATCH_FAILING. Any other failure ends the watch: `ended` rejects with it, the loops over
- * the watch throw it, SOCKET_TUNER_WATCH_ENDED warns of it, and it is published on the diagnostics
- * channel `socket-tuner:ports-ended`.
+ * A reading that fails because descriptors or memory run out, or because of a timeout, is repeated after a pause
+ * that doubles up to 30 s. `failedReadings` counts such readings, and three in a row cause the warning
+ * SOCKET_TUNER_WATCH_FAILING. Any other failure ends the watch: `ended` rejects with the error, the loops over the
+ * watch throw it, SOCKET_TUNER_WATCH_ENDED warns of it, and the diagnostics channel `socket-tuner:ports-ended`
+ * publishes it.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_ADDRESS_FAMILY; ENETUNREACH and the like where this host has no source address for
- *   a destination; from the loop and `ended` ERR_SOCKET_TUNER_UNSUPPORTED where sockets cannot be counted,
- *   the errno's name when the kernel refuses, and ENOTFOUND where a host name is not known at first
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_ADDRESS_FAMILY;
+ *   ENETUNREACH or similar if this host has no source address for a destination. The loops and `ended` throw
+ *   ERR_SOCKET_TUNER_UNSUPPORTED if sockets cannot be counted here, the name of the errno if the kernel refuses, and
+ *   ENOTFOUND for a host name that is unknown at first
  */
 export function watchPorts(options: WatchPortsOptions): PortWatch {
   return new Watch(checkWatch(options))
@@ -106,7 +105,7 @@ class Watch implements PortWatch {
   #timer: NodeJS.Timeout | undefined
   #running = true
   #failure: Error | undefined
-  #failedLooks = 0
+  #failedReadings = 0
   #failedInARow = 0
   #settle: { resolve: () => void; reject: (error: Error) => void } | undefined
   readonly ended: Promise<void>
@@ -123,7 +122,7 @@ class Watch implements PortWatch {
     if (signal?.aborted === true) this.stop()
     else {
       signal?.addEventListener('abort', this.#onAbort, { once: true })
-      void this.#look()
+      void this.#read()
     }
   }
 
@@ -139,8 +138,8 @@ class Watch implements PortWatch {
     return this.#failure
   }
 
-  get failedLooks(): number {
-    return this.#failedLooks
+  get failedReadings(): number {
+    return this.#failedReadings
   }
 
   [Symbol.asyncIterator](): AsyncIterator<PortReport, undefined> {
@@ -171,17 +170,17 @@ class Watch implements PortWatch {
     if (ends.hasSubscribers) ends.publish({ watch: this, error } satisfies PortWatchEnded)
   }
 
-  async #look(): Promise<void> {
+  async #read(): Promise<void> {
     const begun = performance.now()
     let pause: number
     try {
       const found: PortReport[] = []
       const owners = await readOwners()
-      // One after the other, so that the pool's threads are left to others.
+      // One at a time, to leave the threads of the pool to others.
       for (const watched of this.#watched) {
-        const looked = await watched.look(owners)
+        const current = await watched.read(owners)
         if (!this.#running) return
-        found.push(...looked)
+        found.push(...current)
       }
       pause = this.#pace.after(this.#costOf(owners), this.#msUntilWarning(found))
       this.#succeed(found)
@@ -197,31 +196,31 @@ class Watch implements PortWatch {
     this.#failure = undefined
     this.#failedInARow = 0
     for (const report of found) if (reports.hasSubscribers) reports.publish(report)
-    this.#feed.give(found)
+    this.#feed.push(found)
   }
 
   #fail(error: Error): void {
     if (!this.#running) return
     this.#failure = error
-    this.#failedLooks++
+    this.#failedReadings++
     this.#failedInARow++
-    if (!passing.includes(codeOf(error) ?? '')) this.#end(error)
+    if (!temporary.includes(codeOf(error) ?? '')) this.#end(error)
     else if (this.#failedInARow === FAILURES_TOLERATED)
       announce('SOCKET_TUNER_WATCH_FAILING', this.#reason(error), this.#failingText(error))
   }
 
-  /** One cause at one watch is told once. */
+  /** One cause is reported once for each watch. */
   #reason(error: Error): string {
     return `${codeOf(error) ?? error.name} ${this.#namesText()}`
   }
 
   #endedText(error: Error): string {
-    return `The watch of the ports to ${this.#namesText()} has ended: ${error.message}`
+    return `The watch of the ports for ${this.#namesText()} has ended: ${error.message}`
   }
 
   #failingText(error: Error): string {
-    const looks = String(this.#failedInARow)
-    return `The last ${looks} looks at the ports to ${this.#namesText()} failed: ${error.message}. The watch goes on trying`
+    const times = String(this.#failedInARow)
+    return `The last ${times} readings of the ports for ${this.#namesText()} failed: ${error.message}. The watch keeps trying`
   }
 
   #namesText(): string {
@@ -234,13 +233,13 @@ class Watch implements PortWatch {
   #schedule(at: number): void {
     this.#timer = setTimeout(
       () => {
-        void this.#look()
+        void this.#read()
       },
       Math.max(0, at - performance.now()),
     ).unref()
   }
 
-  /** Processor time, ms. */
+  /** Processor time of a reading, ms. */
   #costOf(owners: PortOwners): number {
     return this.#watched.reduce((sum, { processorMs }) => sum + processorMs, owners.processorMs)
   }
@@ -252,14 +251,14 @@ class Watch implements PortWatch {
     )
   }
 
-  /** A look that fails costs next to nothing. */
+  /** Ignores the cost: a failed reading costs next to nothing. */
   #pauseAfterFailure(): number {
     const { intervalMs } = this.#options
     return Math.min(intervalMs * 2 ** this.#failedInARow, Math.max(intervalMs, LONGEST_PAUSE_MS))
   }
 }
 
-/** All of them, or none: one whose destination cannot be reached leaves no meter behind. */
+/** Creates all watches or none: if one throws, the others are stopped. */
 function watchesOf(options: CheckedWatch): DestinationWatch[] {
   const watches: DestinationWatch[] = []
   try {

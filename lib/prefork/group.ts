@@ -8,57 +8,56 @@ import { Slot } from './slot'
 import { spawnWorker } from './spawn'
 import { WorkerProcess } from './worker-process'
 
-/** One place of a group and what its workers have done. */
+/** The counters of one slot of a group. */
 export interface PreforkCounters {
-  /** Its number, from 0. */
+  /** The number of the slot, from 0. */
   slot: number
-  /** The process that listens; undefined while there is none. */
+  /** The process that listens; undefined while none does. */
   pid: number | undefined
-  /** Connections accepted by all workers that this place has had. What a killed one did not tell is missing. */
+  /** Connections accepted by all workers of this slot so far, except those that a killed worker had not reported. */
   connections: number
-  /** Workers started in place of another, for whatever reason. */
+  /** Workers that were started to replace another, for any reason. */
   restarts: number
-  /** Of them, those whose predecessor had ended unasked. */
+  /** The restarts after a worker that ended by itself. */
   crashes: number
 }
 
-/** The workers of `prefork()`, in the primary. */
+/** The workers of `prefork()`, as the primary sees them. */
 export interface PreforkGroup extends AsyncDisposable {
-  /** Where they listen. */
+  /** The address on which they listen. */
   readonly address: AddressInfo
   /**
-   * Resolves when the group is closed. Rejects then with ERR_SOCKET_TUNER_PREFORK_CRASHES when it closed
-   * itself since workers end as soon as they are started, with ERR_SOCKET_TUNER_PREFORK_CLEANUP when the
-   * function that `serve` returned failed in a worker that ended with the group, and with any other error
-   * of the shutdown. Unhandled, that ends the process.
+   * Resolves when the group is closed. Rejects with ERR_SOCKET_TUNER_PREFORK_CRASHES if the group closed itself
+   * because workers end right after their start, with ERR_SOCKET_TUNER_PREFORK_CLEANUP if the cleanup function of
+   * `serve` failed in a worker, and with any other error of the shutdown. An unhandled rejection ends the process.
    */
   readonly closed: Promise<void>
-  /** Asks the workers; one that does not answer within a second counts as it last said. */
+  /** Queries the workers. For a worker that does not answer within 1 s, its last count is used. */
   counters(): Promise<PreforkCounters[]>
   /**
-   * Replaces the workers one after another: the new one listens before the old one stops. Resolves when
-   * the old ones are gone. A call while one is under way joins it.
+   * Replaces the workers one by one. Each new worker listens before the old one stops. Resolves when all old
+   * workers have ended. A call during a restart returns the same promise.
    *
-   * @throws (as a rejection) ERR_SOCKET_TUNER_PREFORK_CRASHES when a new worker does not listen: those
-   *   not replaced yet stay; ERR_SOCKET_TUNER_PREFORK_CLEANUP when all are replaced and the function that
-   *   `serve` returned failed in one of the old ones; ERR_SOCKET_TUNER_PREFORK_CLOSED
+   * @throws (as a rejection) ERR_SOCKET_TUNER_PREFORK_CRASHES if a new worker does not listen: the workers that
+   *   are not replaced yet stay; ERR_SOCKET_TUNER_PREFORK_CLEANUP if all were replaced and the cleanup function of
+   *   `serve` failed in an old one; ERR_SOCKET_TUNER_PREFORK_CLOSED
    */
   restart(): Promise<void>
   /**
-   * Begins no connection any more, serves those that wait, lets all end, and stops the workers.
-   * What is not over after `shutdownTimeoutMs` is cut off. May be called twice.
+   * Accepts no new connections, serves those that wait, lets all connections end, and stops the workers.
+   * Connections that are still open after `shutdownTimeoutMs` are cut off. May be called twice.
    *
    * @returns `closed`
    */
   close(): Promise<void>
 }
 
-/** What a worker is given of the time at least, ms, when waiting for connections took all of it. */
+/** The least time for a worker to end, ms, if waiting for connections used up the timeout. */
 const LEAST_SHUTDOWN_MS = 100
 
 export class Group implements PreforkGroup {
   readonly closed: Promise<void>
-  /** Resolves when the group is closed, whatever for. Waiting for it leaves a rejection of `closed` unhandled. */
+  /** Resolves when the group is closed for any reason. Does not handle a rejection of `closed`. */
   readonly over: Promise<void>
   readonly #plan: PreforkPlan
   readonly #listeners: Listeners | undefined
@@ -90,7 +89,7 @@ export class Group implements PreforkGroup {
     this.#stopListening = plan.signals ? onTermination(this) : () => undefined
   }
 
-  /** @throws what keeps it from listening; the first worker that cannot start */
+  /** @throws (as a rejection) the error that prevents listening, or that of the first worker that cannot start */
   static async start(plan: PreforkPlan): Promise<Group> {
     const group = new Group(
       plan,
@@ -100,7 +99,7 @@ export class Group implements PreforkGroup {
       group.#end(error as Error),
     )
     if (group.#closing === undefined) return group
-    // Nobody can have it, so that nobody can hear of the failure by it.
+    // The caller does not get the group and cannot handle its rejection.
     group.closed.catch(() => undefined)
     await group.over
     throw group.#failure ?? closedAlready()
@@ -166,7 +165,7 @@ export class Group implements PreforkGroup {
     return worker
   }
 
-  /** Never rejects: what goes wrong is the failure of the group. */
+  /** Never rejects: an error becomes the failure of the group. */
   #end(error: Error | undefined): Promise<void> {
     if (this.#closing === undefined) {
       this.#failure = error
@@ -189,7 +188,7 @@ export class Group implements PreforkGroup {
     try {
       await this.#drain(shutdownTimeoutMs)
     } catch (error) {
-      // The workers serve to the end what they have accepted all the same.
+      // The workers still serve the connections that they have accepted.
       this.#failure ??= error as Error
     }
     for (const slot of this.#slots) slot.stop()
@@ -206,7 +205,7 @@ export class Group implements PreforkGroup {
 
   async #drain(timeoutMs: number): Promise<void> {
     if (this.#listeners?.refuse() !== true) return
-    // Until then workers that are missed are started again: connections wait for them too.
+    // Meanwhile, workers that end are restarted: connections may wait for them.
     await this.#listeners.drained(timeoutMs, (slot) => this.#isServed(slot))
   }
 

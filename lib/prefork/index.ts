@@ -1,4 +1,4 @@
-/** Several processes on one port: the entry `socket-tuner/prefork`. */
+/** The entry `socket-tuner/prefork`: several processes on one port. */
 export { prefork } from './prefork'
 export type { PreforkCounters, PreforkGroup } from './group'
 export type { Steering } from './messages'

@@ -1,32 +1,37 @@
-/** What primary and workers of prefork() say to each other, beside the messages of the application. */
+/** The messages between the primary and the workers of prefork(), which share a channel with the application's. */
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { SocketTunerError, isObject } from '../errors'
+import type { ConnectionLimits } from '../server/connection-limits'
 
 const MARK = 'socket-tuner:prefork'
 
-/** The environment variable by which a worker learns what it is. */
+/** The environment variable that holds the {@link Assignment} of a worker. */
 export const ASSIGNMENT = 'SOCKET_TUNER_PREFORK'
 
 /**
- * Which worker gets a connection. `hash`: the kernel decides by the addresses and ports of both ends.
- * `cpu`: by the CPU that handles its first packet. `cluster`: all workers share one socket, and
+ * How a connection is assigned to a worker. `hash`: the kernel decides by the addresses and ports of both ends.
+ * `cpu`: the kernel decides by the CPU that handles the first packet. `cluster`: all workers share one socket, and
  * node:cluster decides by its `schedulingPolicy`.
  */
 export type Steering = 'hash' | 'cpu' | 'cluster'
 
-/** What a worker is told when it starts. */
+/** The role of a worker, set at its start. */
 export interface Assignment {
   readonly slot: number
-  /** Its listening socket; undefined where all workers share one. */
+  /** The descriptor of its listening socket; undefined if all workers share one. */
   readonly fd: number | undefined
   readonly address: { port: number; host: string | undefined; ipv6Only: boolean }
   readonly backlog: number
   readonly steering: Steering
   readonly signals: boolean
+  /** Of the connections of its server. */
+  readonly limits: ConnectionLimits
+  /** The part of the time for its end over which its connections end, ms. */
+  readonly overMs: number
 }
 
-/** An error on its way from one process to another. */
+/** An error that is sent from one process to another. */
 export interface Failure {
   readonly message: string
   readonly stack?: string | undefined
@@ -38,30 +43,30 @@ export interface Failure {
 }
 
 export type ToWorker =
-  { readonly ask: 'end'; readonly timeoutMs: number } | { readonly ask: 'count' }
+  { readonly type: 'end'; readonly timeoutMs: number } | { readonly type: 'report-count' }
 
 export type ToPrimary =
-  | { readonly tell: 'listening'; readonly address: AddressInfo }
-  /** `serve` threw. */
-  | { readonly tell: 'failed'; readonly failure: Failure }
-  /** The function that `serve` returned threw. */
-  | { readonly tell: 'unclean'; readonly failure: Failure }
-  | { readonly tell: 'count'; readonly connections: number }
-  /** It was sent SIGTERM itself. */
-  | { readonly tell: 'leaving' }
+  | { readonly type: 'listening'; readonly address: AddressInfo }
+  /** `serve` threw or rejected. */
+  | { readonly type: 'failed'; readonly failure: Failure }
+  /** The cleanup function that `serve` returned threw or rejected. */
+  | { readonly type: 'unclean'; readonly failure: Failure }
+  | { readonly type: 'count'; readonly connections: number }
+  /** The worker itself received SIGTERM. */
+  | { readonly type: 'leaving' }
 
-export type Marked<M> = M & { readonly mark: typeof MARK }
+type Marked<M> = M & { readonly mark: typeof MARK }
 
 export function marked<M extends object>(message: M): Marked<M> {
   return { ...message, mark: MARK }
 }
 
-/** The message when it is one of these and not the application's own. */
+/** Returns the message if it is one of these; undefined for one of the application. */
 export function unmarked(message: unknown): object | undefined {
   return isObject(message) && message.mark === MARK ? message : undefined
 }
 
-/** Of what an error may have only what can be sent. */
+/** Reduces an error to the fields that can be sent. */
 export function failureOf(error: unknown): Failure {
   if (!(error instanceof Error)) {
     return { message: typeof error === 'string' ? error : inspect(error) }
@@ -81,11 +86,11 @@ export function failureOf(error: unknown): Failure {
   }
 }
 
-/** The error that it was in the other process. */
+/** Restores the error of the other process. */
 export function errorOf({ message, stack, code, ...rest }: Failure): Error {
   const error =
     code === undefined ? new Error(message) : new SocketTunerError(message, { ...rest, code })
-  // Where it came from there says more than this place.
+  // The stack of the other process is more useful than that of this function.
   if (stack !== undefined) error.stack = stack
   return error
 }

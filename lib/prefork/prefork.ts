@@ -9,21 +9,20 @@ import { assignmentOf, work } from './worker'
 let running = false
 
 /**
- * Serves one port by several processes, workers of node:cluster that run this same file, each with a
- * listening socket of its own (SO_REUSEPORT, socket(7)): a connection goes from the kernel straight to
- * the worker that serves it. Workers that end are started again.
+ * Serves one port with several processes: workers of node:cluster that run this same file. Each has its own
+ * listening socket (SO_REUSEPORT, socket(7)), so a connection goes from the kernel straight to its worker. Workers
+ * that end are restarted.
  *
- * The primary opens the sockets and keeps them, so that no connection that waits is lost when a worker
- * ends, crashes or is replaced: whoever takes its place accepts it.
+ * The primary opens the sockets and keeps them open. A waiting connection is therefore not lost when a worker ends,
+ * crashes or is replaced: the next worker accepts it.
  *
- * In the primary it resolves with the group when all workers listen; in a worker with undefined when
- * `serve` has returned. Where SO_REUSEPORT does not balance, which is everywhere but on Linux, workers
- * share one socket as node:cluster does it, with a warning; `settings` are refused there.
+ * In the primary, resolves with the group when all workers listen. In a worker, resolves with undefined when `serve`
+ * has returned. SO_REUSEPORT balances connections on Linux only. On other systems the workers share one socket
+ * through node:cluster, with a warning, and `settings` are refused.
  *
- * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; as `listen()`
- *   EADDRINUSE, EACCES, EADDRNOTAVAIL; ERR_SOCKET_TUNER_PREFORK_CRASHES when a worker ends at once again
- *   and again; ERR_SOCKET_TUNER_PREFORK_PLACE. No process and no port is left then. In a worker: what
- *   `serve` throws
+ * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE; EADDRINUSE, EACCES and
+ *   EADDRNOTAVAIL as `listen()` does; ERR_SOCKET_TUNER_PREFORK_CRASHES if workers keep ending right after their
+ *   start; ERR_SOCKET_TUNER_PREFORK_PLACE. No process and no open port is left then. In a worker: what `serve` throws
  */
 export async function prefork(options: PreforkOptions): Promise<PreforkGroup | undefined> {
   if (!isMainThread) throw misplaced('in a worker thread')
@@ -52,13 +51,13 @@ function stopped(): void {
   running = false
 }
 
-/** @throws ERR_SOCKET_TUNER_UNSUPPORTED for settings where the socket is node:cluster's */
+/** @throws ERR_SOCKET_TUNER_UNSUPPORTED for settings if node:cluster opens the socket */
 function forThisPlatform(plan: PreforkPlan): PreforkPlan {
   const isShared = plan.steering === 'cluster' || process.platform !== 'linux'
   if (!isShared) return plan
   if (Object.values(plan.settings).some((value) => value !== undefined)) {
     throw new SocketTunerError(
-      'The listening socket that workers share is made by node:cluster: nothing can be set before it is bound',
+      'node:cluster opens the listening socket that the workers share: nothing can be set before it is bound',
       { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'listen' },
     )
   }

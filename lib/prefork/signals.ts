@@ -1,19 +1,19 @@
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const
 
-/** What a signal does to a group. */
-interface Ending {
+/** The part of a group that signals use. */
+interface EndableGroup {
   readonly over: Promise<void>
   close(): Promise<void>
   kill(): void
 }
 
 /**
- * Closes a group at the first SIGTERM or SIGINT and kills it at the second. When it is closed the
- * process ends, unless somebody else listens for that signal too.
+ * Closes a group at the first SIGTERM or SIGINT, and kills it at the second. The process exits when the group is
+ * closed, unless the program listens for that signal too.
  *
- * @returns stops it
+ * @returns a function that stops it
  */
-export function onTermination(group: Ending): () => void {
+export function onTermination(group: EndableGroup): () => void {
   let first: NodeJS.Signals | undefined
   const onSignal = (signal: NodeJS.Signals): void => {
     if (first !== undefined) {
@@ -28,7 +28,7 @@ export function onTermination(group: Ending): () => void {
   }
   for (const signal of SIGNALS) process.on(signal, onSignal)
   void group.over.then(() => {
-    // Those who wait for `closed` come first.
+    // Lets the program's handlers of `closed` run first.
     setImmediate(() => {
       if (first !== undefined && process.listenerCount(first) === 0) process.exit()
     })

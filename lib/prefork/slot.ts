@@ -3,21 +3,21 @@ import { SocketTunerError } from '../errors'
 import { pauseAfter } from './options'
 import type { WorkerEnd, WorkerProcess } from './worker-process'
 
-/** A worker that ended sooner after it began to listen did not really serve. */
+/** A worker that ends within this time of listening counts as crashed. */
 const SERVED_MS = 1_000
 
-export interface SlotPlan {
+interface SlotPlan {
   readonly crashLimit: number
   readonly restartDelayMs: number
   readonly shutdownTimeoutMs: number
 }
 
-/** A place for one worker: starts it, starts another when it ends, and replaces it on demand. */
+/** Keeps one worker running: starts it, restarts it when it ends, and replaces it on demand. */
 export class Slot {
   readonly index: number
-  /** Workers started in place of another. */
+  /** Workers that were started to replace another. */
   restarts = 0
-  /** Workers that ended unasked. */
+  /** Workers that ended by themselves. */
   crashes = 0
   readonly #plan: SlotPlan
   readonly #spawn: () => WorkerProcess
@@ -27,7 +27,7 @@ export class Slot {
   #inARow = 0
   #ofEnded = 0
 
-  /** @param failed called when workers end again and again, after start() */
+  /** @param failed called when workers keep ending after start() has resolved */
   constructor(
     index: number,
     plan: SlotPlan,
@@ -40,7 +40,7 @@ export class Slot {
     this.#failed = failed
   }
 
-  /** The worker that listens, if there is one. */
+  /** The worker that listens; undefined if none does. */
   get current(): WorkerProcess | undefined {
     return this.#current
   }
@@ -50,12 +50,12 @@ export class Slot {
     return this.#ofEnded + (this.#current?.connections ?? 0)
   }
 
-  /** Brings `connections` up to date. */
+  /** Updates `connections`. */
   async count(): Promise<void> {
     await this.#current?.count()
   }
 
-  /** Resolves when a worker listens. @throws ERR_SOCKET_TUNER_PREFORK_CRASHES; why it cannot listen */
+  /** Resolves when a worker listens. @throws (as a rejection) ERR_SOCKET_TUNER_PREFORK_CRASHES, or why it cannot listen */
   async start(): Promise<void> {
     while (!this.#stopped.signal.aborted) {
       const worker = this.#launch()
@@ -70,10 +70,10 @@ export class Slot {
   }
 
   /**
-   * Starts another worker and, when it listens, ends the one that was there.
+   * Starts a new worker and ends the old one when the new one listens.
    *
-   * @returns that one
-   * @throws ERR_SOCKET_TUNER_PREFORK_CRASHES when the new one does not listen; the old one stays then
+   * @returns the old worker
+   * @throws (as a rejection) ERR_SOCKET_TUNER_PREFORK_CRASHES if the new worker does not listen; the old one stays
    */
   async replace(): Promise<WorkerProcess | undefined> {
     const worker = this.#launch()
@@ -81,7 +81,7 @@ export class Slot {
     return this.#serveBy(worker)
   }
 
-  /** From now on no worker is started. Those that are there are the caller's to end. */
+  /** Starts no more workers. The caller ends those that run. */
   stop(): void {
     this.#stopped.abort()
   }
@@ -94,7 +94,7 @@ export class Slot {
     return worker
   }
 
-  /** @returns the worker that served before, which is ending */
+  /** @returns the previous worker, which is ending */
   #serveBy(worker: WorkerProcess): WorkerProcess | undefined {
     const before = this.#current
     this.#current = worker
@@ -109,7 +109,7 @@ export class Slot {
     return before
   }
 
-  /** The worker ended unasked. */
+  /** Handles a worker that ended by itself. */
   #lost(end: WorkerEnd): void {
     this.#current = undefined
     if (this.#stopped.signal.aborted) return
@@ -128,13 +128,13 @@ export class Slot {
     if (this.#stopped.signal.aborted) return
     this.crashes++
     this.restarts++
-    // Another attempt would not find the port free, nor the privilege there.
+    // Another attempt would fail for the same reason: the port is in use, or a privilege is missing.
     const { cause } = error
     if (cause instanceof SocketTunerError && isAboutTheAddress(cause)) throw cause
     await this.#pause(error)
   }
 
-  /** @throws ERR_SOCKET_TUNER_PREFORK_CRASHES when it was once too often */
+  /** @throws (as a rejection) ERR_SOCKET_TUNER_PREFORK_CRASHES at the `crashLimit` */
   async #pause(why: SocketTunerError): Promise<void> {
     const { crashLimit, restartDelayMs } = this.#plan
     const times = ++this.#inARow
@@ -143,10 +143,10 @@ export class Slot {
     await delay(pauseAfter(times, restartDelayMs), undefined, { signal }).catch(() => undefined)
   }
 
-  /** A worker was sent SIGTERM: it serves until there is another. */
+  /** Replaces a worker that received SIGTERM. It serves until the new one listens. */
   #replaceUnasked(): void {
     this.replace().catch(() => {
-      // It ends all the same, and is then missed like any other.
+      // The old worker still ends, and is restarted like any other.
       this.#current?.end(this.#plan.shutdownTimeoutMs)
     })
   }
@@ -159,7 +159,7 @@ function isAboutTheAddress({ code, syscall }: SocketTunerError): boolean {
 
 function endedAtOnce({ code, signal }: Pick<WorkerEnd, 'code' | 'signal'>): SocketTunerError {
   const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`
-  return new SocketTunerError(`A worker of prefork() ended ${how} as soon as it listened`, {
+  return new SocketTunerError(`A worker of prefork() ended ${how} right after it listened`, {
     code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES',
   })
 }
@@ -167,7 +167,7 @@ function endedAtOnce({ code, signal }: Pick<WorkerEnd, 'code' | 'signal'>): Sock
 function tooOften(slot: number, times: number, why: SocketTunerError): SocketTunerError {
   const often = times === 1 ? 'once' : `${String(times)} times in a row`
   return new SocketTunerError(
-    `Worker ${String(slot)} of prefork() ended at once, ${often}: ${why.message}`,
+    `Worker ${String(slot)} of prefork() ended right after its start, ${often}: ${why.message}`,
     { code: 'ERR_SOCKET_TUNER_PREFORK_CRASHES', cause: why.cause ?? why },
   )
 }

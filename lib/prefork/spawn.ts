@@ -1,10 +1,11 @@
 import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
+import { limitsOf } from '../server/connection-limits'
 import { ASSIGNMENT, type Assignment } from './messages'
 import type { PreforkPlan } from './options'
 
 /**
- * Starts a worker of the cluster that inherits a listening socket, beside what the cluster's settings
- * say. The settings are as before when it returns.
+ * Starts a worker of node:cluster that inherits a listening socket in addition to the cluster's settings. Restores
+ * these settings before it returns.
  */
 export function spawnWorker(plan: PreforkPlan, slot: number, listener: number | undefined): Worker {
   const { exec, args, host, port, ipv6Only, backlog, steering, signals } = plan
@@ -17,6 +18,8 @@ export function spawnWorker(plan: PreforkPlan, slot: number, listener: number | 
     backlog,
     steering,
     signals,
+    limits: limitsOf(plan),
+    overMs: plan.shutdownOverMs,
   }
   cluster.setupPrimary({
     ...(exec === undefined ? {} : { exec }),
@@ -30,7 +33,7 @@ export function spawnWorker(plan: PreforkPlan, slot: number, listener: number | 
   }
 }
 
-/** setupPrimary() keeps what it is not given, so all that was changed is given again. */
+/** Passes all changed settings: setupPrimary() keeps those that it does not get. */
 function restore({ exec, args, stdio }: ClusterSettings): void {
   cluster.setupPrimary({
     exec: exec ?? process.argv[1],
@@ -39,7 +42,7 @@ function restore({ exec, args, stdio }: ClusterSettings): void {
   })
 }
 
-/** What a worker inherits without us. */
+/** The `stdio` of a worker by the cluster's own settings. */
 function stdioOf({ stdio, silent = false }: ClusterSettings): unknown[] {
   if (Array.isArray(stdio)) return stdio
   const each = typeof stdio === 'string' ? stdio : silent ? 'pipe' : 'inherit'

@@ -2,32 +2,32 @@ import type { Worker } from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import { SocketTunerError } from '../errors'
 import { errorOf, marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
+import { MAX_INT32 } from '../spec'
 
-/** How long a worker is waited for that failed, or that should have ended by itself, ms. */
+/** The time for a worker to exit after it failed or should have ended, ms. After that it is killed. */
 const LAST_GRACE_MS = 1_000
 const COUNT_TIMEOUT_MS = 1_000
-const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** How a worker ended. */
 export interface WorkerEnd {
   readonly code: number | null
   readonly signal: string | null
-  /** What it said before, if anything. */
+  /** The error that it reported before, if any. */
   readonly failure: Failure | undefined
   /** The error of its cleanup. */
   readonly unclean: SocketTunerError | undefined
-  /** ms since it listened; 0 when it never did. */
+  /** ms since it listened; 0 if it never did. */
   readonly servedMs: number
 }
 
 /** A worker, as the primary sees it. */
 export class WorkerProcess {
-  /** Resolves when it listens; rejects when it ends before, or takes too long. */
+  /** Resolves when the worker listens. Rejects if it ends before that, or takes too long. */
   readonly listening: Promise<AddressInfo>
   readonly ended: Promise<WorkerEnd>
-  /** Connections that it has accepted, as far as it said. */
+  /** Connections that it has accepted, as of its last report. */
   connections = 0
-  /** Called when it was sent SIGTERM by somebody else. */
+  /** Called when another process sent it SIGTERM. */
   onLeaving: (() => void) | undefined
   readonly #worker: Worker
   readonly #counted = new Set<() => void>()
@@ -45,7 +45,7 @@ export class WorkerProcess {
         this.kill()
       }, startTimeoutMs)
       worker.on('message', (message: unknown) => {
-        this.#hear(unmarked(message) as ToPrimary | undefined, (address) => {
+        this.#receive(unmarked(message) as ToPrimary | undefined, (address) => {
           clearTimeout(deadline)
           resolve(address)
         })
@@ -55,7 +55,7 @@ export class WorkerProcess {
         reject(endedTooEarly(end))
       })
     })
-    // It is awaited by who started it; an end after that is told by `ended`.
+    // The starter awaits it, and `ended` reports a later end.
     this.listening.catch(() => undefined)
   }
 
@@ -67,17 +67,17 @@ export class WorkerProcess {
     return this.#listeningSince !== undefined
   }
 
-  /** Makes it accept no more, end its connections, and exit. It is killed when it does not in time. */
+  /** Makes the worker stop accepting, end its connections and exit. Kills it if it does not in time. */
   end(timeoutMs: number): void {
     this.#killAfter(timeoutMs + LAST_GRACE_MS)
-    this.#say({ ask: 'end', timeoutMs })
+    this.#send({ type: 'end', timeoutMs })
   }
 
   kill(): void {
     this.#worker.process.kill('SIGKILL')
   }
 
-  /** Brings `connections` up to date, as far as the worker answers within a second. */
+  /** Updates `connections`, unless the worker does not answer within 1 s. */
   async count(): Promise<void> {
     if (!this.#worker.isConnected()) return
     await new Promise<void>((resolve) => {
@@ -88,12 +88,12 @@ export class WorkerProcess {
       }
       const deadline = setTimeout(done, COUNT_TIMEOUT_MS)
       this.#counted.add(done)
-      this.#say({ ask: 'count' })
+      this.#send({ type: 'report-count' })
     })
   }
 
-  #hear(message: ToPrimary | undefined, listening: (address: AddressInfo) => void): void {
-    switch (message?.tell) {
+  #receive(message: ToPrimary | undefined, listening: (address: AddressInfo) => void): void {
+    switch (message?.type) {
       case 'listening':
         this.#listeningSince = performance.now()
         listening(message.address)
@@ -131,7 +131,7 @@ export class WorkerProcess {
         resolve({ code, signal, failure: this.#failure, unclean: this.#unclean, servedMs })
       }
       this.#worker.process.once('exit', (code, signal) => {
-        // What it said last may come after that.
+        // Its last message may arrive after 'exit'.
         if (this.#worker.isConnected()) {
           this.#worker.once('disconnect', () => {
             end(code, signal)
@@ -146,25 +146,25 @@ export class WorkerProcess {
     })
   }
 
-  #say(message: ToWorker): void {
+  #send(message: ToWorker): void {
     if (!this.#worker.isConnected()) return
-    // One that ended in this moment is no failure.
+    // Ignores the error of a worker that has just ended.
     this.#worker.process.send(marked(message), () => undefined)
   }
 
   #killAfter(ms: number): void {
     clearTimeout(this.#killer)
-    // A longer timer would run at once.
+    // A timer with a longer time would fire at once.
     this.#killer = setTimeout(
       () => {
         this.kill()
       },
-      Math.min(ms, MAX_TIMER_MS),
+      Math.min(ms, MAX_INT32),
     )
   }
 }
 
-/** The error for a worker that ended before it listened. */
+/** Returns the error for a worker that ended before it listened. */
 function endedTooEarly({ code, signal, failure }: WorkerEnd): SocketTunerError {
   const how = signal === null ? `with exit code ${String(code)}` : `by ${signal}`
   const why = failure === undefined ? '' : `: ${failure.message}`

@@ -1,7 +1,9 @@
 import cluster from 'node:cluster'
 import type * as net from 'node:net'
-import { listenOnDescriptor } from '../connect/open'
-import { ArgumentTypeError, SocketTunerError } from '../errors'
+import { alreadyListening, listenOnDescriptor } from '../connect/open'
+import { ArgumentTypeError } from '../errors'
+import { hasLimits, requireHttp } from '../server/connection-limits'
+import { retirementOf, type Retirement } from '../server/retirement'
 import { isServer } from '../target'
 import {
   failureOf,
@@ -12,47 +14,47 @@ import {
   type ToPrimary,
   type ToWorker,
 } from './messages'
-import { Retirement } from './retirement'
 
-/** What a worker of `prefork()` is given. */
+/** The argument of `serve`. */
 export interface PreforkWorker {
-  /** The number of its place, from 0. */
+  /** The number of the worker's slot, from 0. */
   readonly slot: number
-  /** Aborted when the worker is to end: it accepts no more, and waits for its connections. */
+  /** Aborted when the worker shuts down: it accepts no more connections, and waits for those that it has. */
   readonly signal: AbortSignal
   /**
-   * Makes a server listen where the group listens. `net`, `http`, `https`, `http2` and `tls` servers;
-   * an Express app by `http.createServer(app)`, a Fastify one by `app.server` after `app.ready()`.
+   * Makes a server listen on the address of the group: a `net`, `http`, `https`, `http2` or `tls` server. For
+   * Express, pass `http.createServer(app)`; for Fastify, `app.server` after `app.ready()`.
    *
-   * @throws (as a rejection) ERR_INVALID_ARG_TYPE; ERR_SERVER_ALREADY_LISTEN, also for a second server;
-   *   what the server emits as 'error'
+   * @throws (as a rejection) ERR_INVALID_ARG_TYPE; ERR_INVALID_ARG_VALUE if the group limits connections and the
+   *   server is not an HTTP server; ERR_SERVER_ALREADY_LISTEN, also for a second server; the error that the server
+   *   emits as 'error'
    */
   listen(server: net.Server): Promise<net.AddressInfo>
 }
 
 /**
- * What a worker does: it makes its server and calls `worker.listen(server)`. When what it returns, or
- * resolves with, is a function, that is called when the worker ends and its last connection is closed.
+ * Runs in each worker: creates a server and calls `worker.listen(server)`. If it returns a function, or a promise
+ * of one, that function is called for cleanup when the worker shuts down and its last connection is closed.
  */
 export type Serve = (worker: PreforkWorker) => unknown
 
-/** What this process was told when prefork() started it; undefined when that did not. */
+/** The assignment of this process; undefined if prefork() did not start it. */
 export function assignmentOf(env: NodeJS.ProcessEnv): Assignment | undefined {
   const text = env[ASSIGNMENT]
   if (!cluster.isWorker || text === undefined) return undefined
-  // Processes that the application starts are no workers of the group.
+  // Child processes of the application must not inherit it.
   Reflect.deleteProperty(env, ASSIGNMENT)
   return JSON.parse(text) as Assignment
 }
 
-/** Serves until the primary says that it is enough. */
+/** Runs `serve`. The worker then runs until the primary ends it. */
 export async function work(assignment: Assignment, serve: Serve): Promise<void> {
   const worker = new ServingWorker(assignment)
   try {
     const result = await serve(worker)
     if (typeof result === 'function') worker.cleanup = result as () => unknown
   } catch (error) {
-    await tell({ tell: 'failed', failure: failureOf(error) })
+    await send({ type: 'failed', failure: failureOf(error) })
     process.exitCode = 1
     throw error
   }
@@ -60,7 +62,7 @@ export async function work(assignment: Assignment, serve: Serve): Promise<void> 
 
 class ServingWorker implements PreforkWorker {
   readonly slot: number
-  /** Runs when the last connection is closed. */
+  /** Called when the last connection is closed. */
   cleanup: (() => unknown) | undefined
   readonly #assignment: Assignment
   readonly #ending = new AbortController()
@@ -71,12 +73,12 @@ class ServingWorker implements PreforkWorker {
     this.slot = assignment.slot
     this.#assignment = assignment
     process.on('message', (message: unknown) => {
-      this.#hear(unmarked(message) as ToWorker | undefined)
+      this.#receive(unmarked(message) as ToWorker | undefined)
     })
     if (assignment.signals) {
-      // Both reach the whole process group, and the primary decides.
+      // A terminal sends these signals to the whole process group. The primary handles them.
       process.on('SIGINT', () => undefined)
-      process.on('SIGTERM', () => void tell({ tell: 'leaving' }))
+      process.on('SIGTERM', () => void send({ type: 'leaving' }))
     }
   }
 
@@ -87,20 +89,21 @@ class ServingWorker implements PreforkWorker {
   async listen(server: net.Server): Promise<net.AddressInfo> {
     if (!isServer(server))
       throw new ArgumentTypeError('server', 'an instance of net.Server', server)
-    if (server.listening || this.#retirement !== undefined) {
-      throw new SocketTunerError('The worker, or its server, is listening already', {
-        code: 'ERR_SERVER_ALREADY_LISTEN',
-      })
-    }
-    const retirement = new Retirement(server)
+    if (server.listening || this.#retirement !== undefined)
+      throw alreadyListening('The worker or its server')
+    const { limits } = this.#assignment
+    requireHttp(server, limits, 'options')
+    const retirement = retirementOf(server)
     this.#retirement = retirement
+    if (hasLimits(limits)) retirement.limit(limits)
     server.on('connection', this.#count)
     try {
       const address = await this.#listenOn(server)
-      await tell({ tell: 'listening', address })
+      await send({ type: 'listening', address })
       return address
     } catch (error) {
       this.#retirement = undefined
+      retirement.unlimit(limits)
       server.off('connection', this.#count)
       throw error
     }
@@ -123,10 +126,10 @@ class ServingWorker implements PreforkWorker {
     })
   }
 
-  #hear(message: ToWorker | undefined): void {
-    switch (message?.ask) {
-      case 'count':
-        void this.#tellCount()
+  #receive(message: ToWorker | undefined): void {
+    switch (message?.type) {
+      case 'report-count':
+        void this.#reportCount()
         break
       case 'end':
         if (!this.signal.aborted) void this.#end(message.timeoutMs)
@@ -141,13 +144,16 @@ class ServingWorker implements PreforkWorker {
     }, timeoutMs)
     this.#ending.abort()
     try {
-      await this.#retirement?.run(timeoutMs)
+      // The primary and other workers share the listening socket and its queue.
+      const overMs = Math.min(this.#assignment.overMs, timeoutMs)
+      const plan = { overMs, deadlineMs: timeoutMs, acceptMs: 0, queue: 'leave' } as const
+      await this.#retirement?.end(plan)
       await this.cleanup?.()
     } catch (error) {
-      await this.#tellCount()
-      await tell({ tell: 'unclean', failure: failureOf(error) })
+      await this.#reportCount()
+      await send({ type: 'unclean', failure: failureOf(error) })
       process.exitCode = 1
-      // An uncaught exception, as in any program: Node prints it, unless the application handles it.
+      // Rethrown as an uncaught exception, which Node prints unless the application handles it.
       process.nextTick(rethrow, error)
       return
     }
@@ -155,12 +161,12 @@ class ServingWorker implements PreforkWorker {
   }
 
   async #exit(): Promise<void> {
-    await this.#tellCount()
+    await this.#reportCount()
     process.exit()
   }
 
-  #tellCount(): Promise<void> {
-    return tell({ tell: 'count', connections: this.#connections })
+  #reportCount(): Promise<void> {
+    return send({ type: 'count', connections: this.#connections })
   }
 }
 
@@ -168,8 +174,8 @@ function rethrow(error: unknown): never {
   throw error
 }
 
-/** Resolves when it is sent, or cannot be. */
-function tell(message: ToPrimary): Promise<void> {
+/** Resolves when the message was sent, or cannot be sent. */
+function send(message: ToPrimary): Promise<void> {
   return new Promise((resolve) => {
     if (process.send === undefined || !process.connected) {
       resolve()

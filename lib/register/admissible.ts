@@ -5,21 +5,20 @@ import type { Settings } from '../options/option'
 import { applyToFresh, prepareSettings } from '../options/tune'
 import type { Log } from './log'
 
-/** Settings for each family: an option of IPv6 goes with no IPv4 socket. */
+/** Settings for each family: an IPv4 socket refuses options of IPv6. */
 export type FamilySettings = Readonly<Record<IpFamily, Settings>>
 
 const NOTHING = prepareSettings({})
 
 /**
- * What the kernel takes of settings on sockets of each family, tried on one that is thrown away: one
- * setting that it refuses is to keep neither a program from its connections nor the other settings
- * from being set. What it refuses on both is warned of.
+ * Returns the settings that the kernel accepts for each family, by trying them on temporary sockets. A refused
+ * setting must not prevent connections, nor the other settings. Warns of settings that both families refuse.
  */
 export function admissible(path: string, settings: Settings, log: Log): FamilySettings {
   if (Object.keys(settings).length === 0 || process.platform === 'win32') return { 4: {}, 6: {} }
   const [four, six] = [tryOn(4, settings), tryOn(6, settings)]
   for (const [name, { message }] of four.refused) {
-    if (six.refused.has(name)) log.trouble(name, `${path}.${name} is left out: ${message}`)
+    if (six.refused.has(name)) log.trouble(name, `${path}.${name} is ignored: ${message}`)
   }
   return { 4: four.admitted, 6: six.admitted }
 }

@@ -1,6 +1,6 @@
 import type { CloseTotals } from '../close/tally'
 
-/** `closes: 20 deliver, 1 fin; not as asked: 1 ended; 1 left TIME_WAIT; 0 bytes discarded`. */
+/** `closes: 20 deliver, 1 fin; fallbacks: 1 ended; 1 left TIME_WAIT; 0 bytes discarded`. */
 export function closesText({
   closes,
   fallbacks,
@@ -9,7 +9,7 @@ export function closesText({
 }: CloseTotals): string {
   return [
     `closes: ${countsText(closes)}`,
-    `not as asked: ${countsText(fallbacks)}`,
+    `fallbacks: ${countsText(fallbacks)}`,
     `${String(timeWaitLeft)} left TIME_WAIT`,
     `${String(discardedBytes)} bytes discarded`,
   ].join('; ')

@@ -1,18 +1,20 @@
-/** The configuration, checked value by value, so that an error can say which one it is. */
-import { close, type PolicyOptions } from '../close/options'
-import { familyOf, ipAddress, realPort } from '../connect/address'
-import { SourcePool } from '../connect/source-pool'
+/** Reads the configuration, and checks each value separately, so that an error names the value. */
+import type { PolicyOptions } from '../close/mode'
+import { close } from '../close/options'
+import { realPort } from '../connect/address'
+import { sourcesByFamily, type SourcesByFamily } from '../connect/source'
 import { confinedRange, tuningOptions } from '../connect/tuning'
-import { ArgumentValueError, checkObject } from '../errors'
-import { backlogField } from '../server/bound'
+import { checkObject } from '../errors'
+import { backlogField } from '../connect/raw-socket'
+import { connectionLimits, limitsOf, type ConnectionLimits } from '../server/connection-limits'
 import { optionOf, type Settings } from '../options/option'
 import { prepareSettings } from '../options/tune'
-import type { PortRange } from '../options/values'
+import type { PortRange } from '../kernel/proc'
 import { bag, custom, list, spec, type OutputOf } from '../spec'
 import type { FoundText } from './find'
 import { Match, networkPattern } from './match'
 
-/** What both sections have. */
+/** The common part of both sections. */
 interface Section {
   readonly settings: Settings
   readonly policy: PolicyOptions | undefined
@@ -20,64 +22,79 @@ interface Section {
 }
 
 export interface ClientsConfiguration extends Section {
-  /** Source addresses of one family or of both; empty for the kernel's choice. */
-  readonly sources: readonly string[]
+  /** Undefined: the kernel chooses. */
+  readonly sources: SourcesByFamily
   readonly portRange: PortRange | 'kernel' | undefined
 }
 
 export interface ServersConfiguration extends Section {
   readonly backlog: number | undefined
+  readonly limits: ConnectionLimits
 }
 
-export interface Configuration {
+export interface RegisterConfiguration {
   readonly clients: ClientsConfiguration | undefined
   readonly servers: ServersConfiguration | undefined
-  /** What is set here and this platform does not have: `clients.settings.TCP_USER_TIMEOUT`, and why. */
+  /** The settings that this platform lacks, with the reason: `clients.settings.TCP_USER_TIMEOUT: …`. */
   readonly absent: readonly string[]
 }
 
-/** Says which of the values has the error. */
+/** Names the variable or the file with the error. */
 export class ConfigurationError extends Error {
   constructor({ name }: FoundText, cause: unknown) {
     super(`${name}: ${(cause as Error).message}`, { cause })
   }
 }
 
-/** Settings as JSON has them. */
+/** Settings read from JSON. */
 interface JsonSettings {
   readonly present: Settings
   readonly absent: readonly string[]
 }
 
 const section = {
+  /**
+   * The sockets that the section is for: clients by the destination of the connection, servers by their local address.
+   * `addresses` has IP addresses, or networks such as 10.0.0.0/8; `ports` has port numbers. Default: all sockets.
+   */
   match: bag(
     spec({
       addresses: list(networkPattern, { min: 1 }),
       ports: list(realPort, { min: 1 }),
     }),
   ).default({ addresses: undefined, ports: undefined }),
+  /** Socket options to set on them. A warning names those that this platform does not have. */
   settings: custom<Settings, JsonSettings>('socket options by their names', readSettings).default({
     present: {},
     absent: [],
   }),
+  /** Their standing close mode: see `setCloseMode`. Default: Node's own close. */
   close,
 }
 
 export const clientsSection = spec({
   ...section,
-  source: ipAddress,
-  sources: list(ipAddress, { min: 1 }).default([]),
+  /** One or more addresses of this host. Each is used for connections of its own family. */
+  source: sourcesByFamily.default({ 4: undefined, 6: undefined }),
+  /**
+   * The ephemeral ports to choose from, or `'kernel'`: as in `connect()`. A warning names it on a platform without it.
+   */
   portRange: tuningOptions.fields.portRange,
 })
 
-export const serversSection = spec({ ...section, backlog: backlogField })
+export const serversSection = spec({
+  ...section,
+  /** The backlog, in place of the one that the program passes; limited by net.core.somaxconn. */
+  backlog: backlogField,
+  ...connectionLimits.fields,
+})
 
 const configuration = spec({ clients: bag(clientsSection), servers: bag(serversSection) })
 
 type Checked = OutputOf<typeof configuration>
 
 /** @throws ConfigurationError */
-export function readConfiguration(found: FoundText): Configuration {
+export function readConfiguration(found: FoundText): RegisterConfiguration {
   try {
     const json: unknown = JSON.parse(found.text)
     checkObject('configuration', json)
@@ -98,13 +115,13 @@ function clientsOf(checked: NonNullable<Checked['clients']>): ClientsConfigurati
   if (!isAbsent) confinedRange(checked.portRange, settings, 'clients.portRange')
   return {
     ...sectionOf(checked),
-    sources: sourcesOf(checked.source, checked.sources),
+    sources: checked.source,
     portRange: isAbsent ? undefined : checked.portRange,
   }
 }
 
 function serversOf(checked: NonNullable<Checked['servers']>): ServersConfiguration {
-  return { ...sectionOf(checked), backlog: checked.backlog }
+  return { ...sectionOf(checked), backlog: checked.backlog, limits: limitsOf(checked) }
 }
 
 function sectionOf(checked: NonNullable<Checked['clients'] | Checked['servers']>): Section {
@@ -115,30 +132,14 @@ function sectionOf(checked: NonNullable<Checked['clients'] | Checked['servers']>
   }
 }
 
-function sourcesOf(source: string | undefined, sources: readonly string[]): readonly string[] {
-  if (source !== undefined && sources.length > 0) {
-    const reason = 'cannot be given together with source'
-    throw new ArgumentValueError('clients.sources', reason, sources)
-  }
-  for (const family of [4, 6]) {
-    const own = sources.filter((address) => familyOf('sources', address) === family)
-    // It refuses what is there twice.
-    if (own.length > 0) new SourcePool(own)
-  }
-  return source === undefined ? sources : [source]
-}
-
-/** Each by itself, so that the message can have its path. */
+/** Checks each setting separately, so that the message has its path. */
 function readSettings(path: string, given: unknown): JsonSettings {
   checkObject(path, given)
   const present: Record<string, unknown> = {}
   const absent: string[] = []
   for (const [name, value] of Object.entries(given)) {
     try {
-      const { row } = optionOf(name)
-      // JSON has no bigint.
-      const isWhole = row.kind === 'u64' && typeof value === 'number' && Number.isSafeInteger(value)
-      const natural = isWhole ? BigInt(value) : value
+      const natural = optionOf(name).codec.fromJson?.(value) ?? value
       const { missing } = prepareSettings({ [name]: natural })
       if (missing.length === 0) present[name] = natural
       else absent.push(`${path}.${name}: ${process.platform} has no such option`)

@@ -1,16 +1,16 @@
-/** Where the configuration of a process stands. */
+/** Finds the configuration of the process. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads'
 
-/** A configuration as it was found. */
+/** The text of a configuration. */
 export interface FoundText {
-  /** SOCKET_TUNER, or the file's path. */
+  /** SOCKET_TUNER, or the path of the file. */
   readonly name: string
   readonly text: string
 }
 
-/** A file that was named and cannot be read. */
+/** A configuration file cannot be read. */
 export class UnreadableFile extends Error {}
 
 export const VARIABLE = 'SOCKET_TUNER'
@@ -18,11 +18,11 @@ export const FILE = 'socket-tuner.json'
 const DATA = 'socket-tuner/register'
 
 /**
- * `SOCKET_TUNER` has JSON, or `@` and the path of a file with it; empty, it switches everything off.
- * Without it socket-tuner.json in the working directory counts, if there is one.
+ * Returns the configuration. `SOCKET_TUNER` contains JSON, or `@` and the path of a JSON file; an empty value
+ * disables everything. If the variable is not set, socket-tuner.json in the working directory is used, if it exists.
  *
- * A worker thread is configured as the thread that started it was, whatever became of the environment,
- * the file and the working directory since; unless it was given a SOCKET_TUNER of its own.
+ * A worker thread uses the configuration of its parent thread, even if the environment, the file or the working
+ * directory have changed since, unless its own environment sets SOCKET_TUNER to another value.
  *
  * @throws UnreadableFile
  */

@@ -1,30 +1,30 @@
 /**
- * `node --require socket-tuner/register app.js`, or `--import`: tunes the client and server sockets of
- * a process, as SOCKET_TUNER or socket-tuner.json says, without touching its code. Worker threads
- * load it too. A configuration with an error in it ends the process before the program begins; what
- * goes wrong later leaves the socket in question as Node makes it.
+ * `node --require socket-tuner/register app.js`, or `--import`: tunes the client and server sockets of a process
+ * without changes to its code, as configured by SOCKET_TUNER or socket-tuner.json. Worker threads load it too. An
+ * invalid configuration ends the process before the program starts. After a later error, the affected socket stays
+ * as Node creates it, with a warning.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type * as net from 'node:net'
 import { followTlsConnects } from '../node/every-socket'
 import { Clients } from './clients'
-import { ConfigurationError, readConfiguration, type Configuration } from './config'
+import { ConfigurationError, readConfiguration, type RegisterConfiguration } from './config'
 import { FILE, findConfiguration, UnreadableFile, VARIABLE } from './find'
 import { Log, write } from './log'
 import { Servers } from './servers'
 import { writeAtEnd } from './summary'
 
-/** In the process, so that a second copy of this package does nothing. */
+/** A mark on `process`, so that a second copy of this package does nothing. */
 const INSTALLED = Symbol.for('socket-tuner/register')
 
 const log = new Log(process.env.SOCKET_TUNER_DEBUG)
 
-/** Ends the process (in a worker, the thread) where the configuration has an error. */
-function configuration(): Configuration | undefined {
+/** Ends the process (in a worker, the thread) if the configuration is invalid. */
+function configuration(): RegisterConfiguration | undefined {
   try {
     const found = findConfiguration()
     if (found !== undefined) return readConfiguration(found)
-    log.line(`nothing is tuned: there is neither ${VARIABLE} nor ${FILE}`)
+    log.line(`nothing is tuned: neither ${VARIABLE} nor ${FILE} exists`)
     return undefined
   } catch (error) {
     if (!(error instanceof ConfigurationError || error instanceof UnreadableFile)) throw error
@@ -33,15 +33,15 @@ function configuration(): Configuration | undefined {
   }
 }
 
-function install({ clients, servers, absent }: Configuration): void {
-  for (const text of absent) log.trouble(text, `${text}; it is left out`)
+function install({ clients, servers, absent }: RegisterConfiguration): void {
+  for (const text of absent) log.trouble(text, `${text}; it is ignored`)
   const tunedClients = clients === undefined ? undefined : new Clients(clients, log)
   const tunedServers = servers === undefined ? undefined : new Servers(servers, log)
   tunedClients?.install()
   tunedServers?.install()
   if (tunedClients !== undefined && clients?.policy !== undefined) followTls(tunedClients)
   if (!log.debug) return
-  if (servers !== undefined) tellAccepted()
+  if (servers !== undefined) logAccepted()
   log.counted = writeAtEnd(() =>
     [tunedClients?.summary ?? [], tunedServers?.summary ?? []]
       .flat()
@@ -50,14 +50,14 @@ function install({ clients, servers, absent }: Configuration): void {
   )
 }
 
-/** tls.connect({ socket }), as agents for proxies call it, connects nothing. */
+/** Handles tls.connect({ socket }), for example by agents for proxies, which opens no connection. */
 function followTls(clients: Clients): void {
   followTlsConnects((socket) => {
-    clients.laidOver(socket)
+    clients.addedTls(socket)
   })
 }
 
-function tellAccepted(): void {
+function logAccepted(): void {
   subscribe('net.server.socket', (message) => {
     const { socket } = message as { socket: net.Socket }
     const { remoteAddress, remotePort, localAddress, localPort } = socket

@@ -1,4 +1,4 @@
-/** What register tells: troubles as process warnings, and on wish each socket, on standard error. */
+/** The output of register: process warnings, and with SOCKET_TUNER_DEBUG a line for each socket on standard error. */
 import { writeSync } from 'node:fs'
 import { isMainThread, threadId } from 'node:worker_threads'
 import type { TuneReport } from '../options/tune'
@@ -9,16 +9,16 @@ const STANDARD_ERROR = 2
 
 export class Log {
   readonly debug: boolean
-  /** Called when what is in the summary has changed. */
+  /** Called when a count of the summary has changed. */
   counted: () => void = () => undefined
   readonly #name = `socket-tuner[${String(process.pid)}${isMainThread ? '' : `/${String(threadId)}`}]`
 
-  /** @param wish SOCKET_TUNER_DEBUG; on unless it is empty or 0 */
-  constructor(wish: string | undefined) {
-    this.debug = wish !== undefined && wish !== '' && wish !== '0'
+  /** @param value SOCKET_TUNER_DEBUG; on unless it is missing, empty or 0 */
+  constructor(value: string | undefined) {
+    this.debug = value !== undefined && value !== '' && value !== '0'
   }
 
-  /** A line, with SOCKET_TUNER_DEBUG only. */
+  /** Writes a line if SOCKET_TUNER_DEBUG is set. */
   line(text: string): void {
     if (this.debug) write(this.format(text))
   }
@@ -27,41 +27,41 @@ export class Log {
     return `${this.#name}: ${text}\n`
   }
 
-  /** What could not be done: warned of once for each cause. */
+  /** Warns that a part of the configuration was not applied, once per cause. */
   trouble(cause: string, text: string): void {
     this.line(text)
     announce('SOCKET_TUNER_NOT_TUNED', cause, text)
   }
 }
 
-/** At once, since process.stderr may be a socket itself, and since the process may be about to end. */
+/** Writes synchronously: process.stderr may itself be a tuned socket, and the process may be about to end. */
 export function write(text: string): void {
   try {
     writeSync(STANDARD_ERROR, text)
   } catch {
-    // It is closed, or a pipe that is full: a program must not fail for that.
+    // Standard error is closed or a full pipe. The program must not fail because of that.
   }
 }
 
-/** What stands for one cause, of an error that differs from socket to socket. */
+/** Returns the parts of an error that are the same for all sockets with the same cause. */
 export function causeOf(error: unknown): string {
   const { code, syscall, option } = error as { code?: string; syscall?: string; option?: string }
   return [code, syscall, option].filter((part) => part !== undefined).join(' ')
 }
 
-/** `TCP_NODELAY true, IP_TTL 61`. */
+/** Formats settings: `TCP_NODELAY true, IP_TTL 61`. */
 export function settingsText(settings: Settings): string {
   const parts = Object.entries(settings).map(([name, value]) => `${name} ${valueText(name, value)}`)
   return parts.length === 0 ? 'no options' : parts.join(', ')
 }
 
-/** The same with what came of it. */
+/** Formats settings with their outcomes. */
 export function reportText(report: Partial<TuneReport>): string {
   const parts = Object.entries(report).map(([name, outcome]) => outcomeText(name, outcome))
   return parts.length === 0 ? 'no options' : parts.join(', ')
 }
 
-/** The parts of an outcome, of whatever option. */
+/** The outcome of any option. */
 interface Outcome {
   readonly status: 'applied' | 'adjusted' | 'tooLate' | 'noEffect' | 'unsupported'
   readonly value?: unknown
@@ -74,7 +74,7 @@ function outcomeText(name: string, { status, value, requested, why = '' }: Outco
     case 'applied':
       return `${name} ${valueText(name, value)}`
     case 'adjusted':
-      return `${name} ${valueText(name, value)} in place of ${valueText(name, requested)}`
+      return `${name} ${valueText(name, value)} instead of ${valueText(name, requested)}`
     case 'tooLate':
       return `${name} too late (${why})`
     case 'noEffect':

@@ -3,9 +3,9 @@ import type { IpFamily } from '../connect/address'
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
 import { custom } from '../spec'
 
-/** `192.0.2.7`, `10.0.0.0/8`, `::1`, `fc00::/7`. */
+/** An address or a network: `192.0.2.7`, `10.0.0.0/8`, `::1`, `fc00::/7`. */
 export const networkPattern = custom<string, NetworkPattern>(
-  'IP addresses, or networks such as 10.0.0.0/8',
+  'an IP address, or a network such as 10.0.0.0/8',
   (argument, pattern) => {
     if (typeof pattern !== 'string')
       throw new ArgumentTypeError(argument, 'of type string', pattern)
@@ -24,13 +24,13 @@ export const networkPattern = custom<string, NetworkPattern>(
 export interface NetworkPattern {
   readonly address: string
   readonly family: IpFamily
-  /** Undefined: the one address. */
+  /** The length of the prefix; undefined for a single address. */
   readonly bits: number | undefined
 }
 
-/** Which sockets are meant: by the destination of a client, by the own address of a server. */
+/** Selects sockets: clients by their destination, servers by their local address. */
 export class Match {
-  /** Undefined: all. */
+  /** Undefined: all addresses. */
   readonly #addresses: BlockList | undefined
   readonly #ports: ReadonlySet<number> | undefined
 

@@ -1,16 +1,17 @@
-import { familyOf, type IpFamily } from '../connect/address'
-import type { Plan } from '../connect/attempt'
-import { SourcePool } from '../connect/source-pool'
-import { prepareTuning, tuningOptions } from '../connect/tuning'
+import type { IpFamily } from '../connect/address'
+import { Connector, tuningOf } from '../connect/connector'
+import type { PreparedSettings } from '../options/tune'
 import type { Settings } from '../options/option'
 import { admissible } from './admissible'
 import type { ClientsConfiguration } from './config'
 import type { Log } from './log'
 
-/** What connections of one family are made with. */
-export interface FamilyPlan extends Plan {
+/** The tuning of the connections of one family. */
+export interface FamilyPlan {
+  readonly connector: Connector
   readonly wanted: Settings
-  /** There is nothing to do before connect(2). */
+  readonly settings: PreparedSettings
+  /** Nothing has to be set before connect(2). */
   readonly isEmpty: boolean
 }
 
@@ -18,7 +19,7 @@ export type FamilyPlans = Readonly<Record<IpFamily, FamilyPlan>>
 
 export function plansOf(configuration: ClientsConfiguration, log: Log): FamilyPlans {
   const { portRange } = configuration
-  // Confining the ports is an option like another, which an old kernel may refuse.
+  // The port range is a socket option, which an old kernel may refuse like any other.
   const range = typeof portRange === 'object' ? { IP_LOCAL_PORT_RANGE: portRange } : {}
   const settings = admissible('clients.settings', { ...range, ...configuration.settings }, log)
   return { 4: planOf(4, settings[4], configuration), 6: planOf(6, settings[6], configuration) }
@@ -29,13 +30,12 @@ function planOf(
   settings: Settings,
   { sources, portRange }: ClientsConfiguration,
 ): FamilyPlan {
-  const own = sources.filter((address) => familyOf('sources', address) === family)
-  const options = tuningOptions.check('options', {
+  const connector = new Connector({
     settings,
-    source: own.length > 1 ? new SourcePool(own) : own[0],
+    source: sources[family],
     portRange: portRange === 'kernel' ? portRange : undefined,
   })
-  const tuning = prepareTuning(options)
+  const tuning = tuningOf(connector)
   const isEmpty = tuning.onlyClose || process.platform === 'win32'
-  return { tuning, localAddress: tuning.localAddress, localPort: 0, wanted: settings, isEmpty }
+  return { connector, wanted: settings, settings: tuning.settings, isEmpty }
 }

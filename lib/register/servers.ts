@@ -1,9 +1,11 @@
-/** Every server of the process. */
+/** Tunes the servers of the process. */
 import * as net from 'node:net'
 import { native } from '../kernel/binding'
-import type { PolicyOptions } from '../close/options'
+import type { PolicyOptions } from '../close/mode'
 import { serverPolicyOf, setServerPolicy, type ServerPolicy } from '../close/server-policy'
 import { endpoint } from '../connect/address'
+import { hasLimits, noLimits, speaksHttp, type ConnectionLimits } from '../server/connection-limits'
+import { retirementOf } from '../server/retirement'
 import { tuneListening, type ServerTuning } from '../server/tune-server'
 import { isInPrimary, whenTakenByCluster } from '../node/cluster'
 import { followListens } from '../node/every-socket'
@@ -16,7 +18,7 @@ import { closesText } from './closes'
 import type { ServersConfiguration } from './config'
 import { causeOf, reportText, type Log } from './log'
 
-/** What was done to one server. */
+/** The tuning of one server. */
 interface Known {
   policy?: ServerPolicy
   settings?: ServerTuning
@@ -29,7 +31,7 @@ export class Servers {
   readonly #known = new WeakMap<net.Server, Known>()
   readonly #onListening: (this: net.Server) => void
   #tuned = 0
-  /** For the summary, with debug only: they hold their servers. */
+  /** For the summary. Filled only with SOCKET_TUNER_DEBUG, because a policy keeps its server alive. */
   readonly #policies = new Map<string, ServerPolicy>()
 
   constructor(configuration: ServersConfiguration, log: Log) {
@@ -42,10 +44,10 @@ export class Servers {
     }
   }
 
-  /** Tunes every server that is told to listen from now on. */
+  /** Tunes every server that calls listen() from now on. */
   install(): void {
     followListens((server) => {
-      this.#told(server)
+      this.#beforeListening(server)
     })
   }
 
@@ -56,21 +58,21 @@ export class Servers {
     return [...closes, `servers: ${String(this.#tuned)} tuned`]
   }
 
-  #told(server: net.Server): void {
-    // It may have been told before, in vain.
+  #beforeListening(server: net.Server): void {
+    // An earlier listen() may have failed.
     server.off('listening', this.#onListening)
     if (handleOf(server) === undefined) server.prependOnceListener('listening', this.#onListening)
     else this.#tune(server)
   }
 
-  /** It listens now. Never throws: the program knows nothing of this. */
+  /** Tunes a listening server. Never throws, because the program does not expect it. */
   #tune(server: net.Server): void {
     const address = server.address()
-    // A unix-domain socket is left alone.
+    // A server on a unix-domain socket is not tuned.
     if (address === null || typeof address === 'string') return
     const family = net.isIP(address.address) === 6 ? 6 : 4
     const at = endpoint(address.address, address.port)
-    const { backlog, match, policy } = this.#configuration
+    const { backlog, match, policy, limits } = this.#configuration
     if (!match.has(address.address, address.port, family)) {
       this.#log.line(`server ${at}: not in servers.match`)
       return
@@ -84,6 +86,7 @@ export class Servers {
       policy === undefined
         ? ''
         : this.#try(at, () => this.#setCloseMode(server, known, at, policy)),
+      hasLimits(limits) ? this.#try(at, () => setLimits(server, limits)) : '',
     ]
     this.#log.line(`server ${at}: ${done.filter((part) => part !== '').join('; ')}`)
     this.#log.counted()
@@ -102,15 +105,15 @@ export class Servers {
   #setOptions(server: net.Server, known: Known, settings: Settings): string {
     known.settings?.stop()
     if (isInPrimary(server) && Object.keys(settings).length > 0)
-      return 'its options are those of the primary process'
+      return 'the primary process sets the options'
     known.settings = tuneListening(server, settings)
     return reportText(known.settings.report ?? {})
   }
 
   #setCloseMode(server: net.Server, known: Known, at: string, policy: PolicyOptions): string {
-    // The program has chosen one by itself.
+    // The program has set a close mode itself.
     if (known.policy === undefined && serverPolicyOf(server) !== undefined)
-      return 'closes: as the program says'
+      return 'closes: as set by the program'
     if (known.policy === undefined) {
       known.policy = setServerPolicy(server, policy, () => {
         this.#log.counted()
@@ -120,6 +123,21 @@ export class Servers {
     if (policy.mode.inherited) takeBackFromCluster(server, known.policy)
     return `closes: ${policy.mode.name}`
   }
+}
+
+function setLimits(server: net.Server, limits: ConnectionLimits): string {
+  if (!speaksHttp(server)) return 'limits: not an HTTP server'
+  const retirement = retirementOf(server)
+  // The program has set limits itself.
+  if (retirement.limits !== noLimits && retirement.limits !== limits)
+    return 'limits: as set by the program'
+  retirement.limit(limits)
+  const { maxConnectionAgeMs: age, maxRequests: requests } = limits
+  const parts = [
+    age === undefined ? '' : `${String(age)} ms`,
+    requests === undefined ? '' : `${String(requests)} requests`,
+  ]
+  return `connections end after ${parts.filter((part) => part !== '').join(' or ')}`
 }
 
 function setBacklog(server: net.Server, backlog: number): string {
@@ -132,8 +150,8 @@ function setBacklog(server: net.Server, backlog: number): string {
 }
 
 /**
- * Where cluster listens in the primary process, the workers close what is accepted there. They decide
- * connection by connection, so nothing must be handed down.
+ * If node:cluster listens in the primary process, the workers close the accepted connections. Each worker decides
+ * for each connection, so the connections must not inherit the option from the listening socket.
  */
 function takeBackFromCluster(server: net.Server, policy: ServerPolicy): void {
   whenTakenByCluster(server, (fd) => {

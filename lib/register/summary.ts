@@ -1,4 +1,4 @@
-/** The summary that is written at the end of the process, however it ends but by SIGKILL or a crash. */
+/** Writes the summary at the end of the process, unless SIGKILL or a crash ends it. */
 import { constants } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { native } from '../kernel/binding'
@@ -6,15 +6,14 @@ import { write } from './log'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
-/** What a signal can write. */
+/** The most bytes that a signal handler writes. */
 const LONGEST = 4096
 
 /**
- * Has `text` written when the process exits, and when a signal ends it. The program's own listeners for
- * signals are called as ever; one that ends the process does so by `process.exit()`, or by the signal once
- * more.
+ * Writes `text` when the process exits, and when a signal ends it. The program's own signal listeners work as
+ * before; one that ends the process does so by `process.exit()`, or by sending the signal again.
  *
- * @returns to be called when the text has changed: a signal runs no JavaScript
+ * @returns a function to call when the text has changed, because the signal handler cannot run JavaScript
  */
 export function writeAtEnd(text: () => string): () => void {
   const hasSignals = isMainThread && process.platform !== 'win32'
@@ -27,7 +26,7 @@ export function writeAtEnd(text: () => string): () => void {
   })
   if (!hasSignals) return refresh
   for (const signal of SIGNALS) writeOn(signal)
-  // Node has given the signal back to the kernel by then.
+  // Node has just removed its own handler of the signal.
   process.on('removeListener', (event) => {
     const signal = SIGNALS.find((name) => name === event)
     if (signal !== undefined) writeOn(signal)
@@ -40,7 +39,7 @@ function writeOn(signal: (typeof SIGNALS)[number]): void {
   if (process.listenerCount(signal) === 0) native.writeOnSignal(constants.signals[signal])
 }
 
-/** The lines that find room. */
+/** Returns as many whole lines as fit. */
 function cut(text: string): string {
   if (Buffer.byteLength(text) <= LONGEST) return text
   const more = 'and more servers\n'

@@ -4,7 +4,8 @@ import type * as net from 'node:net'
 import { fallback, type Fallback } from '../close/fallback'
 import { attachPolicy, observeClose, policyOf } from '../close/hooks'
 import { closeLimits } from '../close/limits'
-import { plainClose, type PolicyOptions } from '../close/options'
+import { ClosePolicy, type PolicyOptions } from '../close/mode'
+import { plainClose } from '../close/options'
 import { closeModes } from '../close/modes'
 import type { CloseReport } from '../close/report'
 import {
@@ -17,45 +18,42 @@ import {
 import { custom, spec, whole, type Bytes, type InputOf } from '../spec'
 import { isStreamSocket } from '../target'
 
-/** An answer to a request whose body is not wanted. */
+/** The options of an early answer to a request whose body is not wanted. */
 export const earlyAnswer = spec({
-  /** The status code, 200 to 599: 413, 401, 400, … */
+  /** The status code, for example 413 or 401. */
   status: whole(200, 599).required(),
-  /** Content-Length, Transfer-Encoding and Connection are left out: they follow from the rest. */
+  /** The headers of the answer. Content-Length, Transfer-Encoding and Connection are ignored: this function sets them. */
   headers: custom<http.OutgoingHttpHeaders>('headers by their names', (argument, value) => {
     checkObject(argument, value)
     return value as http.OutgoingHttpHeaders
   }).default({}),
-  /** The whole body of the answer; its length is told in Content-Length. */
+  /** The whole body of the answer, which determines Content-Length. */
   body: custom<string | Bytes, Bytes>('a string or a Uint8Array', bytesOf).default(
     new Uint8Array(0),
   ),
-  /** Deadline of the close after the answer, ms. Default 30 000. */
+  /** The deadline of the close after the answer, ms. Default 30,000. */
   deadlineMs: closeLimits.fields.deadlineMs,
-  /** It also ends when the peer sends nothing for so long, ms. Default 5 000. */
+  /** The close also ends after this time without input from the peer, ms. Default 5,000. */
   idleMs: closeLimits.fields.idleMs,
-  /** And when it has thrown away more than so many bytes. Default 1 GiB (2^30). */
+  /** The close also ends after this many discarded bytes. Default 1 GiB (2^30). */
   maxDiscardBytes: closeLimits.fields.maxDiscardBytes,
-  /**
-   * At most so many connections of a server linger at once: the one that has lingered longest is ended
-   * when another comes. Default 1,000.
-   */
+  /** The most connections of a server that may linger at once. One more ends the oldest of them. Default 1,000. */
   maxLingering: closeLimits.fields.maxLingering,
 })
 
 export type EarlyAnswer = InputOf<typeof earlyAnswer>
 
-/** What became of the connection. */
+/** The end of the response and its connection. */
 export interface EarlyAnswerReport {
   /**
-   * `kept` when the request had come in whole, so that the connection goes on; `stream` for HTTP/2,
-   * where only the stream ends; `none` where there is no socket, as under `fastify.inject()`, or it was
-   * closed before the answer was sent; else the close mode that was used.
+   * `kept`: the request was complete, and the connection stays open. `stream`: only the HTTP/2 stream ended.
+   * `none`: there is no socket, for example under `fastify.inject()`, or it was closed before the answer was sent.
+   * Otherwise, the close mode that was used.
    */
   readonly end: 'kept' | 'stream' | 'none' | CloseReport['mode']
-  /** Why the answer was not sent, or the peer not read to its end: a deadline, a limit, an error. */
+  /** Why the answer was not sent, or the input not read to its end: a deadline, a limit or an error. */
   readonly fallback?: Fallback
-  /** Bytes of the connection that were thrown away after the answer. */
+  /** Bytes of the connection that were discarded after the answer. */
   readonly unreadBytes: number
 }
 
@@ -75,22 +73,21 @@ type Request = http.IncomingMessage | http2.Http2ServerRequest
 type Response = http.ServerResponse | http2.Http2ServerResponse
 
 /**
- * Answers a request before its body was read, so that the answer arrives although the client is still
- * sending. Node closes the connection after such an answer, and close() with unread input sends a RST,
- * at which the client's kernel throws the answer away. Here the FIN follows the answer, and input is
- * thrown away until the client has finished, it was silent for `idleMs` (5 s), `deadlineMs`
- * (30 s) have passed, or a limit is reached: nginx's lingering_close (RFC 9112 section 9.6). TLS too.
+ * Answers a request before its body has been read, so that the answer arrives although the client is still sending.
+ * Node would close the connection after such an answer. A close() with unread input sends a RST, which makes the
+ * client's kernel discard the answer. This function sends a FIN after the answer instead, and discards input until
+ * the client has finished, has been silent for `idleMs` (5 s), `deadlineMs` (30 s) has passed, or a limit is reached.
+ * It corresponds to nginx's lingering_close (RFC 9112 section 9.6), and works over TLS too.
  *
- * On HTTP/2 the stream ends with RST_STREAM NO_ERROR after the answer, as RFC 9113 section 8.1 has it,
- * and the connection goes on.
+ * On HTTP/2 the stream ends with RST_STREAM NO_ERROR after the answer (RFC 9113 section 8.1), and the connection
+ * stays open.
  *
- * Resolves when the response is over and, where the connection closes with it, the connection; never
- * rejects. Nothing has to be awaited. Where a test injects the request (light-my-request, @hapi/shot)
- * there is no connection: the response is all there is.
+ * Resolves when the response is complete and, if the connection closes with it, the connection has ended. Never
+ * rejects, and need not be awaited. A request that a test injects (light-my-request, @hapi/shot) has no connection:
+ * then only the response counts.
  *
- * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_HTTP_HEADERS_SENT
- *   when the answer has begun already; as Node for a header that cannot be sent. Nothing is changed then
+ * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION;
+ *   ERR_HTTP_HEADERS_SENT if the answer has already begun; Node's error for an invalid header. Nothing is changed then
  */
 export function answerEarly(
   request: Request,
@@ -101,13 +98,13 @@ export function answerEarly(
   const policy = { ...plainClose(closeModes.lingering), ...limits }
   checkPair(request, response)
   if (response.headersSent) {
-    throw new SocketTunerError('The answer has begun already', { code: 'ERR_HTTP_HEADERS_SENT' })
+    throw new SocketTunerError('The answer has already begun', { code: 'ERR_HTTP_HEADERS_SENT' })
   }
   const all = { ...withoutFraming(headers), 'content-length': bytes.length }
   if (isHttp2(response)) return endStream(response, status, all, bytes)
   const { socket } = request as { socket: unknown }
   const keeps = isWhole(request as http.IncomingMessage)
-  // It throws for a header that cannot be sent.
+  // Throws for an invalid header.
   response.writeHead(status, keeps ? all : { ...all, connection: 'close' })
   const over = isStreamSocket(socket)
     ? endOnSocket(response, socket, keeps ? undefined : policy)
@@ -116,7 +113,7 @@ export function answerEarly(
   return over
 }
 
-/** @param policy how the connection is to end with the answer; undefined to keep it */
+/** @param policy how to close the connection after the answer; undefined to keep it open */
 function endOnSocket(
   response: http.ServerResponse,
   socket: net.Socket,
@@ -129,7 +126,7 @@ function endOnSocket(
   )
 }
 
-/** Resolves with whether the response was sent, when it was or never will be. */
+/** Resolves with true when the response was sent, or with false when it will not be. */
 function responseOver(response: http.ServerResponse, socket?: net.Socket): Promise<boolean> {
   return new Promise((resolve) => {
     const finished = (): void => {
@@ -144,17 +141,17 @@ function responseOver(response: http.ServerResponse, socket?: net.Socket): Promi
       resolve(isSent)
     }
     response.once('finish', finished).once('close', closed)
-    // A response that waits for an earlier one of the connection does not emit 'close' with it.
+    // A response that waits for an earlier one on the connection emits no 'close' when the socket closes.
     socket?.once('close', closed)
   })
 }
 
-/** Whether the last write failed: Node 20 emits 'finish' all the same. */
+/** Whether the last write failed. Node 20 emits 'finish' even then. */
 function hasFailed(socket: net.Socket | undefined): boolean {
   return (socket?.errored ?? null) !== null
 }
 
-/** Puts the connection under mode `lingering`; resolves when it is over. */
+/** Sets mode `lingering` for the connection, and resolves when it has ended. */
 function lingering(
   response: http.ServerResponse,
   socket: net.Socket,
@@ -166,9 +163,9 @@ function lingering(
     isFinished = !hasFailed(socket)
   })
   return new Promise((resolve) => {
-    attachPolicy({ ...policy, socket, armed, lingering: group })
+    attachPolicy(new ClosePolicy(socket, policy, armed, group))
     observeClose(socket, ({ mode, fallback, unreadBytes, discardedBytes, wasOver = false }) => {
-      // A socket that is destroyed first may have given all to the kernel.
+      // A socket that is destroyed before 'finish' may still have passed everything to the kernel.
       const isSent = isFinished || (discardedBytes === 0 && !wasOver)
       const why = fallback === undefined ? {} : { fallback }
       resolve(isSent ? { end: mode, ...why, unreadBytes } : { ...gone, ...why, unreadBytes })
@@ -198,7 +195,7 @@ function endStream(
   })
 }
 
-/** Whether nothing of the request is still to come: it is complete, or announced no body. */
+/** Whether the request is complete, or has announced no body. */
 function isWhole({ complete, headers }: http.IncomingMessage): boolean {
   if (complete) return true
   return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
@@ -215,7 +212,7 @@ function bytesOf(argument: string, body: unknown): Uint8Array {
   throw new ArgumentTypeError(argument, 'of type string or an instance of Uint8Array', body)
 }
 
-/** Without loading node:http2 for it. */
+/** Avoids loading node:http2. */
 function isHttp2(response: Response): response is http2.Http2ServerResponse {
   return typeof (response as Partial<http2.Http2ServerResponse>).createPushResponse === 'function'
 }
@@ -230,7 +227,7 @@ function checkPair(request: unknown, response: unknown): void {
   )
     throw new ArgumentTypeError('response', 'the response of an http or http2 server', response)
   const { req } = response
-  // An injected response may have something else there.
+  // An injected response may have another object in `req`.
   if (req !== request && isObject(req) && isStreamSocket(req.socket))
     throw new ArgumentValueError('response', 'must be that of the request', response)
 }

@@ -1,68 +1,70 @@
-/** Bound sockets that do not listen yet, with Node's own errors. */
-import { lookup } from 'node:dns/promises'
+/** Opens and binds the sockets that servers will listen on, with Node's own errors. */
 import * as net from 'node:net'
+import { fallsBackToTcp, triesMptcp } from '../connect/mptcp'
 import { anyPort, type IpFamily } from '../connect/address'
 import { listenFailure } from '../connect/bind-failure'
-import { RawSocket } from '../connect/raw-socket'
+import { DEFAULT_BACKLOG, RawSocket } from '../connect/raw-socket'
 import { SocketTunerError } from '../errors'
 import { listenBacklogLimit } from '../kernel/proc'
+import { onDemand } from '../node/on-demand'
 import type { Settings } from '../options/option'
 import { settingsOption } from '../options/tune'
-import { boolean, text, whole } from '../spec'
+import { boolean, text } from '../spec'
 import { hazard } from '../warnings'
 
-const DEFAULT_BACKLOG = 511
-const MAX_BACKLOG = 2 ** 31 - 1
-
-/** What server.listen() takes and nothing here does: left out silently, another socket would be opened. */
+/** Options of server.listen() that are refused here: ignoring them would open a different socket. */
 export const foreign = {
   reusePort: 'must be left out: it is SO_REUSEPORT here',
   signal: 'is for server.listen() only',
 } as const
 
-/** Where a server listens, for bags that have it among others. */
+/** The options for the place where a server listens, which several bags share. */
 export const listenPlace = {
-  /** 0 or undefined for one that the kernel chooses. */
+  /** The port. Default 0: the kernel chooses one. */
   port: anyPort.default(0),
   /**
-   * An address of this host, or a name of one. Default all addresses: `::`, IPv4 included, or
-   * `0.0.0.0` where there is no IPv6.
+   * An address of this host, or a name for one. Default: all addresses, that is `::` including IPv4, or `0.0.0.0`
+   * on a host without IPv6.
    */
   host: text(),
-  /** No IPv4 on `::` (IPV6_V6ONLY, ipv6(7)). Default false. */
+  /** Excludes IPv4 from `::` (IPV6_V6ONLY, ipv6(7)). Default false. */
   ipv6Only: boolean().default(false),
   /**
-   * Options in force before bind(2) and listen(2); accepted sockets inherit most of them. SO_REUSEADDR
-   * is set as Node sets it, unless it is here.
+   * Uses Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Without it the server uses TCP, with the warning
+   * SOCKET_TUNER_MPTCP_UNAVAILABLE. Default false.
+   */
+  mptcp: boolean().default(false),
+  /**
+   * Socket options to set before bind(2) and listen(2). Accepted sockets inherit most of them. SO_REUSEADDR is set
+   * as Node does, unless it is included here.
    */
   settings: settingsOption.default({}),
 }
 
-export const backlogField = whole(1, MAX_BACKLOG)
-export const backlogOption = backlogField.default(DEFAULT_BACKLOG)
-
-/** What is to be listened on. */
-export interface Place {
+/** The address to listen on. */
+interface ListenAddress {
   readonly family: IpFamily
   readonly address: string
 }
 
-export interface BindPlan {
+interface BindPlan {
   readonly ipv6Only: boolean
   readonly mptcp?: boolean
   readonly settings: Settings
 }
 
 /**
- * A bound socket; for no host or an empty one on all addresses, of IPv4 only where there is no IPv6, as
- * Node does.
+ * Returns a bound socket. Without a host it is bound to all addresses, or to those of IPv4 on a host without IPv6, as
+ * in Node.
+ *
+ * @throws (as a rejection) what `listen()` throws
  */
 export async function bind(
   host: string | undefined,
   port: number,
   plan: BindPlan,
 ): Promise<RawSocket> {
-  if (host !== undefined && host !== '') return bindTo(await placeOf(host), port, plan)
+  if (host !== undefined && host !== '') return bindTo(await addressOf(host), port, plan)
   try {
     return bindTo({ family: 6, address: '::' }, port, plan)
   } catch (error) {
@@ -71,8 +73,12 @@ export async function bind(
   }
 }
 
-/** @throws as `listen()`; nothing is left open then */
-export function bindTo({ family, address }: Place, port: number, plan: BindPlan): RawSocket {
+/** Returns a bound socket. @throws what `listen()` throws; nothing is left open then */
+export function bindTo(
+  { family, address }: ListenAddress,
+  port: number,
+  plan: BindPlan,
+): RawSocket {
   const { ipv6Only, mptcp = false, settings } = plan
   const first = family === 6 ? { IPV6_V6ONLY: ipv6Only } : {}
   const raw = openAt(family, { SO_REUSEADDR: true, ...first, ...settings }, mptcp, address, port)
@@ -85,7 +91,7 @@ export function bindTo({ family, address }: Place, port: number, plan: BindPlan)
   }
 }
 
-/** Node calls a socket(2) that is refused a failed listen(). */
+/** Opens the socket. Reports a refused socket(2) as a failed listen(), as Node does. */
 function openAt(
   family: IpFamily,
   settings: Settings,
@@ -93,20 +99,23 @@ function openAt(
   address: string,
   port: number,
 ): RawSocket {
+  const asMptcp = triesMptcp(mptcp)
   try {
-    return RawSocket.open(family, settings, { mptcp })
+    return RawSocket.open(family, settings, { mptcp: asMptcp })
   } catch (error) {
     if (
-      error instanceof SocketTunerError &&
-      error.syscall === 'socket' &&
-      error.errno !== undefined
+      !(error instanceof SocketTunerError) ||
+      error.syscall !== 'socket' ||
+      error.errno === undefined
     )
-      throw listenFailure(error, address, port)
-    throw error
+      throw error
+    if (asMptcp && fallsBackToTcp(error.errno))
+      return openAt(family, settings, false, address, port)
+    throw listenFailure(error, address, port)
   }
 }
 
-/** Says that the kernel will cut a backlog. @throws ERR_SOCKET_TUNER_HAZARD after configure() */
+/** Warns if the kernel will cut the backlog. @throws ERR_SOCKET_TUNER_HAZARD with `hazards: 'throw'` */
 export function warnOfBacklog(backlog: number): void {
   const limit = backlog === DEFAULT_BACKLOG ? undefined : listenBacklogLimit()
   if (limit !== undefined && backlog > limit) {
@@ -118,11 +127,11 @@ export function warnOfBacklog(backlog: number): void {
   }
 }
 
-/** The address that a name stands for: the first one, as Node does. */
-async function placeOf(host: string): Promise<Place> {
+/** Resolves a host to its first address, as Node does. */
+async function addressOf(host: string): Promise<ListenAddress> {
   const literal = net.isIP(host)
   if (literal !== 0) return { address: host, family: literal as IpFamily }
-  const { address, family } = await lookup(host)
+  const { address, family } = await onDemand.dns.promises.lookup(host)
   return { address, family: family as IpFamily }
 }
 

@@ -1,11 +1,11 @@
-/** Servers on a socket that this process was given, as by systemd (sd_listen_fds(3)) or by its parent. */
-import cluster from 'node:cluster'
+/** Servers on a socket that this process inherited, for example from systemd (sd_listen_fds(3)). */
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../kernel/binding'
 import { adoptOrKeep, listenOnSocket, untilListening } from '../connect/open'
 import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
 import { requireAdoption } from '../node/descriptors'
+import { onDemand } from '../node/on-demand'
 import { getOption } from '../options/access'
 import { nameOf, socketKindOf } from '../options/failure'
 import { phaseOf } from '../options/hazards'
@@ -16,19 +16,18 @@ import { tuneBeforeListening } from './unix-server'
 
 const LONGEST_NAME = 128
 
-/** What is known of a stream socket of TCP or of the unix domain. */
+/** A stream socket of TCP or of the unix domain. */
 interface Inherited {
-  /** The name of a unix-domain one. */
+  /** The name of a unix-domain socket; undefined for TCP. */
   readonly path: string | undefined
   readonly isListening: boolean
 }
 
 /**
- * Makes a server listen on a descriptor, which is the server's from then on. It stays open when it is
- * refused.
+ * Makes a server listen on a descriptor, which the server then owns. A refused descriptor stays open.
  *
- * @returns the address; the name of a unix-domain socket
- * @throws (as a rejection) as `listen()`
+ * @returns the address, or the name of a unix-domain socket
+ * @throws (as a rejection) what `listen()` throws
  */
 export async function listenOnInherited(
   server: net.Server,
@@ -41,18 +40,18 @@ export async function listenOnInherited(
   const prepared = prepareSettings(settings)
   if (path !== undefined) {
     requireUnix(prepared, `fd ${String(fd)}`)
-    if (cluster.isWorker) throw ofPrimary(fd)
+    if (onDemand.cluster.isWorker) throw ofPrimary(fd)
   }
   applySettings(fd, prepared)
-  // Here, so that what the kernel refuses leaves the descriptor to the caller.
+  // Listens here, before the server owns the descriptor: if the kernel refuses, the caller keeps it.
   const errno = native.listenFd(fd, backlog)
   if (errno < 0) throw refused(fd, errno)
   try {
     await untilListening(server, () => {
-      // What Node makes of a unix-domain socket it does not take as the handle of a server.
+      // Node does not accept its own handle of a unix-domain socket for a server.
       if (path !== undefined) server.listen({ fd }, backlog)
       else listenOnSocket(server, adoptOrKeep(fd), backlog)
-      // Connections of a unix-domain socket inherit nothing, and those that wait already are too old.
+      // Connections of a unix-domain socket inherit nothing, nor do connections that already wait.
       if (path !== undefined || isListening) tuneBeforeListening(server, settings)
     })
   } catch (error) {
@@ -61,7 +60,7 @@ export async function listenOnInherited(
   return path ?? (server.address() as net.AddressInfo)
 }
 
-/** @throws the errno's name for what is no open socket; ERR_SOCKET_TUNER_WRONG_SOCKET */
+/** @throws the name of the errno if the descriptor is no open socket; ERR_SOCKET_TUNER_WRONG_SOCKET */
 function inheritedOf(fd: number): Inherited {
   const type = getOption(fd, 'SO_TYPE')
   const kind = socketKindOf(fd)
@@ -86,7 +85,7 @@ function inheritedOf(fd: number): Inherited {
   return { path, isListening: accepting > 0 }
 }
 
-/** The name of a unix-domain socket; undefined for another one. */
+/** The name of a unix-domain socket; undefined for other sockets. */
 function pathOf(fd: number): string | undefined {
   const name = Buffer.alloc(LONGEST_NAME)
   const length = native.localPath(fd, name)
@@ -106,7 +105,7 @@ function refused(fd: number, errno: number): SocketTunerError {
   return failure(`listen on fd ${String(fd)}: ${code}${why}`, { code, errno, fd })
 }
 
-/** Node's error for a descriptor that has a handle already. */
+/** Replaces Node's error for a descriptor that already has a handle. */
 function asTaken(fd: number, error: Error): Error {
   const { code, errno } = error as NodeJS.ErrnoException
   if (code !== 'EEXIST') return error

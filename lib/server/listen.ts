@@ -1,67 +1,74 @@
 import type * as net from 'node:net'
 import { inspect } from 'node:util'
-import { close, type PolicyOptions } from '../close/options'
+import type { PolicyOptions } from '../close/mode'
+import { close } from '../close/options'
 import { setServerPolicy } from '../close/server-policy'
-import { untilListening } from '../connect/open'
+import { alreadyListening, untilListening } from '../connect/open'
+import { backlogOption } from '../connect/raw-socket'
 import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { prepareSettings, requirePresent } from '../options/tune'
 import { requireUnix } from '../options/unix'
-import { boolean, spec, whole, type InputOf, type OutputOf } from '../spec'
+import { MAX_INT32, spec, whole, type InputOf, type OutputOf } from '../spec'
 import { isServer } from '../target'
-import { backlogOption, bind, foreign, listenPlace, warnOfBacklog } from './bound'
+import { markOwnSocket } from './accept-queue'
+import { bind, foreign, listenPlace, warnOfBacklog } from './bound'
+import {
+  connectionLimits,
+  hasLimits,
+  limitsOf,
+  requireHttp,
+  type ConnectionLimits,
+} from './connection-limits'
 import { listenOnInherited } from './inherited'
+import { retirementOf } from './retirement'
 import { listenOnPath, unixPath } from './unix-server'
-
-const MAX_FD = 2 ** 31 - 1
 
 export const listenOptions = spec(
   {
     ...listenPlace,
     /**
-     * A unix-domain socket, in place of port and host: a path of at most 108 bytes (macOS: 104), on Linux
-     * also an abstract name after a NUL; a named pipe on Windows.
+     * A unix-domain socket instead of a port: a path of at most 108 bytes (macOS: 104), or on Linux an abstract name
+     * that begins with a NUL. On Windows, a named pipe.
      */
     path: unixPath,
     /**
-     * A descriptor in place of port and host: a stream socket of TCP or of the unix domain, bound or
-     * listening, as systemd gives it (sd_listen_fds(3)). Not on Windows.
+     * A descriptor instead of a port: a bound or listening stream socket of TCP or of the unix domain, for example
+     * from systemd (sd_listen_fds(3)). Not on Windows.
      */
-    fd: whole(0, MAX_FD),
-    /** Connections that may wait to be accepted; net.core.somaxconn limits it. Default 511, as in Node. */
+    fd: whole(0, MAX_INT32),
+    /** The most connections that may wait to be accepted; limited by net.core.somaxconn. Default 511, as in Node. */
     backlog: backlogOption,
-    /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
-    mptcp: boolean().default(false),
-    /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. Default: as Node does. */
+    /** The standing close mode of the accepted sockets: see `setCloseMode`. Default: Node's own close. */
     close,
+    ...connectionLimits.fields,
   },
   foreign,
 )
 
 export type ListenOptions = InputOf<typeof listenOptions>
 
-/** Options that name no TCP port to be bound, and those that only such a port can have. */
+/** Options for other places than a TCP port, and options that only apply to a TCP port. */
 const otherPlaces = ['path', 'fd'] as const
 const portOnly = ['port', 'host', 'ipv6Only', 'mptcp'] as const
 
 /**
- * Makes a server listen on a socket whose options are in force before bind(2) and listen(2), and
- * resolves with its address when it is listening. For `net`, `http`, `https`, `http2` and `tls`
- * servers. In a cluster worker the socket is the worker's own, not the primary's.
+ * Makes a server listen on a socket whose options are set before bind(2) and listen(2). Resolves with the address when
+ * the server listens. For `net`, `http`, `https`, `http2` and `tls` servers. In a cluster worker the socket belongs to
+ * the worker, not to the primary.
  *
- * On a unix-domain socket nothing is inherited: settings are set on each connection, and one that does
- * nothing there is refused. It resolves with the socket's name, as `server.address()` has it.
+ * Connections of a unix-domain socket inherit nothing, so settings are set on each of them. A setting without effect
+ * there is refused. Resolves with the name of the socket, as in `server.address()`.
  *
- * A descriptor (`fd`) is the server's when it listens, and stays open when it is refused.
+ * The server owns a descriptor (`fd`) once it listens on it. A refused descriptor stays open.
  *
- * On Windows Node gives no descriptor: there it is `server.listen()`, and settings are refused.
- * SO_REUSEADDR, which lets another process take the port there, is never set.
+ * On Windows, Node exposes no descriptors: this function then calls `server.listen()` and refuses settings. It never
+ * sets SO_REUSEADDR there, which would let another process take the port.
  *
  * @throws (as a rejection) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SERVER_ALREADY_LISTEN; ERR_SOCKET_TUNER_UNSUPPORTED for an option
- *   that is not to be had here;
- *   ERR_SOCKET_TUNER_WRONG_SOCKET for a setting of another kind of socket, and for a descriptor that is no
- *   stream socket or is connected; as Node EADDRINUSE, EACCES, EADDRNOTAVAIL, with `syscall` 'listen',
- *   `address` and `port`; what the kernel refuses to set. Nothing is left open then
+ *   ERR_SOCKET_TUNER_UNKNOWN_OPTION; ERR_SERVER_ALREADY_LISTEN; ERR_SOCKET_TUNER_UNSUPPORTED for an option that this
+ *   platform lacks; ERR_SOCKET_TUNER_WRONG_SOCKET for a setting of another kind of socket, and for a descriptor that
+ *   is not a stream socket or is connected; EADDRINUSE, EACCES and EADDRNOTAVAIL as in Node, with `syscall` 'listen',
+ *   `address` and `port`; the name of the errno if the kernel refuses a setting. Nothing is left open then
  */
 export function listen(
   server: net.Server,
@@ -89,22 +96,26 @@ export async function listen(
   const checked = listenOptions.check('options', options)
   checkPlace(options)
   const { path, fd, backlog, settings } = checked
+  const limits = limitsOf(checked)
   const prepared = prepareSettings(settings)
   requirePresent(prepared.missing)
+  requireHttp(server, limits, 'options')
   if (path !== undefined) requireUnix(prepared, inspect(path))
   warnOfBacklog(backlog)
-  if (server.listening) throw alreadyListening()
+  if (server.listening) throw alreadyListening('The server')
   if (process.platform === 'win32') {
     if (prepared.operations.length > 0 || checked.mptcp || fd !== undefined) throw notOnWindows()
   }
-  return underPolicy(server, checked.close, () => {
-    if (path !== undefined) return listenOnPath(server, path, backlog, settings)
-    if (fd !== undefined) return listenOnInherited(server, fd, backlog, settings)
-    return listenOnPort(server, checked)
-  })
+  return underPolicy(server, checked.close, () =>
+    underLimits(server, limits, () => {
+      if (path !== undefined) return listenOnPath(server, path, backlog, settings)
+      if (fd !== undefined) return listenOnInherited(server, fd, backlog, settings)
+      return listenOnPort(server, checked)
+    }),
+  )
 }
 
-/** On a port of TCP. */
+/** Listens on a TCP port. */
 async function listenOnPort(
   server: net.Server,
   { port, host, ipv6Only, backlog, mptcp, settings }: OutputOf<typeof listenOptions>,
@@ -115,14 +126,16 @@ async function listenOnPort(
   }
   const bound = await bind(host, port, { ipv6Only, mptcp, settings })
   try {
-    return await bound.listenOn(server, { backlog })
+    const address = await bound.listenOn(server, { backlog })
+    markOwnSocket(server)
+    return address
   } catch (error) {
     bound.close()
     throw error
   }
 }
 
-/** The policy must be there at 'listening', and must not when that does not come. */
+/** Sets the close mode before 'listening', and removes it if listening fails. */
 async function underPolicy<T>(
   server: net.Server,
   options: PolicyOptions | undefined,
@@ -137,7 +150,24 @@ async function underPolicy<T>(
   }
 }
 
-/** @throws ERR_INVALID_ARG_VALUE for two places to listen on */
+/** Sets the limits before 'listening', and removes them if listening fails. */
+async function underLimits<T>(
+  server: net.Server,
+  limits: ConnectionLimits,
+  listening: () => Promise<T>,
+): Promise<T> {
+  if (!hasLimits(limits)) return listening()
+  const retirement = retirementOf(server)
+  retirement.limit(limits)
+  try {
+    return await listening()
+  } catch (error) {
+    retirement.unlimit(limits)
+    throw error
+  }
+}
+
+/** @throws ERR_INVALID_ARG_VALUE for a combination of places, such as `path` and `port` */
 function checkPlace(options: ListenOptions): void {
   const isGiven = (name: (typeof otherPlaces | typeof portOnly)[number]): boolean =>
     options[name] !== undefined && options[name] !== false
@@ -151,15 +181,9 @@ function checkPlace(options: ListenOptions): void {
     )
 }
 
-function alreadyListening(): SocketTunerError {
-  return new SocketTunerError('The server is listening already', {
-    code: 'ERR_SERVER_ALREADY_LISTEN',
-  })
-}
-
 function notOnWindows(): SocketTunerError {
   return new SocketTunerError(
-    'On Windows Node gives no descriptor, so nothing can be set before bind()',
+    'On Windows Node exposes no descriptors, so nothing can be set before bind()',
     { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'listen' },
   )
 }

@@ -11,7 +11,6 @@ import {
 import { ArgumentTypeError, SocketTunerError } from '../errors'
 import { handleOf, type Handle } from '../node/handle'
 import { setsKeepAlive } from '../node/keep-alive'
-import { tcpInfo } from '../observe/tcp-info'
 import { holdKeepAlive } from '../options/keep-alive'
 import type { Settings } from '../options/option'
 import type { OptionRow } from '../options/row'
@@ -26,61 +25,91 @@ import {
 } from '../options/tune'
 import { spec, type InputOf } from '../spec'
 import { descriptorOf, isServer } from '../target'
+import { waitingOn } from './accept-queue'
+import {
+  connectionLimits,
+  hasLimits,
+  limitsOf,
+  requireHttp,
+  type ConnectionLimits,
+} from './connection-limits'
+import type { RetirementReason } from './life'
+import { retirementOf } from './retirement'
+import { shutDown, type ShutdownOptions, type ShutdownReport } from './shutdown'
 
 export const tuneServerOptions = spec({
-  /** On the listening socket, and on accepted sockets where those do not inherit them. */
+  /** Set on the listening socket, and on each accepted socket that does not inherit them. */
   settings: settingsOption.default({}),
-  /** What destroy() and destroySoon() of the accepted sockets do: see `setCloseMode`. Default: as Node does. */
+  /** The standing close mode of the accepted sockets: see `setCloseMode`. Default: Node's own close. */
   close,
+  ...connectionLimits.fields,
 })
 
 export interface TuneServerOptions<S extends object = Settings> extends Omit<
   InputOf<typeof tuneServerOptions>,
   'settings'
 > {
-  /** On the listening socket, and on accepted sockets where those do not inherit them. */
+  /** Set on the listening socket, and on each accepted socket that does not inherit them. */
   settings?: (S & Checked<S>) | undefined
 }
 
-/** What happened to the connections of a tuned server. */
+/** Counts the connections of a tuned server. */
 export interface ServerCounters extends CloseCounters {
-  /** Connections that options were set on one by one. */
+  /** Connections on which options were set individually. */
   tuned: number
-  /** Of them, those that were gone or refused an option. */
+  /** Connections that refused an option or had already ended. */
   notTuned: number
+  /** Connections that the server ended, by reason: their age, the number of their requests, or a shutdown. */
+  retired: Record<RetirementReason, number>
 }
 
 /** The tuning of one server, in force until stop(). */
 export interface ServerTuning<S extends object = Settings> extends Disposable {
-  /** What came of the settings on the listening socket; undefined until it listens, and when it refused one. */
+  /** The outcome of the settings on the listening socket; undefined until it listens, and if it refused one. */
   readonly report: Partial<TuneReport<S>> | undefined
   /**
-   * The same when it is there. Rejects with what `tune()` throws, and with ERR_SOCKET_TUNER_NO_HANDLE
-   * when the server is closed, or the tuning stopped, before the server listens.
+   * Resolves with `report` when the server listens. Rejects with the error of `tune()`, or with
+   * ERR_SOCKET_TUNER_NO_HANDLE if the server is closed, or the tuning stopped, before the server listens.
    */
   readonly applied: Promise<Partial<TuneReport<S>>>
-  /** The settings that accepted sockets do not inherit, and that are set on each of them. */
+  /** The settings that accepted sockets do not inherit, which are set on each of them. */
   readonly perConnection: readonly string[]
-  /** What happened so far: a snapshot. */
+  /** Returns a snapshot of the counters. */
   counters(): ServerCounters
-  /** Leaves connections accepted from now on as Node makes them. Options on the listening socket stay. */
+  /** Stops tuning further connections. Options of the listening socket stay. */
   stop(): void
+  /**
+   * Closes the server without a failed request. Each connection is due to end at a moment within `overMs`, at an even
+   * rate, and connections are accepted until then. A due HTTP/1 connection ends by `Connection: close` with a response,
+   * or is closed after it was idle for an eighth of the time between `overMs` and `deadlineMs`. A due HTTP/2 session
+   * gets GOAWAY. Upgraded connections, and those of other protocols, are left to the application. Connections that are
+   * open at the deadline are destroyed.
+   *
+   * Resolves when no connection is open; never rejects. Does not keep the process alive. A second call returns the
+   * promise of the first one.
+   *
+   * @throws (at once) ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION
+   */
+  shutdown(options?: ShutdownOptions): Promise<ShutdownReport>
 }
 
 /**
- * Tunes a server and every connection that it accepts. What accepted sockets inherit is set once, on
- * the listening socket; only the rest is set on each connection. May be called before `listen()`:
- * values are checked at once and applied on 'listening', each time the server listens.
+ * Tunes a server and every connection that it accepts. Inherited options are set once, on the listening socket; only
+ * the others are set on each connection. May be called before `listen()`: values are checked at once, and applied each
+ * time the server emits 'listening'.
  *
- * A setting that the listening socket refuses is emitted as 'error' on the server, with the code that
- * `tune()` throws: the server goes on listening, with none of the settings. `applied` rejects with the
- * same error. Where `applied` was read and nobody listens for 'error', the rejection is all there is.
+ * If the listening socket refuses a setting, the server emits the error of `tune()` as 'error' and continues to listen
+ * without any of the settings. `applied` rejects with the same error. If `applied` was read and 'error' has no
+ * listener, the error is not emitted.
  *
- * With `close: 'deliver'` a close costs one more system call, which finds out whether it is safe;
- * with `requireTimestamps: false` none. In a cluster worker the listening socket is out of reach: a
- * close mode works there, at two calls, and settings are ERR_SOCKET_TUNER_SHARED_HANDLE.
+ * `close: 'deliver'` costs one more system call for each close, to check that it is safe; with
+ * `requireTimestamps: false` it costs none. An http server makes another one before the last write of a response
+ * that closes the connection. In a cluster worker the listening socket is not accessible: a close mode
+ * works at a cost of two calls, and settings fail with ERR_SOCKET_TUNER_SHARED_HANDLE.
  *
- * On a unix-domain server no option is inherited: all settings are set on each connection.
+ * Connections of a unix-domain server inherit nothing, so all settings are set on each connection.
+ *
+ * `maxConnectionAgeMs` and `maxRequests` need an HTTP server; others are refused with ERR_INVALID_ARG_VALUE.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION
  */
@@ -95,31 +124,41 @@ export function tuneServer<const S extends Settings>(
       server,
     )
   }
-  const { settings, close: policy } = tuneServerOptions.check('options', options)
+  const checked = tuneServerOptions.check('options', options)
+  const { settings, close: policy } = checked
+  const limits = limitsOf(checked)
   const prepared = prepareSettings(settings)
-  const tuning = new Tuning<S>(server, prepared)
+  requireHttp(server, limits, 'options')
+  const tuning = new TunedServer<S>(server, prepared)
+  // Also without limits: it keeps the HTTP/2 sessions for a shutdown.
+  const retirement = retirementOf(server)
+  if (hasLimits(limits)) {
+    tuning.limits = limits
+    retirement.limit(limits)
+  }
   tuning.policy = policy === undefined ? undefined : setServerPolicy(server, policy)
   tuning.start()
   return tuning
 }
 
-/** As `tuneServer()` for a server that listens. @throws what `tune()` throws */
+/** As `tuneServer()`, for a server that already listens. @throws what `tune()` throws */
 export function tuneListening(server: net.Server, settings: Settings): ServerTuning {
-  const tuning = new Tuning<Settings>(server, prepareSettings(settings))
+  const tuning = new TunedServer<Settings>(server, prepareSettings(settings))
   tuning.apply()
   return tuning
 }
 
-class Tuning<S extends object> implements ServerTuning<S> {
+class TunedServer<S extends object> implements ServerTuning<S> {
   report: Partial<TuneReport<S>> | undefined
   policy: ServerPolicy | undefined
+  limits: ConnectionLimits | undefined
   readonly #server: net.Server
   readonly #all: PreparedSettings
   #onListener: PreparedSettings
   #onConnection: PreparedSettings
-  /** Settings that connections older than the tuning missed. */
+  /** Settings for connections that are older than the tuning. */
   #onOlder: PreparedSettings
-  /** The listening socket that was tuned, or that refused to be. */
+  /** The listening socket to which the settings were applied, or that refused one. */
   #tunedHandle: Handle | undefined
   #failure: Error | undefined
   #isStopped = false
@@ -155,12 +194,14 @@ class Tuning<S extends object> implements ServerTuning<S> {
 
   counters(): ServerCounters {
     const closes = this.policy?.counters() ?? noCloses()
-    return { ...closes, tuned: this.#tuned, notTuned: this.#notTuned }
+    const { retired } = retirementOf(this.#server)
+    return { ...closes, tuned: this.#tuned, notTuned: this.#notTuned, retired }
   }
 
   stop(): void {
     this.#isStopped = true
     this.policy?.stop()
+    if (this.limits !== undefined) retirementOf(this.#server).unlimit(this.limits)
     this.#server.off('listening', this.#listening)
     this.#server.off('connection', this.#connection)
     this.#settle()?.reject(notTuned('the tuning was stopped'))
@@ -168,6 +209,10 @@ class Tuning<S extends object> implements ServerTuning<S> {
 
   [Symbol.dispose](): void {
     this.stop()
+  }
+
+  shutdown(options?: ShutdownOptions): Promise<ShutdownReport> {
+    return shutDown(this.#server, options)
   }
 
   start(): void {
@@ -189,10 +234,10 @@ class Tuning<S extends object> implements ServerTuning<S> {
       this.#onConnection = this.#all
       this.#onOlder = this.#all
     }
-    // Not to a descriptor: a subscriber to a warning may have closed the server.
+    // Applied to the server, not to its descriptor: a subscriber to a warning may have closed the server.
     this.report = applySettings(this.#server, this.#onListener)
     const untouched = this.#onListener.operations.length === 0
-    this.#older = untouched ? 0 : waiting(descriptorOf(this.#server))
+    this.#older = untouched ? 0 : waitingOn(descriptorOf(this.#server))
     if (this.#older > 0 || this.#concernsConnections()) {
       this.#server.prependListener('connection', this.#connection)
     }
@@ -200,8 +245,8 @@ class Tuning<S extends object> implements ServerTuning<S> {
   }
 
   readonly #listening = (): void => {
-    // An emitter calls a listener that another one has just removed. And a server has its socket before
-    // it emits 'listening'.
+    // An emitter still calls a listener that another one has just removed. And a server has its socket before it
+    // emits 'listening'.
     if (this.#isStopped || this.#tunedHandle === handleOf(this.#server)) return
     try {
       const report = this.apply()
@@ -211,7 +256,7 @@ class Tuning<S extends object> implements ServerTuning<S> {
     }
   }
 
-  /** As Node emits errors: in the next tick, so that whoever called tuneServer() can listen. */
+  /** Emits the error in the next tick, as Node does, so that the caller of tuneServer() can add a listener. */
   #refused(error: Error): void {
     this.#failure = error
     this.#settle()?.reject(error)
@@ -234,7 +279,7 @@ class Tuning<S extends object> implements ServerTuning<S> {
     return { promise, ...settlers, closed }
   }
 
-  /** The promise that somebody waits for, if any, to be settled by the caller. */
+  /** Takes the pending promise of `applied`, if any. The caller must settle it. */
   #settle(): Waiting<Partial<TuneReport<S>>> | undefined {
     const waiting = this.#waiting
     this.#waiting = undefined
@@ -262,13 +307,13 @@ class Tuning<S extends object> implements ServerTuning<S> {
       applySettings(socket, settings)
       this.#tuned++
     } catch {
-      // The peer may have reset the connection by now, which the server's own handlers notice.
+      // The peer may have reset the connection, which the server's own handlers notice.
       this.#notTuned++
     }
   }
 }
 
-/** Somebody who waits for the settings to be applied. */
+/** The pending promise of `applied`. */
 interface Waiting<T> {
   readonly promise: Promise<T>
   readonly resolve: (report: T) => void
@@ -286,17 +331,12 @@ function isUnixDomain(fd: number): boolean {
   return native.localPort(fd) === -os.errno.EAFNOSUPPORT
 }
 
-/** Connections that are complete and not accepted yet. They were made before the tuning. */
-function waiting(fd: number): number {
-  return native.localPort(fd) < 0 ? 0 : (tcpInfo(fd).unacked ?? 0)
-}
-
-/** Not inherited, and of use on a connection. */
+/** Whether an option is not inherited, and can be set on a connection. */
 function isPerConnection({ inherited, when }: OptionRow): boolean {
   return inherited === false && when === 'any'
 }
 
-/** Those of the settings whose rows are wanted. */
+/** The part of the settings whose rows match. */
 function part(all: PreparedSettings, wanted: (row: OptionRow) => boolean): PreparedSettings {
   return preparedOf(
     all.operations.filter(({ option }) => wanted(option.row)),

@@ -13,8 +13,8 @@ import { tuneListening } from './tune-server'
 const longestPath = { linux: 108, darwin: 104 }[process.platform as string] ?? Infinity
 
 /**
- * The name of a unix-domain socket: a path, or an abstract name of Linux after a NUL. Node 20 cuts a
- * longer one, and one with a NUL in it, and listens on the rest.
+ * The name of a unix-domain socket: a path, or on Linux an abstract name that begins with a NUL. Node 20 truncates a
+ * name that is too long or contains another NUL, and listens on the rest.
  */
 export const unixPath = custom<string>(
   `a path of 1 to ${String(longestPath)} bytes`,
@@ -34,7 +34,7 @@ export const unixPath = custom<string>(
 /**
  * Makes a server listen on a path.
  *
- * @returns the path, as `server.address()` does
+ * @returns the path, as in `server.address()`
  */
 export async function listenOnPath(
   server: net.Server,
@@ -44,7 +44,7 @@ export async function listenOnPath(
 ): Promise<string> {
   try {
     await untilListening(server, () => {
-      // In a cluster worker too the socket is its own.
+      // Exclusive: a cluster worker opens its own socket too.
       server.listen({ path, backlog, exclusive: true })
       tuneBeforeListening(server, settings)
     })
@@ -55,11 +55,11 @@ export async function listenOnPath(
 }
 
 /**
- * Tunes a server that has its socket and has not emitted 'listening' yet, so that no connection comes
- * before. When a setting is refused, the server is closed.
+ * Tunes a server that has its socket but has not emitted 'listening' yet, so that no connection is accepted before. If
+ * a setting is refused, closes the server.
  */
 export function tuneBeforeListening(server: net.Server, settings: Settings): void {
-  // Without a handle 'error' is on its way.
+  // Without a handle, listening has failed, and 'error' will follow.
   if (handleOf(server) === undefined || Object.keys(settings).length === 0) return
   try {
     tuneListening(server, settings)
@@ -69,7 +69,7 @@ export function tuneBeforeListening(server: net.Server, settings: Settings): voi
   }
 }
 
-/** The way out with Node's own error. */
+/** Adds the fix to Node's own error. */
 function refused(error: Error, path: string): Error {
   const { code, errno, syscall } = error as NodeJS.ErrnoException
   if (code === undefined || errno === undefined || syscall !== 'listen') return error

@@ -1,9 +1,9 @@
-// What the addon exports: lib/kernel/binding.ts has the same list in TypeScript, and addon.cc the
+// The exports of the addon. lib/kernel/binding.ts has the same list in TypeScript, and addon.cc the
 // names.
 //
 // Each function makes one system call (applyBatch: several) and returns its value or a negative
-// errno. An argument that is no descriptor, no 32-bit integer or no typed array gives -EINVAL. None
-// of them throws.
+// errno: -EINVAL for an argument that is not a descriptor, a 32-bit integer or a typed array as
+// listed. No function throws.
 #ifndef SOCKET_TUNER_ADDON_EXPORTS_H_
 #define SOCKET_TUNER_ADDON_EXPORTS_H_
 
@@ -11,7 +11,7 @@
 
 namespace socket_tuner::addon {
 
-// constants.cc: numbers of this platform by name.
+// constants.cc: the numbers of this platform, by name.
 Napi::Object Constants(Napi::Env env);
 
 // sockopt.cc
@@ -19,18 +19,18 @@ Napi::Object Constants(Napi::Env env);
 Napi::Value GetInt(const Napi::CallbackInfo& info);
 // setInt(fd, level, name, value): 0
 Napi::Value SetInt(const Napi::CallbackInfo& info);
-// getBytes(fd, level, name, out): length written to the front of `out`
+// getBytes(fd, level, name, out): the length of the value, which is written to the front of `out`
 Napi::Value GetBytes(const Napi::CallbackInfo& info);
 // setBytes(fd, level, name, value): 0
 Napi::Value SetBytes(const Napi::CallbackInfo& info);
 // setProgram(fd, level, name, instructions): 0
 Napi::Value SetProgram(const Napi::CallbackInfo& info);
-// tcpInfo(fd, out): length of struct tcp_info written to the front of `out`
+// tcpInfo(fd, out): the length of struct tcp_info, which is written to the front of `out`
 Napi::Value TcpInfo(const Napi::CallbackInfo& info);
 
 // batch.cc
-// applyBatch(fd, program: Int32Array, data: Uint8Array, count): how many operations went well,
-// which is the index of the one that failed
+// applyBatch(fd, program: Int32Array, data: Uint8Array, count): the number of operations that
+// succeeded, which is the index of the one that failed
 Napi::Value ApplyBatch(const Napi::CallbackInfo& info);
 
 // socket.cc
@@ -40,55 +40,74 @@ Napi::Value OpenSocket(const Napi::CallbackInfo& info);
 Napi::Value CloseFd(const Napi::CallbackInfo& info);
 // duplicateFd(fd): another close-on-exec descriptor of the same socket
 Napi::Value DuplicateFd(const Napi::CallbackInfo& info);
-// descriptorLimit(): the soft limit on open descriptors, above 2**53 when there is none
+// descriptorLimit(): the soft limit on open descriptors; above 2**53 if there is none
 Napi::Value DescriptorLimit(const Napi::CallbackInfo& info);
 // bindFd(fd, address, port): 0
 Napi::Value BindFd(const Napi::CallbackInfo& info);
-// connectFd(fd, address, port): 0; -EINPROGRESS when it goes on
+// connectFd(fd, address, port): 0; -EINPROGRESS while the connection is being made
 Napi::Value ConnectFd(const Napi::CallbackInfo& info);
 // listenFd(fd, backlog): 0
 Napi::Value ListenFd(const Napi::CallbackInfo& info);
 // shutdownWrite(fd): 0
 Napi::Value ShutdownWrite(const Napi::CallbackInfo& info);
-// localPort(fd): the bound port, 0 when unbound; -EAFNOSUPPORT for a socket without ports
+// localPort(fd): the bound port, 0 if the socket is not bound; -EAFNOSUPPORT for a socket without
+// ports
 Napi::Value LocalPort(const Napi::CallbackInfo& info);
-// localAddress(fd, out): length of the bound address, as text, written to the front of `out`
+// localAddress(fd, out): the length of the bound address, which is written to the front of `out` as
+// text
 Napi::Value LocalAddress(const Napi::CallbackInfo& info);
-// localPath(fd, out): length of the name of a unix-domain socket written to the front of `out`, of
-// an abstract one with the NUL before it, 0 when unbound; -EAFNOSUPPORT for another domain
+// localPath(fd, out): the length of the name of a unix-domain socket, which is written to the front
+// of `out`; 0 if the socket is not bound. An abstract name begins with its NUL. -EAFNOSUPPORT for a
+// socket of another domain
 Napi::Value LocalPath(const Napi::CallbackInfo& info);
 
 // queues.cc
-// unreadBytes(fd), unacknowledgedBytes(fd), unsentBytes(fd): bytes that wait
+// unreadBytes(fd), unacknowledgedBytes(fd), unsentBytes(fd): the bytes in a queue
 Napi::Value UnreadBytes(const Napi::CallbackInfo& info);
 Napi::Value UnacknowledgedBytes(const Napi::CallbackInfo& info);
 Napi::Value UnsentBytes(const Napi::CallbackInfo& info);
-// discardInput(fd): bytes of received input that were discarded
+// discardInput(fd): the bytes of received input that were discarded
 Napi::Value DiscardInput(const Napi::CallbackInfo& info);
 
 // owner.cc
-// ownFd(fd, owner): 0 when the object `owner` owns the socket from now on; it is the caller's
-// otherwise
+// ownFd(fd, owner): 0 if the object `owner` now owns the socket; otherwise the caller still does
 Napi::Value OwnFd(const Napi::CallbackInfo& info);
-// disownFd(owner): the descriptor, the caller's from now on; -EBADF when it was given away before
+// disownFd(owner): the descriptor, which the caller now owns; -EBADF if the owner has none
 Napi::Value DisownFd(const Napi::CallbackInfo& info);
 
+// poller.cc: sockets that are polled from the event loop. -EINVAL for an object that owns no
+// poller. openPoller(owner, records: Int32Array, input: Uint8Array, wake): 0 when the object
+// `owner` owns a poller from now on, which keeps the event loop alive. `wake` is called with the
+// number of records that were written to `records`, each of kFields numbers; what was read is in
+// `input`. -ENOSYS where the runtime has no libuv.
+Napi::Value OpenPoller(const Napi::CallbackInfo& info);
+// closePoller(owner): 0. The sockets stay open: the caller owns them.
+Napi::Value ClosePoller(const Napi::CallbackInfo& info);
+// watchFd(owner, fd): the slot of a socket whose connect() has begun. If the environment (a worker
+// thread) ends before the socket is forgotten or the poller is closed, the socket is closed.
+Napi::Value WatchFd(const Napi::CallbackInfo& info);
+// unwatchSlot(owner, slot): 0; call it before the socket is closed
+Napi::Value UnwatchSlot(const Napi::CallbackInfo& info);
+// writeToSlot(owner, slot, bytes): how many bytes the kernel took; the rest follows
+Napi::Value WriteToSlot(const Napi::CallbackInfo& info);
+// queuedInSlot(owner, slot): bytes that the kernel has not taken yet
+Napi::Value QueuedInSlot(const Napi::CallbackInfo& info);
+
 // sock_diag_dump.cc
-// dumpSockets(families, states, groupBy, filter, done): 0 when it is under way. `families` has 1
-// for IPv4 and 2 for IPv6. `done` is called later with (-errno), or with (sockets, records,
-// interrupted, microseconds of processor time).
+// dumpSockets(families, states, groupBy, filter, done): 0 if the count has begun. `families` is 1
+// for IPv4, 2 for IPv6, 3 for both. `done` is called later with (-errno), or with (sockets,
+// records, interrupted, microseconds of processor time).
 Napi::Value DumpSockets(const Napi::CallbackInfo& info);
 
 // sock_diag_destroy.cc
-// destroyTimeWait(filter, done): 0 when it is under way. `done` is called later with the number
-// that was removed, or -errno.
+// destroyTimeWait(filter, done): 0 if the removal has begun. `done` is called later with the number
+// of removed entries, or -errno.
 Napi::Value DestroyTimeWait(const Napi::CallbackInfo& info);
 
 // signal_text.cc
 // setSignalText(text): 0
 Napi::Value SetSignalText(const Napi::CallbackInfo& info);
-// writeOnSignal(signal): 1 when the signal writes the text from now on, 0 when it does not end the
-// process
+// writeOnSignal(signal): 1 if the signal now writes the text; 0 if it does not end the process
 Napi::Value WriteOnSignal(const Napi::CallbackInfo& info);
 
 }  // namespace socket_tuner::addon

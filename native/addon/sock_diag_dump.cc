@@ -13,8 +13,8 @@ namespace {
 
 void FreeRecords(napi_env, void* memory, void*) { std::free(memory); }
 
-// The groups as an ArrayBuffer, not copied where the embedder allows that: ten megabytes would hold
-// the event loop. 0 or a negated errno.
+// Returns the groups as an ArrayBuffer. Does not copy them where the embedder allows that: copying
+// ten megabytes would block the event loop. Returns 0 or a negated errno.
 int RecordsOf(napi_env env, kernel::GroupTable* table, napi_value* records) {
   const std::size_t bytes = table->size() * sizeof(kernel::SocketGroup);
   kernel::Memory<kernel::SocketGroup> groups = table->Release();

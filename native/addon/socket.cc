@@ -8,7 +8,7 @@
 namespace socket_tuner::addon {
 namespace {
 
-// A call that takes a descriptor and an address with its port.
+// Calls a function of the kernel's interface that takes a descriptor, an address and a port.
 template <auto Call>
 Napi::Value WithAddress(const Napi::CallbackInfo& info) {
   int fd = 0;

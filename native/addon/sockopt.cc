@@ -1,5 +1,6 @@
 #include "../kernel/sockopt.h"
 
+#include "../kernel/tcp_info.h"
 #include "args.h"
 #include "exports.h"
 
@@ -16,7 +17,7 @@ bool ReadOption(const Napi::CallbackInfo& info, Option* out) {
   return ReadFd(info, 0, &out->fd) && ReadInt(info, 1, &out->level) && ReadInt(info, 2, &out->name);
 }
 
-// A call that takes an option and bytes, to read them or to fill them.
+// Calls a function of the kernel's interface that takes an option and reads or writes bytes.
 template <auto Call>
 Napi::Value WithBytes(const Napi::CallbackInfo& info) {
   Option option;

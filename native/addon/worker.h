@@ -1,4 +1,4 @@
-// What runs off the event loop with a filter of inet_diag.
+// Tasks with a filter of inet_diag that run on a thread of the pool.
 #ifndef SOCKET_TUNER_ADDON_WORKER_H_
 #define SOCKET_TUNER_ADDON_WORKER_H_
 
@@ -16,7 +16,7 @@ struct Filter {
   std::size_t length = 0;
 };
 
-// A copy, since a thread reads it: 0 or a negated errno.
+// Copies the filter, since another thread reads it. Returns 0 or a negated errno.
 inline int ReadFilter(const Napi::CallbackInfo& info, std::size_t index, Filter* filter) {
   Bytes bytes;
   if (!ReadBytes(info, index, &bytes) || bytes.length > kernel::kMaxFilterBytes) return -EINVAL;
@@ -27,7 +27,7 @@ inline int ReadFilter(const Napi::CallbackInfo& info, std::size_t index, Filter*
   return 0;
 }
 
-// 0 when it is under way, or a negated errno.
+// Starts a task. Returns 0 or a negated errno.
 inline Napi::Value Start(const Napi::CallbackInfo& info, Napi::AsyncWorker* worker) {
   if (worker == nullptr) return Result(info, -ENOMEM);
   worker->Queue();

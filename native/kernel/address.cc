@@ -11,7 +11,8 @@
 namespace socket_tuner::kernel {
 namespace {
 
-// The index of an interface given by its name or by that number (RFC 4007 section 11); 0 for none.
+// Returns the index of an interface from its name or its index as text (RFC 4007 section 11); 0 for
+// none.
 uint32_t ZoneIndex(const char* zone) {
   const uint32_t index = if_nametoindex(zone);
   if (index != 0 || *zone < '1' || *zone > '9') return index;
@@ -21,7 +22,7 @@ uint32_t ZoneIndex(const char* zone) {
   return errno == 0 && *end == '\0' && number <= UINT32_MAX ? static_cast<uint32_t>(number) : 0;
 }
 
-// Appends "%eth0" to a link-local address; "%3" where the interface has gone.
+// Appends "%eth0" to a link-local address, or "%3" if the interface no longer exists.
 void AppendZone(const sockaddr_in6& name, AddressText* text) {
   if (name.sin6_scope_id == 0 || !IN6_IS_ADDR_LINKLOCAL(&name.sin6_addr)) return;
   const size_t length = std::strlen(text->characters);

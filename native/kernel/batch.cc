@@ -1,5 +1,6 @@
 #include "batch.h"
 
+#include "constants.h"
 #include "sockopt.h"
 
 #include <cerrno>
@@ -16,7 +17,7 @@ constexpr size_t kSavedBytes = 64;
 
 struct Operation {
   int32_t slot[kSlots];
-  int saved_length = -1;  // nothing saved
+  int saved_length = -1;  // negative: nothing is saved
   uint8_t saved[kSavedBytes];
 
   bool Has(Flag flag) const { return (slot[kFlags] & flag) != 0; }
@@ -37,18 +38,18 @@ bool Valid(const Operation& op, size_t size) {
   return true;
 }
 
-// ENOPROTOOPT comes both for an option that this kernel lacks and for one of another protocol.
-// Only the latter is the caller's mistake.
+// Whether a socket has the options of a level. The kernel reports ENOPROTOOPT both for an option
+// that it lacks and for one of another protocol; only the latter is a mistake of the caller.
 bool LevelFits(int fd, const Operation& op) {
 #if defined(SO_DOMAIN) && defined(SO_PROTOCOL)
   const int64_t domain = GetInt(fd, SOL_SOCKET, SO_DOMAIN);
   const int64_t protocol = GetInt(fd, SOL_SOCKET, SO_PROTOCOL);
   if (domain < 0 || protocol < 0) return false;
-  constexpr int kMptcp = 262;
+
   switch (op.slot[kLevel]) {
     case IPPROTO_TCP:
       return (domain == AF_INET || domain == AF_INET6) &&
-             (protocol == IPPROTO_TCP || protocol == kMptcp);
+             (protocol == IPPROTO_TCP || protocol == kMptcpProtocol);
     case IPPROTO_IPV6:
       return domain == AF_INET6;
     case IPPROTO_IP:
@@ -77,7 +78,7 @@ void Save(int fd, Operation& op) {
   op.saved_length = sizeof(value);
 }
 
-// What to write so that the option reads as it was saved.
+// Sets the option so that it has the saved value again.
 int PutBack(int fd, const Operation& op) {
   const int level = op.slot[kLevel];
   const int name = op.slot[kName];
@@ -128,18 +129,18 @@ bool AsSaved(int fd, const Operation& op) {
          std::memcmp(now, op.saved, static_cast<size_t>(op.saved_length)) == 0;
 }
 
-// The kernel may take the old value and keep another, as for a buffer above its limit.
+// Restores an option, and checks it: the kernel may accept the old value and apply another one, for
+// example for a buffer above its limit.
 void Restore(int fd, Operation& op) {
   if (op.slot[kStatus] < 0) return;
-  // A companion that nothing has changed is left alone: setting it could change something else
-  // again.
+  // A companion that has not changed is left alone, since setting it could change another option.
   if (!op.Has(kSet) && (op.saved_length < 0 || AsSaved(fd, op))) return;
   int result = op.saved_length < 0 ? -EPERM : PutBack(fd, op);
   if (result == 0 && !AsSaved(fd, op)) result = -ERANGE;
   op.slot[kRestored] = result == 0 ? 1 : result;
 }
 
-// The index of the operation that failed, or their number.
+// Returns the index of the operation that failed, or `count`.
 size_t Run(int fd, Operation* operations, size_t count, uint8_t* data) {
   for (size_t i = 0; i < count; i++) {
     Operation& op = operations[i];

@@ -1,5 +1,5 @@
-// The only file that knows which option has which number on which platform. It exports the
-// numbers by name; an option that it does not export is unsupported on that platform.
+// The numbers of the options on each platform, by name. No other file has them. An option without
+// an entry for a platform is unsupported there.
 //
 // To add an option, add one entry here and one row to lib/options/catalogue/.
 
@@ -32,7 +32,7 @@ constexpr Constant kConstants[] = {
     {"SOL_UDP", 17},
     {"SOL_TLS", 282},
     {"SOL_MPTCP", 284},
-    {"IPPROTO_MPTCP", 262},
+    {"IPPROTO_MPTCP", kMptcpProtocol},
 #endif
     FROM_HEADER(AF_UNIX),
     FROM_HEADER(AF_INET),
@@ -42,7 +42,7 @@ constexpr Constant kConstants[] = {
     {"TIMEVAL_BYTES", sizeof(timeval)},
 
 #if defined(__linux__) || defined(__APPLE__)
-    // Options with one name and one meaning on Linux and macOS.
+    // Options with the same name and meaning on Linux and macOS.
     FROM_HEADER(SO_ACCEPTCONN),
     FROM_HEADER(SO_BROADCAST),
     FROM_HEADER(SO_DEBUG),
@@ -80,7 +80,7 @@ constexpr Constant kConstants[] = {
 #endif
 
 #ifdef __linux__
-    // Linux, in every header that this is compiled with.
+    // Linux, in all headers that this file is compiled with.
     FROM_HEADER(SO_ATTACH_FILTER),
     FROM_HEADER(SO_BINDTODEVICE),
     FROM_HEADER(SO_DETACH_FILTER),
@@ -271,7 +271,7 @@ constexpr Constant kConstants[] = {
 #endif
 
 #ifdef __APPLE__
-    // macOS, where the option of this meaning has another name.
+    // macOS, where the option with this meaning has another name.
     {"SO_LINGER", SO_LINGER_SEC},  // SO_LINGER counts in clock ticks.
     {"TCP_CORK", TCP_NOPUSH},      // Clearing it does not send what it held back.
     {"TCP_KEEPIDLE", TCP_KEEPALIVE},

@@ -1,10 +1,13 @@
-// The numbers of levels, options, families and types as this platform's headers give them.
+// The numbers of levels, options, families and types on this platform.
 #ifndef SOCKET_TUNER_KERNEL_CONSTANTS_H_
 #define SOCKET_TUNER_KERNEL_CONSTANTS_H_
 
 #include <cstddef>
 
 namespace socket_tuner::kernel {
+
+// IPPROTO_MPTCP of Linux, which some headers lack.
+constexpr int kMptcpProtocol = 262;
 
 struct Constant {
   const char* name;

@@ -23,14 +23,14 @@ const uint8_t* KeyOf(const SocketGroup& group) {
   return reinterpret_cast<const uint8_t*>(&group) + kKeyOffset;
 }
 
-// What is compared first, and where the rest is.
+// The part of a group that is compared first, and the index of the group with the rest.
 struct Rank {
   uint64_t first;
   uint32_t group;
 };
 
-// Puts each where its rank says: along the cycles of the permutation, without memory for another
-// table.
+// Moves each group to the place of its rank. Follows the cycles of the permutation, which needs no
+// memory for a second table.
 void Arrange(SocketGroup* groups, Rank* ranks, std::size_t size) {
   for (std::size_t start = 0; start < size; start++) {
     if (ranks[start].group == start) continue;
@@ -46,14 +46,14 @@ void Arrange(SocketGroup* groups, Rank* ranks, std::size_t size) {
   }
 }
 
-bool IsAlike(const SocketGroup& a, const SocketGroup& b) {
+bool HasSameKey(const SocketGroup& a, const SocketGroup& b) {
   return std::memcmp(KeyOf(a), KeyOf(b), kKeyBytes) == 0;
 }
 
 }  // namespace
 
 GroupTable::GroupTable(std::size_t limit) : limit_(limit) {
-  // Without it the table is only easier to attack.
+  // Without a random seed, the table works but is easier to attack.
   if (getrandom(&seed_, sizeof(seed_), GRND_NONBLOCK) < 0) seed_ = 0;
 }
 
@@ -63,13 +63,13 @@ uint64_t GroupTable::HashOf(const SocketGroup& group) const {
     uint64_t word = 0;
     std::memcpy(&word, KeyOf(group) + offset, sizeof(word));
     hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-    // The low bits choose the slot, and a product's high bits are the mixed ones.
+    // The low bits choose the slot, but the high bits of a product are better mixed.
     hash ^= hash >> 32;
   }
   return hash;
 }
 
-// Large memory is moved by its pages: nothing is copied, nor touched for the first time again.
+// Doubles the room. realloc() moves large memory page by page, without a copy.
 int GroupTable::Grow() {
   const std::size_t room = room_ == 0 ? kFirstRoom : 2 * room_;
   Memory<Slot> slots(static_cast<Slot*>(std::calloc(2 * room, sizeof(Slot))));
@@ -90,26 +90,26 @@ int GroupTable::Grow() {
   return 0;
 }
 
-int GroupTable::Add(const SocketGroup& like) {
+int GroupTable::Add(const SocketGroup& sockets) {
   if (size_ == room_) {
     const int error = Grow();
     if (error < 0) return error;
   }
   const std::size_t mask = 2 * room_ - 1;
-  const uint32_t hash = static_cast<uint32_t>(HashOf(like));
+  const uint32_t hash = static_cast<uint32_t>(HashOf(sockets));
   std::size_t slot = hash & mask;
   while (slots_[slot].group != 0) {
     SocketGroup& group = groups_[slots_[slot].group - 1];
-    if (slots_[slot].hash == hash && IsAlike(group, like)) {
-      group.count += like.count;
-      group.least_timer_ms = std::min(group.least_timer_ms, like.least_timer_ms);
-      group.greatest_timer_ms = std::max(group.greatest_timer_ms, like.greatest_timer_ms);
+    if (slots_[slot].hash == hash && HasSameKey(group, sockets)) {
+      group.count += sockets.count;
+      group.least_timer_ms = std::min(group.least_timer_ms, sockets.least_timer_ms);
+      group.greatest_timer_ms = std::max(group.greatest_timer_ms, sockets.greatest_timer_ms);
       return 0;
     }
     slot = (slot + 1) & mask;
   }
   if (size_ >= limit_) return -EOVERFLOW;
-  groups_[size_++] = like;
+  groups_[size_++] = sockets;
   slots_[slot] = {static_cast<uint32_t>(size_), hash};
   return 0;
 }

@@ -1,4 +1,4 @@
-// Sockets put together by what they have in common.
+// Groups of sockets with equal fields.
 #ifndef SOCKET_TUNER_KERNEL_GROUP_TABLE_H_
 #define SOCKET_TUNER_KERNEL_GROUP_TABLE_H_
 
@@ -11,15 +11,15 @@
 
 namespace socket_tuner::kernel {
 
-// Sockets that have something in common; fields that are not grouped by are 0.
-// lib/kernel/sock-diag.ts reads it, in the machine's byte order.
+// A group of sockets. Fields that the sockets are not grouped by are 0. scripts/layouts.js writes
+// the offsets for TypeScript, which reads the struct in the machine's byte order.
 struct SocketGroup {
   uint32_t count;
-  // Until the next timer of a socket ends, ms: the least and the greatest; UINT32_MAX and 0 for
-  // none.
+  // The shortest and the longest time until a timer of a socket expires, ms; UINT32_MAX and 0
+  // without timers.
   uint32_t least_timer_ms;
   uint32_t greatest_timer_ms;
-  // What they have in common, from here to the end.
+  // The common fields, from here to the end.
   uint16_t local_port;
   uint16_t remote_port;
   uint8_t family;
@@ -28,7 +28,6 @@ struct SocketGroup {
   uint8_t local_address[16];
   uint8_t remote_address[16];
 };
-static_assert(sizeof(SocketGroup) == 52, "lib/kernel/sock-diag.ts reads records of this size");
 
 struct FreeMemory {
   void operator()(void* memory) const { std::free(memory); }
@@ -36,25 +35,26 @@ struct FreeMemory {
 template <typename T>
 using Memory = std::unique_ptr<T[], FreeMemory>;
 
-// The groups, found by hashing. Memory that cannot be had is a refusal, not an exception.
+// A hash table of groups. Reports a lack of memory as -ENOMEM, not by an exception.
 class GroupTable {
  public:
   explicit GroupTable(std::size_t limit);
 
-  // Adds a socket to its group; `like` has the fields in common. 0 or a negated errno.
-  int Add(const SocketGroup& like);
+  // Adds sockets to the group with the same common fields. Returns 0 or a negated errno: -EOVERFLOW
+  // if a new group would exceed the limit.
+  int Add(const SocketGroup& sockets);
 
-  // Puts the greatest first, and those of one size in the order of their fields. Nothing can be
-  // added any more. 0 or a negated errno.
+  // Sorts the groups by size, the largest first, and groups of one size by their common fields.
+  // After that, nothing can be added. Returns 0 or a negated errno.
   int Sort();
 
-  // Gives the groups away: there are none any more.
+  // Passes the groups on to the caller, and empties the table.
   Memory<SocketGroup> Release();
 
   std::size_t size() const { return size_; }
 
  private:
-  // An empty one has no group; the others, the number of theirs, counted from 1.
+  // `group` counts from 1; 0 is an empty slot.
   struct Slot {
     uint32_t group;
     uint32_t hash;
@@ -63,12 +63,12 @@ class GroupTable {
   uint64_t HashOf(const SocketGroup& group) const;
 
   const std::size_t limit_;
-  // So that nobody can choose ports which all fall into one slot.
+  // Random, so that nobody can choose ports that all fall into one slot.
   uint64_t seed_ = 0;
   Memory<SocketGroup> groups_;
   std::size_t size_ = 0;
   std::size_t room_ = 0;
-  // A power of two, and twice the room.
+  // Twice as many as there is room for groups, which is a power of two.
   Memory<Slot> slots_;
 };
 

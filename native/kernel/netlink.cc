@@ -17,12 +17,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// The kernel fills as much as it is given, up to 32 KiB.
+// The kernel sends datagrams of at most 32 KiB.
 constexpr std::size_t kBufferBytes = 65536;
 constexpr std::size_t kHeaderBytes = NLMSG_HDRLEN;
 static_assert(kHeaderBytes == sizeof(nlmsghdr), "a header is copied whole");
 
-// Until there is something to read: 0 or a negated errno.
+// Waits until there is something to read. Returns 0 or a negated errno.
 int Wait(int fd, Clock::time_point end, int silence_ms) {
   const auto left = std::chrono::ceil<milliseconds>(end - Clock::now()).count();
   if (left <= 0) return -ETIMEDOUT;
@@ -43,7 +43,7 @@ int Message::Code() const {
 }
 
 int Messages::Next(Message* message) {
-  // What is shorter than a header is padding.
+  // A rest that is shorter than a header is padding.
   if (length_ < kHeaderBytes) return 0;
   std::memcpy(&message->header, data_, kHeaderBytes);
   const std::size_t length = message->header.nlmsg_len;

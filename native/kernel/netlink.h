@@ -1,6 +1,6 @@
-// Questions to the kernel over netlink(7) and its answers. Nothing here knows what they mean, and
-// nothing needs Node-API. The kernel is not trusted: what it sends may be short, malformed or
-// endless.
+// Requests to the kernel over netlink(7), and its answers. This file does not depend on the meaning
+// of the messages, nor on Node-API. It does not trust the kernel: an answer may be short, malformed
+// or endless.
 #ifndef SOCKET_TUNER_KERNEL_NETLINK_H_
 #define SOCKET_TUNER_KERNEL_NETLINK_H_
 
@@ -34,16 +34,17 @@ struct Message {
   const uint8_t* body;
   std::size_t body_length;
 
-  // What NLMSG_ERROR and NLMSG_DONE begin with: 0 or a negated errno; -EBADMSG for anything else.
+  // Returns the code of NLMSG_ERROR or NLMSG_DONE: 0 or a negated errno; -EBADMSG for a malformed
+  // one.
   int Code() const;
 };
 
-// The messages of a datagram. Looks at nothing outside of the memory that it is given.
+// The messages of a datagram. Reads nothing outside of its memory.
 class Messages {
  public:
   Messages(const uint8_t* data, std::size_t length) : data_(data), length_(length) {}
 
-  // 1 with the next message, 0 after the last one, or -EBADMSG.
+  // Reads the next message. Returns 1, 0 after the last one, or -EBADMSG.
   int Next(Message* message);
 
  private:
@@ -51,13 +52,13 @@ class Messages {
   std::size_t length_;
 };
 
-// What becomes of an answer.
+// The receiver of an answer.
 class Answer {
  public:
   virtual ~Answer() = default;
 
-  // Takes in one datagram. 1 when the answer is complete, 0 when there is more to come, or a
-  // negated errno.
+  // Handles one datagram. Returns 1 if the answer is complete, 0 if it continues, or a negated
+  // errno.
   virtual int Take(const uint8_t* data, std::size_t length, uint32_t sequence) = 0;
 };
 
@@ -65,18 +66,18 @@ class Answer {
 bool IsFromKernel(const sockaddr_storage& sender, socklen_t length);
 
 struct Patience {
-  // One that says nothing for so long will say nothing any more.
+  // The longest time without a datagram.
   int silence_ms = 10'000;
-  // One that is not done by then will never be.
+  // The longest time for the whole answer.
   int total_ms = 60'000;
 };
 
-// Gives what arrives at `fd` from those who may answer to `answer`, until that is complete. 0 or a
-// negated errno: -ETIMEDOUT when patience is over.
+// Receives datagrams until `answer` is complete, and drops those whose sender `may_answer` refuses.
+// Returns 0 or a negated errno: -ETIMEDOUT after the times of `patience`.
 int Receive(int fd, uint32_t sequence, Answer* answer, const Patience& patience = {},
             bool (*may_answer)(const sockaddr_storage&, socklen_t) = IsFromKernel);
 
-// Sends to the kernel: 0 or a negated errno. At most kMaxParts of memory, one after the other.
+// Sends at most kMaxParts of memory to the kernel as one message. Returns 0 or a negated errno.
 constexpr std::size_t kMaxParts = 3;
 struct Part {
   const void* data;

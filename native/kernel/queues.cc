@@ -19,7 +19,7 @@ constexpr unsigned long kUnread = SIOCINQ;
 constexpr unsigned long kUnread = FIONREAD;
 #endif
 
-// DiscardInput ends with the call of recv(2) that gets past this.
+// DiscardInput ends with the call of recv(2) that exceeds this.
 constexpr size_t kDiscardLimit = size_t{16} << 20;
 
 }  // namespace

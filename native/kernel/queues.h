@@ -1,17 +1,18 @@
-// Bytes that wait in a socket's queues (tcp(7)): how many there are, and the discarding of input.
+// The queues of a socket (tcp(7)): counts the bytes in them, and discards input.
 #ifndef SOCKET_TUNER_KERNEL_QUEUES_H_
 #define SOCKET_TUNER_KERNEL_QUEUES_H_
 
 namespace socket_tuner::kernel {
 
-// Each returns a number of bytes, or a negated errno: -ENOPROTOOPT where the platform cannot
-// answer.
+// Each returns a number of bytes, or a negated errno: -ENOPROTOOPT if the platform does not report
+// it.
 int UnreadBytes(int fd);          // SIOCINQ
 int UnacknowledgedBytes(int fd);  // SIOCOUTQ
 int UnsentBytes(int fd);          // SIOCOUTQNSD
 
-// Discards received input: how many bytes, or a negated errno when none could be discarded. At most
-// 17 MiB in one call, so that a peer that sends faster than it discards cannot hold the event loop.
+// Discards received input. Returns the number of bytes, or a negated errno if none could be
+// discarded. Discards at most 17 MiB in one call, so that a peer that sends faster cannot block the
+// event loop.
 int DiscardInput(int fd);
 
 }  // namespace socket_tuner::kernel

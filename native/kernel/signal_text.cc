@@ -10,7 +10,7 @@
 namespace socket_tuner::kernel {
 namespace {
 
-// What a pipe that is ready takes without blocking (PIPE_BUF of Linux).
+// The most that a writable pipe accepts without blocking (PIPE_BUF of Linux, pipe(7)).
 constexpr size_t kLongest = 4096;
 
 struct Text {
@@ -18,7 +18,7 @@ struct Text {
   char bytes[kLongest];
 };
 
-// One that is published and one to write the next into.
+// The published text, and one for the next text.
 Text texts[2];
 std::atomic<const Text*> published{nullptr};
 
@@ -36,12 +36,12 @@ Action* ActionOf(int signal) {
   return nullptr;
 }
 
-// All of it async-signal-safe (signal-safety(7)).
+// The signal handler. It calls async-signal-safe functions only (signal-safety(7)).
 extern "C" void WriteAndPass(int signal) {
   const int error = errno;
   const Text* text = published.exchange(nullptr);
   pollfd standard_error = {STDERR_FILENO, POLLOUT, 0};
-  // Nobody may read it: the process is to end all the same.
+  // If nobody reads the pipe, the process ends without the text.
   if (text != nullptr && poll(&standard_error, 1, 0) == 1 &&
       (standard_error.revents & (POLLOUT | POLLNVAL)) != 0) {
     const ssize_t written = write(STDERR_FILENO, text->bytes, text->length);
@@ -49,7 +49,7 @@ extern "C" void WriteAndPass(int signal) {
   }
   const Action* action = ActionOf(signal);
   if (action != nullptr) sigaction(signal, &action->former, nullptr);
-  // It is blocked until this returns.
+  // The signal is blocked until this handler returns.
   static_cast<void>(raise(signal));
   errno = error;
 }
@@ -73,8 +73,8 @@ int WriteOnSignal(int signal) {
   const bool is_own = (present.sa_flags & SA_SIGINFO) == 0 && present.sa_handler == WriteAndPass;
   if (is_own) return 1;
   const bool is_default = (present.sa_flags & SA_SIGINFO) == 0 && present.sa_handler == SIG_DFL;
-  // Node's own resets the terminal and raises the signal again. Any other belongs to somebody who
-  // listens, and the first process of a container is not ended by a signal that nobody listens for.
+  // Node's own action (SA_RESETHAND) resets the terminal and raises the signal again. Any other one
+  // belongs to a listener. Process 1 of a container does not end by a signal without a listener.
   const bool ends = is_default || (present.sa_flags & static_cast<int>(SA_RESETHAND)) != 0;
   if (!ends || getpid() == 1) return 0;
   struct sigaction own {};

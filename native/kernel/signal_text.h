@@ -1,11 +1,11 @@
-// A text that a signal writes to standard error on its way to ending the process.
+// A text that a signal writes to standard error before it ends the process.
 //
-// A signal that ends the process runs no JavaScript, and a listener for it in JavaScript would
-// change what it does: a process that is busy would not end any more. So the text is kept here, and
-// an action of the signal writes it, puts the former action back and raises the signal again.
+// A signal that ends the process runs no JavaScript. A listener in JavaScript would change its
+// effect: a busy process would not end. So the text is kept here, and a signal handler writes it,
+// restores the former action and raises the signal again.
 //
-// The action of a signal is the process's own, and so is what is kept here: it is the only state of
-// this addon that all threads share.
+// All threads of a process share the actions of signals, and so the text too. It is the only shared
+// state of this addon.
 #ifndef SOCKET_TUNER_KERNEL_SIGNAL_TEXT_H_
 #define SOCKET_TUNER_KERNEL_SIGNAL_TEXT_H_
 
@@ -14,11 +14,12 @@
 
 namespace socket_tuner::kernel {
 
-// Sets the text: 0, or -EINVAL when it is longer than 4,096 bytes. An empty one writes nothing.
+// Sets the text. Returns 0, or -EINVAL if it is longer than 4,096 bytes. With an empty text,
+// nothing is written.
 int SetSignalText(const uint8_t* text, size_t length);
 
-// 1 when SIGTERM, SIGINT or SIGHUP writes the text from now on, 0 when it is left alone since it
-// does not end the process, or a negated errno: -EINVAL for any other signal.
+// Makes SIGTERM, SIGINT or SIGHUP write the text. Returns 1, or 0 if the signal is left unchanged
+// because it does not end the process, or a negated errno: -EINVAL for any other signal.
 int WriteOnSignal(int signal);
 
 }  // namespace socket_tuner::kernel

@@ -14,11 +14,11 @@
 namespace socket_tuner::kernel {
 namespace {
 
-// What is remembered at a time: 3 MiB.
+// The entries of one round: 3 MiB.
 constexpr std::size_t kEntriesAtATime = 65536;
-// Newcomers must not keep it going for ever.
+// A limit, since new entries could appear for ever.
 constexpr int kMaxRounds = 256;
-// Requests in one system call: if all are refused, the answers fit into the buffer of a socket.
+// The requests of one system call. If all are refused, the answers fit into the socket's buffer.
 constexpr std::size_t kRequestsAtATime = 64;
 
 struct Request {
@@ -41,9 +41,9 @@ Request RequestFor(int family, const inet_diag_sockid& id, uint32_t sequence, bo
   return request;
 }
 
-// The answers to requests that are numbered one after the other, up to the sequence that is
-// received. One that succeeds is answered only when it is the last, which takes half of the time.
-// An answer that is lost is ENOBUFS, so that what was not refused was done.
+// The answers to consecutive requests, up to the one with the sequence number of Take(). A request
+// that succeeds is answered only if it is the last one, which takes half of the time. A lost answer
+// is reported as ENOBUFS, so a request without a refusal has succeeded.
 class Refusals : public Answer {
  public:
   int Take(const uint8_t* data, std::size_t length, uint32_t sequence) override {
@@ -60,15 +60,15 @@ class Refusals : public Answer {
     return next;
   }
 
-  // Entries that were not there any more.
+  // The entries that no longer existed.
   std::size_t gone() const { return gone_; }
 
  private:
   std::size_t gone_ = 0;
 };
 
-// Asks for the removal of `count` entries in one system call. `sequence` is the last one used
-// before.
+// Requests the removal of `count` entries in one system call. `sequence` is the last number used,
+// and is advanced.
 int DestroyBatch(const Descriptor& netlink, int family, const inet_diag_sockid* entries,
                  std::size_t count, uint32_t* sequence, std::size_t* removed) {
   Request requests[kRequestsAtATime];
@@ -84,7 +84,8 @@ int DestroyBatch(const Descriptor& netlink, int family, const inet_diag_sockid* 
   return error;
 }
 
-// A kernel that can destroy sockets looks for this one, which cannot be there.
+// Returns 0 or a negated errno. Requests the removal of a socket that cannot exist: a kernel that
+// can destroy sockets searches for it.
 int IsSupported() {
   const Descriptor netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (netlink.get() < 0) return -errno;
@@ -94,13 +95,13 @@ int IsSupported() {
   return DestroyBatch(netlink, AF_INET, &nothing, 1, &sequence, &removed);
 }
 
-// 0, -EOPNOTSUPP or -EPERM, before anything is removed.
+// Returns 0 or a negated errno, such as -EOPNOTSUPP or -EPERM, before anything is removed.
 int MayDestroy() {
   const int supported = IsSupported();
   if (supported < 0) return supported;
   const Descriptor own(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
   if (own.get() < 0) return -errno;
-  // Does nothing to a socket that is not connected, and needs the same capability
+  // Has no effect on a socket that is not connected, and needs the same capability
   // (tcp_can_repair_sock).
   const int off = 0;
   const int result = setsockopt(own.get(), IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
@@ -119,7 +120,7 @@ int TimeWaitList::Reserve(int family, std::size_t room) {
 }
 
 int TimeWaitList::Add(const inet_diag_msg& socket) {
-  // Nothing else was asked for; and nothing else may be destroyed, whatever is answered.
+  // The dump has no others. If an answer is wrong, they must not be destroyed.
   if (socket.idiag_state != TCP_TIME_WAIT || socket.idiag_family != family_) return 0;
   if (full()) return 1;
   entries_[size_++] = socket.id;

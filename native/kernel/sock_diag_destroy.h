@@ -1,7 +1,7 @@
-// The removal of sockets in TIME_WAIT over netlink (sock_diag(7), SOCK_DESTROY).
+// Removes sockets in TIME_WAIT over netlink (sock_diag(7), SOCK_DESTROY).
 //
-// First they are dumped, so many at a time as memory is given, then those are removed: a dump that
-// goes on while entries vanish would lose its place in the kernel's table and pass over others.
+// Dumps a limited number of them and removes these, in rounds. A dump that continued while entries
+// are removed would lose its place in the kernel's table and miss others.
 #ifndef SOCKET_TUNER_KERNEL_SOCK_DIAG_DESTROY_H_
 #define SOCKET_TUNER_KERNEL_SOCK_DIAG_DESTROY_H_
 
@@ -17,10 +17,10 @@
 
 namespace socket_tuner::kernel {
 
-// The entries in TIME_WAIT that a dump finds, as far as there is room for them.
+// The entries in TIME_WAIT of a dump, up to a limit.
 class TimeWaitList : public DumpAnswer {
  public:
-  // 0 or -ENOMEM. Empties the list, and makes it one of AF_INET or AF_INET6.
+  // Empties the list, and prepares it for entries of AF_INET or AF_INET6. Returns 0 or -ENOMEM.
   int Reserve(int family, std::size_t room);
 
   int family() const { return family_; }
@@ -37,14 +37,15 @@ class TimeWaitList : public DumpAnswer {
   std::size_t room_ = 0;
 };
 
-// Removes the entries of a list and adds their number to `removed`. One that is gone, or whose
-// ports another connection has taken since, is passed over: the kernel compares its cookie. 0 or a
-// negated errno.
+// Removes the entries of a list, and adds their number to `removed`. Skips an entry that no longer
+// exists, or whose ports another connection has since: the kernel compares the cookie. Returns 0 or
+// a negated errno.
 int DestroyEntries(const TimeWaitList& list, std::size_t* removed);
 
-// Removes all in TIME_WAIT that the filter (inet_diag bytecode, may be empty) matches, of both
-// address families. The number removed, or a negated errno: -EOPNOTSUPP where the kernel cannot do
-// it, -EPERM without CAP_NET_ADMIN in the user namespace that owns this network namespace.
+// Removes all entries in TIME_WAIT that the filter (inet_diag bytecode, may be empty) matches, of
+// both address families. Returns their number, or a negated errno: -EOPNOTSUPP if the kernel does
+// not support it, -EPERM without CAP_NET_ADMIN in the user namespace that owns this network
+// namespace.
 int64_t DestroyTimeWait(const uint8_t* filter, std::size_t filter_length);
 
 }  // namespace socket_tuner::kernel

@@ -76,13 +76,13 @@ int DumpAnswer::Take(const uint8_t* data, std::size_t length, uint32_t sequence)
     if (header.nlmsg_seq != sequence) continue;
     if (header.nlmsg_flags & NLM_F_DUMP_INTR) interrupted_ = true;
     if (header.nlmsg_type == NLMSG_DONE) {
-      // A dump that could not go on is done too, and this is where it says so.
+      // Also ends a dump that could not continue, with its error.
       const int error = message.Code();
       return error < 0 ? error : 1;
     }
     if (header.nlmsg_type == NLMSG_ERROR) {
       const int error = message.Code();
-      // 0 acknowledges, which nobody asked for.
+      // 0 is an acknowledgement, which was not requested.
       return error < 0 ? error : -EBADMSG;
     }
     if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
@@ -124,7 +124,7 @@ int CountSockets(int families, const SocketChoice& choice, uint32_t group_by, Ce
   std::unique_ptr<SocketDump>& dump = census->dump;
   int error = 0;
   for (int tries = 0; tries < kTries; tries++) {
-    // The memory of the last one first.
+    // Frees the memory of the previous dump first.
     dump.reset();
     dump.reset(new (std::nothrow) SocketDump(group_by, kMaxGroups));
     error = dump ? DumpFamilies(families, choice, dump.get()) : -ENOMEM;

@@ -1,5 +1,5 @@
-// inet_diag over netlink (sock_diag(7)): the TCP sockets of this network namespace, chosen by the
-// kernel and counted in groups.
+// Counts the TCP sockets of this network namespace in groups, over netlink (sock_diag(7),
+// inet_diag). The kernel filters them.
 #ifndef SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 #define SOCKET_TUNER_KERNEL_SOCK_DIAG_DUMP_H_
 
@@ -16,7 +16,7 @@ struct inet_diag_msg;
 
 namespace socket_tuner::kernel {
 
-// Which sockets: `states` has a bit for each TCP state; the filter is inet_diag bytecode, and may
+// Selects sockets. `states` has a bit for each TCP state. The filter is inet_diag bytecode, and may
 // be empty.
 struct SocketChoice {
   uint32_t states;
@@ -24,23 +24,24 @@ struct SocketChoice {
   std::size_t filter_length;
 };
 
-// Takes the messages of a dump apart.
+// Parses the messages of a dump.
 class DumpAnswer : public Answer {
  public:
   int Take(const uint8_t* data, std::size_t length, uint32_t sequence) final;
 
-  // The kernel said that its table changed under the dump.
+  // Whether the kernel reported that its table changed during the dump.
   bool interrupted() const { return interrupted_; }
 
  protected:
-  // Takes in a socket. 0, 1 when there need be no more, or a negated errno.
+  // Handles one socket. Returns 0, 1 to end the dump, or a negated errno.
   virtual int Add(const inet_diag_msg& socket) = 0;
 
  private:
   bool interrupted_ = false;
 };
 
-// Asks for the TCP sockets of AF_INET or AF_INET6 and gives them to `answer`. 0 or a negated errno.
+// Requests the TCP sockets of AF_INET or AF_INET6, and passes them to `answer`. Returns 0 or a
+// negated errno.
 int DumpSockets(int family, const SocketChoice& choice, DumpAnswer* answer);
 
 enum GroupBy : uint32_t {
@@ -52,12 +53,13 @@ enum GroupBy : uint32_t {
   kByRemoteAddress = 32,
 };
 
-// Dumps sockets into groups, one address family after the other.
+// Collects the sockets of dumps in groups.
 class SocketDump : public DumpAnswer {
  public:
   SocketDump(uint32_t group_by, std::size_t max_groups) : group_by_(group_by), table_(max_groups) {}
 
-  // Once the dump is complete: nothing can be added any more. 0 or a negated errno.
+  // Sorts the groups of a complete dump. After that, nothing can be added. Returns 0 or a negated
+  // errno.
   int Sort();
 
   GroupTable& table() { return table_; }
@@ -71,7 +73,8 @@ class SocketDump : public DumpAnswer {
   std::size_t total_ = 0;
 };
 
-// More groups than these are refused: ten times what a machine has ports for one destination.
+// The most groups of a count: more than ten times the ports that an address has. Above it,
+// -EOVERFLOW.
 constexpr std::size_t kMaxGroups = std::size_t{1} << 20;
 constexpr std::size_t kMaxFilterBytes = 65535 - 4;
 
@@ -79,12 +82,12 @@ enum Families : int { kIpv4 = 1, kIpv6 = 2 };
 
 struct Census {
   std::unique_ptr<SocketDump> dump;
-  // Processor time of this thread that it took; 0 where it cannot be told.
+  // The processor time of this thread that the count took; 0 if it is not known.
   double microseconds = 0;
 };
 
-// Dumps the sockets of one address family or of both and sorts the groups. A table that changes
-// under the dump is dumped again, three times in all. 0 or a negated errno.
+// Dumps the sockets of one or both address families, and sorts the groups. If the kernel's table
+// changes during the dump, repeats it, for at most three dumps. Returns 0 or a negated errno.
 int CountSockets(int families, const SocketChoice& choice, uint32_t group_by, Census* census);
 
 }  // namespace socket_tuner::kernel

@@ -8,7 +8,7 @@
 namespace socket_tuner::kernel {
 namespace {
 
-// What a system call that returns -1 for a failure gives.
+// Returns the result of a system call, or a negated errno instead of -1.
 int ResultOf(int result) { return result < 0 ? -errno : result; }
 
 const sockaddr* Raw(const SocketAddress& address) {
@@ -36,7 +36,7 @@ int OpenSocket(int domain, int type, int protocol) {
 
 int CloseFd(int fd) {
   if (fd <= STDERR_FILENO) return -EINVAL;
-  // The descriptor is gone even when close() reports EINTR, so there is no second try.
+  // The descriptor is closed even if close() reports EINTR (close(2)), so it is not called again.
   return ResultOf(close(fd));
 }
 

@@ -1,5 +1,5 @@
-// socket(2), bind(2), connect(2), listen(2), shutdown(2), getsockname(2), dup and close of
-// descriptors that this library owns, and the limit on descriptors.
+// System calls on descriptors that this library owns: socket(2), bind(2), connect(2), listen(2),
+// shutdown(2), getsockname(2), fcntl(2) and close(2); and the limit on descriptors, getrlimit(2).
 #ifndef SOCKET_TUNER_KERNEL_SOCKET_H_
 #define SOCKET_TUNER_KERNEL_SOCKET_H_
 
@@ -9,31 +9,32 @@
 
 namespace socket_tuner::kernel {
 
-// A non-blocking, close-on-exec descriptor, or a negated errno.
+// Returns a non-blocking, close-on-exec descriptor, or a negated errno.
 int OpenSocket(int domain, int type, int protocol);
 
-// 0 or a negated errno; -EINVAL for 0, 1 and 2: no socket of this library is one of them.
+// Returns 0 or a negated errno: -EINVAL for 0, 1 and 2, which no socket of this library has.
 int CloseFd(int fd);
 
-// Another close-on-exec descriptor of the same socket, or a negated errno.
+// Returns another close-on-exec descriptor of the same socket, or a negated errno.
 int DuplicateFd(int fd);
 
-// The soft limit on open descriptors, above 2^53 when there is none, or a negated errno.
+// Returns the soft limit on open descriptors, which is above 2^53 if there is none, or a negated
+// errno.
 double DescriptorLimit();
 
-// 0 or a negated errno.
+// Returns 0 or a negated errno.
 int Bind(int fd, const SocketAddress& address);
 
-// 0 or a negated errno: -EINPROGRESS when it goes on.
+// Returns 0 or a negated errno: -EINPROGRESS while the connection is being made.
 int Connect(int fd, const SocketAddress& address);
 
-// 0 or a negated errno.
+// Returns 0 or a negated errno.
 int Listen(int fd, int backlog);
 
-// Sends the FIN after what is queued. 0 or a negated errno.
+// Sends the FIN after the queued data. Returns 0 or a negated errno.
 int ShutdownWrite(int fd);
 
-// The address that a socket is bound to. 0 or a negated errno.
+// Reads the address that a socket is bound to. Returns 0 or a negated errno.
 int LocalName(int fd, SocketAddress* address);
 
 }  // namespace socket_tuner::kernel

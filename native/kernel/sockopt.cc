@@ -3,8 +3,6 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <new>
 #include <sys/socket.h>
 
@@ -15,8 +13,8 @@
 namespace socket_tuner::kernel {
 namespace {
 
-// getsockopt(SO_GET_FILTER) takes its length in instructions of eight bytes and writes that many:
-// a buffer for n bytes has to hold 8n for it, whatever option the caller meant.
+// getsockopt(SO_GET_FILTER) takes the length as a number of instructions, and writes eight bytes
+// for each. So a buffer for n bytes needs 8n, whatever the option.
 constexpr size_t kLengthUnit = 8;
 
 int Set(int fd, int level, int name, const void* value, size_t length) {
@@ -78,17 +76,6 @@ int SetProgram(int fd, int level, int name, const uint8_t* instructions, size_t 
   return Set(fd, level, name, &program, sizeof(program));
 #else
   (void)fd, (void)level, (void)name, (void)instructions, (void)length;
-  return -ENOPROTOOPT;
-#endif
-}
-
-int GetTcpInfo(int fd, uint8_t* out, size_t capacity) {
-#ifdef TCP_INFO
-  socklen_t length = static_cast<socklen_t>(capacity);
-  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, out, &length) != 0) return -errno;
-  return static_cast<int>(length);
-#else
-  (void)fd, (void)out, (void)capacity;
   return -ENOPROTOOPT;
 #endif
 }

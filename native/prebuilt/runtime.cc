@@ -1,7 +1,6 @@
 // The few functions of the C++ library that native/ calls and that are not templates. The prebuilt
-// addons are linked with this file and with no C++ library: they load on every Linux whatever its
-// libstdc++, on musl and on macOS, and are a quarter of the size. Only scripts/prebuild.js compiles
-// it.
+// addons are linked with this file instead of a C++ library. They load with any libstdc++, on musl
+// and on macOS, and have a quarter of the size. Only scripts/prebuild.js compiles this file.
 
 #include <chrono>
 #include <cstdlib>
@@ -10,7 +9,7 @@
 
 namespace {
 
-// Memory for an operator new that must not fail.
+// Allocates memory for an operator new that must not fail.
 void* Allocate(std::size_t size) {
   void* memory = std::malloc(size == 0 ? 1 : size);
   if (memory == nullptr) std::abort();
@@ -40,7 +39,7 @@ extern "C" void __cxa_pure_virtual() { std::abort(); }
 
 _LIBCPP_BEGIN_NAMESPACE_STD
 
-// What the templates call in place of throwing.
+// The templates call this instead of throwing.
 [[noreturn]] void __libcpp_verbose_abort(const char*, ...) noexcept { std::abort(); }
 
 namespace chrono {

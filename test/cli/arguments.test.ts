@@ -9,7 +9,7 @@ describe('socket-tuner', () => {
     [['options', 'SO_LINGER'], 0, /^SO_LINGER [^]*\n$/, /^$/],
     [['options', 'TCP_NO_SUCH'], 2, /^$/, /^socket-tuner: [^]*\.\n$/],
     [[], 2, /^$/, /^socket-tuner: [^]*\.\n$/],
-  ])('%j is a process that ends with %i when it has written all', async (args, code, out, err) => {
+  ])('with %j exits with code %i after it has written everything', async (args, code, out, err) => {
     const ended = await run(...args)
     expect(ended).toMatchObject({ code, signal: null })
     expect(ended.stdout).toMatch(out)
@@ -59,7 +59,7 @@ describe('socket-tuner', () => {
     [['options', '--seconds', '5'], 'ERR_PARSE_ARGS_UNKNOWN_OPTION'],
     [['options', 'TCP_NODELAY', 'SO_LINGER'], 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL'],
     [['options', 'TCP_NO_SUCH'], 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
-  ])('%j exits with 2 and %s on standard error', async (args, code) => {
+  ])('with %j exits with code 2 and writes %s to standard error', async (args, code) => {
     const ended = await print(...args)
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/^socket-tuner: /)
@@ -68,7 +68,7 @@ describe('socket-tuner', () => {
 
   it.each([
     [['docter'], "'docter' is not a command; did you mean 'doctor'?"],
-    [['destroy'], "'destroy' is not a command; there are demo, options, doctor, top"],
+    [['destroy'], "'destroy' is not a command; use one of demo, options, doctor, top"],
     [['help', 'tpo'], "'tpo' is not a command; did you mean 'top'?"],
     [['doctor', '--taget', 'a:1'], "'doctor' has no option --taget; did you mean --target?"],
     [
@@ -76,27 +76,38 @@ describe('socket-tuner', () => {
       "'doctor' has no option --printsysctl; did you mean --print-sysctl?",
     ],
     [['top', '--onec'], "'top' has no option --onec; did you mean --once?"],
-    [['--verison'], 'There is no option --verison; did you mean --version?'],
-    [['demo', '--target', 'a:1'], "'demo' has no option --target; it has --json, --connections"],
-    [['top', '-x'], "'top' has no option -x; there are --json, --target, --interval, --once"],
+    [['--verison'], 'socket-tuner has no option --verison; did you mean --version?'],
+    [
+      ['demo', '--target', 'a:1'],
+      "'demo' has no option --target; its options are --json, --connections",
+    ],
+    [['top', '-x'], "'top' has no option -x; its options are --json, --target, --interval, --once"],
     [['options', 'TCP_NODLAY'], 'did you mean TCP_NODELAY?'],
     [
       ['doctor', '--fail-on', 'info'],
-      "--fail-on takes one of: critical, warning, advice. Received 'info'",
+      "--fail-on must be one of: critical, warning, advice. Received 'info'",
     ],
-    [[], 'No command was given; there are demo, options, doctor, top'],
-  ])('%j says what was meant, or what there is', async (args, text) => {
+    [[], 'A command is missing: use one of demo, options, doctor, top'],
+  ])('refuses %j, and suggests the nearest name or all names', async (args, text) => {
     const ended = await print(...args)
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toContain(text)
     expect(ended.stderr).toContain("See 'socket-tuner help'.")
   })
 
-  it.each([[['--help']], [['-h']], [['help']]])('%j prints every command', async (args) => {
+  it.each([[['--help']], [['-h']], [['help']]])('with %j prints every command', async (args) => {
     const { code, stdout, stderr } = await print(...args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^Usage: socket-tuner <command>/)
-    for (const part of ['demo', 'options [NAME]', 'doctor', 'top', 'help [COMMAND]', 'Exit codes'])
+    for (const part of [
+      'demo',
+      'options [NAME]',
+      'doctor',
+      'top',
+      'stress [TARGET]',
+      'help [COMMAND]',
+      'Exit codes',
+    ])
       expect(stdout).toContain(part)
   })
 
@@ -105,17 +116,20 @@ describe('socket-tuner', () => {
     ['top', '--interval'],
     ['demo', '--connections'],
     ['options', 'NAME'],
-  ])('prints the part on %s alone, in each way of asking', async (name, part) => {
+    ['stress', '--fail-if'],
+  ])('prints only the help of %s for --help, -h and help', async (name, part) => {
     const all = [await print(name, '--help'), await print(name, '-h'), await print('help', name)]
     const [{ stdout } = { stdout: '' }] = all
     for (const each of all) expect(each).toMatchObject({ code: 0, stdout, stderr: '' })
     expect(stdout).toMatch(new RegExp(`^Usage: socket-tuner ${name} `))
     expect(stdout).toContain(part)
-    for (const other of ['demo', 'options', 'doctor', 'top'].filter((each) => each !== name))
+    for (const other of ['demo', 'options', 'doctor', 'top', 'stress'].filter(
+      (each) => each !== name,
+    ))
       expect(stdout).not.toMatch(new RegExp(`^  ${other} `, 'm'))
   })
 
-  it.each(['--version', '-v'])('%s prints the version of the package', async (flag) => {
+  it.each(['--version', '-v'])('with %s prints the version of the package', async (flag) => {
     const file = readFileSync(join(__dirname, '..', '..', 'package.json'), 'utf8')
     const { version } = JSON.parse(file) as { version: string }
     expect(await print(flag)).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })

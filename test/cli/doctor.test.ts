@@ -12,17 +12,18 @@ async function diagnosis(...args: string[]): Promise<Diagnosis> {
   return JSON.parse(stdout) as Diagnosis
 }
 
-/** Lines longer than a terminal that could have been wrapped. */
+/** Returns lines of more than 100 columns that could have been wrapped. */
 const tooLong = (text: string): string[] =>
   text.split('\n').filter((line) => line.length > 100 && line.trim().includes('  '))
 
-/** The names of the settings in a file for sysctl.d(5). */
+/** Returns the names of the settings in a file for sysctl.d(5). */
 function namesIn(file: string): string[] {
   const lines = file.split('\n').filter((line) => line !== '' && !line.startsWith('# '))
   for (const line of lines) expect(line).toMatch(/^net\.[\w.]+ = [\w ,-]+$/)
   return lines.map((line) => line.split(' = ')[0] ?? '')
 }
 
+/** Replaces line breaks by spaces. */
 const words = (text: string): string => text.replace(/\s+/g, ' ')
 
 describe('socket-tuner doctor', () => {
@@ -33,12 +34,12 @@ describe('socket-tuner doctor', () => {
     for (const { code } of findings) expect(codes).toContain(code)
   })
 
-  it('prints all of each finding, at most 100 columns wide where it can be wrapped', async () => {
+  it('prints each finding in full, and wraps lines at 100 columns if possible', async () => {
     const { code, stdout, stderr } = await run('doctor')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/\. Nothing has been changed\. |^Nothing to say: /m)
+    expect(stdout).toMatch(/\. Nothing was changed\. |^No findings\.$/m)
     expect(tooLong(stdout)).toEqual([])
-    // Two diagnoses need not be the same, on a machine that does other things.
+    // Two diagnoses may differ on a busy machine, so this diagnosis is printed once more.
     const diagnosed = await diagnose()
     const printed = report(diagnosed)
     const text = words(printed)
@@ -54,14 +55,14 @@ describe('socket-tuner doctor', () => {
     expect(tooLong(printed)).toEqual([])
   })
 
-  it('judges its target, also an IPv6 address in brackets', async () => {
+  it('examines the target, which may be an IPv6 address in brackets', async () => {
     const target = { host: '::1', port: 80, addresses: ['::1'], loopback: true }
     expect((await diagnosis('--target', '[::1]:80')).facts.target).toEqual(target)
     const { stdout } = await run('doctor', '--target', '192.0.2.1:443')
     expect(words(stdout)).toContain('for connections to 192.0.2.1 port 443 (not loopback)')
   })
 
-  it('prints a file for sysctl.d: each setting once, all else in comments', async () => {
+  it('prints a file for sysctl.d with each setting once and everything else in comments', async () => {
     const { code, stdout, stderr } = await run('doctor', '--print-sysctl')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const diagnosed = await diagnose()
@@ -72,7 +73,7 @@ describe('socket-tuner doctor', () => {
     expect(new Set(names)).toEqual(new Set(asked))
   })
 
-  it('fails on a host that is not known', async () => {
+  it('fails for an unknown host', async () => {
     const ended = await run('doctor', '--target', `${UNKNOWN_HOST}:80`)
     expect(ended).toMatchObject({ code: 1, stdout: '' })
     const [first, ...more] = ended.stderr.split('\n')
@@ -90,7 +91,7 @@ describe('socket-tuner doctor', () => {
     ['advice', ['advice'], 3],
     ['advice', ['info'], 0],
     ['advice', [], 0],
-  ])('with --fail-on %s and findings %j: exit code %d', (failOn, found, code) => {
+  ])('with --fail-on %s and findings of severity %j, exits with %d', (failOn, found, code) => {
     const findings = found.map((severity) => ({ severity }) as Finding)
     expect(exitCodeOf({ findings } as unknown as Diagnosis, failOn)).toBe(code)
   })

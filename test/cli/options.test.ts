@@ -1,7 +1,7 @@
 import { describeOption, optionNames, type OptionInfo } from '../../lib'
 import { print } from './run-cli'
 
-/** What is printed of an option: not what only the generated tests use. */
+/** Returns the members of an option that are printed. Only the generated tests use the others. */
 function printed(info: OptionInfo): unknown {
   return JSON.parse(JSON.stringify({ ...info, example: undefined, roundTrip: undefined }))
 }
@@ -33,7 +33,7 @@ describe('socket-tuner options', () => {
     expect(JSON.parse(stdout)).toEqual(optionNames.map((name) => printed(describeOption(name))))
   })
 
-  it('tells all about one option', async () => {
+  it('describes one option in full', async () => {
     const { code, stdout } = await print('options', 'SO_LINGER')
     const { summary, hazard = '', source } = describeOption('SO_LINGER')
     expect(code).toBe(0)
@@ -43,13 +43,13 @@ describe('socket-tuner options', () => {
     }
   })
 
-  it('takes a name in small letters, and gives JSON', async () => {
+  it('accepts a name in lower case, and prints JSON', async () => {
     const { code, stdout } = await print('options', 'tcp_nodelay', '--json')
     expect(code).toBe(0)
     expect(JSON.parse(stdout)).toEqual(printed(describeOption('TCP_NODELAY')))
   })
 
-  it('says why an option is not offered', async () => {
+  it('reports why an option is not offered', async () => {
     const name = optionNames.find((each) => describeOption(each).access === 'none')
     if (name === undefined) return
     const { stdout } = await print('options', name)

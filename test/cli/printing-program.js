@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by run-cli.ts: the built command again and again in one process, for the arguments of each message. For
-// commands that are done when they have printed: what comes in a later turn of the event loop is not seen.
+// Started by run-cli.ts. Runs the built command with the arguments of each message, always in this process. Only for
+// commands that print at once: output of later turns of the event loop is lost.
 const { join } = require('node:path')
 
 const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')

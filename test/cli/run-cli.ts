@@ -1,4 +1,4 @@
-/** Runs the built command as a user does. */
+/** Runs the built command as users do. */
 import {
   fork,
   spawn,
@@ -19,7 +19,7 @@ export interface Ended {
   stderr: string
 }
 
-/** One run of the command; its children inherit the mark, so that they can be found. */
+/** A run of the command. Its child processes are found by a mark in the environment. */
 export class Cli {
   readonly child: ChildProcessWithoutNullStreams
   readonly #mark = randomUUID()
@@ -35,18 +35,18 @@ export class Cli {
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text))
   }
 
-  /** Resolves when the process has ended and no other one has its standard error any more. */
+  /** Resolves when the process has ended and no child holds its standard error open. */
   async closed(): Promise<Ended> {
     const [code, signal] = (await once(this.child, 'close')) as [number | null, NodeJS.Signals]
     return { code, signal, stdout: this.#stdout, stderr: this.#stderr }
   }
 
-  /** Resolves as soon as standard output has the text. */
+  /** Resolves as soon as standard output contains the text. */
   async printed(text: string): Promise<void> {
     while (!this.#stdout.includes(text)) await once(this.child.stdout, 'data')
   }
 
-  /** The processes of this run, as far as this user may see; Linux. */
+  /** Returns the processes of this run that this user may see, on Linux. */
   processes(): number[] {
     return readdirSync('/proc')
       .map(Number)
@@ -54,14 +54,14 @@ export class Cli {
   }
 }
 
-/** Runs the command to its end. */
+/** Runs the command until it exits. */
 export async function run(...args: readonly string[]): Promise<Ended> {
   return new Cli(...args).closed()
 }
 
 let printing: ChildProcess | undefined
 
-// It ends by itself when nobody can ask it any more, and writes then what V8 counted.
+// The process exits when its channel is closed, and then writes V8's coverage.
 afterAll(async () => {
   if (printing?.connected !== true) return
   const ended = once(printing, 'exit')
@@ -70,8 +70,8 @@ afterAll(async () => {
 })
 
 /**
- * Runs a command that only prints, one at a time, without the start of a process for each: all of a file share one.
- * Its code is null where it was not done at once.
+ * Runs a command that only prints. All commands of a test file share a process, which saves time.
+ * The code is null for a command that did not finish at once.
  */
 export async function print(...args: readonly string[]): Promise<Ended> {
   printing ??= fork(join(__dirname, 'printing-program.js'))

@@ -1,4 +1,7 @@
-"""Runs a command in a terminal of its own, 200 columns wide; SIGUSR1 makes it 30."""
+"""Runs a command in a terminal of its own: terminal.py COLUMNSxROWS COLUMNSxROWS COMMAND...
+
+SIGUSR1 gives the terminal the second size. SIGTERM and SIGINT go to the command.
+"""
 import fcntl
 import os
 import pty
@@ -9,16 +12,20 @@ import sys
 import termios
 
 
-def resize(fd, columns):
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+def resize(fd, size):
+    columns, rows = map(int, size.split("x"))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+first, second, *command = sys.argv[1:]
 child, master = pty.fork()
 if child == 0:
-    # The terminal gets its size before the program asks for it.
-    resize(0, 200)
-    os.execvp(sys.argv[1], sys.argv[1:])
-signal.signal(signal.SIGUSR1, lambda *_: resize(master, 30))
+    # Sets the size of the terminal before the program reads it.
+    resize(0, first)
+    os.execvp(command[0], command)
+signal.signal(signal.SIGUSR1, lambda *_: resize(master, second))
+for each in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(each, lambda number, _: os.kill(child, number))
 inputs = [master, 0]
 while True:
     ready, _, _ = select.select(inputs, [], [])
@@ -37,4 +44,6 @@ while True:
             break
         os.write(1, text)
 _, status = os.waitpid(child, 0)
-sys.exit(os.waitstatus_to_exitcode(status))
+code = os.waitstatus_to_exitcode(status)
+# As a shell reports a command that a signal ended.
+sys.exit(code if code >= 0 else 128 - code)

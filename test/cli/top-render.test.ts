@@ -1,4 +1,5 @@
-import { render, type Look } from '../../lib/cli/top/render'
+import type { Look } from '../../lib/cli/look'
+import { render } from '../../lib/cli/top/render'
 import type { Row, View } from '../../lib/cli/top/source'
 import type { PortReport } from '../../lib/ports'
 
@@ -43,7 +44,7 @@ function view(...rows: Row[]): View {
   return { time: Date.UTC(2026, 0, 1), timeWait: 9_100, servers: [], rows }
 }
 
-describe('what top shows', () => {
+describe('the text of socket-tuner top', () => {
   it('has a line for each destination', () => {
     const lines = render(view(row(), row({ remoteAddress: '::1', remotePort: 443 })), plain)
     expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d {2}9,100 in TIME_WAIT$/)
@@ -78,66 +79,69 @@ describe('what top shows', () => {
   })
 
   it.each<[string, Partial<PortReport>, string]>([
-    ['no end in sight', { secondsUntilExhaustion: undefined }, ' never '],
+    ['an unlimited time', { secondsUntilExhaustion: undefined }, ' never '],
     ['minutes', { secondsUntilExhaustion: 600 }, ' 10 min '],
     ['hours', { secondsUntilExhaustion: 36_000 }, ' 10 h '],
-    ['none left', { secondsUntilExhaustion: 0, untilSlow: 0 }, ' now      now '],
+    ['no free ports', { secondsUntilExhaustion: 0, untilSlow: 0 }, ' now      now '],
     ['a low rate', { rate: 0.25 }, ' 0.3 '],
     ['no rate', { rate: 0, secondsUntilExhaustion: undefined }, ' -    never '],
     ['no probe', { probeMicroseconds: undefined }, '        -  '],
-  ])('tells %s', (_, some, expected) => {
+  ])('shows %s', (_, some, expected) => {
     expect(render(view(row(some)), plain)[3]).toContain(expected)
   })
 
-  it('marks what is in trouble and says why, in colour where that may be', () => {
+  it('marks a destination with problems, and explains the mark, in red if colours are allowed', () => {
     const all = view(row({ troubles: ['used', 'exhaustion', 'slow-connect'] }), row())
     const lines = render(all, plain)
     expect(lines[3]).toMatch(/^! {2}10\.0\.0\.1:80/)
     expect(lines[4]).toMatch(/^ +10\.0\.0\.1:80/)
     expect(lines.slice(6)).toEqual([
-      '! 40 % of the ports or more are taken',
-      '! no port will be left in 38 s',
-      '! connect() searches for its port, on the event loop',
+      '! at least 40 % of the ports are taken',
+      '! the ports run out in 38 s',
+      '! connect() is slow: it searches for a port on the event loop',
     ])
     expect(lines.join('\n')).not.toContain('\u001b')
     const coloured = render(all, { ...plain, colour: true })
-    expect(coloured[3]).toBe(`\u001b[31m${lines[3] ?? ''}\u001b[0m`)
+    expect(coloured[3]).toBe(`\u001b[31m${lines[3] ?? ''}\u001b[39m`)
     expect(coloured[4]).toBe(lines[4])
   })
 
   it.each([
     [0, 'now', '! no port is left'],
-    [0.3, '< 1 s', '! no port will be left in < 1 s'],
-    [59, '59 s', '! no port will be left in 59 s'],
-  ])('says the same in the column and below when %d s are left', (seconds, cell, text) => {
-    const report = { secondsUntilExhaustion: seconds, troubles: ['exhaustion'] as const }
-    const lines = render(view(row(report), row()), plain)
-    expect(lines[3]).toContain(` ${cell} `)
-    expect(lines.at(-1)).toBe(text)
-  })
+    [0.3, '< 1 s', '! the ports run out in < 1 s'],
+    [59, '59 s', '! the ports run out in 59 s'],
+  ])(
+    'shows the same time in the column and in the explanation if %d s are left',
+    (seconds, cell, text) => {
+      const report = { secondsUntilExhaustion: seconds, troubles: ['exhaustion'] as const }
+      const lines = render(view(row(report), row()), plain)
+      expect(lines[3]).toContain(` ${cell} `)
+      expect(lines.at(-1)).toBe(text)
+    },
+  )
 
-  it('keeps to ASCII where the terminal does', () => {
+  it('uses only ASCII on a terminal that supports nothing else', () => {
     const text = render(view(row()), { ...plain, unicode: false }).join('\n')
     expect(text).toMatch(/^[\x20-\x7e\n]*$/)
     expect(text).toContain('17 us  .+#')
   })
 
-  it('cuts lines at the width of the terminal', () => {
+  it('truncates lines at the width of the terminal', () => {
     const lines = render(view(row({ troubles: ['used'] })), { ...plain, width: 20 })
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(20)
   })
 
-  it("tells servers' TIME_WAIT apart", () => {
+  it("names the TIME_WAIT entries on servers' own ports", () => {
     const servers = [
       { localPort: 80, count: 6_000 },
       { localPort: 443, count: 3_000 },
     ]
     expect(render({ ...view(row()), servers }, plain)[0]).toContain(
-      "9,100 in TIME_WAIT, 9,000 of them at servers' ports (80, 443), where they take none",
+      "9,100 in TIME_WAIT, 9,000 of them on servers' own ports (80, 443), where they occupy no ephemeral port",
     )
   })
 
-  it('says so where there is nothing to show', () => {
+  it('reports that there is nothing to show', () => {
     expect(render(view(), plain)[2]).toBe('No destination has more than one connection.')
   })
 })

@@ -1,48 +1,15 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { connectionsToFreshPort } from '../helpers/fresh-port'
 import { UNKNOWN_HOST } from '../helpers/unknown-host'
-import { closeLater } from '../sockets'
+import { InTerminal } from './in-terminal'
 import { Cli, print, run } from './run-cli'
-
-const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
-const TERMINAL = join(__dirname, 'terminal.py')
 
 interface Shown {
   timeWait: number
   destinations: { remoteAddress: string; remotePort: number; used: number; ports: number }[]
 }
 
-/** The command in a terminal of its own, 200 columns wide. */
-class InTerminal {
-  readonly child: ChildProcess
-  text = ''
-  readonly ended: Promise<number | null>
-
-  constructor(args: readonly string[], environment: Record<string, string> = {}) {
-    const command = [TERMINAL, process.execPath, MAIN, 'top', ...args]
-    this.child = spawn('python3', command, {
-      env: { ...process.env, LC_ALL: 'C.UTF-8', TERM: 'xterm', NO_COLOR: '', ...environment },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    closeLater(() => this.child.kill('SIGKILL'))
-    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.text += text))
-    this.ended = once(this.child, 'close').then(([code]) => code as number | null)
-  }
-
-  async shown(text: string | RegExp): Promise<void> {
-    const isThere = () =>
-      typeof text === 'string' ? this.text.includes(text) : text.test(this.text)
-    while (!isThere()) {
-      if (this.child.stdout === null) throw new Error('no output')
-      await once(this.child.stdout, 'data')
-    }
-  }
-}
-
 describe('socket-tuner top', () => {
-  it('prints one look with --once, of the destination that is asked for', async () => {
+  it('prints one reading with --once, with the destination of --target', async () => {
     const port = await connectionsToFreshPort(3)
     const target = `127.0.0.1:${String(port)}`
     const { code, stdout, stderr } = await run('top', '--once', '--target', target)
@@ -62,7 +29,7 @@ describe('socket-tuner top', () => {
     )
   })
 
-  it('ends without an error when the reader of its lines goes away', async () => {
+  it('exits without an error if the reader of its output closes the pipe', async () => {
     const cli = new Cli('top', '--json', '--interval', '1')
     const closed = cli.closed()
     await cli.printed('}\n')
@@ -70,7 +37,7 @@ describe('socket-tuner top', () => {
     expect(await closed).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('prints a line of JSON for each look with --json, until a signal', async () => {
+  it('prints a line of JSON for each reading with --json, until a signal', async () => {
     const port = await connectionsToFreshPort(3)
     const target = `127.0.0.1:${String(port)}`
     const cli = new Cli('top', '--json', '--interval', '1', '--target', target)
@@ -92,37 +59,38 @@ describe('socket-tuner top', () => {
   it.each([
     ['q', 'q'],
     ['Control-C', '\u0003'],
-  ])('has the screen for itself and gives it back: %s', async (_, key) => {
-    const terminal = new InTerminal(['--interval', '3600'])
-    await terminal.shown('q ends')
+  ])('uses the alternate screen, and restores the terminal on %s', async (_, key) => {
+    const terminal = new InTerminal(['top', '--interval', '3600'])
+    await terminal.shown('q quits')
     expect(terminal.text).toContain('\u001b[?1049h\u001b[?25l')
-    terminal.child.stdin?.write(key)
+    terminal.type(key)
     expect(await terminal.ended).toBe(0)
     expect(terminal.text.endsWith('\u001b[?25h\u001b[?1049l')).toBe(true)
   })
 
-  it('prints plain lines on a terminal that has no other screen', async () => {
-    const terminal = new InTerminal(['--interval', '3600'], { TERM: 'dumb' })
+  it('prints plain lines on a terminal without an alternate screen', async () => {
+    const terminal = new InTerminal(['top', '--interval', '3600'], {
+      environment: { TERM: 'dumb' },
+    })
     await terminal.shown('in TIME_WAIT')
     expect(terminal.text).not.toContain('\u001b')
     terminal.child.kill('SIGKILL')
     await terminal.ended
   })
 
-  it('draws anew when the terminal changes its size', async () => {
+  it('redraws when the terminal changes its size', async () => {
     const port = await connectionsToFreshPort(3)
-    const terminal = new InTerminal(['--interval', '3600', '--target', `127.0.0.1:${String(port)}`])
-    // All of the first picture, so that none of it is taken for the second.
+    const target = `127.0.0.1:${String(port)}`
+    const terminal = new InTerminal(['top', '--interval', '3600', '--target', target])
+    // Waits for the whole first drawing, so that no part of it counts as the second.
     await terminal.shown(/connect {2}[^]*\u001b\[J/)
     terminal.text = ''
-    // The terminal's program makes it 30 columns wide.
-    terminal.child.kill('SIGUSR1')
+    terminal.resize()
     await terminal.shown(/\u001b\[J/)
     expect(terminal.text).not.toContain('connect  ')
-    const lines = terminal.text.replaceAll(/\u001b\[[?\d]*[A-Za-z]/g, '').split(/\r?\n/)
-    // A longer one would be wrapped, and move those below.
-    for (const line of lines) expect(line.length).toBeLessThanOrEqual(30)
-    terminal.child.stdin?.write('q')
+    // A longer line would wrap and displace the lines below.
+    for (const line of terminal.drawings.flat()) expect(line.length).toBeLessThanOrEqual(30)
+    terminal.type('q')
     expect(await terminal.ended).toBe(0)
   })
 
@@ -133,13 +101,13 @@ describe('socket-tuner top', () => {
     [['--interval', '0'], 2, '--interval'],
     [['--interval', 'x'], 2, '--interval'],
     [['--print-sysctl'], 2, 'has no option --print-sysctl'],
-  ])('%j: exit code %d', async (args, expected, text) => {
+  ])('with %j exits with code %d', async (args, expected, text) => {
     const { code, stdout, stderr } = await print('top', ...(args as string[]))
     expect({ code, stdout }).toEqual({ code: expected, stdout: '' })
     expect(stderr).toContain(text)
   })
 
-  it('fails with 1 where its host is not known', async () => {
+  it('exits with code 1 for an unknown host', async () => {
     const { code, stdout, stderr } = await run('top', '--once', '--target', `${UNKNOWN_HOST}:80`)
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toContain(UNKNOWN_HOST)

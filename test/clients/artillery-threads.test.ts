@@ -1,7 +1,7 @@
 import { LoadThread, MainThread } from '../../lib/clients/artillery/threads'
 import { until } from '../helpers/until'
 
-describe("the end of Artillery's threads", () => {
+describe("the end of Artillery's worker threads", () => {
   async function heardOf(main: MainThread, threads: number): Promise<void> {
     await until(
       'the main thread has heard',
@@ -10,11 +10,11 @@ describe("the end of Artillery's threads", () => {
     )
   }
 
-  it('comes at once where no thread has made load', async () => {
+  it('is noticed at once if no thread has generated load', async () => {
     await expect(new MainThread().leave()).resolves.toBeUndefined()
   })
 
-  it('comes when the last thread that made load has left', async () => {
+  it('is noticed when the last thread that generated load has ended', async () => {
     const main = new MainThread(60_000)
     const [one, two] = [new LoadThread(1), new LoadThread(2)]
     await heardOf(main, 2)
@@ -30,7 +30,7 @@ describe("the end of Artillery's threads", () => {
     expect(over).toBe(true)
   })
 
-  it('comes without a thread that died', async () => {
+  it('does not depend on a thread that died', async () => {
     const main = new MainThread(10)
     const dead = new LoadThread(3)
     await heardOf(main, 1)

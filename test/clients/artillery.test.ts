@@ -6,15 +6,14 @@ import type { Context, Scenario } from '../../lib/clients/artillery/script'
 import { TunedAgent, TunedHttpsAgent } from '../../lib/clients/http'
 import { coded } from '../helpers/coded'
 import { until } from '../helpers/until'
+import { beginScenario, cleanUp } from './artillery-run'
 
-/** As Artillery's loader gives it to a plugin in a thread that makes load. */
+/** Returns a script as Artillery passes it to a plugin in a worker thread. */
 function scriptWith(own: PluginConfig | object, scenario: Scenario = {}): Script {
   return { config: { plugins: { 'socket-tuner': own } }, scenarios: [scenario] }
 }
 
-type Hook = (context: Context, events: object, done: (error?: Error) => void) => void
-
-/** What Artillery's agents have: http.Agent with the options of agentkeepalive. */
+/** The options of Artillery's agents: those of http.Agent and of agentkeepalive. */
 interface ArtilleryAgentOptions extends http.AgentOptions {
   freeSocketTimeout?: number
 }
@@ -23,7 +22,7 @@ function artilleryAgent(options: ArtilleryAgentOptions = {}): http.Agent {
   return new http.Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1, ...options })
 }
 
-/** Counters as Artillery's reports have them. */
+/** Counts events as Artillery's reports do. */
 class Counters {
   readonly counts: Record<string, number> = {}
 
@@ -63,20 +62,9 @@ describe('the plugin for Artillery', () => {
     return plugin
   }
 
-  /** Begins a scenario as the HTTP engine does. */
+  /** Begins a scenario as Artillery's HTTP engine does. */
   async function begin(script: Script, context: Context, events: object = new Counters()) {
-    const { processor } = script.config
-    const [scenario] = script.scenarios ?? []
-    const [first = ''] = [scenario?.beforeScenario ?? []].flat()
-    const hook = (processor as Record<string, Hook>)[first]
-    // Artillery would wait for a promise of any other kind of function.
-    expect(hook?.constructor.name).toBe('Function')
-    await new Promise<void>((resolve, reject) => {
-      hook?.(context, events, (error) => {
-        if (error === undefined) resolve()
-        else reject(error)
-      })
-    })
+    await beginScenario(script, context, events)
     return context as { _httpAgent: TunedAgent; _httpsAgent: TunedHttpsAgent }
   }
 
@@ -100,7 +88,7 @@ describe('the plugin for Artillery', () => {
     })
   })
 
-  it('gives each virtual user agents of its own, and one pair to those who share them', async () => {
+  it('gives each virtual user its own agents, or the same pair to users who share agents', async () => {
     const script = scriptWith({})
     load(script)
     const shared = artilleryAgent()
@@ -113,7 +101,7 @@ describe('the plugin for Artillery', () => {
     expect(third._httpAgent).not.toBe(one._httpAgent)
   })
 
-  it('leaves a context as it is that has been through it before', async () => {
+  it('does not change a context that it has already changed', async () => {
     const script = scriptWith({})
     load(script)
     const { _httpAgent } = await begin(script, { _httpAgent: artilleryAgent() })
@@ -124,14 +112,14 @@ describe('the plugin for Artillery', () => {
     ['none', undefined, 1],
     ['one', 'logIn', 2],
     ['several', ['logIn', 'pickUser'], 3],
-  ])('comes before the other hooks of a scenario (%s)', (_, beforeScenario, hooks) => {
+  ])('runs before the other hooks of a scenario: %s', (_, beforeScenario, hooks) => {
     const scenario: Scenario = { beforeScenario }
     load(scriptWith({}, scenario))
     expect(scenario.beforeScenario).toHaveLength(hooks)
     expect(scenario.beforeScenario?.slice(1)).toEqual([beforeScenario ?? []].flat())
   })
 
-  it('keeps the functions that the script brings', () => {
+  it("keeps the script's own functions", () => {
     const script = scriptWith({})
     const processor = { logIn: () => undefined }
     script.config.processor = processor
@@ -140,15 +128,18 @@ describe('the plugin for Artillery', () => {
   })
 
   it.each([
-    ['of the scenario', { engine: 'ws' }, {}],
-    ['of the script', {}, { engine: 'playwright' }],
-  ])('leaves scenarios of another engine alone (%s)', (_, scenario: Scenario, config) => {
-    const script = scriptWith({}, scenario)
-    load({ ...script, config: { ...script.config, ...config } })
-    expect(scenario.beforeScenario).toBeUndefined()
-  })
+    ['scenario', { engine: 'ws' }, {}],
+    ['script', {}, { engine: 'playwright' }],
+  ])(
+    'does not change scenarios of another engine, which the %s selects',
+    (_, scenario: Scenario, config) => {
+      const script = scriptWith({}, scenario)
+      load({ ...script, config: { ...script.config, ...config } })
+      expect(scenario.beforeScenario).toBeUndefined()
+    },
+  )
 
-  it("leaves the script of Artillery's main thread alone, which has not loaded its functions", () => {
+  it("does not change the script in Artillery's main thread, which generates no load", () => {
     const scenario: Scenario = {}
     const script = scriptWith({}, scenario)
     script.config.processor = './functions.js'
@@ -158,7 +149,7 @@ describe('the plugin for Artillery', () => {
   })
 
   it('tunes each connection before it is made', async () => {
-    const own = { settings: { IP_TTL: 77 }, sources: ['127.0.0.1'] }
+    const own = { settings: { IP_TTL: 77 }, source: ['127.0.0.1'] }
     const { _httpAgent } = await beginWith(own, {})
     const { socket, text } = await get(url, _httpAgent)
     expect(text).toBe('hello')
@@ -181,6 +172,27 @@ describe('the plugin for Artillery', () => {
     expect(accepted).toHaveLength(1)
   })
 
+  it('takes no snapshot of the counters for a request', async () => {
+    const snapshot = jest.spyOn(TunedAgent.prototype, 'counters')
+    const counters = new Counters()
+    const { _httpAgent } = await beginWith({}, {}, counters)
+    for (let requests = 0; requests < 3; requests++) await get(url, _httpAgent)
+    expect(counters.counts).toMatchObject({ 'socket_tuner.connections.reused': 2 })
+    expect(snapshot).not.toHaveBeenCalled()
+    snapshot.mockRestore()
+  })
+
+  it('uses the same pool of sources for all virtual users of a thread', async () => {
+    const script = scriptWith({ source: ['127.0.0.2', '127.0.0.3'] })
+    load(script)
+    for (let users = 0; users < 4; users++) {
+      const { _httpAgent } = await begin(script, { _httpAgent: artilleryAgent() })
+      await get(url, _httpAgent)
+    }
+    const sources = accepted.map(({ remoteAddress }) => remoteAddress).toSorted()
+    expect(sources).toEqual(['127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.3'])
+  })
+
   it.each([
     [false, { 'socket_tuner.connections.created': 1, 'socket_tuner.connections.reused': 1 }],
     [
@@ -191,40 +203,37 @@ describe('the plugin for Artillery', () => {
         'socket_tuner.requests.retried': 1,
       },
     ],
-  ])(
-    'sends a request that failed once more only when it is told to (%s)',
-    async (retry, counts) => {
-      const counters = new Counters()
-      const { _httpAgent } = await beginWith({ retry }, {}, counters)
-      await get(url, _httpAgent)
-      answer = (request, response) => {
-        if (accepted.length > 1) response.end('hello')
-        else request.socket.destroy()
-      }
-      const second = get(url, _httpAgent)
-      await (retry ? second : expect(second).rejects.toEqual(coded('ECONNRESET')))
-      await until(
-        'all is counted',
-        () => counters.counts,
-        (counted) => Object.keys(counted).length === Object.keys(counts).length,
-      )
-      expect(counters.counts).toEqual(counts)
-    },
-  )
+  ])('resends a failed request only if retry is true (%s)', async (retry, counts) => {
+    const counters = new Counters()
+    const { _httpAgent } = await beginWith({ retry }, {}, counters)
+    await get(url, _httpAgent)
+    answer = (request, response) => {
+      if (accepted.length > 1) response.end('hello')
+      else request.socket.destroy()
+    }
+    const second = get(url, _httpAgent)
+    await (retry ? second : expect(second).rejects.toEqual(coded('ECONNRESET')))
+    await until(
+      'all is counted',
+      () => counters.counts,
+      (counted) => Object.keys(counted).length === Object.keys(counts).length,
+    )
+    expect(counters.counts).toEqual(counts)
+  })
 
   it.each([
-    ['has no answer', (): undefined => undefined],
+    ['receives no response', (): undefined => undefined],
     [
-      'has part of an answer',
+      'receives only a part of the response',
       (_request: unknown, response: http.ServerResponse): unknown => response.write('hel'),
     ],
-  ])('fails a request that %s within the time that Artillery gives it', async (_, silent) => {
+  ])("lets a request fail that %s within Artillery's timeout", async (_, silent) => {
     answer = silent
     const { _httpAgent } = await beginWith({}, { timeout: 50 })
     await expect(get(url, _httpAgent)).rejects.toEqual(coded('ERR_SOCKET_TIMEOUT'))
   })
 
-  it('leaves it to a request with a limit of its own', async () => {
+  it('does not apply that timeout to a request with its own', async () => {
     answer = () => undefined
     const { _httpAgent } = await beginWith({}, { timeout: 50 })
     const request = http.get(url, { agent: _httpAgent })
@@ -233,7 +242,7 @@ describe('the plugin for Artillery', () => {
     request.on('error', () => undefined).destroy()
   })
 
-  it('closes a connection that is idle for longer than Artillery keeps it', async () => {
+  it("closes connections after Artillery's idle timeout", async () => {
     const { _httpAgent } = await beginWith({}, { freeSocketTimeout: 20, timeout: 600_000 })
     const { socket } = await get(url, _httpAgent)
     await until(
@@ -243,7 +252,7 @@ describe('the plugin for Artillery', () => {
     )
   })
 
-  it('closes what is open when Artillery unloads it, and what is opened later', async () => {
+  it('closes open connections when Artillery unloads it, and also connections that are opened later', async () => {
     const script = scriptWith({})
     const plugin = load(script)
     const users = [artilleryAgent(), artilleryAgent()]
@@ -259,23 +268,23 @@ describe('the plugin for Artillery', () => {
     await expect(get(url, late._httpAgent)).rejects.toEqual(coded('ECONNRESET'))
   })
 
-  it("fails a virtual user whose agent's options cannot go together with the plugin's", async () => {
+  it("lets a virtual user fail whose agent options conflict with the plugin's", async () => {
     const conflict = beginWith({ source: '127.0.0.1' }, { localAddress: '127.0.0.2' })
     await expect(conflict).rejects.toEqual(coded('ERR_INVALID_ARG_VALUE'))
   })
 
-  describe('refuses before anything is changed', () => {
+  describe('changes nothing, and refuses', () => {
     it.each([
-      ['an option with no such name', { settings: { TCP_NODELAI: true } }, 'UNKNOWN_OPTION'],
+      ['an unknown socket option', { settings: { TCP_NODELAI: true } }, 'UNKNOWN_OPTION'],
       ['a value of another type', { settings: { TCP_NODELAY: 'yes' } }, 'TYPE'],
-      ['a close mode that there is not', { close: 'gently' }, 'VALUE'],
-      ['a word that it does not know', { setings: {} }, 'UNKNOWN_OPTION'],
-      ['a source that is no address', { source: 'eth0' }, 'VALUE'],
-      ['no sources', { sources: [] }, 'VALUE'],
-      ['sources that are no list', { sources: '127.0.0.1' }, 'TYPE'],
-      ['sources of both families', { sources: ['127.0.0.1', '::1'] }, 'ADDRESS_FAMILY'],
-      ['a source and sources', { source: '127.0.0.1', sources: ['127.0.0.2'] }, 'VALUE'],
-      ['retry that is neither', { retry: 1 }, 'TYPE'],
+      ['an unknown close mode', { close: 'gently' }, 'VALUE'],
+      ['an unknown name', { setings: {} }, 'UNKNOWN_OPTION'],
+      ['a source that is not an address', { source: 'eth0' }, 'VALUE'],
+      ['an empty list of sources', { source: [] }, 'VALUE'],
+      ['a source address given twice', { source: ['127.0.0.1', '127.0.0.1'] }, 'VALUE'],
+      ['a source that is a number', { source: 127 }, 'TYPE'],
+      ['sources of both families', { source: ['127.0.0.1', '::1'] }, 'ADDRESS_FAMILY'],
+      ['retry that is not a boolean', { retry: 1 }, 'TYPE'],
       ['a deadline out of range', { close: { mode: 'lingering', deadlineMs: 0 } }, 'RANGE'],
     ])('%s', (_, own, error) => {
       const scenario: Scenario = {}
@@ -285,7 +294,7 @@ describe('the plugin for Artillery', () => {
       expect(scenario).toEqual({})
     })
 
-    it.each([['a list', []] as const, ['a word', 'deliver'] as const])(
+    it.each([['a list', []] as const, ['a string', 'deliver'] as const])(
       'a configuration that is %s',
       (_, own) => {
         const script = scriptWith(own as object)
@@ -293,12 +302,12 @@ describe('the plugin for Artillery', () => {
       },
     )
 
-    it('a script that does not name it', () => {
+    it('a script that does not name the plugin', () => {
       const script: Script = { config: { plugins: { expect: {} } } }
       expect(() => new Plugin(script)).toThrow(coded('ERR_INVALID_ARG_VALUE'))
     })
 
-    it.each(['HTTP_PROXY', 'HTTPS_PROXY'])('%s, and does not tell it', (name) => {
+    it.each(['HTTP_PROXY', 'HTTPS_PROXY'])('%s, without quoting it in the message', (name) => {
       const before = process.env[name]
       process.env[name] = 'http://user:secret@127.0.0.1:3128'
       try {
@@ -315,7 +324,7 @@ describe('the plugin for Artillery', () => {
     })
   })
 
-  it('takes its configuration under the name of the entry point too', async () => {
+  it('accepts its configuration also under the name of the entry point', async () => {
     const own = { scope: 'socket-tuner/', settings: { IP_TTL: 78 } }
     const script: Script = { config: { plugins: { artillery: own } }, scenarios: [{}] }
     load(script)
@@ -331,16 +340,7 @@ const codes: Record<string, string> = {
   RANGE: 'ERR_OUT_OF_RANGE',
 }
 
-function cleanUp(plugin: Plugin): Promise<void> {
-  return new Promise((resolve, reject) => {
-    plugin.cleanup((error) => {
-      if (error instanceof Error) reject(error)
-      else resolve()
-    })
-  })
-}
-
-/** A GET to its end. */
+/** Sends a GET request, and reads the response. */
 function get(url: string, agent: http.Agent): Promise<{ socket: Socket; text: string }> {
   return new Promise((resolve, reject) => {
     const request = http.get(url, { agent }, (response) => {
@@ -349,7 +349,7 @@ function get(url: string, agent: http.Agent): Promise<{ socket: Socket; text: st
       response.setEncoding('utf8')
       response.on('data', (data: string) => (text += data))
       response.on('error', reject)
-      // The agent has it back by then.
+      // By then the connection has returned to the agent.
       response.on('end', () => setImmediate(resolve, { socket, text }))
     })
     request.on('error', reject)

@@ -1,4 +1,4 @@
-/** Requests through the agents, to scripted servers; both are closed after each test. */
+/** Requests through agents to scripted servers. Both are closed after each test. */
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type * as net from 'node:net'
@@ -23,7 +23,7 @@ export async function serve(
   return server
 }
 
-/** The agent, destroyed when the test is over. */
+/** Returns the agent, which is destroyed when the test is over. */
 export function use<A extends http.Agent>(agent: A): A {
   closeLater(() => {
     agent.destroy()
@@ -31,7 +31,7 @@ export function use<A extends http.Agent>(agent: A): A {
   return agent
 }
 
-/** Keeps connections apart that http.Agent has under one name. */
+/** A subclass that gives different names to connections that http.Agent does not distinguish. */
 export class DividedAgent extends TunedAgent {
   division = 'a'
 
@@ -43,15 +43,24 @@ export class DividedAgent extends TunedAgent {
 export interface Answer {
   body: string
   request: http.ClientRequest
-  /** What the request emitted, in order. */
+  /** The events of the request, in order. */
   events: string[]
-  /** The socket that the answer came on. */
+  /** The socket of the response. */
   socket: net.Socket
 }
 
 export type Question = https.RequestOptions & { body?: string | readonly (string | Buffer)[] }
 
-/** Makes a request and waits for its answer. */
+/** Resolves when the last event is 'close'. */
+export async function untilClosed(events: readonly string[]): Promise<void> {
+  await until(
+    'it is closed',
+    () => events.at(-1),
+    (event) => event === 'close',
+  )
+}
+
+/** Makes a request, and resolves with the response. */
 export function ask(
   server: Pick<ScriptedServer, 'port'>,
   agent: http.Agent,
@@ -60,7 +69,7 @@ export function ask(
   return begin(server, agent, question).answer
 }
 
-/** The same in its parts. */
+/** Makes a request, and returns it together with a promise of the response. */
 export function begin(
   { port }: Pick<ScriptedServer, 'port'>,
   agent: http.Agent,
@@ -80,14 +89,14 @@ export function begin(
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
       response.on('error', reject)
       response.on('end', () => {
-        // When the agent has its connection back.
+        // By then the connection has returned to the agent.
         request.once('close', () => {
           setImmediate(resolve, { body: text, request, events, socket })
         })
       })
     })
   })
-  // A test looks at it later.
+  // A test may handle the rejection later.
   answer.catch(() => undefined)
   if (Array.isArray(body)) for (const chunk of body as (string | Buffer)[]) request.write(chunk)
   request.end(typeof body === 'string' ? body : undefined)
@@ -95,8 +104,8 @@ export function begin(
 }
 
 /**
- * Does something at the server's end of an idle connection and returns when the client's kernel has it, but
- * before its event loop has seen anything: a busy processor may deliver a segment after close(2) returned.
+ * Acts on the server's end of an idle connection, and returns when the client's kernel knows of it, but
+ * before its event loop does. A busy processor may deliver a segment after close(2) has returned.
  */
 export function unnoticed(
   server: ScriptedServer,
@@ -117,7 +126,7 @@ export function unnoticed(
   }
 }
 
-/** How many connections an agent has. */
+/** Counts the connections and waiting requests of an agent. */
 export function held(agent: http.Agent): {
   busy: number
   idle: number
@@ -135,9 +144,12 @@ export function held(agent: http.Agent): {
   }
 }
 
+/** The counters of a client without `minIdle`. */
+export const noneWarmed = { warmed: 0, warmedUsed: 0, warmedLost: 0, warmFailed: 0 }
+
 export const nothing = { busy: 0, idle: 0, waiting: 0, total: 0 }
 
-/** Destroys an agent and waits until nothing is left of it. */
+/** Destroys the agent, and waits until all its connections are closed. */
 export async function expectNothingLeft(agent: http.Agent, server: ScriptedServer): Promise<void> {
   agent.destroy()
   await until(

@@ -1,4 +1,4 @@
-/** Contract tests: what lib/clients/autocannon/tune-client.ts takes autocannon's Client to be. */
+/** Contract tests: the assumptions of lib/clients/autocannon/tune-client.ts about autocannon's Client. */
 import { once, type EventEmitter } from 'node:events'
 import * as http from 'node:http'
 import { createRequire } from 'node:module'
@@ -11,7 +11,7 @@ import { closeLater, listen, loopback } from '../sockets'
 const certificate = makeCertificate()
 const load = createRequire(__filename)
 
-/** What is used of a Client, and what makes it reconnect. */
+/** The members of a Client that the library uses, and those that make it reconnect. */
 interface Client extends EventEmitter {
   readonly destroyed: boolean
   readonly conn: net.Socket
@@ -43,7 +43,7 @@ describe.each(['autocannon', 'autocannon9'])('Client of %s', (name) => {
     return started
   }
 
-  it('gives itself to setupClient before _connect makes the first connection', async () => {
+  it('is passed to setupClient before _connect makes the first connection', async () => {
     const states: unknown[] = []
     await client({
       setupClient: (fresh) => {
@@ -54,7 +54,7 @@ describe.each(['autocannon', 'autocannon9'])('Client of %s', (name) => {
   })
 
   it.each([undefined, 'https:'] as const)(
-    'makes its connection by one call of net.connect() or tls.connect() in _connect (%s)',
+    'connects with one call of net.connect() or tls.connect() in _connect (%s)',
     async (protocol) => {
       let called = false
       const connections: unknown[] = []
@@ -83,7 +83,7 @@ describe.each(['autocannon', 'autocannon9'])('Client of %s', (name) => {
     },
   )
 
-  it('comes through _connect again for each later connection', async () => {
+  it('calls _connect again for each later connection', async () => {
     const connects = jest.fn()
     const fresh = await client({
       reconnectRate: 1,

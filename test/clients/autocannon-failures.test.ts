@@ -2,7 +2,7 @@ import { FAILURE_BYTES, SharedFailures } from '../../lib/clients/autocannon/fail
 
 const OFFSET = 8
 
-/** The failures of a run, as two threads see them. */
+/** Returns the failures of a run in two threads that share memory. */
 function shared(): { memory: SharedArrayBuffer; one: SharedFailures; other: SharedFailures } {
   const memory = new SharedArrayBuffer(OFFSET + FAILURE_BYTES + 4)
   return {
@@ -12,8 +12,8 @@ function shared(): { memory: SharedArrayBuffer; one: SharedFailures; other: Shar
   }
 }
 
-describe('The failures of a run', () => {
-  it('are counted by code over all threads, with the message of the first', () => {
+describe('the failures of a run', () => {
+  it('are counted by code over all threads, with the message of the first failure', () => {
     const { one, other } = shared()
     expect(one.read()).toEqual({})
     one.add('ECONNREFUSED', 'the first')
@@ -28,18 +28,18 @@ describe('The failures of a run', () => {
     expect(other.read()).toEqual(failures)
   })
 
-  it('are added up where two threads wrote one code at the same time', () => {
+  it('are added up if two threads wrote the same code at the same time', () => {
     const { memory, one, other } = shared()
     const words = new Int32Array(memory, OFFSET)
     one.add('EMFILE', 'of one')
-    // As when the other one has not seen the first entry complete.
+    // The other thread has not seen the first entry yet.
     words[0] = 1
     other.add('EMFILE', 'of the other')
     words[0] = 2
     expect(one.read()).toEqual({ EMFILE: { count: 2, message: 'of one' } })
   })
 
-  it('keep to their memory, whatever they are called and however many there are', () => {
+  it('stay within their memory, however long their codes and however many there are', () => {
     const { memory, one } = shared()
     const long = 'ü'.repeat(3_000)
     one.add('LONG', long)

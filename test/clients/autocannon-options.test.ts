@@ -17,31 +17,41 @@ const ipv6 = new SourcePool(['::1'])
 const unknownOption = 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'
 const addressFamily = 'ERR_SOCKET_TUNER_ADDRESS_FAMILY'
 
-describe('tunedAutocannon refuses before anything is started', () => {
+describe('tunedAutocannon() starts nothing, and refuses', () => {
   it.each<[string, unknown, unknown, string]>([
-    ['options that are none', 'http://127.0.0.1/', {}, 'ERR_INVALID_ARG_TYPE'],
-    ['a tuning that is none', { url }, 'deliver', 'ERR_INVALID_ARG_TYPE'],
+    ['options that are not an object', 'http://127.0.0.1/', {}, 'ERR_INVALID_ARG_TYPE'],
+    ['an invalid tuning', { url }, 'deliver', 'ERR_INVALID_ARG_TYPE'],
     ['an unknown setting', { url }, { settings: { TCP_MAXSAG: 1 } }, unknownOption],
     ['a setting out of range', { url }, { settings: { TCP_MAXSEG: -1 } }, 'ERR_OUT_OF_RANGE'],
     ['an unknown close mode', { url }, { close: 'rst' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a source that is no address', { url }, { source: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
-    ['no source at all', { url }, { source: [] }, 'ERR_INVALID_ARG_VALUE'],
+    ['a source that is not an address', { url }, { source: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an empty list of sources', { url }, { source: [] }, 'ERR_INVALID_ARG_VALUE'],
     ['sources of both families', { url }, { source: ['127.0.0.1', '::1'] }, addressFamily],
     ['a source that is a number', { url }, { source: 1 }, 'ERR_INVALID_ARG_TYPE'],
     ['a source of another family', { url }, { source: '::1' }, addressFamily],
     ['a pool of another family', { url: [url] }, { source: ipv6 }, addressFamily],
-    ['the same without a scheme', { url: '127.0.0.1' }, { source: ['::1'] }, addressFamily],
-    ['the other way round', { url: 'http://[::1]/' }, { source: '127.0.0.1' }, addressFamily],
-    ['a range that is none', { url }, { portRange: 1024 }, 'ERR_INVALID_ARG_TYPE'],
+    [
+      'an IPv6 source for an IPv4 address without a scheme',
+      { url: '127.0.0.1' },
+      { source: ['::1'] },
+      addressFamily,
+    ],
+    [
+      'an IPv4 source for an IPv6 address',
+      { url: 'http://[::1]/' },
+      { source: '127.0.0.1' },
+      addressFamily,
+    ],
+    ['an invalid port range', { url }, { portRange: 1024 }, 'ERR_INVALID_ARG_TYPE'],
     [
       'settings of a unix-domain socket',
       { socketPath: '/tmp/none' },
       { settings: { TCP_MAXSEG: 1000 } },
       'ERR_SOCKET_TUNER_WRONG_SOCKET',
     ],
-    ['a setupClient that is none', { url, setupClient: 1 }, {}, 'ERR_INVALID_ARG_TYPE'],
+    ['an invalid setupClient', { url, setupClient: 1 }, {}, 'ERR_INVALID_ARG_TYPE'],
     ['a function for workers', { url, workers: 2, setupClient }, {}, 'ERR_INVALID_ARG_TYPE'],
-    ['a module that is not there', { url, setupClient: '/none.js' }, {}, 'MODULE_NOT_FOUND'],
+    ['a missing module', { url, setupClient: '/none.js' }, {}, 'MODULE_NOT_FOUND'],
   ])('%s', (_, options, tuning, code) => {
     const autocannon = jest.fn()
     const all = typeof tuning === 'object' ? { autocannon, ...tuning } : tuning
@@ -50,17 +60,17 @@ describe('tunedAutocannon refuses before anything is started', () => {
     expect(autocannon).not.toHaveBeenCalled()
   })
 
-  it('and autocannon itself what it does not understand', async () => {
+  it('options that autocannon itself does not know', async () => {
     const refusal = 'connections can not be less than 1'
     await expect(tunedAutocannon({ url, connections: 0 })).rejects.toThrow(refusal)
   })
 
-  it('a module that is no function', () => {
+  it('a module that does not export a function', () => {
     const tuning = { autocannon: {} } as unknown as AutocannonTuning
     expect(() => tunedAutocannon({ url }, tuning)).toThrow(coded('ERR_INVALID_ARG_TYPE'))
   })
 
-  it('to run where autocannon is not installed', () => {
+  it('to run if autocannon is not installed', () => {
     const cause = Object.assign(new Error('Cannot find it'), { code: 'MODULE_NOT_FOUND' })
     jest.doMock('autocannon', () => {
       throw cause
@@ -80,7 +90,7 @@ interface UnknownOptions {
   setupClient: (client: object) => void
 }
 
-/** An autocannon whose clients connect as `connect` says. */
+/** Makes a stand-in for autocannon whose clients connect with `connect`. */
 function unknownRelease(connect?: (this: UnknownClient) => void): Autocannon {
   const start = ({ setupClient }: UnknownOptions): EventEmitter => {
     const client = new UnknownClient()
@@ -103,14 +113,14 @@ class UnknownClient {
   }
 }
 
-describe('tunedAutocannon with a release of autocannon that connects', () => {
+describe('tunedAutocannon() with an unknown release of autocannon', () => {
   const unsupported = coded('ERR_SOCKET_TUNER_UNSUPPORTED')
 
-  it('by another method is refused before it connects', () => {
+  it('refuses a release that connects in another method, before it connects', () => {
     expect(() => tunedAutocannon({ url }, { autocannon: unknownRelease() })).toThrow(unsupported)
   })
 
-  it('by another function is refused, and the connection is ended', async () => {
+  it('refuses a release that connects with another function, and closes the connection', async () => {
     const server = net.createServer()
     const port = await listen(server)
     let conn: net.Socket | undefined
@@ -124,7 +134,7 @@ describe('tunedAutocannon with a release of autocannon that connects', () => {
     expect(conn?.destroyed).toBe(true)
   })
 
-  it('by calls of net.connect() that are not understood fails with the reason', () => {
+  it('passes on the error of net.connect() for invalid arguments', () => {
     const autocannon = unknownRelease(function () {
       this.conn = net.connect({ host: 1 } as unknown as net.TcpNetConnectOpts)
     })
@@ -132,7 +142,7 @@ describe('tunedAutocannon with a release of autocannon that connects', () => {
     expect(failure).toMatchObject({ code: 'ERR_MISSING_ARGS' })
   })
 
-  it('leaves net.connect() as it was', async () => {
+  it('restores net.connect() if the release throws', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const autocannon = unknownRelease(() => {

@@ -13,7 +13,7 @@ import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, fullListener, listen } from '../sockets'
 
-// As it is published: worker threads of autocannon load modules as Node does, without jest's help.
+// The compiled package, since worker threads of autocannon load modules without Jest.
 const { SourcePool, getOption } = jest.requireActual<typeof Library>('../../dist')
 const { tunedAutocannon } = jest.requireActual<typeof Adapter>('../../dist/clients/autocannon')
 
@@ -21,7 +21,7 @@ type Plain = (options: object) => Promise<Adapter.AutocannonResult>
 const autocannon = jest.requireActual<Plain>('autocannon')
 
 const MSS = 1000
-/** Both ends take the 12 bytes of the timestamps from it. */
+/** TCP_MAXSEG without the 12 bytes of timestamps, as the server sees it. */
 const MSS_AT_SERVER = 988
 const settings = { TCP_MAXSEG: MSS }
 
@@ -33,15 +33,15 @@ interface Seen {
   url: string
   connections: number
   requests: number
-  /** How many connections had which maximum segment size: the client's word at the handshake. */
+  /** Counts the connections by the maximum segment size that the client announced. */
   segments: Record<string, number>
   sources: Set<string | undefined>
   errors: string[]
-  /** Values of the header `x-from`. */
+  /** The values of the header `x-from`. */
   from: Set<unknown>
 }
 
-/** Answers each request, or does with it what is given. */
+/** Starts a server that answers each request with 'ok', or by `answer`. */
 async function serve(
   answer: (response: http.ServerResponse, seen: Seen) => void = (response) => response.end('ok'),
   certificate?: tls.SecureContextOptions,
@@ -79,7 +79,7 @@ async function serve(
   return seen
 }
 
-/** The path of a module that names itself in the requests of each client. */
+/** Returns the path of a setupClient module that sends its name with each request. */
 function moduleFrom(name: string): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'socket-tuner-'))
   closeLater(() => {
@@ -96,7 +96,7 @@ const threads = [
 ] as const
 
 describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
-  it('tunes every connection, also after reconnects, and counts them', async () => {
+  it('tunes every connection, including reconnects, and counts them', async () => {
     const seen = await serve()
     const source = ['127.0.0.2', '127.0.0.3']
     const options = { ...reconnecting, ...more, url: seen.url }
@@ -104,7 +104,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(seen).toMatchObject({ connections: 20, requests: 200, errors: [] })
     expect(seen.segments).toEqual({ [MSS_AT_SERVER]: 20 })
     expect([...seen.sources].sort()).toEqual(source)
-    // autocannon leaves the answer before a reconnect out.
+    // autocannon does not count the response before a reconnect.
     expect(result).toMatchObject({ '2xx': 180, errors: 0, requests: { sent: 200 } })
     expect(result.sockets).toEqual({
       created: 20,
@@ -118,7 +118,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     })
   })
 
-  it('tunes the connections that come after the server closed the one before', async () => {
+  it('tunes the connections made after the server closed the previous one', async () => {
     const seen = await serve((response) => {
       response.shouldKeepAlive = false
       response.end('ok')
@@ -130,13 +130,13 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(sockets.created).toBe(seen.connections)
   })
 
-  it('tunes the connections that come after a request timed out', async () => {
+  it('tunes the connections made after a request timed out', async () => {
     const seen = await serve((response, { requests }) => {
       if (requests > 2) response.end('ok')
     })
     const options = { connections: 2, amount: 4, timeout: 1, sampleInt: 50, ...more, url: seen.url }
     const result = await tunedAutocannon(options, { settings })
-    // On a machine that is slow more of them time out.
+    // On a slow machine more of them time out.
     expect(result.timeouts).toBeGreaterThanOrEqual(2)
     const { created } = result.sockets
     expect(created).toBeGreaterThanOrEqual(4)
@@ -166,7 +166,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(result.sockets.created).toBe(22)
   })
 
-  it("closes in the mode that is asked for, and takes a SourcePool's addresses", async () => {
+  it('closes in the close mode, and uses the addresses of a SourcePool', async () => {
     const seen = await serve()
     const source = new SourcePool(['127.0.0.4', '127.0.0.5'])
     const options = { ...reconnecting, ...more, url: seen.url }
@@ -183,7 +183,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(seen.segments).toEqual({ [MSS_AT_SERVER]: 20 })
   })
 
-  it("gives autocannon's own result, and sockets beside", async () => {
+  it("returns autocannon's own result with a sockets member", async () => {
     const seen = await serve()
     const options = { ...reconnecting, ...more, title: 'shape', url: seen.url }
     const plain = await autocannon(options)
@@ -193,10 +193,10 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(shapeOf(tuned)).toEqual(shapeOf(plain))
   })
 
-  it('comes to its end when no connection can be made at all', async () => {
+  it('ends even if no connection can be made', async () => {
     const seen = await serve()
     const options = { connections: 2, amount: 20, sampleInt: 50, ...more, url: seen.url }
-    // Not an address of this host (RFC 5737): refused at once, without the event loop.
+    // This is not an address of this host (RFC 5737), so bind(2) fails at once.
     const result = await tunedAutocannon(options, { source: '192.0.2.1' })
     expect(result.errors).toBeGreaterThan(0)
     const { sockets } = result
@@ -210,7 +210,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     })
   })
 
-  it('says how many attempts were refused, and by what', async () => {
+  it('reports how many attempts were refused, and why', async () => {
     const port = await freshPort()
     const options = { connections: 2, amount: 20, sampleInt: 50, ...more }
     const { sockets } = await tunedAutocannon({ ...options, url: `127.0.0.1:${String(port)}` })
@@ -220,7 +220,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(sockets.failures).toEqual({ ECONNREFUSED: { count: sockets.failed, message } })
   })
 
-  it('says how many attempts had no answer in time', async () => {
+  it('reports how many attempts timed out', async () => {
     const url = `127.0.0.1:${String(fullListener())}`
     const options = { connections: 2, amount: 4, timeout: 1, sampleInt: 50, ...more, url }
     const { sockets } = await tunedAutocannon(options)
@@ -236,14 +236,14 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     })
   })
 
-  it('says how many attempts had no answer when the run ended', async () => {
+  it('reports how many attempts were unanswered when the run ended', async () => {
     const url = `127.0.0.1:${String(fullListener())}`
     const options = { connections: 2, duration: 1, sampleInt: 50, ...more, url }
     const { sockets } = await tunedAutocannon(options)
     expect(sockets).toMatchObject({ created: 0, failed: 0, unfinished: 2, failures: {} })
   })
 
-  it('says how many connections broke, and by what', async () => {
+  it('reports how many connections broke, and why', async () => {
     const seen = await serve((response) => {
       response.req.socket.resetAndDestroy()
     })
@@ -264,7 +264,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
   })
 })
 
-/** The same object with the types of its values in their place. */
+/** Replaces all values by their types. */
 function shapeOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Date) return typeof value
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]))
@@ -281,7 +281,7 @@ describe('tunedAutocannon', () => {
     expect(seen.segments).toEqual({ [MSS_AT_SERVER]: 20 })
   })
 
-  it('calls back, and gives the instance with its events', async () => {
+  it('calls back, and returns the instance, which emits its events', async () => {
     const seen = await serve()
     const responses = jest.fn()
     const result = await new Promise<Adapter.AutocannonResult>((resolve, reject) => {
@@ -296,7 +296,7 @@ describe('tunedAutocannon', () => {
     expect(responses).toHaveBeenCalledTimes(180)
   })
 
-  it('stops when it is told to', async () => {
+  it('can be stopped by stop()', async () => {
     const seen = await serve()
     const run = tunedAutocannon({ connections: 2, duration: 3600, sampleInt: 50, url: seen.url })
     run.once('response', () => {
@@ -305,7 +305,7 @@ describe('tunedAutocannon', () => {
     expect((await run).sockets).toMatchObject({ created: 2, closes: { ...noCloses, deliver: 2 } })
   })
 
-  it("leaves the connections of others, and Node's functions, as they are", async () => {
+  it("does not change other connections or Node's functions", async () => {
     const before = [net.connect, tls.connect]
     const seen = await serve()
     const { port } = new URL(seen.url)
@@ -320,14 +320,14 @@ describe('tunedAutocannon', () => {
     expect({ tuned, others: Object.values(others) }).toEqual({ tuned: 20, others: [1] })
   })
 
-  it("keeps TIME_WAIT with close: 'fin', and counts it", async () => {
+  it("leaves TIME_WAIT with close: 'fin', and counts it", async () => {
     const seen = await serve()
     const options = { ...reconnecting, url: seen.url }
     const { sockets } = await tunedAutocannon(options, { close: 'fin' })
     expect(sockets).toMatchObject({ closes: { ...noCloses, fin: 20 }, fallbacks: {} })
   })
 
-  it('gives the addresses of a pool back', async () => {
+  it('releases the addresses of a pool', async () => {
     const seen = await serve()
     const source = new SourcePool(['127.0.0.6'])
     await tunedAutocannon({ ...reconnecting, url: seen.url }, { source })
@@ -335,18 +335,18 @@ describe('tunedAutocannon', () => {
     expect(usage).toMatchObject([{ open: 0, timeWait: 0 }])
   })
 
-  it('rejects when a worker thread does not find what it is to do', async () => {
+  it('rejects if a worker thread does not find its configuration', async () => {
     const { url } = await serve()
     const other: Adapter.Autocannon = (options: object) =>
       autocannon({ ...options, socketTuner: undefined })
-    // autocannon prints it too.
+    // autocannon prints the error too.
     const log = jest.spyOn(console, 'log').mockImplementation()
     const run = tunedAutocannon({ ...reconnecting, workers: 1, url }, { autocannon: other })
     await expect(run).rejects.toMatchObject({ code: 'ERR_SOCKET_TUNER_UNSUPPORTED' })
     log.mockRestore()
   })
 
-  it('goes over a unix-domain socket', async () => {
+  it('connects to a unix-domain socket', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'socket-tuner-'))
     closeLater(() => {
       rmSync(folder, { recursive: true })
@@ -367,7 +367,7 @@ describe('tunedAutocannon', () => {
     )
     expect([...sizes]).toEqual([100_000])
     expect(result).toMatchObject({ '2xx': 180, errors: 0 })
-    // There is no TIME_WAIT to avoid.
+    // Unix-domain sockets have no TIME_WAIT.
     expect(result.sockets).toMatchObject({ created: 20, fallbacks: { 'not-tcp': 20 } })
   })
 })

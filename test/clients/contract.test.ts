@@ -1,15 +1,21 @@
-/** Every client of this package that takes a tuning holds to one contract. */
-import { once } from 'node:events'
+/** The contract of test/helpers/client-contract.ts, for every client of this package. */
+import { EventEmitter, once } from 'node:events'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 import { text } from 'node:stream/consumers'
-import { Connector, type TuningOptions } from '../../lib'
+import { Connector, SourcePool, type CloseTotals, type TuningOptions } from '../../lib'
+import { Plugin, type Script } from '../../lib/clients/artillery'
 import { tunedAutocannon } from '../../lib/clients/autocannon'
 import { TunedAgent, TunedHttpsAgent } from '../../lib/clients/http'
 import { tunedConnector } from '../../lib/clients/undici'
+import { readConfiguration } from '../../lib/register/config'
 import { describeClient, type TunedClient } from '../helpers/client-contract'
+import { Program } from '../helpers/program'
+import { REGISTER } from '../register/registered'
+import { closeLater } from '../sockets'
+import { beginScenario, cleanUp } from './artillery-run'
 import { describeReleases } from './undici-releases'
 
 async function answerTo(request: http.ClientRequest): Promise<string> {
@@ -37,7 +43,7 @@ describeClient('TunedAgent and TunedHttpsAgent', (tuning, ca) => {
 describeClient('a Connector by itself', (tuning, ca) => {
   const connector = new Connector(tuning)
   const sockets: net.Socket[] = []
-  // Without an agent Node asks the server to close.
+  // Without an agent Node sends Connection: close.
   const headers = { connection: 'keep-alive' }
   const kept = <S extends net.Socket>(socket: S): S => {
     sockets.push(socket)
@@ -60,7 +66,7 @@ describeClient('a Connector by itself', (tuning, ca) => {
   }
 })
 
-/** autocannon says what became of its connections, and throws nothing. */
+/** autocannon reports failures in its result, and does not throw them. */
 function autocannonBy(tuning: TuningOptions): TunedClient {
   const get = async (url: string): Promise<void> => {
     const options = { url, connections: 1, amount: 1, servername: 'localhost' }
@@ -68,12 +74,76 @@ function autocannonBy(tuning: TuningOptions): TunedClient {
     const [[code, failure] = []] = Object.entries(sockets.failures)
     if (failure !== undefined) throw Object.assign(new Error(failure.message), { code })
   }
-  // Its options are checked when a run begins.
+  // tunedAutocannon() would check these options only when a run begins.
   new Connector(tuning)
   return { get, close: () => undefined }
 }
 
 describeClient('autocannon', autocannonBy)
+
+describeClient('Artillery', async (tuning, ca) => {
+  const script: Script = {
+    config: { plugins: { 'socket-tuner': tuning } },
+    scenarios: [{}],
+  }
+  const plugin = new Plugin(script)
+  const user = {
+    _httpAgent: new http.Agent({ keepAlive: true }),
+    _httpsAgent: new https.Agent({ keepAlive: true, ca, servername: 'localhost' }),
+  }
+  await beginScenario(script, user, new EventEmitter())
+  return {
+    get: (url) =>
+      answerTo(
+        url.startsWith('https:')
+          ? https.get(url, { agent: user._httpsAgent })
+          : http.get(url, { agent: user._httpAgent }),
+      ),
+    close: () => cleanUp(plugin),
+  }
+})
+
+/** Returns the tuning as a configuration of register. JSON has no pools. */
+function configurationOf({ source, ...tuning }: TuningOptions): string {
+  const addresses = source instanceof SourcePool ? source.addresses : source
+  return JSON.stringify({ clients: { ...tuning, source: addresses } })
+}
+
+/** Returns the error with a code that the error about a configuration has as its cause. */
+function codedCauseOf(error: unknown): unknown {
+  const { code, cause } = error as NodeJS.ErrnoException
+  return code === undefined && cause !== undefined ? codedCauseOf(cause) : error
+}
+
+/** A program without a reference to this library. Warnings of register count as errors here. */
+describeClient(
+  'register',
+  async (tuning, ca) => {
+    const text = configurationOf(tuning)
+    try {
+      // A program with an invalid configuration would not start.
+      readConfiguration({ name: 'SOCKET_TUNER', text })
+    } catch (error) {
+      throw codedCauseOf(error)
+    }
+    const under = ['env', `NODE_OPTIONS=--require=${REGISTER}`, `SOCKET_TUNER=${text}`] as const
+    const program = new Program('plain-http-client', { ca }, under)
+    closeLater(() => void program.stop())
+    await program.ready()
+    const get = async (url: string): Promise<void> => {
+      const { warnings } = (await program.ask('get', url)) as { warnings: string[] }
+      const [message] = warnings
+      if (message !== undefined)
+        throw Object.assign(new Error(message), { code: /\bE[A-Z]+\b/.exec(message)?.[0] })
+    }
+    return {
+      get,
+      close: () => program.ask('close'),
+      totals: async () => (await program.ask('totals')) as CloseTotals,
+    }
+  },
+  { waitsForPorts: false },
+)
 
 describeReleases('Agent', (load) => {
   describeClient('an Agent by tunedConnector()', (tuning, ca) => {

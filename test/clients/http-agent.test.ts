@@ -14,13 +14,14 @@ import {
   DividedAgent,
   expectNothingLeft,
   held,
+  noneWarmed,
   serve,
   use,
   type Question,
 } from './asking'
 
 describe('TunedAgent', () => {
-  it('is an http.Agent that keeps its connections and counts what it does', async () => {
+  it('is an http.Agent that keeps its connections alive and counts its work', async () => {
     const server = await serve()
     const agent = use(new TunedAgent())
     expect(agent).toBeInstanceOf(http.Agent)
@@ -28,6 +29,7 @@ describe('TunedAgent', () => {
     for (let i = 0; i < 3; i++) expect((await ask(server, agent)).body).toBe('answer')
     expect(before).toMatchObject({ created: 0, reused: 0 })
     expect(agent.counters()).toEqual({
+      ...noneWarmed,
       created: 1,
       reused: 2,
       deadBeforeReuse: 0,
@@ -42,7 +44,7 @@ describe('TunedAgent', () => {
     expect(Object.keys(agent.freeSockets)).toEqual([`127.0.0.1:${String(server.port)}:`])
   })
 
-  it('keeps none with keepAlive: false', async () => {
+  it('keeps no connections alive with keepAlive: false', async () => {
     const server = await serve()
     const agent = use(new TunedAgent({ keepAlive: false }))
     const answers = [await ask(server, agent), await ask(server, agent)]
@@ -51,7 +53,7 @@ describe('TunedAgent', () => {
     expect(server.asked.every(({ head }) => /^connection: close/im.test(head))).toBe(true)
   })
 
-  it('leaves Node its own options and keeps those of the connections', () => {
+  it('passes Node its own options, but not those of this library', () => {
     const agent = use(
       new TunedAgent({ maxSockets: 3, settings: { TCP_NODELAY: true }, retry: false, timeout: 7 }),
     )
@@ -61,7 +63,7 @@ describe('TunedAgent', () => {
     expect(options).not.toHaveProperty('retry')
   })
 
-  it('has the settings in force on its connections', async () => {
+  it('applies its settings to its connections', async () => {
     const server = await serve()
     const settings = { TCP_USER_TIMEOUT: 12_345, TCP_MAXSEG: 1000 }
     const agent = use(new TunedAgent({ settings, source: '127.0.0.5' }))
@@ -71,7 +73,7 @@ describe('TunedAgent', () => {
     expect(socket.localAddress).toBe('127.0.0.5')
   })
 
-  it('lets the settings have the last word on what Node sets itself', async () => {
+  it('applies its settings after the options that Node sets', async () => {
     const server = await serve()
     const settings = { TCP_KEEPIDLE: 77, TCP_KEEPINTVL: 7, TCP_KEEPCNT: 3, TCP_NODELAY: false }
     const agent = use(new TunedAgent({ settings }))
@@ -85,7 +87,7 @@ describe('TunedAgent', () => {
     }
   })
 
-  it('gives a connection that becomes free to the request that waits for it', async () => {
+  it('gives a free connection to a waiting request', async () => {
     const server = await serve()
     const agent = use(new TunedAgent({ maxSockets: 1 }))
     await Promise.all(['GET', 'POST', 'PUT'].map((method) => ask(server, agent, { method })))
@@ -102,7 +104,7 @@ describe('TunedAgent', () => {
     expect(peers).toEqual(['127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.3'])
   })
 
-  it('goes to a unix-domain socket', async () => {
+  it('connects to a unix-domain socket', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
     closeLater(() => {
       rmSync(folder, { recursive: true })
@@ -116,13 +118,13 @@ describe('TunedAgent', () => {
   })
 
   it.each([null, undefined])(
-    'looks names up with the lookup of the request, whose error is %s',
+    'uses the lookup of the request, which reports success by the error %s',
     async (none) => {
       const server = await serve()
       const asked: string[] = []
       const lookup: net.LookupFunction = (name, _options, callback) => {
         asked.push(name)
-        // Node takes undefined for no error, too.
+        // Node accepts undefined as the absence of an error too.
         callback(none as null, [{ address: '127.0.0.1', family: 4 }])
       }
       const { body } = await ask(server, use(new TunedAgent()), { host: 'some.test', lookup })
@@ -130,7 +132,7 @@ describe('TunedAgent', () => {
     },
   )
 
-  it("takes what a subclass's createConnection() gives it", async () => {
+  it("uses the connection that a subclass's createConnection() returns", async () => {
     const server = await serve()
     const made: unknown[] = []
     class Own extends TunedAgent {
@@ -150,7 +152,7 @@ describe('TunedAgent', () => {
     expect(agent.counters()).toMatchObject({ created: 1, reused: 1 })
   })
 
-  describe('has no server name for TLS', () => {
+  describe('passes no server name for TLS', () => {
     const lookup: net.LookupFunction = (_name, _options, callback) => {
       callback(null, [{ address: '127.0.0.1', family: 4 }])
     }
@@ -165,23 +167,23 @@ describe('TunedAgent', () => {
       return made.mock.calls.map(([given]) => (given as { servername?: unknown }).servername)
     }
 
-    it('by itself', async () => {
+    it('by default', async () => {
       expect(await namesOf({})).toEqual([''])
     })
 
     it.each([
-      ['the request has', { servername: 'a.test' }, {}],
-      ['the agent has', {}, { servername: 'a.test' }],
+      ['the request has one', { servername: 'a.test' }, {}],
+      ['the agent has one', {}, { servername: 'a.test' }],
     ])('unless %s', async (_, question, options) => {
       expect(await namesOf(question, options)).toEqual(['a.test'])
     })
 
-    it('unless Node makes the connections', async () => {
+    it('unless Node itself makes the connections', async () => {
       expect(await namesOf({}, { proxyEnv: {} })).toEqual(['some.test'])
     })
   })
 
-  it("may stand behind another agent that gives it a request's host and port", async () => {
+  it("works behind another agent that passes it a request's host and port", async () => {
     const server = await serve()
     const tuned = use(new TunedAgent())
     const before = {
@@ -196,7 +198,7 @@ describe('TunedAgent', () => {
     expect(tuned.counters()).toMatchObject({ created: 1, reused: 1 })
   })
 
-  it('keeps connections under the name that a subclass gives them', async () => {
+  it('stores connections under the name that a subclass gives them', async () => {
     const server = await serve()
     const agent = use(new DividedAgent())
     await ask(server, agent)
@@ -208,7 +210,7 @@ describe('TunedAgent', () => {
     expect(agent.counters()).toMatchObject({ created: 2, reused: 1 })
   })
 
-  it('leaves nothing behind when it is destroyed', async () => {
+  it('leaves nothing open after it is destroyed', async () => {
     const server = await serve()
     const before = openDescriptors()
     const agent = use(new TunedAgent())
@@ -223,8 +225,8 @@ describe('TunedAgent', () => {
   })
 })
 
-describe('a connection that cannot be made', () => {
-  it("is an 'error' of the request", async () => {
+describe('a failed connection of TunedAgent', () => {
+  it("causes 'error' on the request", async () => {
     const server = await serve()
     const agent = use(new TunedAgent({ source: '127.0.0.1' }))
     const { answer, events } = begin(server, agent, { family: 6 })
@@ -232,7 +234,7 @@ describe('a connection that cannot be made', () => {
     expect(events).toEqual(['error', 'close'])
   })
 
-  it('is so too when the request had to wait for its turn', async () => {
+  it("causes 'error' also on a request that had to wait", async () => {
     const server = await serve()
     const agent = use(new TunedAgent({ source: '127.0.0.1', maxTotalSockets: 1 }))
     const first = begin(server, agent, { headers: { connection: 'close' } })
@@ -243,7 +245,7 @@ describe('a connection that cannot be made', () => {
     expect(events).toEqual(['error', 'close'])
   })
 
-  it("keeps Node's error codes, and no descriptor", async () => {
+  it("has Node's error codes, and leaves no descriptor open", async () => {
     const server = await serve()
     server.close()
     const before = openDescriptors()
@@ -264,12 +266,12 @@ describe.each([
   ['TunedHttpsAgent', TunedHttpsAgent],
 ])('new %s', (_name, Agent) => {
   it.each<[string, object, string]>([
-    ['options that are no object', [] as object, 'ERR_INVALID_ARG_TYPE'],
-    ['a setting that there is not', { settings: { NO: 1 } }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
+    ['options that are not an object', [] as object, 'ERR_INVALID_ARG_TYPE'],
+    ['an unknown setting', { settings: { NO: 1 } }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
     ['a value of the wrong type', { settings: { TCP_NODELAY: 'y' } }, 'ERR_INVALID_ARG_TYPE'],
-    ['a source that is no address', { source: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a range the wrong way round', { portRange: { min: 2, max: 1 } }, 'ERR_OUT_OF_RANGE'],
-    ['a close mode that there is not', { close: 'softly' }, 'ERR_INVALID_ARG_VALUE'],
+    ['a source that is not an address', { source: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
+    ['a reversed range', { portRange: { min: 2, max: 1 } }, 'ERR_OUT_OF_RANGE'],
+    ['an unknown close mode', { close: 'softly' }, 'ERR_INVALID_ARG_VALUE'],
     [
       'requireTimestamps: 1',
       { close: { mode: 'fin', requireTimestamps: 1 } },
@@ -279,7 +281,7 @@ describe.each([
     ['deadlineMs: 0', { close: { mode: 'fin', deadlineMs: 0 } }, 'ERR_OUT_OF_RANGE'],
     ['retry: 1', { retry: 1 }, 'ERR_INVALID_ARG_TYPE'],
     ['retry: null', { retry: null }, 'ERR_INVALID_ARG_TYPE'],
-    ['a localAddress that is none', { localAddress: 'here' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an invalid localAddress', { localAddress: 'here' }, 'ERR_INVALID_ARG_VALUE'],
     [
       'a localAddress beside a source',
       { localAddress: '127.0.0.1', source: '127.0.0.1' },
@@ -290,7 +292,7 @@ describe.each([
       { proxyEnv: {}, settings: { TCP_NODELAY: true } },
       'ERR_INVALID_ARG_VALUE',
     ],
-    ['a scheduling that there is not', { scheduling: 'random' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an unknown scheduling', { scheduling: 'random' }, 'ERR_INVALID_ARG_VALUE'],
     ['maxTotalSockets: 0', { maxTotalSockets: 0 }, 'ERR_OUT_OF_RANGE'],
   ])('refuses %s', (_what, options, code) => {
     expect(() => new Agent(options as TunedAgentOptions)).toThrow(coded(code))

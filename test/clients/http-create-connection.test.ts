@@ -1,4 +1,4 @@
-/** createConnection() of the agents, called by programs and by other agents, as Node's own is. */
+/** createConnection() of the agents, which programs and other agents call as they call Node's own. */
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import * as http from 'node:http'
@@ -24,7 +24,7 @@ function createOf(agent: http.Agent): Create {
 const settings = { TCP_KEEPIDLE: 77 }
 const host = loopback[4]
 
-/** The forms in which an http.Agent takes them, as net.createConnection() does. */
+/** The forms of arguments that http.Agent and net.createConnection() accept. */
 const forms: Record<string, (port: number, callback: () => void) => unknown[]> = {
   '(options)': (port) => [{ host, port }],
   '(options, callback)': (port, callback) => [{ host, port }, callback],
@@ -39,7 +39,7 @@ const forms: Record<string, (port: number, callback: () => void) => unknown[]> =
 }
 
 describe.each(Object.keys(forms))('TunedAgent.createConnection%s', (form) => {
-  it('returns a tuned net.Socket, and calls back at the moment at which http.Agent does', async () => {
+  it('returns a tuned net.Socket, and calls back at the same time as http.Agent', async () => {
     const port = await listen(net.createServer(destroyLater))
     const calls: unknown[][] = []
     for (const agent of [new http.Agent(), new TunedAgent({ settings })]) {
@@ -53,7 +53,7 @@ describe.each(Object.keys(forms))('TunedAgent.createConnection%s', (form) => {
       await once(socket, 'ready')
       if (agent instanceof TunedAgent) {
         expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(77)
-        expect(policyOf(socket)?.mode.name).toBe('deliver')
+        expect(policyOf(socket)?.options.mode.name).toBe('deliver')
       }
       calls.push(seen)
     }
@@ -77,10 +77,10 @@ it('TunedAgent.createConnection(path, callback) connects to a unix-domain socket
 })
 
 it.each<[string, unknown[]]>([
-  ['nothing', []],
+  ['no arguments', []],
   ['a port out of range', [{ port: 65_536 }]],
   ['no port', [{ host }]],
-])('TunedAgent.createConnection() throws for %s what http.Agent throws', (_, args) => {
+])('TunedAgent.createConnection() throws the same error as http.Agent for %s', (_, args) => {
   const errors = [new http.Agent(), new TunedAgent()].map((agent) => {
     const callback = jest.fn()
     let code: unknown
@@ -106,7 +106,7 @@ describe('TunedHttpsAgent.createConnection()', () => {
     '(options, callback)': (port) => [{ host, port, rejectUnauthorized }, () => undefined],
   }
 
-  it.each(Object.keys(tlsForms))('in the form %s gives a tuned TLSSocket', async (form) => {
+  it.each(Object.keys(tlsForms))('returns a tuned TLSSocket in the form %s', async (form) => {
     const server = tls.createServer(certificate, destroyLater)
     const port = await listen(server)
     for (const agent of [new https.Agent(), new TunedHttpsAgent({ settings })]) {
@@ -116,12 +116,12 @@ describe('TunedHttpsAgent.createConnection()', () => {
       await once(socket, 'secureConnect')
       if (agent instanceof TunedHttpsAgent) {
         expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(77)
-        expect(policyOf(socket)?.mode.name).toBe('deliver')
+        expect(policyOf(socket)?.options.mode.name).toBe('deliver')
       }
     }
   })
 
-  it('lays TLS over a socket that it is given', async () => {
+  it('adds TLS to an existing socket', async () => {
     const port = await listen(tls.createServer(certificate, destroyLater))
     const carrier = net.connect(port, host)
     destroyLater(carrier)
@@ -131,7 +131,7 @@ describe('TunedHttpsAgent.createConnection()', () => {
     await once(socket, 'secureConnect')
   })
 
-  it('throws what it refuses', () => {
+  it('throws for invalid options', () => {
     const create = createOf(new TunedHttpsAgent())
     expect(() => create({ host, port: 65_536 })).toThrow(coded('ERR_SOCKET_BAD_PORT'))
   })

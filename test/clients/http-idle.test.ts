@@ -9,7 +9,7 @@ import { until } from '../helpers/until'
 import { nativeCallsOf } from '../sockets'
 import { ask, begin, DividedAgent, expectNothingLeft, held, serve, unnoticed, use } from './asking'
 
-/** What can be the matter with an idle connection before the event loop has seen anything of it. */
+/** Events on an idle connection that the kernel knows of before the event loop does. */
 const ends: Record<string, (socket: net.Socket) => unknown> = {
   'a FIN': (socket) => socket.destroy(),
   'a RST': (socket) => socket.resetAndDestroy(),
@@ -17,7 +17,7 @@ const ends: Record<string, (socket: net.Socket) => unknown> = {
 }
 
 describe.each(Object.entries(ends))('an idle connection with %s in the kernel', (_what, end) => {
-  it('is not used again', async () => {
+  it('is not reused', async () => {
     const server = await serve()
     const agent = use(new TunedAgent())
     await ask(server, agent)
@@ -34,12 +34,12 @@ describe.each(Object.entries(ends))('an idle connection with %s in the kernel', 
     await expectNothingLeft(agent, server)
   })
 
-  it('is not given to a request that waits', async () => {
+  it('is not given to a waiting request', async () => {
     const server = await serve()
     const agent = use(new TunedAgent({ maxSockets: 1 }))
     const first = begin(server, agent)
     const second = begin(server, agent, { method: 'POST' })
-    // Right before the agent hears that the connection is free.
+    // Right before the agent learns that the connection is free.
     first.request.once('close', () => {
       unnoticed(server, end)
     })
@@ -56,7 +56,7 @@ describe.each(Object.entries(ends))('an idle connection with %s in the kernel', 
 })
 
 describe('an idle connection', () => {
-  it('is used by http.Agent though its server has closed it, where Node does not look', async () => {
+  it('is reused by http.Agent after its server has closed it, in releases of Node that do not check', async () => {
     const server = await serve()
     const agent = use(new http.Agent({ keepAlive: true }))
     await ask(server, agent)
@@ -67,7 +67,7 @@ describe('an idle connection', () => {
     else await expect(asked).rejects.toEqual(coded('ECONNRESET'))
   })
 
-  it('is looked at once, by Node or by this library', async () => {
+  it('is checked once, either by Node or by this library', async () => {
     const server = await serve()
     const agent = use(new TunedAgent())
     await ask(server, agent)
@@ -83,34 +83,31 @@ describe('an idle connection', () => {
   it.each([
     ['lifo', [4, 3], 2],
     ['fifo', [1, 2], 3],
-  ] as const)(
-    'is passed over until there is one that works (%s)',
-    async (scheduling, dead, live) => {
-      const server = await serve()
-      const agent = use(new TunedAgent({ scheduling }))
-      await allAtOnce(server, agent, 4)
-      unnoticed(
-        server,
-        ends['a FIN'],
-        dead.map((connection) => server.sockets[connection - 1]),
-      )
-      await ask(server, agent, { method: 'POST' })
-      expect(server.asked.at(-1)).toMatchObject({ connection: live, nth: 2 })
-      expect(agent.counters()).toMatchObject({ created: 4, reused: 1, deadBeforeReuse: 2 })
-      await until(
-        'they are closed',
-        () => held(agent),
-        ({ total }) => total === 2,
-      )
-    },
-  )
+  ] as const)('is skipped if it is dead, until one works (%s)', async (scheduling, dead, live) => {
+    const server = await serve()
+    const agent = use(new TunedAgent({ scheduling }))
+    await allAtOnce(server, agent, 4)
+    unnoticed(
+      server,
+      ends['a FIN'],
+      dead.map((connection) => server.sockets[connection - 1]),
+    )
+    await ask(server, agent, { method: 'POST' })
+    expect(server.asked.at(-1)).toMatchObject({ connection: live, nth: 2 })
+    expect(agent.counters()).toMatchObject({ created: 4, reused: 1, deadBeforeReuse: 2 })
+    await until(
+      'they are closed',
+      () => held(agent),
+      ({ total }) => total === 2,
+    )
+  })
 
   it.each([
     [5000, undefined, 0],
     [undefined, 4000, 4000],
     [5000, 4000, 4000],
   ])(
-    'made with the timeout %o does not leave it to a fresh one (%o)',
+    'does not pass its timeout of %o on to the next connection (%o)',
     async (first, second, expected) => {
       const server = await serve()
       const agent = use(new TunedAgent())
@@ -125,7 +122,7 @@ describe('an idle connection', () => {
     },
   )
 
-  it('is looked at for a request that can be sent twice, unless it was free just now', async () => {
+  it('is checked even for an idempotent request, unless it has just become free', async () => {
     const server = await serve()
     const agent = use(new TunedAgent())
     await ask(server, agent)
@@ -139,7 +136,7 @@ describe('an idle connection', () => {
   it.each([
     ['maxSockets', { maxSockets: 3 }],
     ['maxTotalSockets', { maxTotalSockets: 3 }],
-  ])('does not count for %s when it is dead', async (_limit, options) => {
+  ])('does not count towards %s if it is dead', async (_limit, options) => {
     const server = await serve()
     const agent = use(new TunedAgent(options))
     await allAtOnce(server, agent, 3)
@@ -149,7 +146,7 @@ describe('an idle connection', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('is looked at under its name, whatever the Host header says', async () => {
+  it('is found under its own name, whatever the Host header says', async () => {
     const server = await serve()
     const agent = use(new TunedAgent())
     const question = { method: 'POST', headers: { host: 'another.test' } }
@@ -159,7 +156,7 @@ describe('an idle connection', () => {
     expect(agent.counters().deadBeforeReuse).toBe(1)
   })
 
-  it('is looked at under the name that a subclass of the agent gives it', async () => {
+  it('is found under the name that a subclass of the agent gives it', async () => {
     const server = await serve()
     const agent = use(new DividedAgent())
     await ask(server, agent)
@@ -176,15 +173,15 @@ describe('an idle connection', () => {
 })
 
 describe('Keep-Alive: timeout', () => {
-  /** Answers with the header. */
+  /** Answers with this value in the header. */
   const announce = (value: string) => (socket: net.Socket) => {
     answer(socket, 'answer', `Keep-Alive: ${value}\r\n`)
   }
-  /** The margin that leaves 40 ms of 2 s. */
+  /** A margin that leaves 40 ms of 2 s. */
   const margin = { agentKeepAliveTimeoutBuffer: 1960 }
 
   it.each(['timeout=2', 'max=100, timeout=2', 'TIMEOUT = "2"'])(
-    'closes an idle connection a margin before %s',
+    'closes an idle connection a margin before its end: %s',
     async (value) => {
       const server = await serve(announce(value))
       const agent = use(new TunedAgent(margin as http.AgentOptions))
@@ -199,7 +196,7 @@ describe('Keep-Alive: timeout', () => {
     },
   )
 
-  it('does not use a connection whose time is over when the timer is late', async () => {
+  it('prevents the reuse of an expired connection even if the timer is late', async () => {
     const server = await serve(announce('timeout=2'))
     const agent = use(new TunedAgent(margin as http.AgentOptions))
     await ask(server, agent)
@@ -209,7 +206,7 @@ describe('Keep-Alive: timeout', () => {
     expect(agent.counters()).toMatchObject({ created: 2, reused: 0, expired: 1 })
   })
 
-  it('keeps each connection for its own time', async () => {
+  it('applies to each connection separately', async () => {
     const server = await serve((socket, { path }) => {
       announce(`timeout=${path.slice(1)}`)(socket)
     })
@@ -229,7 +226,7 @@ describe('Keep-Alive: timeout', () => {
     expect(server.asked.at(-1)).toMatchObject({ connection: 1, nth: 2 })
   })
 
-  it.each(['timeout=0', 'timeout=1'])('keeps no connection with %s', async (value) => {
+  it.each(['timeout=0', 'timeout=1'])('closes the connection at once: %s', async (value) => {
     const server = await serve(announce(value))
     const agent = use(new TunedAgent())
     await ask(server, agent)
@@ -239,7 +236,7 @@ describe('Keep-Alive: timeout', () => {
   })
 
   it.each([undefined, 900_000])(
-    "leaves the next request the agent's timeout (%s)",
+    "does not change the agent's timeout for the next request (%s)",
     async (timeout) => {
       const server = await serve(announce('timeout=600'))
       const agent = use(new TunedAgent({ timeout }))
@@ -254,7 +251,7 @@ describe('Keep-Alive: timeout', () => {
     },
   )
 
-  it('lets the process end', async () => {
+  it('does not keep the process alive', async () => {
     const server = await serve(announce('timeout=60'))
     const agent = use(new TunedAgent())
     const timers = jest.spyOn(globalThis, 'setTimeout')
@@ -268,7 +265,7 @@ describe('Keep-Alive: timeout', () => {
   })
 })
 
-/** Whether Node's own agent looks at an idle connection before it uses it again. */
+/** Returns whether Node's own agent checks an idle connection before it reuses it. */
 function nodeLooks(agent: http.Agent): boolean {
   const [[idle] = []] = Object.values(agent.freeSockets)
   if (idle === undefined) throw new Error('no connection is idle')

@@ -6,27 +6,28 @@ import { constants } from 'node:os'
 import { TunedAgent, type TunedAgentOptions } from '../../lib/clients/http'
 import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { coded } from '../helpers/coded'
-import { answer, type Asked, type Script, type ScriptedServer } from '../helpers/scripted-server'
+import {
+  answer,
+  type Asked,
+  failures,
+  firstOnly,
+  type ScriptedServer,
+} from '../helpers/scripted-server'
 import { until } from '../helpers/until'
-import { ask, begin, expectNothingLeft, held, serve, use, type Question } from './asking'
-
-/** How a server gives up a connection in place of an answer. */
-const failures = {
-  'a FIN': (socket: net.Socket) => socket.end(),
-  'a RST': (socket: net.Socket) => socket.resetAndDestroy(),
-} as const
+import {
+  ask,
+  begin,
+  expectNothingLeft,
+  held,
+  serve,
+  use,
+  type Question,
+  untilClosed,
+} from './asking'
 
 const byReset = failures['a RST']
 
-/** Answers the first request of each connection, and gives up at the next one. */
-function firstOnly(fail: (socket: net.Socket) => unknown = byReset): Script {
-  return (socket, { nth }) => {
-    if (nth === 1) answer(socket)
-    else fail(socket)
-  }
-}
-
-/** An agent with an idle connection that will fail. */
+/** Makes an agent with an idle connection to a server. */
 async function withIdle(
   server: ScriptedServer,
   options: TunedAgentOptions = {},
@@ -36,14 +37,14 @@ async function withIdle(
   return agent
 }
 
-/** The one idle connection. */
+/** Returns the only idle connection. */
 function idleOf(agent: TunedAgent): net.Socket {
   const [[socket] = []] = Object.values(agent.freeSockets)
   if (socket === undefined) throw new Error('there is no idle connection')
   return socket
 }
 
-/** The server's end of the first connection. */
+/** Returns the server's end of the first connection. */
 function accepted({ sockets: [socket] }: ScriptedServer): net.Socket {
   if (socket === undefined) throw new Error('there is no connection')
   return socket
@@ -55,169 +56,164 @@ function seen(server: ScriptedServer): [Asked['method'], string, number][] {
 
 const retried = { created: 2, reused: 1, deadBeforeReuse: 0, retried: 1 }
 
-describe.each(Object.entries(failures))('a request that is answered by %s', (_what, fail) => {
-  it.each(['GET', 'OPTIONS', 'TRACE', 'DELETE', 'PUT'])(
-    'is sent once more on a fresh connection (%s)',
-    async (method) => {
+describe.each(Object.entries(failures))(
+  'a request whose connection ends with %s',
+  (_what, fail) => {
+    it.each(['GET', 'OPTIONS', 'TRACE', 'DELETE', 'PUT'])(
+      'is resent on a fresh connection (%s)',
+      async (method) => {
+        const server = await serve(firstOnly(fail))
+        const agent = await withIdle(server)
+        const { body, events, request } = await ask(server, agent, { method })
+        expect(body).toBe('answer')
+        expect(events).toEqual(['socket', 'finish', 'socket', 'response', 'close'])
+        expect(request.reusedSocket).toBe(false)
+        expect(seen(server)).toEqual([
+          ['GET', '', 1],
+          [method, '', 1],
+          [method, '', 2],
+        ])
+        expect(agent.counters()).toMatchObject(retried)
+        expect(held(agent)).toEqual({ busy: 0, idle: 1, waiting: 0, total: 1 })
+        await expectNothingLeft(agent, server)
+      },
+    )
+
+    it('is resent if it is a HEAD request', async () => {
+      const server = await serve((socket, { method, nth }) => {
+        if (nth === 2) fail(socket)
+        else if (method === 'HEAD') socket.write('HTTP/1.1 204 No Content\r\n\r\n')
+        else answer(socket)
+      })
+      const agent = await withIdle(server)
+      await ask(server, agent, { method: 'HEAD' })
+      expect(agent.counters()).toMatchObject(retried)
+    })
+
+    it.each<[string, Question]>([
+      ['in one piece', { body: 'something' }],
+      ['in pieces', { body: ['some', Buffer.from('thing')] }],
+      ['of a known length', { body: ['some', 'thing'], headers: { 'content-length': 9 } }],
+    ])('is resent with its body (%s)', async (_form, question) => {
       const server = await serve(firstOnly(fail))
       const agent = await withIdle(server)
-      const { body, events, request } = await ask(server, agent, { method })
-      expect(body).toBe('answer')
-      expect(events).toEqual(['socket', 'finish', 'socket', 'response', 'close'])
-      expect(request.reusedSocket).toBe(false)
-      expect(seen(server)).toEqual([
-        ['GET', '', 1],
-        [method, '', 1],
-        [method, '', 2],
+      const { events } = await ask(server, agent, { method: 'PUT', ...question })
+      expect(events.filter((event) => event === 'finish')).toHaveLength(1)
+      expect(seen(server).slice(1)).toEqual([
+        ['PUT', 'something', 1],
+        ['PUT', 'something', 2],
       ])
       expect(agent.counters()).toMatchObject(retried)
-      expect(held(agent)).toEqual({ busy: 0, idle: 1, waiting: 0, total: 1 })
+    })
+
+    it.each(['POST', 'PATCH'])('is not resent (%s)', async (method) => {
+      const server = await serve(firstOnly(fail))
+      const agent = await withIdle(server)
+      const { answer: answered, events } = begin(server, agent, { method, body: 'once' })
+      await expect(answered).rejects.toEqual(coded('ECONNRESET'))
+      await untilClosed(events)
+      expect(events).toEqual(['socket', 'finish', 'error', 'close'])
+      expect(seen(server)).toHaveLength(2)
+      expect(agent.counters()).toMatchObject({ created: 1, reused: 1, retried: 0 })
       await expectNothingLeft(agent, server)
-    },
-  )
-
-  it('is sent once more without a body to read (HEAD)', async () => {
-    const server = await serve((socket, { method, nth }) => {
-      if (nth === 2) fail(socket)
-      else if (method === 'HEAD') socket.write('HTTP/1.1 204 No Content\r\n\r\n')
-      else answer(socket)
     })
-    const agent = await withIdle(server)
-    await ask(server, agent, { method: 'HEAD' })
-    expect(agent.counters()).toMatchObject(retried)
-  })
 
-  it.each<[string, Question]>([
-    ['in one piece', { body: 'something' }],
-    ['in pieces', { body: ['some', Buffer.from('thing')] }],
-    ['of a length said before', { body: ['some', 'thing'], headers: { 'content-length': 9 } }],
-  ])('is sent once more with its body (%s)', async (_form, question) => {
-    const server = await serve(firstOnly(fail))
-    const agent = await withIdle(server)
-    const { events } = await ask(server, agent, { method: 'PUT', ...question })
-    expect(events.filter((event) => event === 'finish')).toHaveLength(1)
-    expect(seen(server).slice(1)).toEqual([
-      ['PUT', 'something', 1],
-      ['PUT', 'something', 2],
-    ])
-    expect(agent.counters()).toMatchObject(retried)
-  })
-
-  it.each(['POST', 'PATCH'])('is not sent twice (%s)', async (method) => {
-    const server = await serve(firstOnly(fail))
-    const agent = await withIdle(server)
-    const { answer: answered, events } = begin(server, agent, { method, body: 'once' })
-    await expect(answered).rejects.toEqual(coded('ECONNRESET'))
-    await until(
-      'it is closed',
-      () => events.at(-1),
-      (event) => event === 'close',
-    )
-    expect(events).toEqual(['socket', 'finish', 'error', 'close'])
-    expect(seen(server)).toHaveLength(2)
-    expect(agent.counters()).toMatchObject({ created: 1, reused: 1, retried: 0 })
-    await expectNothingLeft(agent, server)
-  })
-
-  it.each<[string, Question, TunedAgentOptions]>([
-    ['with retry: false', {}, { retry: false }],
-    ['with Expect: 100-continue', { method: 'PUT', headers: { expect: '100-continue' } }, {}],
-    ['with Upgrade', { headers: { connection: 'upgrade', upgrade: 'foo' } }, {}],
-    ['with a large body', { method: 'PUT', body: 'x'.repeat(65_537) }, {}],
-  ])('is not sent twice %s', async (_what, question, options) => {
-    const server = await serve(firstOnly(fail))
-    const agent = await withIdle(server, options)
-    await expect(ask(server, agent, question)).rejects.toEqual(coded('ECONNRESET'))
-    expect(seen(server)).toHaveLength(2)
-    expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
-    await expectNothingLeft(agent, server)
-  })
-
-  it('is not sent a third time', async () => {
-    const server = await serve((socket, { connection, nth }) => {
-      if (connection === 1 && nth === 1) answer(socket)
-      else fail(socket)
+    it.each<[string, Question, TunedAgentOptions]>([
+      ['with retry: false', {}, { retry: false }],
+      ['with Expect: 100-continue', { method: 'PUT', headers: { expect: '100-continue' } }, {}],
+      ['with Upgrade', { headers: { connection: 'upgrade', upgrade: 'foo' } }, {}],
+      ['with a large body', { method: 'PUT', body: 'x'.repeat(65_537) }, {}],
+    ])('is not resent %s', async (_what, question, options) => {
+      const server = await serve(firstOnly(fail))
+      const agent = await withIdle(server, options)
+      await expect(ask(server, agent, question)).rejects.toEqual(coded('ECONNRESET'))
+      expect(seen(server)).toHaveLength(2)
+      expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
+      await expectNothingLeft(agent, server)
     })
-    const agent = await withIdle(server)
-    const { answer: answered, events } = begin(server, agent)
-    await expect(answered).rejects.toEqual(coded('ECONNRESET'))
-    await until(
-      'it is closed',
-      () => events.at(-1),
-      (event) => event === 'close',
-    )
-    expect(events.filter((event) => event === 'error')).toHaveLength(1)
-    expect(seen(server).map(([, , connection]) => connection)).toEqual([1, 1, 2])
-    expect(agent.counters()).toMatchObject(retried)
-    await expectNothingLeft(agent, server)
-  })
 
-  it('is not sent twice on a fresh connection', async () => {
-    const server = await serve((socket) => fail(socket))
-    const agent = use(new TunedAgent())
-    await expect(ask(server, agent)).rejects.toEqual(coded('ECONNRESET'))
-    expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
-  })
+    it('is resent only once', async () => {
+      const server = await serve((socket, { connection, nth }) => {
+        if (connection === 1 && nth === 1) answer(socket)
+        else fail(socket)
+      })
+      const agent = await withIdle(server)
+      const { answer: answered, events } = begin(server, agent)
+      await expect(answered).rejects.toEqual(coded('ECONNRESET'))
+      await untilClosed(events)
+      expect(events.filter((event) => event === 'error')).toHaveLength(1)
+      expect(seen(server).map(([, , connection]) => connection)).toEqual([1, 1, 2])
+      expect(agent.counters()).toMatchObject(retried)
+      await expectNothingLeft(agent, server)
+    })
 
-  it('is not sent twice once an answer has begun', async () => {
-    const server = await serve(
-      firstOnly((socket) => {
-        socket.write('HTTP/1.1 200 OK\r\n')
-      }),
-    )
-    const agent = await withIdle(server)
-    const before = idleOf(agent).bytesRead
-    const socket = idleOf(agent)
-    const { answer: answered } = begin(server, agent)
-    await until(
-      'it has begun',
-      () => socket.bytesRead,
-      (bytes) => bytes > before,
-    )
-    fail(accepted(server))
-    await expect(answered).rejects.toEqual(coded('ECONNRESET'))
-    expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
-  })
+    it('is not resent if the connection was fresh', async () => {
+      const server = await serve((socket) => fail(socket))
+      const agent = use(new TunedAgent())
+      await expect(ask(server, agent)).rejects.toEqual(coded('ECONNRESET'))
+      expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
+    })
 
-  it('is sent once more before those that wait', async () => {
-    const server = await serve(firstOnly(fail))
-    const agent = await withIdle(server, { maxSockets: 1 })
-    const paths = ['/1', '/2', '/3']
-    await Promise.all(paths.map((path) => ask(server, agent, { path })))
-    // Each of them fails once on a connection that answered the one before.
-    const asked = server.asked.slice(1).map(({ path, connection }) => [path, connection])
-    expect(asked).toEqual([
-      ['/1', 1],
-      ['/1', 2],
-      ['/2', 2],
-      ['/2', 3],
-      ['/3', 3],
-      ['/3', 4],
-    ])
-    expect(agent.counters()).toMatchObject({ created: 4, reused: 3, retried: 3 })
-    await expectNothingLeft(agent, server)
-  })
+    it('is not resent after the beginning of a response', async () => {
+      const server = await serve(
+        firstOnly((socket) => {
+          socket.write('HTTP/1.1 200 OK\r\n')
+        }),
+      )
+      const agent = await withIdle(server)
+      const before = idleOf(agent).bytesRead
+      const socket = idleOf(agent)
+      const { answer: answered } = begin(server, agent)
+      await until(
+        'it has begun',
+        () => socket.bytesRead,
+        (bytes) => bytes > before,
+      )
+      fail(accepted(server))
+      await expect(answered).rejects.toEqual(coded('ECONNRESET'))
+      expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
+    })
 
-  it('is sent once more in the context in which it was made', async () => {
-    const server = await serve(firstOnly(fail))
-    const agent = await withIdle(server)
-    const context = new AsyncLocalStorage<string>()
-    const request = context.run('mine', () => begin(server, agent).request)
-    const [response] = await Promise.all([
-      new Promise((resolve) => {
-        request.on('response', () => {
-          resolve(context.getStore())
-        })
-      }),
-      once(request, 'close'),
-    ])
-    expect(response).toBe('mine')
-    expect(agent.counters().retried).toBe(1)
-  })
-})
+    it('is resent before the waiting requests are sent', async () => {
+      const server = await serve(firstOnly(fail))
+      const agent = await withIdle(server, { maxSockets: 1 })
+      const paths = ['/1', '/2', '/3']
+      await Promise.all(paths.map((path) => ask(server, agent, { path })))
+      // Each of them fails once, on the connection of the previous response.
+      const asked = server.asked.slice(1).map(({ path, connection }) => [path, connection])
+      expect(asked).toEqual([
+        ['/1', 1],
+        ['/1', 2],
+        ['/2', 2],
+        ['/2', 3],
+        ['/3', 3],
+        ['/3', 4],
+      ])
+      expect(agent.counters()).toMatchObject({ created: 4, reused: 3, retried: 3 })
+      await expectNothingLeft(agent, server)
+    })
 
-describe('a request that is being sent once more', () => {
-  /** Calls `act` when its first connection has failed and it has no other one yet. */
+    it('is resent in its original async context', async () => {
+      const server = await serve(firstOnly(fail))
+      const agent = await withIdle(server)
+      const context = new AsyncLocalStorage<string>()
+      const request = context.run('mine', () => begin(server, agent).request)
+      const [response] = await Promise.all([
+        new Promise((resolve) => {
+          request.on('response', () => {
+            resolve(context.getStore())
+          })
+        }),
+        once(request, 'close'),
+      ])
+      expect(response).toBe('mine')
+      expect(agent.counters().retried).toBe(1)
+    })
+  },
+)
+
+describe('a request that is being resent', () => {
+  /** Calls `act` after the first connection has failed and before the request has another one. */
   function inBetween(request: http.ClientRequest, act: () => void): void {
     request.once('socket', (socket) => socket.once('end', act))
   }
@@ -225,7 +221,7 @@ describe('a request that is being sent once more', () => {
   it.each<[string, (request: http.ClientRequest) => void, object]>([
     ['destroy()', (request) => request.destroy(), coded('ECONNRESET')],
     ['destroy(error)', (request) => request.destroy(new Error('mine')), new Error('mine')],
-  ])('can be given up by %s', async (_what, giveUp, error) => {
+  ])('can be ended by %s', async (_what, giveUp, error) => {
     const server = await serve(firstOnly((socket) => socket.end()))
     const agent = await withIdle(server)
     const { request, answer: answered, events } = begin(server, agent)
@@ -233,19 +229,15 @@ describe('a request that is being sent once more', () => {
       giveUp(request)
     })
     await expect(answered).rejects.toEqual(error)
-    await until(
-      'it is closed',
-      () => events.at(-1),
-      (event) => event === 'close',
-    )
+    await untilClosed(events)
     expect(events).toEqual(['socket', 'finish', 'error', 'close'])
     expect(agent.counters()).toMatchObject({ created: 1, retried: 0 })
     await expectNothingLeft(agent, server)
   })
 
   it.each([
-    ['in between', true],
-    ['when it has been sent', false],
+    ['before it is sent again', true],
+    ['after it was sent again', false],
   ])('can be aborted by a signal %s', async (_when, early) => {
     const controller = new AbortController()
     const abort = (): void => {
@@ -264,7 +256,7 @@ describe('a request that is being sent once more', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('fails when its agent is destroyed', async () => {
+  it('fails if its agent is destroyed', async () => {
     const server = await serve(firstOnly((socket) => socket.end()))
     const agent = await withIdle(server)
     const { request, answer: answered, events } = begin(server, agent)
@@ -290,7 +282,7 @@ describe('a request that is being sent once more', () => {
     const agent = await withIdle(server, options)
     const { request, answer: answered } = begin(server, agent, question)
     request.once('socket', () => set(request))
-    // On a machine that is slow the first connection may have one too.
+    // On a slow machine the first connection may time out too.
     await until(
       'the second connection has timed out',
       () => once(request, 'timeout').then(() => agent.counters().retried),
@@ -302,7 +294,7 @@ describe('a request that is being sent once more', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('loses nothing that is written meanwhile', async () => {
+  it('sends data that is written in the meantime', async () => {
     const server = await serve(firstOnly())
     const agent = await withIdle(server)
     const request = http.request({ port: server.port, host: '127.0.0.1', agent, method: 'PUT' })
@@ -324,7 +316,7 @@ describe('a request that is being sent once more', () => {
     expect(agent.counters()).toMatchObject(retried)
   })
 
-  it('is the same when its head was flushed before its body', async () => {
+  it('is sent unchanged if its head was flushed before its body', async () => {
     const server = await serve(firstOnly())
     const agent = await withIdle(server)
     const request = http.request({ port: server.port, host: '127.0.0.1', agent, method: 'PUT' })
@@ -341,15 +333,15 @@ describe('a request that is being sent once more', () => {
   })
 
   it.each<[string, (request: http.ClientRequest, told: (error: unknown) => void) => void]>([
-    ['of its end', (request, told) => request.end(told)],
+    ['of end()', (request, told) => request.end(told)],
     [
-      'of an empty write',
+      'of an empty write()',
       (request, told) => {
         request.write('', told)
         request.end()
       },
     ],
-  ])('tells the callback %s of success only, and once', async (_which, send) => {
+  ])('calls the callback %s once, and without an error', async (_which, send) => {
     const server = await serve((socket) => {
       answer(socket)
     })
@@ -373,7 +365,7 @@ describe('a request that is being sent once more', () => {
     expect(agent.counters()).toMatchObject(retried)
   })
 
-  it('calls each callback of a write once, and without an error', async () => {
+  it('calls the callback of each write() once, and without an error', async () => {
     const server = await serve(firstOnly())
     const agent = await withIdle(server)
     const request = http.request({ port: server.port, host: '127.0.0.1', agent, method: 'PUT' })
@@ -392,7 +384,7 @@ describe('a request that is being sent once more', () => {
     expect(agent.counters()).toMatchObject(retried)
   })
 
-  it('sends what was written, also when the buffer has been used again', async () => {
+  it('sends the data as it was written, even if the buffer was reused', async () => {
     const server = await serve(firstOnly())
     const agent = await withIdle(server)
     const request = http.request({ port: server.port, host: '127.0.0.1', agent, method: 'PUT' })
@@ -408,7 +400,7 @@ describe('a request that is being sent once more', () => {
     ])
   })
 
-  it('leaves no descriptor, however many there are', async () => {
+  it('leaves no descriptor open after many requests', async () => {
     const server = await serve()
     const agent = use(new TunedAgent())
     const before = openDescriptors()
@@ -424,12 +416,12 @@ describe('a request that is being sent once more', () => {
   })
 })
 
-describe('a request whose connection is closed here', () => {
+describe('a request whose connection is closed on this side', () => {
   it.each<[string, (socket: net.Socket) => unknown]>([
     ['by the program', (socket) => socket.destroy()],
     ['by the program, with an error', (socket) => socket.destroy(new Error('mine'))],
     ['by a reset', (socket) => socket.resetAndDestroy()],
-  ])('is not sent twice (%s)', async (_how, close) => {
+  ])('is not resent (%s)', async (_how, close) => {
     const server = await serve(firstOnly(() => undefined))
     const agent = await withIdle(server)
     const { request, answer: answered } = begin(server, agent)
@@ -439,7 +431,7 @@ describe('a request whose connection is closed here', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('is not sent twice when the agent has nothing to do with the connection any more', async () => {
+  it('is not resent if the agent no longer manages the connection', async () => {
     const server = await serve(firstOnly())
     const agent = await withIdle(server)
     const { request, answer: answered } = begin(server, agent)

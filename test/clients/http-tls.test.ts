@@ -7,17 +7,18 @@ import { expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { makeCertificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
 import { answer, type Script, type ScriptedServer } from '../helpers/scripted-server'
-import { until } from '../helpers/until'
 import {
   ask,
   begin,
   expectNothingLeft,
   held,
+  noneWarmed,
   serve,
   unnoticed,
   use,
   type Answer,
   type Question,
+  untilClosed,
 } from './asking'
 
 const certificate = makeCertificate()
@@ -32,14 +33,14 @@ function agentWith(options: TunedHttpsAgentOptions = {}): TunedHttpsAgent {
   return use(new TunedHttpsAgent({ ...trusting, ...options }))
 }
 
-/** What TLS agreed on. */
+/** The negotiated TLS properties. */
 type Agreed = Pick<tls.TLSSocket, 'isSessionReused' | 'alpnProtocol'> & { servername: string }
 
 function agreed(socket: object): Agreed {
   return socket as Agreed
 }
 
-/** Asks on a connection of its own, and waits until it is closed. */
+/** Makes a request on its own connection, and waits until the connection is closed. */
 async function askAlone(
   server: ScriptedServer,
   agent: TunedHttpsAgent,
@@ -57,7 +58,7 @@ async function askAlone(
 }
 
 describe('TunedHttpsAgent', () => {
-  it('looks at a connection under the name that a subclass gives it', async () => {
+  it('finds a connection under the name that a subclass gives it', async () => {
     class Divided extends TunedHttpsAgent {
       override getName(options?: https.RequestOptions): string {
         return `${super.getName(options)}/a`
@@ -78,7 +79,7 @@ describe('TunedHttpsAgent', () => {
     })
   })
 
-  it.each(versions)('keeps its connections and counts what it does (%s)', async (version) => {
+  it.each(versions)('keeps its connections alive and counts its work (%s)', async (version) => {
     const server = await serveTls()
     const settings = { TCP_USER_TIMEOUT: 12_345 }
     const agent = agentWith({ settings, minVersion: version, maxVersion: version })
@@ -88,6 +89,7 @@ describe('TunedHttpsAgent', () => {
       answers.push(await ask(server, agent, { method }))
     }
     expect(agent.counters()).toEqual({
+      ...noneWarmed,
       created: 1,
       reused: 2,
       deadBeforeReuse: 0,
@@ -100,7 +102,7 @@ describe('TunedHttpsAgent', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('asks for the server by the name in the Host header', async () => {
+  it('sends the name in the Host header as the server name', async () => {
     const server = await serveTls()
     const agent = use(new TunedHttpsAgent({ ca: certificate.cert }))
     const { socket } = await ask(server, agent, { headers: { host: 'localhost:1' } })
@@ -110,7 +112,7 @@ describe('TunedHttpsAgent', () => {
     )
   })
 
-  it('says which protocols it speaks', async () => {
+  it('offers its protocols with ALPN', async () => {
     const server = await serve(undefined, { ...certificate, ALPNProtocols: ['http/1.1'] } as never)
     const { socket } = await ask(server, agentWith({ ALPNProtocols: ['h2', 'http/1.1'] }))
     expect(agreed(socket).alpnProtocol).toBe('http/1.1')
@@ -123,7 +125,7 @@ describe('TunedHttpsAgent', () => {
     expect(await askAlone(server, agent)).toEqual({ reused: true })
   })
 
-  it('resumes none with maxCachedSessions: 0', async () => {
+  it('resumes no session with maxCachedSessions: 0', async () => {
     const server = await serveTls()
     const agent = agentWith({ keepAlive: false, maxCachedSessions: 0 })
     for (let i = 0; i < 2; i++) expect(await askAlone(server, agent)).toEqual({ reused: false })
@@ -138,11 +140,7 @@ describe('TunedHttpsAgent', () => {
     }
     const { answer: answered, events } = begin(server, agent)
     await expect(answered).rejects.toEqual(coded('ECONNRESET'))
-    await until(
-      'it is closed',
-      () => events.at(-1),
-      (event) => event === 'close',
-    )
+    await untilClosed(events)
     server.script = (socket) => {
       answer(socket)
     }
@@ -152,7 +150,7 @@ describe('TunedHttpsAgent', () => {
   it.each([
     ["the agent's", { timeout: 50 }, {}],
     ["the request's", {}, { timeout: 50 }],
-  ])('has %s timeout', async (_whose, options, question) => {
+  ])('applies %s timeout', async (_whose, options, question) => {
     const server = await serveTls(() => undefined)
     const agent = agentWith(options)
     const { request, answer: answered } = begin(server, agent, question)
@@ -162,7 +160,7 @@ describe('TunedHttpsAgent', () => {
     await expectNothingLeft(agent, server)
   })
 
-  it('lets the settings have the last word on what Node sets itself', async () => {
+  it('applies its settings after the options that Node sets', async () => {
     const server = await serveTls()
     const agent = agentWith({ settings: { TCP_KEEPIDLE: 77, TCP_NODELAY: false } })
     for (let i = 0; i < 2; i++) {
@@ -172,18 +170,14 @@ describe('TunedHttpsAgent', () => {
     }
   })
 
-  it("keeps Node's error codes, and no descriptor", async () => {
+  it("has Node's error codes, and leaves no descriptor open", async () => {
     const server = await serveTls()
     server.close()
     const before = openDescriptors()
     const agent = agentWith()
     const { answer: answered, events } = begin(server, agent)
     await expect(answered).rejects.toMatchObject({ code: 'ECONNREFUSED', syscall: 'connect' })
-    await until(
-      'it is closed',
-      () => events.at(-1),
-      (event) => event === 'close',
-    )
+    await untilClosed(events)
     expect(events.filter((event) => event === 'error')).toHaveLength(1)
     await expectNothingLeft(agent, server)
     await expectNoMoreThan(before)
@@ -193,17 +187,20 @@ describe('TunedHttpsAgent', () => {
     ['ERR_SSL_NO_CIPHER_MATCH', { ciphers: 'NO-SUCH-CIPHER' }],
     ['ERR_OSSL_PEM_NO_START_LINE', { cert: 'no certificate' }],
     ['ERR_TLS_INVALID_PROTOCOL_VERSION', { minVersion: 'TLSv0' as 'TLSv1' }],
-  ])('fails the request with %s for what TLS refuses, and no descriptor', async (code, options) => {
-    const server = await serveTls()
-    const before = openDescriptors()
-    const agent = agentWith(options)
-    await expect(ask(server, agent)).rejects.toThrow(coded(code))
-    await expect(ask({ port: 1 }, agent)).rejects.toThrow(coded(code))
-    await expectNoMoreThan(before)
-  })
+  ])(
+    'makes the request fail with %s if TLS refuses an option, and leaves no descriptor open',
+    async (code, options) => {
+      const server = await serveTls()
+      const before = openDescriptors()
+      const agent = agentWith(options)
+      await expect(ask(server, agent)).rejects.toThrow(coded(code))
+      await expect(ask({ port: 1 }, agent)).rejects.toThrow(coded(code))
+      await expectNoMoreThan(before)
+    },
+  )
 
   it.each(['connect', 'secureConnect'])(
-    "fails the request once when the agent's signal is aborted in '%s'",
+    "makes the request fail once if the agent's signal is aborted in '%s'",
     async (event) => {
       const server = await serveTls()
       const before = openDescriptors()
@@ -222,7 +219,7 @@ describe('TunedHttpsAgent', () => {
     },
   )
 
-  it('does not use an idle connection again that its server has closed', async () => {
+  it('does not reuse an idle connection that its server has closed', async () => {
     const server = await serveTls()
     const agent = agentWith()
     await ask(server, agent)
@@ -233,9 +230,9 @@ describe('TunedHttpsAgent', () => {
   })
 
   it.each([
-    ['an end', (socket: net.Socket) => socket.end()],
-    ['no word', (socket: net.Socket) => socket.destroy()],
-  ])('sends a request once more that is answered by %s', async (_what, fail) => {
+    ['close_notify and a FIN', (socket: net.Socket) => socket.end()],
+    ['a FIN alone', (socket: net.Socket) => socket.destroy()],
+  ])('resends a request whose connection ends with %s', async (_what, fail) => {
     const server = await serveTls((socket, { nth }) => {
       if (nth === 1) answer(socket)
       else fail(socket)

@@ -9,7 +9,7 @@ import { getOption } from '../../lib'
 import {
   tunedConnector,
   type ConnectParameters,
-  type TunedConnector,
+  type ConnectFunction,
   type TunedConnectorOptions,
 } from '../../lib/clients/undici'
 import { ConnectTimeoutError } from '../../lib/clients/undici/connect-timeout'
@@ -30,14 +30,14 @@ async function serve(): Promise<number> {
   return listen(server)
 }
 
-/** A TLS server that keeps the names that its clients ask for, false for none. */
+/** Starts a TLS server that records the server names of its clients, or false if there is none. */
 async function serveTls(
   options: tls.TlsOptions = {},
 ): Promise<{ port: number; names: (string | false | null)[] }> {
   const names: (string | false | null)[] = []
   const server = tls.createServer({ ...certificate, ...options }, (socket) => {
     destroyLater(socket)
-    // A client takes notice of a session ticket when it reads what comes after it.
+    // A client processes a session ticket when it reads the data after it.
     socket.write('ready')
     names.push((socket as tls.TLSSocket & { servername: string | false | null }).servername)
   })
@@ -45,15 +45,15 @@ async function serveTls(
   return { port: await listen(server), names }
 }
 
-/** What undici asks of a connector for an origin. */
+/** Returns the parameters that undici passes to a connector for an origin. */
 function parameters(origin: string, port: number, more = {}): ConnectParameters {
   const [protocol = '', hostname = ''] = origin.split('//')
   const host = `${hostname}:${String(port)}`
   return { protocol, hostname, host, port: String(port), ...more }
 }
 
-/** The socket that the callback was given. */
-function connected(connector: TunedConnector, asked: ConnectParameters): Promise<net.Socket> {
+/** Connects, and resolves with the socket of the callback. */
+function connected(connector: ConnectFunction, asked: ConnectParameters): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
     connector(asked, (error, socket) => {
       if (error !== null) {
@@ -66,9 +66,9 @@ function connected(connector: TunedConnector, asked: ConnectParameters): Promise
   })
 }
 
-/** The same by options, the socket being a TLS one. */
+/** Connects over TLS with these options. */
 async function overTls(
-  options: TunedConnectorOptions | TunedConnector,
+  options: TunedConnectorOptions | ConnectFunction,
   asked: ConnectParameters,
 ): Promise<tls.TLSSocket> {
   const connector = typeof options === 'function' ? options : tunedConnector({ ca, ...options })
@@ -77,8 +77,8 @@ async function overTls(
   throw new Error('not over TLS')
 }
 
-/** Connects, waits for the first bytes, closes; tells whether the session was resumed. */
-async function resumes(connector: TunedConnector, asked: ConnectParameters): Promise<boolean> {
+/** Connects, waits for the first bytes and closes. Resolves with whether the session was resumed. */
+async function resumes(connector: ConnectFunction, asked: ConnectParameters): Promise<boolean> {
   const socket = await overTls(connector, asked)
   const [bytes] = (await once(socket, 'data')) as [Buffer]
   expect(String(bytes)).toBe('ready')
@@ -89,13 +89,13 @@ async function resumes(connector: TunedConnector, asked: ConnectParameters): Pro
   return isReused
 }
 
-describe('a connector whose time is over', () => {
+describe('a connector that times out', () => {
   it.each([
     ['http://127.0.0.1', {}],
     ['https://127.0.0.1', {}],
     ['http://some.test', { lookup: twice }],
     ['https://some.test', { lookup: twice }],
-  ])('says so as undici does, and leaves nothing: %s', async (origin, options) => {
+  ])("fails with undici's own error, and leaves nothing open: %s", async (origin, options) => {
     const port = fullListener()
     const before = openDescriptors()
     const connector = tunedConnector({ timeout: 30, ...options })
@@ -107,7 +107,7 @@ describe('a connector whose time is over', () => {
     await expectNoMoreThan(before)
   })
 
-  it('counts the TLS handshake too', async () => {
+  it('includes the TLS handshake', async () => {
     const port = await serve()
     const lookup: net.LookupFunction = (name, options, callback) => {
       callback(null, [{ address: loopback[4], family: 4 }])
@@ -118,7 +118,7 @@ describe('a connector whose time is over', () => {
     )
   })
 
-  it("fails with what is an instance of undici's own error", async () => {
+  it("fails with an instance of undici's own error class", async () => {
     const { errors } = await import('undici7')
     expect(new ConnectTimeoutError()).toBeInstanceOf(errors.ConnectTimeoutError)
     expect(new ConnectTimeoutError()).toBeInstanceOf(errors.UndiciError)
@@ -127,7 +127,7 @@ describe('a connector whose time is over', () => {
 
 describe('a connector with an AbortSignal', () => {
   it.each(['http', 'https'])(
-    'fails the request once when it is aborted in the event of the client, over %s',
+    'makes the request fail once if it is aborted in an event of the client, over %s',
     async (protocol) => {
       const { Client } = await import('undici7')
       const port = protocol === 'http' ? await serve() : (await serveTls()).port
@@ -148,14 +148,14 @@ describe('a connector with an AbortSignal', () => {
   )
 })
 
-/** Two addresses, both of which come to a listener that does not answer. */
+/** A lookup with two addresses of a listener that does not answer. */
 function twice(...[, , callback]: Parameters<net.LookupFunction>): void {
   const address = { address: loopback[4], family: 4 }
   callback(null, [address, address])
 }
 
-/** What the callback was told, once and with nothing beside it. */
-async function failure(connector: TunedConnector, asked: ConnectParameters): Promise<Error> {
+/** Resolves with the error of the callback, which must be called once and without a socket. */
+async function failure(connector: ConnectFunction, asked: ConnectParameters): Promise<Error> {
   const told: unknown[][] = []
   const closed = new Promise<void>((resolve) => {
     const socket = connector(asked, (...result) => {
@@ -176,11 +176,11 @@ async function failure(connector: TunedConnector, asked: ConnectParameters): Pro
 
 describe('a connector whose socket is destroyed while it connects', () => {
   it.each(['http://127.0.0.1', 'https://127.0.0.1', 'http://localhost', 'https://localhost'])(
-    'calls back once and leaves nothing: %s',
+    'calls back once, and leaves nothing open: %s',
     async (origin) => {
       const port = fullListener()
       const before = openDescriptors()
-      const destroying = (...reason: [Error?]): TunedConnector => {
+      const destroying = (...reason: [Error?]): ConnectFunction => {
         return (asked, callback) => tunedConnector()(asked, callback)?.destroy(...reason)
       }
       const asked = parameters(origin, port)
@@ -192,8 +192,8 @@ describe('a connector whose socket is destroyed while it connects', () => {
   )
 })
 
-describe('what a connector cannot do', () => {
-  it('is told to the callback in a later tick, with no socket returned', async () => {
+describe('the error of a connector that cannot connect', () => {
+  it('is passed to the callback in a later tick', async () => {
     const connector = tunedConnector({ source: '127.0.0.2' })
     let told = 0
     const result = connector(parameters('http://::1', 80), (...[error, socket]) => {
@@ -211,14 +211,14 @@ describe('what a connector cannot do', () => {
     ['an httpSocket without TLS', { httpSocket: new net.Socket() }, 'ERR_INVALID_ARG_VALUE'],
     ['a socketPath beside a source', { socketPath: '/nowhere' }, 'ERR_INVALID_ARG_VALUE'],
     ['a port out of range', { port: '65536' }, 'ERR_SOCKET_BAD_PORT'],
-  ])('is %s', async (_, more, code) => {
+  ])('is caused by %s', async (_, more, code) => {
     const connector = tunedConnector({ source: '127.0.0.2' })
     expect(await failure(connector, parameters('http://127.0.0.1', 80, more))).toEqual(coded(code))
   })
 })
 
-describe('a connector with settings for what undici sets itself', () => {
-  it('leaves them as they are set', async () => {
+describe('a connector with settings for options that undici sets itself', () => {
+  it('keeps its settings', async () => {
     const asked = parameters('http://127.0.0.1', await serve())
     const settings = { TCP_NODELAY: false, TCP_KEEPINTVL: 5 }
     const socket = await connected(tunedConnector({ settings }), asked)
@@ -235,7 +235,7 @@ describe('a connector with settings for what undici sets itself', () => {
     [{ keepAliveInitialDelay: 5_000 }, 5],
     [{ keepAliveInitialDelay: 5_000, settings: { TCP_KEEPCNT: 3 } }, 5],
     [{ keepAliveInitialDelay: 5_000, settings: { TCP_KEEPIDLE: 7 } }, 7],
-  ])('%o: keep-alive after %s s', async (options, expected) => {
+  ])('applies %o: keep-alive after %s s', async (options, expected) => {
     const asked = parameters('http://127.0.0.1', await serve())
     const socket = await connected(tunedConnector(options), asked)
     const isOn = getOption(socket, 'SO_KEEPALIVE')
@@ -256,7 +256,7 @@ describe('a connector over TLS', () => {
     ['none for an IPv4 address', { host: '127.0.0.1:1' }, {}, false],
     ['none for an IPv6 address', { host: '[::1]:1' }, {}, false],
     ['none without a host', { host: undefined, servername: null }, {}, false],
-  ])('gives as server name %s', async (_, more, options, expected) => {
+  ])('sends as the server name %s', async (_, more, options, expected) => {
     const { port, names } = await serveTls()
     const asked = parameters('https://127.0.0.1', port, more)
     const socket = await overTls({ ...options, rejectUnauthorized: false }, asked)
@@ -269,15 +269,15 @@ describe('a connector over TLS', () => {
     [{ allowH2: true }, 'http/1.1'],
     [{ allowH2: true, preferH2: true }, 'h2'],
     [{ ALPNProtocols: ['h2'] }, 'h2'],
-  ])('offers by ALPN what %o says', async (options, expected) => {
-    // The client's order decides: the server takes its first protocol.
+  ])('offers with %o the ALPN protocol %s first', async (options, expected) => {
+    // The server chooses the first protocol of the client.
     const ALPNCallback = ({ protocols }: { protocols: string[] }) => protocols[0]
     const { port } = await serveTls({ ALPNCallback })
     const socket = await overTls(options, parameters('https://localhost', port))
     expect(socket.alpnProtocol).toBe(expected)
   })
 
-  it('keeps one session for each server, the newest ones only', async () => {
+  it('keeps a session for each of the most recent servers', async () => {
     const [first, second] = [await serveTls(), await serveTls()]
     const one = parameters('https://localhost', first.port)
     const two = parameters('https://localhost', second.port)
@@ -288,7 +288,7 @@ describe('a connector over TLS', () => {
     expect(await resumes(connector, one)).toBe(false)
   })
 
-  it('resumes none with maxCachedSessions 0, and the one that it is given', async () => {
+  it('resumes only the session that undici passes if maxCachedSessions is 0', async () => {
     const { port } = await serveTls()
     const asked = parameters('https://localhost', port)
     const none = tunedConnector({ ca, maxCachedSessions: 0 })
@@ -299,28 +299,28 @@ describe('a connector over TLS', () => {
     expect(await resumes(tunedConnector({ ca, session }), asked)).toBe(true)
   })
 
-  it('lays TLS over a connection that is there already, under its own close mode', async () => {
+  it("adds TLS to an existing connection, with the connector's close mode", async () => {
     const { port } = await serveTls()
     const httpSocket = net.connect(port, loopback[4])
     await once(httpSocket, 'connect')
     const asked = parameters('https://localhost', port, { httpSocket })
     const socket = await overTls({}, asked)
     expect(socket.authorized).toBe(true)
-    expect(policyOf(socket)).toMatchObject({ mode: { name: 'deliver' }, socket })
+    expect(policyOf(socket)).toMatchObject({ options: { mode: { name: 'deliver' } }, socket })
     expect(getOption(httpSocket, 'SO_KEEPALIVE')).toBe(true)
     socket.destroy()
     await once(socket, 'close')
     expect(httpSocket.destroyed).toBe(true)
   })
 
-  it('keeps the close mode of a connection that has one', async () => {
+  it('keeps the close mode of a connection that already has one', async () => {
     const { port } = await serveTls()
     const httpSocket = await connected(
       tunedConnector({ close: 'lingering' }),
       parameters('http://127.0.0.1', port),
     )
     const socket = await overTls({}, parameters('https://localhost', port, { httpSocket }))
-    expect(policyOf(socket)).toMatchObject({ mode: { name: 'lingering' }, socket })
+    expect(policyOf(socket)).toMatchObject({ options: { mode: { name: 'lingering' } }, socket })
   })
 })
 
@@ -336,7 +336,7 @@ describe('a connector for a unix-domain socket', () => {
   it.each([
     ['its own', true],
     ["the client's", false],
-  ])('takes %s socketPath', async (_, own) => {
+  ])('uses %s socketPath', async (_, own) => {
     const server = net.createServer((socket) => socket.end('here'))
     closeLater(() => server.close())
     const socketPath = path.join(folder, own ? 'own' : 'other')
@@ -351,7 +351,7 @@ describe('a connector for a unix-domain socket', () => {
     expect(String(bytes)).toBe('here')
   })
 
-  it('fails on it with a setting that does not act there', async () => {
+  it('fails if a setting has no effect on unix-domain sockets', async () => {
     const connector = tunedConnector({ settings: { IP_TTL: 61 } })
     const asked = parameters('http://localhost', 80, { socketPath: '/nowhere' })
     expect(await failure(connector, asked)).toEqual(coded('ERR_SOCKET_TUNER_WRONG_SOCKET'))
@@ -359,7 +359,7 @@ describe('a connector for a unix-domain socket', () => {
 })
 
 describe('a connector for HTTP/2 without TLS', () => {
-  it('marks its sockets as undici looks for it', async () => {
+  it('marks its sockets with the property that undici checks', async () => {
     const asked = parameters('http://127.0.0.1', await serve())
     const socket = await connected(tunedConnector({ useH2c: true }), asked)
     expect(socket).toMatchObject({ alpnProtocol: 'h2' })

@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/clients/undici.test.ts: fetch of the undici release that is named, and of Node, under
-// one dispatcher. Tells, as JSON, the IP_TTL that their connections have.
+// Run by test/clients/undici.test.ts: calls fetch of the given undici release, and Node's own, with
+// the same dispatcher. Prints the IP_TTL of their connections as JSON.
 const http = require('node:http')
 const { once } = require('node:events')
 const { getOption } = require('../../dist')

@@ -1,12 +1,12 @@
 import { tunedConnector, type TunedConnectorOptions } from '../../lib/clients/undici'
 import { failureOf } from '../sockets'
 
-/** As from JavaScript, whatever the types say. */
+/** Calls tunedConnector() without type checks, as from JavaScript. */
 function make(options: unknown): unknown {
   return tunedConnector(options as TunedConnectorOptions)
 }
 
-describe('tunedConnector refuses at once', () => {
+describe('tunedConnector() throws', () => {
   it.each([
     ['ERR_INVALID_ARG_TYPE', null],
     ['ERR_INVALID_ARG_TYPE', 'deliver'],
@@ -48,17 +48,17 @@ describe('tunedConnector refuses at once', () => {
     ['ERR_INVALID_ARG_TYPE', { ca: 1 }],
     ['ERR_OSSL_PEM_NO_START_LINE', { cert: 'no certificate' }],
     ['ERR_TLS_INVALID_PROTOCOL_VERSION', { minVersion: 'TLSv9' }],
-  ])('%s: %o', (code, options) => {
+  ])('%s for %o', (code, options) => {
     expect(failureOf(() => make(options)).code).toBe(code)
   })
 
-  it('says which option it is', () => {
+  it('an error that names the option', () => {
     expect(failureOf(() => make({ timeout: '10' })).message).toContain('"options.timeout"')
     expect(failureOf(() => make({ lookup: 1 })).message).toContain('"options.lookup"')
   })
 })
 
-describe('tunedConnector accepts', () => {
+describe('tunedConnector() accepts', () => {
   it.each([
     [undefined],
     [{}],

@@ -1,18 +1,19 @@
-/** The releases of undici that the connector is for, as far as they run on this Node. */
+/** The supported releases of undici that run on this release of Node. */
 import type * as net from 'node:net'
+import type { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import type { Dispatcher } from 'undici8'
-import type { TunedConnector } from '../../lib/clients/undici'
+import type { ConnectFunction } from '../../lib/clients/undici'
 
-/** What the tests use of an undici: of all releases alike. */
+/** The part of undici that the tests use. It is the same in all releases. */
 export interface Undici {
   Agent: new (options: AgentOptions) => UndiciClient
   Client: new (origin: string, options: ClientOptions) => UndiciClient
   Pool: new (origin: string | URL, options: ClientOptions) => UndiciClient
   ProxyAgent: new (options: ProxyOptions) => UndiciClient
   errors: { ConnectTimeoutError: new () => Error }
-  fetch: (url: string, init?: { dispatcher: UndiciClient }) => Promise<UndiciResponse>
-  request: (url: string, options: { dispatcher: UndiciClient }) => Promise<Dispatcher.ResponseData>
+  fetch: (url: string, init?: FetchOptions) => Promise<UndiciResponse>
+  request: (url: string, options: RequestOptions) => Promise<Dispatcher.ResponseData>
 }
 
 export interface UndiciClient {
@@ -20,14 +21,32 @@ export interface UndiciClient {
   destroy: () => Promise<void>
 }
 
+export interface RequestOptions {
+  dispatcher: UndiciClient
+  method?: Dispatcher.HttpMethod
+  body?: string | Uint8Array | Readable | null
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+export interface FetchOptions {
+  dispatcher: UndiciClient
+  method?: string
+  body?: string
+  signal?: AbortSignal
+}
+
 interface UndiciResponse {
+  status: number
   text: () => Promise<string>
 }
 
 interface AgentOptions {
-  connect: TunedConnector
+  connect: ConnectFunction
   allowH2?: boolean
   connections?: number
+  pipelining?: number
+  keepAliveTimeout?: number
 }
 
 export interface ClientOptions extends AgentOptions {
@@ -45,7 +64,7 @@ export type Version = 6 | 7 | 8
 
 export interface Release {
   version: Version
-  /** Why it does not run on this Node; undici 8 says so of itself. */
+  /** Why it does not run on this release of Node. */
   lacking?: string
 }
 
@@ -60,7 +79,7 @@ export const releases: readonly Release[] = [
     : { version: 8, lacking: `needs Node 22.19, this is ${process.versions.node}` },
 ]
 
-/** A suite for each release; one that does not run on this Node is skipped by name. */
+/** Runs the suite for each release. A release that does not run on this release of Node is skipped by name. */
 export function describeReleases(
   what: string,
   suite: (load: () => Promise<Undici>, version: Version) => void,
@@ -85,19 +104,19 @@ async function loadRelease(version: Version): Promise<Undici> {
   return loaded as Undici
 }
 
-/** A connector, and what came of its connections. */
+/** A connector and its connections. */
 export interface Watched {
-  connect: TunedConnector
+  connect: ConnectFunction
   /** The sockets that it returned. */
   sockets: net.Socket[]
-  /** Of those over TLS: whether each resumed a session. */
+  /** For each connection over TLS, whether it resumed a session. */
   resumed: boolean[]
 }
 
-export function watched(connector: TunedConnector): Watched {
+export function watched(connector: ConnectFunction): Watched {
   const sockets: net.Socket[] = []
   const resumed: boolean[] = []
-  const connect: TunedConnector = (parameters, callback) => {
+  const connect: ConnectFunction = (parameters, callback) => {
     const socket = connector(parameters, (...result) => {
       const [, connected] = result
       if (connected instanceof TLSSocket) resumed.push(connected.isSessionReused())

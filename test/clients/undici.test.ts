@@ -20,12 +20,12 @@ const run = promisify(execFile)
 const certificate = makeCertificate()
 const ca = certificate.cert
 
-/** Answers with the address that the request came from. */
+/** Answers with the address of the client. */
 function fromWhere(request: http.IncomingMessage, response: http.ServerResponse): void {
   response.end(request.socket.remoteAddress)
 }
 
-/** Answers with the version of HTTP and the name that the client gave in TLS, or false. */
+/** Answers with the HTTP version and the TLS server name, or false if there is none. */
 function overWhat(
   { httpVersion, socket }: http2.Http2ServerRequest,
   response: http2.Http2ServerResponse,
@@ -46,7 +46,7 @@ function serveTls(): Promise<number> {
   return listen(http2.createSecureServer({ ...certificate, allowHTTP1: true }, overWhat))
 }
 
-/** undici has its own word of HTTP/2 in release 6. */
+/** undici 6 emits a warning about HTTP/2 itself. */
 beforeEach(() => {
   jest.spyOn(process, 'emitWarning').mockImplementation()
 })
@@ -69,7 +69,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     return client
   }
 
-  /** One request on a connection of its own, which is closed again. */
+  /** Makes one request on its own connection, and closes it. */
   async function ask(url: string, options: ConstructorParameters<Undici['Agent']>[0]) {
     const agent = later(new undici.Agent(options))
     const { body } = await undici.request(url, { dispatcher: agent })
@@ -78,7 +78,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     return text
   }
 
-  it('has its settings in force, beside the options that undici sets', async () => {
+  it('applies its settings beside the options that undici sets', async () => {
     const port = await serve()
     const settings = { TCP_USER_TIMEOUT: 12_345, TCP_MAXSEG: 1_000 }
     const { connect, sockets } = watched(tunedConnector({ settings }))
@@ -98,7 +98,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(60)
   })
 
-  it('leaves no TIME_WAIT where undici closes, and with close: fin it does', async () => {
+  it('leaves no TIME_WAIT if undici closes, except with close: fin', async () => {
     const port = await serve()
     const states = () => countNewStates({ remotePort: port })
     const url = `http://127.0.0.1:${String(port)}/`
@@ -118,7 +118,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(resumed).toEqual([false, true])
   })
 
-  it('speaks HTTP/2 where it is allowed, and resumes the session', async () => {
+  it('speaks HTTP/2 if allowH2 is true, and resumes the session', async () => {
     const port = await serveTls()
     const url = `https://localhost:${String(port)}/`
     const { connect, resumed } = watched(tunedConnector({ ca, allowH2: true }))
@@ -127,8 +127,8 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(resumed).toEqual([false, true])
   })
 
-  const tellsH2 = version === 6 ? "does not know of the client's allowH2" : 'goes by it'
-  it(`${tellsH2} where it has none of its own`, async () => {
+  const tellsH2 = version === 6 ? 'does not receive' : 'obeys'
+  it(`${tellsH2} the client's allowH2 if it has none of its own`, async () => {
     const port = await serveTls()
     const url = `https://localhost:${String(port)}/`
     const expected = version === 6 ? 'HTTP/1.1 localhost' : 'HTTP/2.0 localhost'
@@ -138,7 +138,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(await ask(url, { connect: own, allowH2: true })).toBe('HTTP/1.1 localhost')
   })
 
-  it('refuses a certificate that it cannot verify, and gives no name for an IP address', async () => {
+  it('refuses a certificate that it cannot verify, and sends no server name for an IP address', async () => {
     const port = await serveTls()
     const url = `https://127.0.0.1:${String(port)}/`
     const refused = coded('DEPTH_ZERO_SELF_SIGNED_CERT')
@@ -149,7 +149,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(await ask(url, { connect: lax })).toBe('HTTP/1.1 false')
   })
 
-  it('works with fetch', async () => {
+  it('works with fetch()', async () => {
     const port = await serve()
     const { connect, sockets } = watched(tunedConnector({ settings: { IP_TTL: 61 } }))
     const agent = later(new undici.Agent({ connect }))
@@ -164,7 +164,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(JSON.parse(stdout)).toEqual({ undici: 61, node: 61 })
   })
 
-  it('takes its source addresses from a pool', async () => {
+  it('uses the source addresses of a pool', async () => {
     const port = await serve()
     const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
     const connect = tunedConnector({ source })
@@ -178,7 +178,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(seen.sort()).toEqual(['127.0.0.2', '127.0.0.3'])
   })
 
-  it("takes its source address from the client's localAddress", async () => {
+  it("uses the client's localAddress as its source", async () => {
     const port = await serve()
     const origin = `http://127.0.0.1:${String(port)}`
     const options = { localAddress: '127.0.0.9', connect: tunedConnector() }
@@ -187,7 +187,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(await body.text()).toBe('127.0.0.9')
   })
 
-  it('reaches the second address of a name whose first one is dead, with its settings', async () => {
+  it('connects with its settings to the second address of a host if the first one is dead', async () => {
     const port = await serve('127.0.0.3')
     const lookup: net.LookupFunction = (name, options, callback) => {
       expect(name).toBe('two-addresses.test')
@@ -215,7 +215,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     })
   })
 
-  it('carries TLS through a CONNECT proxy whose connection it has made', async () => {
+  it('adds TLS to a tunnel through a CONNECT proxy', async () => {
     const port = await serveTls()
     const proxy = http.createServer().on('connect', (request, below: net.Socket, head) => {
       const [host, to] = request.url?.split(':') ?? []
@@ -241,7 +241,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     expect(getOption(sockets[0] ?? -1, 'IP_TTL')).toBe(61)
   })
 
-  it('fails with a coded error where it cannot connect, and leaves no descriptor', async () => {
+  it('fails with a coded error if it cannot connect, and leaves no descriptor open', async () => {
     const port = await serve()
     const closed = String(succeed(native.localPort(boundSocket())))
     const before = openDescriptors()
@@ -253,7 +253,7 @@ describeReleases('tunedConnector under an Agent', (load, version) => {
     await expectNoMoreThan(before)
   })
 
-  it('leaves no descriptor of a client that is destroyed while it connects', async () => {
+  it('leaves no descriptor open if its client is destroyed while it connects', async () => {
     const [port, tlsPort] = [await serve(), await serveTls()]
     const before = openDescriptors()
     const urls = [`http://localhost:${String(port)}`, `https://localhost:${String(tlsPort)}`]

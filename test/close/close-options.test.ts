@@ -1,4 +1,4 @@
-/** How a close is told what to do, and told to stop. */
+/** The settings of a close, and the signal that stops it. */
 import { once } from 'node:events'
 import { getEventListeners } from 'node:events'
 import * as net from 'node:net'
@@ -17,7 +17,7 @@ import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf } from '../sockets'
 import { connected } from './pair'
 
-/** More than both kernels hold. */
+/** More than the buffers of both kernels hold. */
 const LARGE = 64 * 2 ** 20
 
 const complete = {
@@ -28,10 +28,11 @@ const complete = {
   idleMs: 5_000,
   maxDiscardBytes: 2 ** 30,
   maxLingering: 1_000,
+  onEnd: 'half-close',
 }
 
 describe('getCloseMode()', () => {
-  it('gives what was set on a socket, whole, and null where nothing is', () => {
+  it('returns the complete setting of a socket, or null if there is none', () => {
     const socket = new net.Socket()
     expect(getCloseMode(socket)).toBeNull()
     setCloseMode(socket, 'deliver')
@@ -42,14 +43,14 @@ describe('getCloseMode()', () => {
     expect(getCloseMode(socket)).toBeNull()
   })
 
-  it('gives what can be set again', () => {
+  it('returns a value that setCloseMode() accepts', () => {
     const [one, other] = [new net.Socket(), new net.Socket()]
     setCloseMode(one, { mode: 'deliver', requireTimestamps: false, deadlineMs: 5 })
     setCloseMode(other, getCloseMode(one))
     expect(getCloseMode(other)).toEqual(getCloseMode(one))
   })
 
-  it('knows the mode of a server and of the connections that it accepts', async () => {
+  it('returns the mode of a server and of the connections that it accepts', async () => {
     const server = net.createServer()
     closeLater(() => server.close())
     expect(getCloseMode(server)).toBeNull()
@@ -72,7 +73,7 @@ describe('getCloseMode()', () => {
 })
 
 describe('closeModeNames and describeCloseMode()', () => {
-  it('have each mode of the table, under its own name', () => {
+  it('list every mode of the table under its own name', () => {
     expect(closeModeNames).toEqual(Object.keys(closeModes))
     for (const name of closeModeNames) {
       const { keepsTimeWait, holdsDescriptor, summary } = closeModes[name]
@@ -81,7 +82,7 @@ describe('closeModeNames and describeCloseMode()', () => {
     }
   })
 
-  it('refuse another name', () => {
+  it('refuse any other name', () => {
     const error = failureOf(() => describeCloseMode('gently' as never))
     expect(error.code).toBe('ERR_INVALID_ARG_VALUE')
   })
@@ -96,7 +97,7 @@ describe('closeSocket() with a signal', () => {
   }
 
   it.each(['fin', 'deliver', 'lingering'] as const)(
-    'is cut short when it is aborted, and says what that threw away (%s)',
+    'ends when the signal is aborted, and reports the discarded bytes (%s)',
     async (mode) => {
       const { client } = await unread()
       const controller = new AbortController()
@@ -110,13 +111,13 @@ describe('closeSocket() with a signal', () => {
     },
   )
 
-  it('is cut short at once by a signal that was aborted before', async () => {
+  it('ends at once if the signal was aborted before', async () => {
     const { client } = await unread()
     const report = await closeSocket(client, 'deliver', { signal: AbortSignal.abort() })
     expect(report.fallback?.code).toBe('aborted')
   })
 
-  it('ends a connection that lingers after its socket is closed', async () => {
+  it('stops lingering after its socket is closed when the signal is aborted', async () => {
     const { client, peer } = await connected('tcp', { allowHalfOpen: true })
     const controller = new AbortController()
     const closing = closeSocket(client, 'lingering', { signal: controller.signal })
@@ -130,7 +131,7 @@ describe('closeSocket() with a signal', () => {
     expect(await closing).toMatchObject({ mode: 'lingering', fallback: { code: 'aborted' } })
   })
 
-  it('may come with a second call, and cuts the first one short', async () => {
+  it('ends an earlier call too when the signal is aborted', async () => {
     const { client } = await unread()
     const first = closeSocket(client, 'deliver')
     const second = closeSocket(client, 'deliver', { signal: AbortSignal.abort() })

@@ -26,7 +26,7 @@ async function answered(transport: Transport) {
 
 describe.each(transports)('closeSocket over %s', (transport) => {
   it.each(modes)(
-    '%s after an answer: reports nothing lost, and the peer sees it end',
+    'reports no loss in mode %s after an answer, and the peer sees the end of the stream',
     async (mode) => {
       const pair = await answered(transport)
       const report = await closeSocket(pair.client, mode)
@@ -42,16 +42,19 @@ describe.each(transports)('closeSocket over %s', (transport) => {
     ['fin', 'here', 'TIME_WAIT'],
     ['deliver', 'avoided', undefined],
     ['reset', 'avoided', undefined],
-  ] as const)('%s says that TIME_WAIT is %s, and so it is', async (mode, timeWait, left) => {
-    const pair = await answered(transport)
-    const report = await closeSocket(pair.client, mode)
-    await pair.peerClosed
-    expect(report.timeWait).toBe(timeWait)
-    expect(await pair.left()).toBe(left)
-  })
+  ] as const)(
+    'reports in mode %s that TIME_WAIT is %s, and the kernel agrees',
+    async (mode, timeWait, left) => {
+      const pair = await answered(transport)
+      const report = await closeSocket(pair.client, mode)
+      await pair.peerClosed
+      expect(report.timeWait).toBe(timeWait)
+      expect(await pair.left()).toBe(left)
+    },
+  )
 
   it.each(['fin', 'deliver', 'lingering'] as const)(
-    '%s delivers all bytes to a reader that starts late',
+    'delivers all bytes in mode %s to a reader that starts late',
     async (mode) => {
       const pair = await connected(transport)
       pair.peer.pause()
@@ -65,7 +68,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
   )
 
   it.each(['fin', 'deliver', 'lingering'] as const)(
-    '%s after end() delivers all bytes',
+    'delivers all bytes in mode %s after end()',
     async (mode) => {
       const pair = await connected(transport)
       pair.peer.pause()
@@ -74,7 +77,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
       pair.peer.resume()
       const report = await closing
       expect(report.discardedBytes).toBe(0)
-      // The FIN of end() is out, and the peer may answer it by its own before the close: see close-orders in the lab.
+      // The FIN of end() has been sent, and the peer's FIN may arrive before the close: see close-orders in the lab.
       const isTooLate = mode === 'deliver' && report.timeWait === 'here'
       expect(report).toMatchObject(
         isTooLate ? { mode: 'fin', fallback: { code: 'ended' } } : { mode },
@@ -84,7 +87,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
     },
   )
 
-  it('reset sends its RST also after end(), and counts what it throws away', async () => {
+  it('sends a RST in mode reset even after end(), and counts the discarded bytes', async () => {
     const pair = await connected(transport)
     pair.peer.pause()
     pair.client.end(Buffer.alloc(LARGE))
@@ -96,7 +99,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
     expect(pair.received.bytes).toBeLessThan(LARGE)
     const lost = LARGE - pair.received.bytes
     if (transport === 'tcp') expect(report.discardedBytes).toBe(lost)
-    // A TLS record that did not arrive whole is lost whole.
+    // A partial TLS record is lost as a whole.
     const partial = transport === 'tls' ? TLS_RECORD : 0
     const told = report.discardedBytes + report.inFlightBytes
     expect(told + partial).toBeGreaterThanOrEqual(lost)
@@ -104,7 +107,7 @@ describe.each(transports)('closeSocket over %s', (transport) => {
   })
 
   it.each(modes)(
-    '%s of a socket that the peer ended first leaves TIME_WAIT to the peer',
+    'leaves TIME_WAIT to the peer in mode %s if the peer ended first',
     async (mode) => {
       const pair = await connected(transport, { allowHalfOpen: true })
       const { client, peer } = pair
@@ -122,8 +125,8 @@ describe.each(transports)('closeSocket over %s', (transport) => {
   )
 })
 
-describe('closeSocket deliver', () => {
-  it('reads and throws away what was received, which would turn its FIN into a RST', async () => {
+describe('closeSocket in mode deliver', () => {
+  it('reads and discards received data, which would otherwise turn its FIN into a RST', async () => {
     const { client, peer, received, peerClosed } = await connected()
     client.pause()
     peer.write(Buffer.alloc(50_000))
@@ -139,7 +142,7 @@ describe('closeSocket deliver', () => {
     expect(received).toEqual({ bytes: LARGE, ended: true, error: undefined })
   })
 
-  it('writes close_notify on TLS, unless told not to', async () => {
+  it('sends close_notify over TLS unless closeNotify is false', async () => {
     for (const closeNotify of [true, false]) {
       const pair = await connected('tls')
       pair.client.write('request')
@@ -151,14 +154,14 @@ describe('closeSocket deliver', () => {
       const before = pair.carrier.bytesRead
       await closeSocket(pair.client, { mode: 'deliver', closeNotify })
       await pair.peerClosed
-      // A TLS 1.3 alert record: five bytes of header, the alert of two, its type, a tag of sixteen.
+      // A TLS 1.3 alert record has 5 bytes of header, 2 of alert, 1 of type, and a tag of 16.
       expect(pair.carrier.bytesRead - before).toBe(closeNotify ? 24 : 0)
     }
   })
 })
 
-describe('closeSocket of a socket that is not connected', () => {
-  it.each(modes)('%s: one that is connecting is destroyed', async (mode) => {
+describe('closeSocket of an unconnected socket', () => {
+  it.each(modes)('destroys a connecting socket in mode %s', async (mode) => {
     const server = net.createServer().listen(0, '127.0.0.1')
     closeLater(() => server.close())
     await once(server, 'listening')
@@ -168,7 +171,7 @@ describe('closeSocket of a socket that is not connected', () => {
     expect(socket.destroyed).toBe(true)
   })
 
-  it('deliver: one that is connecting with data written sends it first', async () => {
+  it('sends the data written so far before it closes a connecting socket in mode deliver', async () => {
     const received: Buffer[] = []
     const server = net.createServer((peer) => peer.on('data', (chunk) => received.push(chunk)))
     closeLater(() => server.close())
@@ -185,7 +188,7 @@ describe('closeSocket of a socket that is not connected', () => {
     )
   })
 
-  it.each(modes)('%s: one whose connect fails gives a report with the error', async (mode) => {
+  it.each(modes)('reports the error in mode %s if the socket fails to connect', async (mode) => {
     const server = net.createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as net.AddressInfo
@@ -199,17 +202,20 @@ describe('closeSocket of a socket that is not connected', () => {
     expect(report.discardedBytes).toBe('never sent'.length)
   })
 
-  it.each(modes)('%s: one that was destroyed before gives a report, not a crash', async (mode) => {
-    const { client } = await connected()
-    client.destroy()
-    expect(await closeSocket(client, mode)).toMatchObject({
-      requested: mode,
-      fallback: { code: 'destroyed' },
-      timeWait: 'unknown',
-    })
-  })
+  it.each(modes)(
+    'returns a report in mode %s for a socket that is already destroyed',
+    async (mode) => {
+      const { client } = await connected()
+      client.destroy()
+      expect(await closeSocket(client, mode)).toMatchObject({
+        requested: mode,
+        fallback: { code: 'destroyed' },
+        timeWait: 'unknown',
+      })
+    },
+  )
 
-  it('takes a socket that was never connected', async () => {
+  it('accepts a socket that was never connected', async () => {
     expect(await closeSocket(new net.Socket(), 'deliver')).toMatchObject({
       discardedBytes: 0,
     })
@@ -217,7 +223,7 @@ describe('closeSocket of a socket that is not connected', () => {
 })
 
 describe('closeSocket called twice', () => {
-  it('gives both calls the same report', async () => {
+  it('returns the same report to both calls', async () => {
     const { client, peer } = await connected()
     peer.pause()
     client.write(Buffer.alloc(LARGE))
@@ -227,10 +233,10 @@ describe('closeSocket called twice', () => {
     expect(await second).toBe(await first)
   })
 
-  it('makes a reset of a close that waits', async () => {
+  it('turns a waiting close into a reset', async () => {
     const { client, peer } = await connected()
     peer.pause()
-    // More than both kernels' buffers take, so that the close has to wait.
+    // More than the buffers of both kernels hold, so that the close has to wait.
     client.write(Buffer.alloc(64 * 2 ** 20))
     const first = closeSocket(client, 'deliver')
     const second = await closeSocket(client, 'reset')
@@ -243,7 +249,7 @@ describe('closeSocket called twice', () => {
 
 describe('closeSocket with a deadline', () => {
   it.each(['fin', 'deliver', 'lingering'] as const)(
-    '%s gives up on a peer that never reads, and counts what is lost',
+    'stops waiting in mode %s for a peer that never reads, and counts the lost bytes',
     async (mode) => {
       const { client, peer, received, peerClosed } = await connected()
       peer.pause()
@@ -260,17 +266,17 @@ describe('closeSocket with a deadline', () => {
     },
   )
 
-  it('ends a lingering close when the peer is silent and does not finish', async () => {
+  it('ends a lingering close if the peer is silent and does not finish', async () => {
     const { client } = await connected('tcp', { allowHalfOpen: true })
     const report = await closeSocket(client, { mode: 'lingering', idleMs: 20 })
     expect(report).toMatchObject({ mode: 'lingering', discardedBytes: 0 })
     expect(report.fallback).toMatchObject({ code: 'idle' })
   })
 
-  it('ends a lingering close when the peer goes on sending for too long', async () => {
+  it('ends a lingering close if the peer keeps sending for too long', async () => {
     const { client, peer } = await connected('tcp', { allowHalfOpen: true })
     client.pause()
-    // A byte each time: a fast machine sends more than maxDiscardBytes otherwise.
+    // Single bytes, because a fast machine would otherwise send more than maxDiscardBytes.
     const send = (): void => {
       if (peer.writable) peer.write('x', () => setImmediate(send))
     }
@@ -286,8 +292,8 @@ describe('closeSocket with a deadline', () => {
   })
 })
 
-describe('closeSocket lingering', () => {
-  it('lets an early answer through to a peer that is still sending', async () => {
+describe('closeSocket in mode lingering', () => {
+  it('delivers an early answer to a peer that is still sending', async () => {
     const { client: server, peer: uploader } = await connected('tcp', { allowHalfOpen: true })
     let answer = ''
     uploader.on('data', (chunk: Buffer) => (answer += chunk.toString()))
@@ -335,13 +341,13 @@ describe('closeSocket and errors', () => {
     [new net.Socket(), { mode: 'fin', requireTimestamps: 1 }],
     [new net.Socket(), { mode: 'fin', closeNotify: null }],
     [new net.Socket(), null],
-  ])('rejects bad arguments with a coded error (%#)', async (socket, options) => {
+  ])('rejects invalid arguments with a coded error (%#)', async (socket, options) => {
     await expect(closeSocket(socket as net.Socket, options as never)).rejects.toMatchObject({
       code: expect.stringMatching(/^ERR_/) as string,
     })
   })
 
-  it('refuses to throw bytes away where hazards are errors, and leaves the socket as it is', async () => {
+  it('refuses to discard bytes if hazards are errors, and does not change the socket', async () => {
     const { client, peer } = await connected()
     peer.pause()
     client.write(Buffer.alloc(LARGE))

@@ -1,4 +1,4 @@
-/** Sockets under a close mode whose connect() fails: nothing was sent, and 'error' reports it. */
+/** Sockets with a close mode whose connect() fails. Nothing was sent, and 'error' reports that. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import * as http from 'node:http'
@@ -26,7 +26,7 @@ function byMode(options: net.NetConnectOpts): net.Socket {
   return socket
 }
 
-/** Each with the code of its error. Nothing listens on port 1. */
+/** Connections that fail, each with the code of its error. Nothing listens on port 1. */
 const failures: Record<string, [code: string, open: () => net.Socket]> = {
   'the port is closed': ['ECONNREFUSED', () => byMode({ host, port: 1 })],
   'both addresses refuse': [
@@ -51,7 +51,7 @@ const failures: Record<string, [code: string, open: () => net.Socket]> = {
   ],
 }
 
-/** The warnings that the library gives until the test is over. */
+/** Collects the library's warnings until the test is over. */
 function watchWarnings(): unknown[] {
   const warnings: unknown[] = []
   const listener = (warning: unknown): void => {
@@ -64,9 +64,9 @@ function watchWarnings(): unknown[] {
   return warnings
 }
 
-describe('a socket under a close mode with data written', () => {
+describe('a socket with a close mode and written data', () => {
   it.each(Object.entries(failures))(
-    'neither warns of discarded bytes nor counts them when %s',
+    'neither warns about discarded bytes nor counts them if %s',
     async (_, [code, open]) => {
       const warnings = watchWarnings()
       const { discardedBytes } = closeTotals()
@@ -80,7 +80,7 @@ describe('a socket under a close mode with data written', () => {
     },
   )
 
-  it('warns and counts them when the program destroys it while it connects', async () => {
+  it('warns about discarded bytes and counts them if the program destroys it while it connects', async () => {
     const warnings = watchWarnings()
     const { discardedBytes } = closeTotals()
     const socket = byMode({ host: 'some.test', port: 1, lookup: () => undefined })
@@ -91,7 +91,7 @@ describe('a socket under a close mode with data written', () => {
   })
 })
 
-it('a request of TunedAgent to a host that does not exist warns of nothing', async () => {
+it('a request of TunedAgent to a host that does not exist emits no warning', async () => {
   const warnings = watchWarnings()
   const agent = new TunedAgent()
   closeLater(() => {

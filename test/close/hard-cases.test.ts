@@ -1,4 +1,4 @@
-/** Closes that once went wrong, each by what made it do so. */
+/** Regression tests for closes, by cause. */
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as http2 from 'node:http2'
@@ -12,7 +12,7 @@ import { closeLater } from '../sockets'
 import { connected, Relay } from './pair'
 
 const LARGE = 3_000_000
-/** SO_SNDBUF and SO_RCVBUF that every system allows, whatever net.core.wmem_max and tcp_rmem are. */
+/** A size for SO_SNDBUF and SO_RCVBUF that every system allows, whatever its sysctls are. */
 const LARGE_BUFFER = 150_000
 const SMALL_BUFFER = 4_608
 
@@ -29,8 +29,8 @@ function readError(): Error {
   return Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET', syscall: 'read' })
 }
 
-describe('a close with an error of another stream', () => {
-  it('keeps its mode in a pipeline whose source is reset', async () => {
+describe('a close with the error of another stream', () => {
+  it('keeps its mode in a pipeline whose source was reset', async () => {
     const source = await connected()
     const { client, peerClosed, left } = await connectedUnder('deliver')
     const over = new Promise((resolve) => {
@@ -42,7 +42,7 @@ describe('a close with an error of another stream', () => {
     expect(await left()).toBeUndefined()
   })
 
-  it('reports where TIME_WAIT is', async () => {
+  it('reports which side has TIME_WAIT', async () => {
     const pair = await connected('tcp', { allowHalfOpen: true })
     const closing = closeSocket(pair.client, 'fin')
     pair.client.destroy(readError())
@@ -56,8 +56,8 @@ async function connectedUnder(mode: 'deliver' | 'reset') {
   return { client: pair.client, peerClosed: pair.peerClosed, left: () => pair.left() }
 }
 
-describe('a server under a mode', () => {
-  it('serves a stream that is no socket', async () => {
+describe('a server with a close mode', () => {
+  it('serves a stream that is not a socket', async () => {
     const server = http.createServer((_request, response) => response.end('answer'))
     setCloseMode(server, 'deliver')
     const [ours, theirs] = duplexPair()
@@ -67,7 +67,7 @@ describe('a server under a mode', () => {
     await once(ours, 'end')
   })
 
-  it('arms its new listening socket after close() and listen()', async () => {
+  it('applies the mode to the new listening socket after close() and listen()', async () => {
     const server = net.createServer()
     setCloseMode(server, 'deliver')
     await listening(server)
@@ -77,7 +77,7 @@ describe('a server under a mode', () => {
     expect(getOption(server, 'TCP_LINGER2')).toBe(-1)
   })
 
-  it('does not take a socket for its own that another server accepted', async () => {
+  it('does not apply the mode to a socket that another server accepted', async () => {
     const other = net.createServer((socket) => {
       server.emit('connection', socket)
     })
@@ -98,7 +98,7 @@ describe('a server under a mode', () => {
     expect(tuning.counters().closes.deliver).toBe(1)
   })
 
-  it("lets closeSocket() with 'fin' keep TIME_WAIT", async () => {
+  it("leaves TIME_WAIT if closeSocket() is called with 'fin'", async () => {
     const server = net.createServer()
     const port = await listening(server)
     setCloseMode(server, 'deliver')
@@ -111,7 +111,7 @@ describe('a server under a mode', () => {
     expect(await closing).toMatchObject({ mode: 'fin', timeWait: 'here' })
   })
 
-  it('delivers an answer to an upload that the program does not read, without the check too', async () => {
+  it('delivers an answer to an upload that the program does not read, even with requireTimestamps: false', async () => {
     const answer = Buffer.alloc(200_000, '.')
     const server = http.createServer((_request, response) => {
       response.writeHead(413, { connection: 'close' }).end(answer)
@@ -131,9 +131,9 @@ describe('a server under a mode', () => {
   })
 })
 
-describe('deliver on TLS', () => {
-  it('lets close_notify wait for room in the send queue', async () => {
-    // Some of these fill the queue with their last byte.
+describe('close mode deliver over TLS', () => {
+  it('delays close_notify until the send queue has room', async () => {
+    // Some of these sizes fill the queue exactly.
     for (let bytes = 20_000; bytes < 60_000; bytes += 1_000) {
       const { client, peer, peerClosed, received } = await connected('tls')
       setOption(client, 'SO_SNDBUF', 4_608)
@@ -147,7 +147,7 @@ describe('deliver on TLS', () => {
     }
   })
 
-  it('ends by a FIN when session tickets come together with the acknowledgement', async () => {
+  it('ends with a FIN if session tickets arrive together with the acknowledgement', async () => {
     for (let connection = 0; connection < 100; connection++) {
       const { client, peerClosed, received } = await connected('tls')
       await closeSocket(client, { mode: 'deliver', closeNotify: false })
@@ -157,19 +157,19 @@ describe('deliver on TLS', () => {
   })
 })
 
-describe('deliver of a TLS 1.3 client', () => {
+describe('close mode deliver of a TLS 1.3 client', () => {
   it.each([true, false])(
-    'loses nothing to what the server sends late, with close_notify or without (%s)',
+    'loses nothing if the server sends data late, with or without close_notify (%s)',
     async (closeNotify) => {
       const { client, peer, peerClosed, received } = await connected('tls')
-      // Reading this told an earlier version that session tickets had come too.
+      // An earlier version concluded from this data that session tickets had arrived too.
       peer.write('welcome')
       await once(client, 'data')
-      // Some of it is not acknowledged while the peer does not read.
+      // Some of the data is not acknowledged while the peer does not read.
       setOption(client, 'SO_SNDBUF', LARGE_BUFFER)
       setOption(peer, 'SO_RCVBUF', SMALL_BUFFER)
       peer.pause()
-      // No more: the small window lets it out in pieces, by the kernel's timers.
+      // Not more, because the small window makes the kernel send it in pieces, driven by timers.
       const bytes = 60_000
       client.write(Buffer.alloc(bytes))
       const closing = closeSocket(client, { mode: 'deliver', closeNotify })
@@ -189,7 +189,7 @@ describe('deliver of a TLS 1.3 client', () => {
   )
 
   it.each([true, false])(
-    'waits for session tickets that are late, with close_notify or without (%s)',
+    'waits for late session tickets, with or without close_notify (%s)',
     async (closeNotify) => {
       const relay = new Relay()
       const { client, peer, peerClosed, received } = await connected('tls', {}, relay)
@@ -208,8 +208,8 @@ describe('deliver of a TLS 1.3 client', () => {
     },
   )
 
-  it('does not wait for ever for a server that sends no session tickets', async () => {
-    // One that keeps them for ever is the same.
+  it('does not wait forever for a server that sends no session tickets', async () => {
+    // The relay holds the tickets back for ever.
     const { client, peerClosed, received } = await connected('tls', {}, new Relay())
     client.write('data')
     expect(await closeSocket(client, { mode: 'deliver', closeNotify: false })).toMatchObject({
@@ -222,7 +222,7 @@ describe('deliver of a TLS 1.3 client', () => {
     expect(received).toEqual({ bytes: 4, ended: true, error: undefined })
   })
 
-  it('gives up waiting for a peer that acknowledges nothing when the deadline has passed', async () => {
+  it('stops waiting at the deadline for a peer that acknowledges nothing', async () => {
     const { client, peer } = await connected('tls')
     setOption(client, 'SO_SNDBUF', LARGE_BUFFER)
     setOption(peer, 'SO_RCVBUF', SMALL_BUFFER)
@@ -241,8 +241,8 @@ describe('deliver of a TLS 1.3 client', () => {
   })
 })
 
-describe('closeSocket settles', () => {
-  it("when setCloseMode('fin') comes in between", async () => {
+describe('closeSocket()', () => {
+  it("settles if setCloseMode('fin') is called in between", async () => {
     const { client, peer } = await connected()
     peer.pause()
     client.write(Buffer.alloc(LARGE))
@@ -253,7 +253,7 @@ describe('closeSocket settles', () => {
   })
 
   it.each(['fin', 'lingering', 'deliver'] as const)(
-    'when resetAndDestroy() comes in between in mode %s, and the RST goes out',
+    'settles in mode %s if resetAndDestroy() is called in between, and a RST is sent',
     async (mode) => {
       const pair = await connected()
       pair.peer.pause()
@@ -267,12 +267,12 @@ describe('closeSocket settles', () => {
     },
   )
 
-  it('on a socket that never was connected', async () => {
+  it('settles for a socket that was never connected', async () => {
     const report = await closeSocket(new net.Socket(), { mode: 'deliver', deadlineMs: 2 ** 31 - 1 })
     expect(report.fallback).toMatchObject({ code: 'not-connected' })
   })
 
-  it('again after the socket was connected again', async () => {
+  it('settles again after the socket was reconnected', async () => {
     const server = net.createServer((peer) => peer.on('error', () => undefined).resume())
     const port = await listening(server)
     const socket = net.connect(port, '127.0.0.1')
@@ -286,7 +286,7 @@ describe('closeSocket settles', () => {
     await once(socket, 'close')
   })
 
-  it('by a reset also when a lingering close reads on already', async () => {
+  it('settles with a reset even while a lingering close reads', async () => {
     const { client } = await connected('tcp', { allowHalfOpen: true })
     const lingering = closeSocket(client, { mode: 'lingering', idleMs: 2 ** 31 - 1 })
     await once(client, 'close')
@@ -296,8 +296,8 @@ describe('closeSocket settles', () => {
   })
 })
 
-describe('destroySoon() under deliver', () => {
-  it('leaves end() as it is for the next connection of the socket', async () => {
+describe('destroySoon() in close mode deliver', () => {
+  it('does not change end() for the next connection of the socket', async () => {
     const ends: string[] = []
     const server = net.createServer((peer) => {
       peer.resume()
@@ -319,7 +319,7 @@ describe('destroySoon() under deliver', () => {
     )
   })
 
-  it('waits for a socket that is connecting', async () => {
+  it('waits for the connection of a connecting socket', async () => {
     const server = net.createServer((peer) => peer.resume())
     const port = await listening(server)
     const accepted = once(server, 'connection')
@@ -332,8 +332,8 @@ describe('destroySoon() under deliver', () => {
   })
 })
 
-describe('closeSocket refuses or says', () => {
-  it('the socket of an HTTP/2 session', async () => {
+describe('closeSocket() of an unusual socket', () => {
+  it('refuses the socket of an HTTP/2 session', async () => {
     const server = http2.createServer()
     const port = await listening(server)
     const session = http2.connect(`http://127.0.0.1:${String(port)}`)
@@ -347,27 +347,30 @@ describe('closeSocket refuses or says', () => {
     expect(session.destroyed).toBe(false)
   })
 
-  it.each(['deliver', 'reset'] as const)('%s of a unix-domain socket is fin', async (mode) => {
-    let received = 0
-    const server = net.createServer((peer) =>
-      peer.on('data', (chunk) => (received += chunk.length)),
-    )
-    const path = join(tmpdir(), `socket-tuner-${String(process.pid)}-${mode}.sock`)
-    await listening(server, path)
-    const socket = net.connect(path)
-    await once(socket, 'connect')
-    socket.write(Buffer.alloc(50_000))
-    const report = await closeSocket(socket, mode)
-    expect(report).toMatchObject({ requested: mode, mode: 'fin', timeWait: 'avoided' })
-    expect(report.fallback).toMatchObject({ code: 'not-tcp' })
-    await until(
-      'all is there',
-      () => received,
-      (bytes) => bytes === 50_000,
-    )
-  })
+  it.each(['deliver', 'reset'] as const)(
+    'falls back from %s to fin for a unix-domain socket',
+    async (mode) => {
+      let received = 0
+      const server = net.createServer((peer) =>
+        peer.on('data', (chunk) => (received += chunk.length)),
+      )
+      const path = join(tmpdir(), `socket-tuner-${String(process.pid)}-${mode}.sock`)
+      await listening(server, path)
+      const socket = net.connect(path)
+      await once(socket, 'connect')
+      socket.write(Buffer.alloc(50_000))
+      const report = await closeSocket(socket, mode)
+      expect(report).toMatchObject({ requested: mode, mode: 'fin', timeWait: 'avoided' })
+      expect(report.fallback).toMatchObject({ code: 'not-tcp' })
+      await until(
+        'all is there',
+        () => received,
+        (bytes) => bytes === 50_000,
+      )
+    },
+  )
 
-  it('how much of the stream was not read', async () => {
+  it('reports how many bytes of the stream remained unread', async () => {
     const { client, peer } = await connected()
     client.pause()
     client.once('readable', () => undefined)

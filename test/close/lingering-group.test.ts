@@ -1,7 +1,7 @@
 import { LingeringGroup } from '../../lib/close/lingering-group'
 
 describe('a group of lingering connections', () => {
-  it('ends the oldest ones when more come than may linger', () => {
+  it('ends the oldest connections if their number exceeds the limit', () => {
     const group = new LingeringGroup()
     const ended: number[] = []
     const ends = Array.from({ length: 5 }, (_, index) => () => {
@@ -12,7 +12,7 @@ describe('a group of lingering connections', () => {
     expect(group).toMatchObject({ size: 3, evicted: 2 })
   })
 
-  it('forgets those that end by themselves', () => {
+  it('does not count connections that have ended by themselves', () => {
     const group = new LingeringGroup()
     const ended: number[] = []
     const ends = Array.from({ length: 3 }, (_, index) => () => {
@@ -26,7 +26,7 @@ describe('a group of lingering connections', () => {
     expect(group).toMatchObject({ size: 2, evicted: 0 })
   })
 
-  it('makes room for several at once when the limit is lower than before', () => {
+  it('ends several connections at once after the limit was lowered', () => {
     const group = new LingeringGroup()
     let ended = 0
     for (let i = 0; i < 10; i++) group.add(() => ended++, 100)

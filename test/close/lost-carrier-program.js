@@ -2,8 +2,8 @@
 
 /**
  * Run by test/close/lost-carrier.test.ts: closes TLS sockets while Node is inside OpenSSL and the connection
- * below is destroyed, and prints a line for each case. A process of its own, since Node would crash it: then
- * the line of that case is the first that is missing.
+ * below is destroyed, and prints a line for each case. It is a process of its own because a defect would make Node
+ * crash. The line of that case would be the first that is missing.
  */
 const { once } = require('node:events')
 const net = require('node:net')

@@ -38,7 +38,7 @@ describe.each(sides)(
       expect(toldOf(side, mode)).toEqual(['destroyed'])
     })
 
-    it('settles when a second call asks for a reset', () => {
+    it('settles if a second call requests a reset', () => {
       const [first, second] = toldOf(side, 'twice')
       expect(first).toBeDefined()
       expect(second).toBe(first)
@@ -46,6 +46,6 @@ describe.each(sides)(
   },
 )
 
-it('crashes no process', () => {
+it('closeSocket() within a TLS handshake does not crash the process', () => {
   expect(ending).toEqual({ status: 0, signal: null, stderr: '' })
 })

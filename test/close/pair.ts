@@ -1,4 +1,4 @@
-/** A connection on loopback whose two ends a test holds, plain or TLS. */
+/** Both ends of a connection on loopback, plain or TLS. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
@@ -7,9 +7,10 @@ import { leftStates } from '../helpers/left-states'
 import { readTable, stateOf, type Connection, type State } from '../helpers/tcp-table'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 
-export type Transport = 'tcp' | 'tls'
+/** `tls over tcp` is a plain socket that the program passes to tls.connect(). */
+export type Transport = 'tcp' | 'tls' | 'tls over tcp'
 
-/** What came to the accepted socket. */
+/** The data that the accepted socket has received. */
 export interface Received {
   bytes: number
   ended: boolean
@@ -19,7 +20,7 @@ export interface Received {
 export class Pair {
   readonly received: Received = { bytes: 0, ended: false, error: undefined }
   readonly #ends: Connection
-  /** The accepted socket was closed. */
+  /** Resolves when the accepted socket is closed. */
   readonly peerClosed: Promise<unknown>
 
   constructor(
@@ -36,26 +37,26 @@ export class Pair {
     client.on('error', () => undefined)
   }
 
-  /** The state that the client's end is in; undefined when the kernel has forgotten it. */
+  /** Returns the state of the client's end, or undefined if the kernel no longer lists it. */
   state(): State | undefined {
     return stateOf(readTable(), this.#ends)
   }
 
-  /** The same when the connection is over. */
+  /** Returns the state that is left when the connection is over. */
   async left(): Promise<State | undefined> {
     const [state] = await leftStates([this.#ends])
     return state
   }
 }
 
-/** Stands between the two ends, and can keep back what the accepting one sends. */
+/** A relay between the two ends, which can hold back the data of the accepting one. */
 export class Relay {
   readonly errors: (string | undefined)[] = []
   readonly #kept: Buffer[] = []
   #front: net.Socket | undefined
   #keeps = false
 
-  /** The port that leads to `port`. */
+  /** Listens, and returns a port that leads to `port`. */
   async to(port: number): Promise<number> {
     const server = net.createServer({ allowHalfOpen: true }, (front) => {
       this.#front = front
@@ -89,15 +90,15 @@ export class Relay {
 let certificate: Certificate | undefined
 
 /**
- * Connects; both sides are complete. The peer half-closes only when the test says so with `allowHalfOpen`.
- * A relay keeps what the peer sends from when the client has completed its TLS handshake.
+ * Connects, and waits until both sides are complete. With `allowHalfOpen` the peer does not end by itself.
+ * A relay holds back the data that the peer sends after the client's TLS handshake.
  */
 export async function connected(
   transport: Transport = 'tcp',
   options: net.ServerOpts = {},
   relay?: Relay,
 ): Promise<Pair> {
-  const isTls = transport === 'tls'
+  const isTls = transport !== 'tcp'
   if (isTls) certificate ??= makeCertificate()
   const server = isTls
     ? tls.createServer({ ...certificate, ...options })
@@ -109,9 +110,14 @@ export async function connected(
   const port = relay === undefined ? listens : await relay.to(listens)
   const accepted = once(server, isTls ? 'secureConnection' : 'connection')
   const carrier = once(server, 'connection')
-  const client = isTls
-    ? tls.connect({ port, host: '127.0.0.1', ca: certificate?.cert, servername: 'localhost' })
-    : net.connect(port, '127.0.0.1')
+  const trusted = { ca: certificate?.cert, servername: 'localhost' }
+  const to = { port, host: '127.0.0.1' }
+  const client =
+    transport === 'tls'
+      ? tls.connect({ ...to, ...trusted })
+      : transport === 'tcp'
+        ? net.connect(to)
+        : tls.connect({ socket: await open(to), ...trusted })
   closeLater(() => client.destroy())
   client.once('secureConnect', () => relay?.keep())
   await once(client, isTls ? 'secureConnect' : 'connect')
@@ -119,4 +125,11 @@ export async function connected(
   closeLater(() => peer.destroy())
   const [below] = (await carrier) as [net.Socket]
   return new Pair(client, peer, below)
+}
+
+async function open(to: net.TcpNetConnectOpts): Promise<net.Socket> {
+  const socket = net.connect(to)
+  closeLater(() => socket.destroy())
+  await once(socket, 'connect')
+  return socket
 }

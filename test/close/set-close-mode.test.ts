@@ -18,54 +18,57 @@ import { closeLater, tcpSocket } from '../sockets'
 import { connected, type Pair, type Transport } from './pair'
 import { nextWarning } from './warning'
 
-/** What is left at the client's end when both are closed. */
+/** Waits until both ends are closed, and returns the state that is left at the client's end. */
 async function leftOf(pair: Pair): Promise<State | undefined> {
   await pair.peerClosed
   return pair.left()
 }
 
-describe.each<Transport>(['tcp', 'tls'])('setCloseMode deliver over %s', (transport) => {
-  it.each(['destroy', 'destroySoon'] as const)('%s() leaves no TIME_WAIT', async (way) => {
-    const pair = await connected(transport)
-    setCloseMode(pair.client, 'deliver')
-    pair.client.write('request')
-    await until(
-      'the request is there',
-      () => pair.received.bytes,
-      (bytes) => bytes === 7,
-    )
-    pair.client[way]()
-    expect(await leftOf(pair)).toBeUndefined()
-    expect(pair.received).toEqual({ bytes: 7, ended: true, error: undefined })
-  })
+describe.each<Transport>(['tcp', 'tls'])(
+  'a socket over %s with close mode deliver',
+  (transport) => {
+    it.each(['destroy', 'destroySoon'] as const)('leaves no TIME_WAIT after %s()', async (way) => {
+      const pair = await connected(transport)
+      setCloseMode(pair.client, 'deliver')
+      pair.client.write('request')
+      await until(
+        'the request is there',
+        () => pair.received.bytes,
+        (bytes) => bytes === 7,
+      )
+      pair.client[way]()
+      expect(await leftOf(pair)).toBeUndefined()
+      expect(pair.received).toEqual({ bytes: 7, ended: true, error: undefined })
+    })
 
-  it('destroySoon() delivers what was written just before', async () => {
-    const pair = await connected(transport)
-    setCloseMode(pair.client, 'deliver')
-    pair.peer.pause()
-    pair.client.write(Buffer.alloc(3_000_000))
-    pair.client.destroySoon()
-    pair.peer.resume()
-    await pair.peerClosed
-    expect(pair.received).toEqual({ bytes: 3_000_000, ended: true, error: undefined })
-  })
+    it('delivers data written right before destroySoon()', async () => {
+      const pair = await connected(transport)
+      setCloseMode(pair.client, 'deliver')
+      pair.peer.pause()
+      pair.client.write(Buffer.alloc(3_000_000))
+      pair.client.destroySoon()
+      pair.peer.resume()
+      await pair.peerClosed
+      expect(pair.received).toEqual({ bytes: 3_000_000, ended: true, error: undefined })
+    })
 
-  it('end() stays a half-close', async () => {
-    const pair = await connected(transport, { allowHalfOpen: true })
-    setCloseMode(pair.client, 'deliver')
-    pair.client.end('last words')
-    await once(pair.peer, 'end')
-    const answer = once(pair.client, 'data')
-    pair.peer.write('still heard')
-    const [chunk] = (await answer) as [Buffer]
-    expect(chunk.toString()).toBe('still heard')
-  })
-})
+    it('is still only half-closed by end()', async () => {
+      const pair = await connected(transport, { allowHalfOpen: true })
+      setCloseMode(pair.client, 'deliver')
+      pair.client.end('last words')
+      await once(pair.peer, 'end')
+      const answer = once(pair.client, 'data')
+      pair.peer.write('still heard')
+      const [chunk] = (await answer) as [Buffer]
+      expect(chunk.toString()).toBe('still heard')
+    })
+  },
+)
 
 describe.each(['deliver', 'reset'] as const)(
-  'a connection under mode %s that end() ends',
+  'a connection with close mode %s that is closed by end()',
   (mode) => {
-    it('is counted as the fin that it was, with its TIME_WAIT, and warned of', async () => {
+    it('is counted as fin, with its TIME_WAIT, and causes a warning', async () => {
       const pair = await connected()
       setCloseMode(pair.client, mode)
       const before = closeTotals()
@@ -83,7 +86,7 @@ describe.each(['deliver', 'reset'] as const)(
 )
 
 describe('setCloseMode', () => {
-  it('reset: destroy() sends a RST', async () => {
+  it('makes destroy() send a RST in mode reset', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'reset')
     pair.client.destroy()
@@ -91,7 +94,7 @@ describe('setCloseMode', () => {
     expect(pair.received.error).toBe('ECONNRESET')
   })
 
-  it('reset: destroySoon() sends a RST and no FIN', async () => {
+  it('makes destroySoon() send a RST and no FIN in mode reset', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'reset')
     pair.client.write('heard')
@@ -105,7 +108,7 @@ describe('setCloseMode', () => {
     expect(pair.received).toEqual({ bytes: 5, ended: false, error: 'ECONNRESET' })
   })
 
-  it('lingering: destroySoon() goes on reading until the peer has finished', async () => {
+  it('makes destroySoon() read until the peer has finished in mode lingering', async () => {
     const pair = await connected('tcp', { allowHalfOpen: true })
     setCloseMode(pair.client, 'lingering')
     let answer = ''
@@ -119,7 +122,7 @@ describe('setCloseMode', () => {
     expect(pair.received.error).toBeUndefined()
   })
 
-  it('null makes the socket close as Node does again, and counts nothing', async () => {
+  it('restores the close of Node with null, which is not counted', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'deliver')
     setCloseMode(pair.client, null)
@@ -129,7 +132,7 @@ describe('setCloseMode', () => {
     expect(closeTotals().closes).toMatchObject({ fin, deliver })
   })
 
-  it('fin is a mode of its own: counted, with the TIME_WAIT that it leaves', async () => {
+  it('counts closes in mode fin, together with their TIME_WAIT', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'fin')
     const outcomes: Closed[] = []
@@ -141,7 +144,7 @@ describe('setCloseMode', () => {
     expect(outcomes).toMatchObject([{ mode: 'fin', timeWait: 'here' }])
   })
 
-  it('the mode set last counts', async () => {
+  it('replaces a mode that was set before', async () => {
     const pair = await connected()
     for (const mode of ['reset', 'lingering', 'deliver'] as const) setCloseMode(pair.client, mode)
     pair.client.destroy()
@@ -149,7 +152,7 @@ describe('setCloseMode', () => {
     expect(pair.received).toMatchObject({ ended: true, error: undefined })
   })
 
-  it('leaves resetAndDestroy() what it is', async () => {
+  it('does not change resetAndDestroy()', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'deliver')
     pair.client.resetAndDestroy()
@@ -157,7 +160,7 @@ describe('setCloseMode', () => {
     expect(pair.received.error).toBe('ECONNRESET')
   })
 
-  it('gives way to closeSocket()', async () => {
+  it('does not apply to closeSocket() with a mode of its own', async () => {
     const pair = await connected()
     setCloseMode(pair.client, 'reset')
     expect(await closeSocket(pair.client, 'deliver')).toMatchObject({ mode: 'deliver' })
@@ -165,14 +168,14 @@ describe('setCloseMode', () => {
     expect(pair.received).toMatchObject({ ended: true, error: undefined })
   })
 
-  it('tells of bytes that destroy() throws away before they are in the kernel', async () => {
+  it('reports bytes that destroy() discards before the kernel has them', async () => {
     const { client, peer } = await connected()
     peer.pause()
     setCloseMode(client, 'deliver')
     client.write(Buffer.alloc(64 * 2 ** 20))
     const warning = nextWarning('SOCKET_TUNER_DESTROY_DISCARDS')
     client.destroy()
-    expect(await warning).toMatch(/threw away \d+ bytes/)
+    expect(await warning).toMatch(/discarded \d+ bytes/)
   })
 
   it('sets kernel options on a descriptor', () => {
@@ -186,14 +189,14 @@ describe('setCloseMode', () => {
     expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
   })
 
-  it('refuses to linger with a descriptor', () => {
+  it('refuses lingering for a descriptor', () => {
     const fd = tcpSocket()
     expect(() => {
       setCloseMode(fd, 'lingering')
     }).toThrow(coded('ERR_INVALID_ARG_VALUE'))
   })
 
-  it('refuses a socket that is destroyed, and a mode that there is not', async () => {
+  it('refuses a destroyed socket and an unknown mode', async () => {
     const { client } = await connected()
     expect(() => {
       setCloseMode(client, 'softly' as CloseModeName)
@@ -204,7 +207,7 @@ describe('setCloseMode', () => {
     }).toThrow(coded('ERR_SOCKET_TUNER_DESTROYED'))
   })
 
-  it('takes an HTTP/2 session', async () => {
+  it('accepts an HTTP/2 session', async () => {
     const server = http2.createServer((_request, response) => response.end('answer'))
     closeLater(() => server.close())
     server.listen(0, '127.0.0.1')
@@ -226,7 +229,7 @@ describe('setCloseMode', () => {
 })
 
 describe('setCloseMode on a server', () => {
-  it('holds for accepted sockets, whoever destroys them, until it is taken back', async () => {
+  it('applies to accepted sockets until it is removed, whoever destroys them', async () => {
     const server = net.createServer((peer) => {
       peer.on('data', () => {
         peer.destroySoon()
@@ -241,7 +244,7 @@ describe('setCloseMode on a server', () => {
     expect(getOption(server, 'TCP_LINGER2')).not.toBe(-1)
   })
 
-  it('is refused where hazards are errors only when there is a hazard', () => {
+  it('is refused if hazards are errors, but only if there is a hazard', () => {
     configure({ hazards: 'throw' })
     const server = net.createServer()
     expect(() => {

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Connects, and keeps its event loop busy until its standard input has something: it does not notice before
- * that connect() is complete. Then it prints what it got.
+ * Connects, and blocks its event loop until its standard input has data, so that it does not notice before
+ * then that connect() is complete. Then it prints the outcome.
  */
 const { readSync } = require('node:fs')
 const net = require('node:net')
@@ -13,5 +13,5 @@ client.on('data', ({ length }) => (seen.bytes += length))
 client.on('end', () => (seen.ended = true))
 client.on('error', ({ code }) => (seen.error = code))
 client.on('close', () => console.log(JSON.stringify(seen)))
-// connect(2) is called in the tick before.
+// connect(2) was called in the previous tick.
 process.nextTick(() => readSync(0, Buffer.alloc(1)))

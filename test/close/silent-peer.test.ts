@@ -1,4 +1,4 @@
-/** A server that speaks first and closes by `deliver`, and a client that is too busy to notice its connect(). */
+/** A server that sends first and closes by `deliver`, and a client that is too busy to notice that it is connected. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import * as net from 'node:net'
@@ -11,7 +11,7 @@ import { closeLater, listen } from '../sockets'
 
 const greeting = '421 too many connections\r\n'
 
-/** Greets a busy client and closes; the client looks at its connection when all that has come to it. */
+/** Greets a busy client and closes. The client continues when everything has arrived in its kernel. */
 async function greet(close: Close): Promise<{ report: CloseReport; seen: unknown }> {
   const server = net.createServer()
   const port = await listen(server)
@@ -33,14 +33,14 @@ async function greet(close: Close): Promise<{ report: CloseReport; seen: unknown
   return { report, seen: JSON.parse(await text(client.stdout)) }
 }
 
-describe("mode 'deliver' towards a client that has not noticed its connect() yet", () => {
-  it("is 'fin', and the client gets everything", async () => {
+describe("mode 'deliver' with a client that has not yet noticed that it is connected", () => {
+  it("falls back to 'fin', and the client receives everything", async () => {
     const { report, seen } = await greet('deliver')
     expect(report).toMatchObject({ mode: 'fin', fallback: { code: 'silent-peer' } })
     expect(seen).toEqual({ bytes: greeting.length, ended: true })
   })
 
-  it("fails the client's connect() with requirePeerData: false, as documented", async () => {
+  it("makes the client's connect() fail with requirePeerData: false, as documented", async () => {
     const { report, seen } = await greet({ mode: 'deliver', requirePeerData: false })
     expect(report).toMatchObject({ mode: 'deliver', timeWait: 'avoided' })
     expect(report.fallback).toBeUndefined()

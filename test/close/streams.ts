@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream'
 
 export { pipeline } from 'node:stream'
 
-/** Two streams, each of which reads what the other one writes. */
+/** Makes two streams, each of which reads what the other one writes. */
 export function duplexPair(): [Duplex, Duplex] {
   const left = new End()
   const right = new End()
@@ -15,7 +15,7 @@ class End extends Duplex {
   other: End | undefined
 
   override _read(): void {
-    // What the other end writes is pushed when it comes.
+    // The other stream pushes data when it is written.
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: () => void): void {

@@ -1,4 +1,4 @@
-/** Closes by `deliver` of TLS clients that will get no session ticket. */
+/** Closes of TLS sockets before or right after the end of the handshake. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
@@ -18,7 +18,7 @@ async function serve(options: tls.TlsOptions = {}): Promise<number> {
   return listen(server)
 }
 
-/** Accepts connections and answers nothing. */
+/** Starts a server that accepts connections and never answers. */
 async function serveSilence(): Promise<number> {
   return listen(net.createServer(destroyLater))
 }
@@ -30,7 +30,7 @@ function connect(options: tls.ConnectionOptions): tls.TLSSocket {
   return socket
 }
 
-/** Resolves when the socket is closed: whether its descriptor was kept open beyond that. */
+/** Waits until the socket is closed, and returns whether its descriptor is still open. */
 async function isHeld(socket: tls.TLSSocket): Promise<boolean> {
   const duplicate = jest.spyOn(native, 'duplicateFd')
   closeLater(() => {
@@ -40,7 +40,7 @@ async function isHeld(socket: tls.TLSSocket): Promise<boolean> {
   return duplicate.mock.calls.length > 0
 }
 
-/** A TLS socket of the server's over what a client that says nothing connected. */
+/** Makes a server's TLS socket over the connection of a silent client. */
 async function acceptSilence(): Promise<tls.TLSSocket> {
   const server = net.createServer()
   const accepting = once(server, 'connection')
@@ -52,7 +52,7 @@ async function acceptSilence(): Promise<tls.TLSSocket> {
   return socket
 }
 
-/** A client whose server never answers the handshake. */
+/** Makes a client whose server never answers the handshake. */
 async function connectInVain(over?: net.Socket): Promise<tls.TLSSocket> {
   const port = await serveSilence()
   const carrier = over?.connect(port, '127.0.0.1')
@@ -64,7 +64,7 @@ async function connectInVain(over?: net.Socket): Promise<tls.TLSSocket> {
 
 const LOST = 100_000
 
-/** Sockets whose handshake is not over. */
+/** Sockets whose handshake is incomplete. */
 const unfinished: Record<string, () => Promise<tls.TLSSocket>> = {
   'a client': () => connectInVain(),
   'a client over a net.Socket': async () => {
@@ -76,7 +76,7 @@ const unfinished: Record<string, () => Promise<tls.TLSSocket>> = {
 }
 
 describe.each(Object.entries(unfinished))(
-  'what %s has written before its TLS handshake is over',
+  'the data that %s wrote before the end of its TLS handshake',
   (_, open) => {
     it('is reported as discarded by a reset', async () => {
       const socket = await open()
@@ -86,7 +86,7 @@ describe.each(Object.entries(unfinished))(
     })
 
     it.each(['fin', 'deliver', 'lingering'] as const)(
-      'is reported as discarded by a close in mode %s that is cut short',
+      'is reported as discarded by a close in mode %s that is aborted',
       async (mode) => {
         const socket = await open()
         socket.write(Buffer.alloc(LOST))
@@ -98,7 +98,7 @@ describe.each(Object.entries(unfinished))(
       },
     )
 
-    it('is counted and warned of when the program destroys the socket', async () => {
+    it('is counted as discarded, with a warning, if the program destroys the socket', async () => {
       const socket = await open()
       setCloseMode(socket, 'deliver')
       socket.write(Buffer.alloc(LOST))
@@ -111,7 +111,7 @@ describe.each(Object.entries(unfinished))(
   },
 )
 
-describe('what a TLS client has written before its handshake is over', () => {
+describe('the data that a TLS client wrote before the end of its handshake', () => {
   it.each(['TLSv1.2', 'TLSv1.3'] as const)(
     "is reported as discarded by a reset in 'secureConnect' of %s",
     async (maxVersion) => {
@@ -127,7 +127,7 @@ describe('what a TLS client has written before its handshake is over', () => {
   )
 
   it.each(['TLSv1.2', 'TLSv1.3'] as const)(
-    'is delivered when the handshake of %s is over, and no more reported',
+    'is delivered after the handshake of %s, and not reported as discarded',
     async (maxVersion) => {
       const server = tls.createServer({ ...certificate, maxVersion })
       const received = new Promise<number>((resolve) => {
@@ -149,16 +149,19 @@ describe('what a TLS client has written before its handshake is over', () => {
 
   it.each([
     ['is refused', { servername: 'other.test' }],
-    ['is of no common protocol', { ALPNProtocols: ['b'] }],
-  ])('is not counted where the handshake %s, which the error reports', async (_, options) => {
-    const port = await serve({ ALPNProtocols: ['a'] })
-    const socket = connect({ port, ...options })
-    socket.write('request')
-    const { discardedBytes } = closeTotals()
-    await once(socket, 'error')
-    if (!socket.closed) await once(socket, 'close')
-    expect(closeTotals().discardedBytes).toBe(discardedBytes)
-  })
+    ['finds no common protocol', { ALPNProtocols: ['b'] }],
+  ])(
+    'is not counted as discarded if the handshake %s, which the error reports',
+    async (_, options) => {
+      const port = await serve({ ALPNProtocols: ['a'] })
+      const socket = connect({ port, ...options })
+      socket.write('request')
+      const { discardedBytes } = closeTotals()
+      await once(socket, 'error')
+      if (!socket.closed) await once(socket, 'close')
+      expect(closeTotals().discardedBytes).toBe(discardedBytes)
+    },
+  )
 })
 
 type Situation = [string, () => Promise<tls.TLSSocket>]
@@ -216,15 +219,15 @@ const situations: Situation[] = [
   ],
 ]
 
-describe("mode 'deliver' of a TLS 1.3 client", () => {
-  it.each(situations)('closes its descriptor at once when %s', async (_, open) => {
+describe("close mode 'deliver' of a TLS 1.3 client", () => {
+  it.each(situations)('closes the descriptor at once if %s', async (_, open) => {
     const before = closeTotals().closes.deliver
     const socket = await open()
     expect(await isHeld(socket)).toBe(false)
     expect(closeTotals().closes.deliver).toBe(before + 1)
   })
 
-  it('waits for tickets when it is destroyed after the handshake', async () => {
+  it('waits for session tickets if the socket is destroyed after the handshake', async () => {
     const relay = new Relay()
     const socket = connect({ port: await relay.to(await serve()) })
     socket.once('secureConnect', () => {
@@ -235,7 +238,7 @@ describe("mode 'deliver' of a TLS 1.3 client", () => {
     relay.release()
   })
 
-  it("waits for tickets when closeSocket() is called in 'secureConnect' after a write", async () => {
+  it("waits for session tickets if closeSocket() is called in 'secureConnect' after a write", async () => {
     const relay = new Relay()
     const socket = connect({ port: await relay.to(await serve()) })
     const closed = new Promise((resolve, reject) => {

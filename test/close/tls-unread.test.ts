@@ -1,4 +1,4 @@
-/** `unreadBytes` of TLS: what a close has read and nobody has decrypted. */
+/** `unreadBytes` over TLS: bytes that a close has read and that were not decrypted. */
 import { once } from 'node:events'
 import type * as net from 'node:net'
 import * as tls from 'node:tls'
@@ -10,7 +10,7 @@ const certificate = makeCertificate()
 const newest = { minVersion: 'TLSv1.3' } as const
 const older = { maxVersion: 'TLSv1.2' } as const
 
-/** Ciphers, each with the size of a record of four bytes. */
+/** Ciphers, each with the size of a record that carries four bytes. */
 const ciphers: [name: string, record: number, options: tls.SecureContextOptions][] = [
   ['TLS_AES_256_GCM_SHA384', 26, newest],
   ['TLS_CHACHA20_POLY1305_SHA256', 26, { ...newest, ciphers: 'TLS_CHACHA20_POLY1305_SHA256' }],
@@ -27,12 +27,12 @@ const ciphers: [name: string, record: number, options: tls.SecureContextOptions]
   ).map(([name, record]): [string, number, tls.SecureContextOptions] => [
     name,
     record,
-    // Newer releases of OpenSSL refuse a tag of 8 bytes otherwise.
+    // Newer releases of OpenSSL refuse a tag of 8 bytes at higher levels.
     { ...older, ciphers: `${name}:@SECLEVEL=0` },
   ]),
 ]
 
-/** A client that has read an answer, and its server's end, which closes when the client does. */
+/** Makes a client that has read an answer, and its server's end, which closes after the client. */
 async function answered(
   options: tls.SecureContextOptions,
 ): Promise<{ client: tls.TLSSocket; accepted: net.Socket }> {
@@ -54,13 +54,13 @@ async function answered(
 }
 
 describe.each(ciphers)('unreadBytes of a close over %s', (name, record, options) => {
-  it("are 0 where the peer sent no more than its close_notify, by 'fin'", async () => {
+  it("are 0 in mode 'fin' if the peer sent only its close_notify", async () => {
     const { client } = await answered(options)
     expect(client.getCipher().name).toBe(name)
     expect(await closeSocket(client, 'fin')).toMatchObject({ mode: 'fin', unreadBytes: 0 })
   })
 
-  it("have the record that the peer sent before it, by 'lingering'", async () => {
+  it("include in mode 'lingering' the record that the peer sent before its close_notify", async () => {
     const { client, accepted } = await answered(options)
     accepted.once('end', () => accepted.write('more'))
     const report = await closeSocket(client, 'lingering')

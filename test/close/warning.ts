@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { SocketTunerWarning, WarningCode } from '../../lib'
 
-/** The message of the next warning of that code. */
+/** Resolves with the message of the next warning with this code. */
 export function nextWarning(code: WarningCode): Promise<string> {
   return new Promise((resolve) => {
     const listener = (message: unknown): void => {

@@ -18,7 +18,7 @@ describe('probeConnect()', () => {
     [4, host, '127.0.0.2'],
     [6, '::1', undefined],
     [6, '::1', '::1'],
-  ])('measures IPv%d to %s from %s, and nobody is connected to', async (family, to, source) => {
+  ])('measures IPv%d to %s from %s without making a connection', async (family, to, source) => {
     const accepted = jest.fn()
     const server = net.createServer(accepted)
     const port = await listen(server, to)
@@ -29,7 +29,7 @@ describe('probeConnect()', () => {
       else expect(probe?.microseconds).toBeGreaterThan(0)
     }
     await expectNoMoreThan(before)
-    // One that comes after all of them is the first to be accepted.
+    // A connection made after all probes is the first to be accepted.
     await new Promise<void>((resolve) => {
       server.once('connection', (socket) => {
         socket.destroy()
@@ -46,22 +46,25 @@ describe('probeConnect()', () => {
       () => jest.spyOn(native, 'setInt').mockReturnValue(-os.errno.EOPNOTSUPP),
     ],
     [
-      'no socket is to be had',
+      'no descriptor is free',
       () => jest.spyOn(native, 'openSocket').mockReturnValue(-os.errno.EMFILE),
     ],
-    ['the source is not of this host', () => jest.spyOn(native, 'bindFd').mockReturnValue(-1)],
     [
-      'there is no way to it',
+      'the source is not an address of this host',
+      () => jest.spyOn(native, 'bindFd').mockReturnValue(-1),
+    ],
+    [
+      'there is no route',
       () => jest.spyOn(native, 'connectFd').mockReturnValue(-os.errno.ENETUNREACH),
     ],
-  ])('says nothing where %s, and leaves no descriptor', async (_, fail) => {
+  ])('returns undefined if %s, and leaves no descriptor open', async (_, fail) => {
     const before = openDescriptors()
     fail()
     expect(probeConnect(4, host, 9, '127.0.0.2')).toBeUndefined()
     await expectNoMoreThan(before)
   })
 
-  it('tells that no port is left', () => {
+  it('reports that no port is free', () => {
     jest.spyOn(native, 'connectFd').mockReturnValue(-os.errno.EADDRNOTAVAIL)
     const probe = probeConnect(4, host, 9, undefined)
     if (!fastOpenMayBeOff()) expect(probe).toEqual({ microseconds: undefined, exhausted: true })

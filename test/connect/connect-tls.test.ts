@@ -57,19 +57,23 @@ describe('connectTls()', () => {
   it.each<[string, object, string]>([
     ['the connection is refused', { port: 1 }, 'ECONNREFUSED'],
     ['the source is not on this host', { localAddress: '192.0.2.1' }, 'EADDRNOTAVAIL'],
-    ['the name is another', { servername: 'other.test' }, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    [
+      'the certificate has another name',
+      { servername: 'other.test' },
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+    ],
     ['the signal is aborted', { signal: AbortSignal.abort() }, 'ABORT_ERR'],
-  ])('fails when %s, and leaves nothing', async (_, options, code) => {
+  ])('fails if %s, and leaves nothing open', async (_, options, code) => {
     const port = await serve()
     const before = openDescriptors()
     const socket = open({ host, port, ...options })
     expect(await errorOf(socket)).toMatchObject({ code })
-    // The server's end may take a moment.
+    // The server may close its end later.
     await expectNoMoreThan(before + 1)
   })
 
   it.each(['connect', 'secureConnect', 'data'])(
-    "fails once when the signal is aborted in '%s', and leaves nothing",
+    "fails once when the signal is aborted in '%s', and leaves nothing open",
     async (event) => {
       const port = await serve()
       const before = openDescriptors()
@@ -91,7 +95,7 @@ describe('connectTls()', () => {
     },
   )
 
-  it('refuses a signal that is none, and ends the connection', async () => {
+  it('refuses a signal that is not an AbortSignal, and closes the connection', async () => {
     const port = await serve()
     const before = openDescriptors()
     const signal = {} as AbortSignal
@@ -99,7 +103,7 @@ describe('connectTls()', () => {
     await expectNoMoreThan(before)
   })
 
-  it('ends the connection when TLS options are bad', async () => {
+  it('closes the connection if TLS options are invalid', async () => {
     const port = await serve()
     const before = openDescriptors()
     expect(() => open({ host, port, minVersion: 'TLSv0' as 'TLSv1' })).toThrow(

@@ -18,11 +18,12 @@ import { coded } from '../helpers/coded'
 import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, fullListener, listen, loopback } from '../sockets'
-import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
+import { errorOf, expectNoMoreThan, finalErrorOf, openDescriptors } from './descriptors'
+import { lookupOf } from './peers'
 
 const wholeRange = portChoiceOf(process.platform, release()) === 'whole'
 
-/** A server that holds its connections and throws their input away. */
+/** Starts a server that keeps its connections open and discards their input. */
 async function serve(host: string = loopback[4]): Promise<number> {
   const server = net.createServer((socket) => {
     destroyLater(socket)
@@ -44,24 +45,9 @@ async function opened(options: ConnectOptions): Promise<net.Socket> {
   return socket
 }
 
-/** The error that a connection ends with; it must end with one. */
-async function failure(options: ConnectOptions): Promise<Error & Record<string, unknown>> {
-  const socket = open(options)
-  const error = await errorOf(socket)
-  if (!socket.closed) await once(socket, 'close')
-  return error
-}
-
-/** A lookup that knows one host. */
-function lookupOf(...addresses: string[]): net.LookupFunction {
-  return (_host, _options, callback) => {
-    process.nextTick(() => {
-      callback(
-        null,
-        addresses.map((address) => ({ address, family: net.isIP(address) })),
-      )
-    })
-  }
+/** Connects, and resolves with the error. Rejects if there is none. */
+function failure(options: ConnectOptions): Promise<Error & Record<string, unknown>> {
+  return finalErrorOf(open(options))
 }
 
 describe('connect()', () => {
@@ -71,12 +57,12 @@ describe('connect()', () => {
     const socket = await opened({ host, port, settings: { TCP_KEEPIDLE: 44, TCP_MAXSEG: 900 } })
     expect(socket).toBeInstanceOf(net.Socket)
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
-    // 900 less the 12 bytes of the timestamp option, if that was negotiated.
+    // 900, less the 12 bytes of the timestamp option if it was negotiated.
     expect([888, 900]).toContain(getOption(socket, 'TCP_MAXSEG'))
     expect(socket.remoteAddress).toBe(host)
   })
 
-  it('emits what net.connect() emits, in its order', async () => {
+  it('emits the same events in the same order as net.connect()', async () => {
     const port = await serve()
     const seen: string[] = []
     const published: unknown[] = []
@@ -98,7 +84,7 @@ describe('connect()', () => {
     expect(published).toEqual([socket])
   })
 
-  it('calls its listener, and sends what was written before', async () => {
+  it('calls its listener, and sends data written before the connection', async () => {
     const server = net.createServer((socket) => {
       destroyLater(socket)
       socket.pipe(socket)
@@ -113,7 +99,7 @@ describe('connect()', () => {
     expect(listener).toHaveBeenCalledTimes(1)
   })
 
-  it('takes noDelay, keepAlive, timeout and allowHalfOpen as net.connect() does', async () => {
+  it('accepts noDelay, keepAlive, timeout and allowHalfOpen as net.connect() does', async () => {
     const port = await serve()
     const socket = await opened({
       host: loopback[4],
@@ -131,7 +117,7 @@ describe('connect()', () => {
     await once(socket, 'timeout')
   })
 
-  it('takes null and the empty string for what is not given, as net.connect() does', async () => {
+  it('treats null and the empty string as absent, as net.connect() does', async () => {
     const port = await serve()
     const absent = { family: null, lookup: null, signal: null, localPort: null, blockList: null }
     const rest = { autoSelectFamily: null, autoSelectFamilyAttemptTimeout: null, path: '' }
@@ -143,7 +129,7 @@ describe('connect()', () => {
     }
   })
 
-  it('searches all ports alike, unless told otherwise', async () => {
+  it('uses even and odd ports alike by default', async () => {
     const port = await serve()
     const socket = await opened({ host: loopback[4], port })
     const left = await opened({ host: loopback[4], port, portRange: 'kernel' })
@@ -163,7 +149,7 @@ describe('connect()', () => {
   })
 
   it.each(['deliver', 'lingering', 'reset'] as const)(
-    'puts the socket under close mode %s',
+    'sets close mode %s on the socket',
     async (mode) => {
       const port = await serve()
       const socket = await opened({
@@ -171,12 +157,12 @@ describe('connect()', () => {
         port,
         close: { mode, deadlineMs: 77 },
       })
-      expect(policyOf(socket)).toMatchObject({ mode: { name: mode }, deadlineMs: 77 })
+      expect(policyOf(socket)).toMatchObject({ options: { mode: { name: mode }, deadlineMs: 77 } })
       expect(await closeSocket(socket, 'deliver')).toMatchObject({ discardedBytes: 0 })
     },
   )
 
-  it('can be used again as a net.Socket can: connect() of the same object is plain', async () => {
+  it('returns a socket whose own connect() works again, without the settings', async () => {
     const port = await serve()
     const socket = await opened({ host: loopback[4], port, settings: { TCP_KEEPIDLE: 44 } })
     socket.destroy()
@@ -188,7 +174,7 @@ describe('connect()', () => {
 })
 
 describe('connect() by host name', () => {
-  it('goes on to the next address with all settings when the first one refuses', async () => {
+  it('tries the next address with all settings if the first one refuses', async () => {
     const port = await serve()
     const events: string[] = []
     const lookup = lookupOf('127.0.0.66', loopback[4])
@@ -216,7 +202,7 @@ describe('connect() by host name', () => {
     })
   })
 
-  it('gives all reasons when every address fails', async () => {
+  it('reports every reason if every address fails', async () => {
     const port = await serve()
     const before = openDescriptors()
     const lookup = lookupOf('127.0.0.66', '127.0.0.67')
@@ -227,7 +213,7 @@ describe('connect() by host name', () => {
     await expectNoMoreThan(before)
   })
 
-  it('names the limit when there is no descriptor for the address that answered', async () => {
+  it('names the limit of descriptors if it is reached', async () => {
     const port = await serve()
     const before = openDescriptors()
     jest.spyOn(native, 'duplicateFd').mockReturnValue(-constants.errno.EMFILE)
@@ -239,12 +225,12 @@ describe('connect() by host name', () => {
     jest.restoreAllMocks()
     expect(error.code).toBe('EMFILE')
     expect(error.message).toMatch(
-      /^connect EMFILE 127\.0\.0\.1:\d+: all (\d+ )?descriptors .* \(RLIMIT_NOFILE\)\. What helps: .*`ulimit -n`/,
+      /^connect EMFILE 127\.0\.0\.1:\d+: this process has reached its limit of (\d+ )?open descriptors \(RLIMIT_NOFILE\)\. Remedies: .*`ulimit -n`/,
     )
     await expectNoMoreThan(before)
   })
 
-  it('leaves nothing behind when it is destroyed between lookup and connect', async () => {
+  it('leaves nothing open if it is destroyed between lookup and connect', async () => {
     const port = await serve()
     const before = openDescriptors()
     for (const addresses of [[loopback[4]], ['127.0.0.66', loopback[4]]]) {
@@ -268,7 +254,7 @@ describe('connect() by host name', () => {
       'ENOTFOUND',
     ],
     [
-      'gives what is no address',
+      'returns an invalid address',
       (_h, _o, callback) => {
         callback(null, 'nowhere', 4)
       },
@@ -280,7 +266,7 @@ describe('connect() by host name', () => {
     await expectNoMoreThan(before)
   })
 
-  it('takes a lookup that gives one address in the same tick', async () => {
+  it('accepts a lookup that returns one address in the same tick', async () => {
     const port = await serve()
     const lookup: net.LookupFunction = (_host, _options, callback) => {
       callback(null, loopback[4], 4)
@@ -290,11 +276,11 @@ describe('connect() by host name', () => {
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
   })
 
-  it('reports each address and each attempt at its moment', async () => {
+  it('emits events for each address and each attempt', async () => {
     const port = fullListener('0.0.0.0')
     const lookup = lookupOf('127.0.0.1', '127.0.0.2')
     const socket = open({ host: 'x.test', port, lookup, autoSelectFamilyAttemptTimeout: 10 })
-    // The second attempt begins while the first one goes on.
+    // The second attempt begins before the first one has ended.
     const attempted: unknown[] = []
     await new Promise<void>((resolve) => {
       socket.on('connectionAttempt', (address: string) => {
@@ -307,9 +293,9 @@ describe('connect() by host name', () => {
   })
 
   it.each(['lookup', 'connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout'])(
-    "leaves nothing behind when it is destroyed in '%s'",
+    "leaves nothing open if it is destroyed in '%s'",
     async (event) => {
-      // Nobody answers at the first address, the second one refuses, and there is a server at the third.
+      // The first address never answers, the second one refuses, the third one has a server.
       const port = fullListener('127.0.0.65')
       const server = net.createServer(destroyLater)
       closeLater(() => server.close())
@@ -327,7 +313,7 @@ describe('connect() by host name', () => {
     },
   )
 
-  it('tries the first address only when autoSelectFamily is false, as net.connect() does', async () => {
+  it('tries only the first address if autoSelectFamily is false, as net.connect() does', async () => {
     const port = await serve()
     const asked: unknown[] = []
     const lookup: net.LookupFunction = (_host, { all }, callback) => {
@@ -339,7 +325,7 @@ describe('connect() by host name', () => {
     expect(asked).toEqual([undefined])
   })
 
-  it('connects to no address of a block list', async () => {
+  it('does not connect to an address on a block list', async () => {
     const seen: unknown[] = []
     const server = net.createServer((socket) => {
       seen.push(socket.localAddress)
@@ -364,7 +350,7 @@ describe('connect() by host name', () => {
     expect(seen).toEqual([loopback[4]])
   })
 
-  it('asks for addresses of the family of the source', async () => {
+  it("looks up addresses of the source's family", async () => {
     const port = await serve()
     const asked: unknown[] = []
     const lookup: net.LookupFunction = (host, options, callback) => {
@@ -383,7 +369,7 @@ const one = { address: loopback[4], family: 4 }
 const answer = (all: boolean, address: unknown = loopback[4], family: unknown = 4): unknown[] =>
   all ? [[{ address, family }]] : [address, family]
 
-describe('connect() with a lookup of the caller, as net.connect() with the same', () => {
+describe("connect() with the caller's own lookup", () => {
   const answers: Record<string, Answer> = {
     'undefined as the error': (callback, all) => {
       callback(undefined, ...answer(all))
@@ -409,7 +395,7 @@ describe('connect() with a lookup of the caller, as net.connect() with the same'
     'null as the address': (callback, all) => {
       callback(null, ...answer(all, null))
     },
-    'an address after one that is none': (callback, all) => {
+    'an address after an invalid one': (callback, all) => {
       callback(null, ...(all ? [[{ address: 'nowhere', family: 4 }, one]] : answer(all)))
     },
     'the same address twice': (callback, all) => {
@@ -420,10 +406,10 @@ describe('connect() with a lookup of the caller, as net.connect() with the same'
     },
   }
   const moments: Record<string, (action: () => void) => void> = {
-    'at once': (action) => {
+    'in the same tick': (action) => {
       action()
     },
-    later: setImmediate,
+    'in a later tick': setImmediate,
   }
   const cases = Object.keys(answers).flatMap((name) =>
     Object.keys(moments).flatMap((moment) =>
@@ -431,7 +417,7 @@ describe('connect() with a lookup of the caller, as net.connect() with the same'
     ),
   )
 
-  /** 'connect', or the code of the error. */
+  /** Resolves with 'connect' or the code of the error. */
   async function outcome(socket: net.Socket): Promise<string> {
     destroyLater(socket)
     return new Promise((resolve) => {
@@ -444,21 +430,24 @@ describe('connect() with a lookup of the caller, as net.connect() with the same'
     })
   }
 
-  it.each(cases)('that answers with %s, %s, family %s', async (name, moment, family) => {
-    const port = await serve()
-    const lookup = ((_host, { all = false }, callback) => {
-      moments[moment]?.(() => {
-        answers[name]?.(callback as (...answer: unknown[]) => void, all)
-      })
-    }) as net.LookupFunction
-    const options = { host: 'x.test', port, lookup, family }
-    const own = await outcome(connect(options))
-    // What net.connect() makes of an array that it has not asked for is an error.
-    if (name === 'an array' && family === 4) expect(own).toBe('connect')
-    else expect(own).toBe(await outcome(net.connect(options)))
-  })
+  it.each(cases)(
+    'has the same outcome as net.connect() if the lookup returns %s (%s, family %s)',
+    async (name, moment, family) => {
+      const port = await serve()
+      const lookup = ((_host, { all = false }, callback) => {
+        moments[moment]?.(() => {
+          answers[name]?.(callback as (...answer: unknown[]) => void, all)
+        })
+      }) as net.LookupFunction
+      const options = { host: 'x.test', port, lookup, family }
+      const own = await outcome(connect(options))
+      // net.connect() fails on an array unless it looked up all addresses.
+      if (name === 'an array' && family === 4) expect(own).toBe('connect')
+      else expect(own).toBe(await outcome(net.connect(options)))
+    },
+  )
 
-  it.each([[undefined], [[]], [[null]]])('refuses %j in place of addresses', async (found) => {
+  it.each([[undefined], [[]], [[null]]])('refuses %j as a list of addresses', async (found) => {
     const lookup = ((_host, _options, callback) => {
       callback(null, found as never)
     }) as net.LookupFunction
@@ -467,7 +456,7 @@ describe('connect() with a lookup of the caller, as net.connect() with the same'
     })
   })
 
-  it('takes the first of two answers', async () => {
+  it('ignores all but the first call of the callback', async () => {
     const port = await serve()
     const before = openDescriptors()
     for (const addresses of [[one], [one, { address: '127.0.0.66', family: 4 }]]) {
@@ -486,7 +475,7 @@ describe('connect() with a lookup of the caller, as net.connect() with the same'
 })
 
 describe('connect() from a SourcePool', () => {
-  it('spreads connections over the addresses, and gives each back when it is closed', async () => {
+  it('spreads connections over the addresses, and releases each when it is closed', async () => {
     const port = await serve()
     const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
     const sockets = []
@@ -506,7 +495,7 @@ describe('connect() from a SourcePool', () => {
     ])
   })
 
-  it('counts the TIME_WAIT entries that its connections leave', async () => {
+  it('counts the TIME_WAIT entries of its connections', async () => {
     const port = await serve()
     const source = new SourcePool(['127.0.0.2'])
     const socket = await opened({ host: loopback[4], port, source })
@@ -515,7 +504,7 @@ describe('connect() from a SourcePool', () => {
     expect(source.usage(loopback[4], port)).toMatchObject([{ open: 0, timeWait: 1 }])
   })
 
-  it('gives the address back when nobody answers', async () => {
+  it('releases the address if nothing answers', async () => {
     const port = await serve()
     const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
     expect(await failure({ host: '127.0.0.66', port, source })).toMatchObject({
@@ -533,7 +522,7 @@ describe('connect() from a SourcePool', () => {
     }
   })
 
-  it('goes on to another address where no port is free', async () => {
+  it('uses another address if no port is free', async () => {
     const port = await serve()
     const source = new SourcePool(['127.0.0.2', '127.0.0.3'])
     const free = await freshPort()
@@ -549,8 +538,8 @@ describe('connect() from a SourcePool', () => {
   })
 })
 
-describe('connect() that finds no port', () => {
-  it('says that all ports of the source to the destination are taken, and what would help', async () => {
+describe('connect() without a free port', () => {
+  it('reports that all ports from the source to the destination are in use, and names the fixes', async () => {
     const port = await serve()
     const host = loopback[4]
     const free = await freshPort()
@@ -568,21 +557,21 @@ describe('connect() that finds no port', () => {
       timeWait: expect.any(Number) as number,
     })
     expect(error.message).toMatch(
-      /^connect EADDRNOTAVAIL 127\.0\.0\.1:\d+ - Local \(127\.0\.0\.7:0\): all ports of the range from 127\.0\.0\.7 to 127\.0\.0\.1:\d+ are taken; \d+ sockets of this network namespace are in TIME_WAIT\. What helps: .*close: 'deliver'.*SourcePool/,
+      /^connect EADDRNOTAVAIL 127\.0\.0\.1:\d+ - Local \(127\.0\.0\.7:0\): all ports of the range from 127\.0\.0\.7 to 127\.0\.0\.1:\d+ are in use; \d+ sockets of this network namespace are in TIME_WAIT\. Remedies: .*close: 'deliver'.*SourcePool/,
     )
   })
 
-  it('says that the one port asked for is taken', async () => {
+  it('reports that the requested port already has a connection to the destination', async () => {
     const port = await serve()
     const host = loopback[4]
     const localPort = await freshPort()
     await opened({ host, port, localAddress: '127.0.0.7', localPort })
     const error = await failure({ host, port, localAddress: '127.0.0.7', localPort })
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', space: 'tuple', localPort })
-    expect(error.message).toContain('exists already')
+    expect(error.message).toContain('already exists')
   })
 
-  it('says that another socket has the port', async () => {
+  it('reports that another socket is bound to the port', async () => {
     const port = await serve()
     const error = await failure({
       host: loopback[4],
@@ -593,7 +582,7 @@ describe('connect() that finds no port', () => {
     expect(error).toMatchObject({ code: 'EADDRINUSE', syscall: 'bind', space: 'bind', port })
   })
 
-  it('says that an address is not on this host', async () => {
+  it('reports that the source is not an address of this host', async () => {
     const before = openDescriptors()
     const error = await failure({ host: loopback[4], port: 9, localAddress: '192.0.2.1' })
     expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'bind', address: '192.0.2.1' })
@@ -602,10 +591,10 @@ describe('connect() that finds no port', () => {
   })
 })
 
-describe('connect() that is given up', () => {
+describe('a socket of connect()', () => {
   const host = loopback[4]
 
-  it('before it begins, by its signal', async () => {
+  it('fails with AbortError if its signal was aborted before', async () => {
     const port = await serve()
     const before = openDescriptors()
     expect(await failure({ host, port, signal: AbortSignal.abort() })).toMatchObject({
@@ -614,24 +603,27 @@ describe('connect() that is given up', () => {
     await expectNoMoreThan(before)
   })
 
-  it.each(['lookup', 'connect'])("at '%s', by its signal", async (event) => {
-    const port = await serve()
-    const controller = new AbortController()
-    const { signal } = controller
-    const source = new SourcePool(['127.0.0.2'])
-    const socket = open({ host: 'x.test', port, signal, source, lookup: lookupOf(host) })
-    socket.once(event, () => {
-      controller.abort()
-    })
-    const errors: Error[] = []
-    socket.on('error', (error) => errors.push(error))
-    await new Promise((resolve) => socket.once('close', resolve))
-    expect(errors).toMatchObject([{ name: 'AbortError', code: 'ABORT_ERR' }])
-    expect(source.usage(host, port)[0]?.open).toBe(0)
-  })
+  it.each(['lookup', 'connect'])(
+    "fails with AbortError if its signal is aborted in '%s'",
+    async (event) => {
+      const port = await serve()
+      const controller = new AbortController()
+      const { signal } = controller
+      const source = new SourcePool(['127.0.0.2'])
+      const socket = open({ host: 'x.test', port, signal, source, lookup: lookupOf(host) })
+      socket.once(event, () => {
+        controller.abort()
+      })
+      const errors: Error[] = []
+      socket.on('error', (error) => errors.push(error))
+      await new Promise((resolve) => socket.once('close', resolve))
+      expect(errors).toMatchObject([{ name: 'AbortError', code: 'ABORT_ERR' }])
+      expect(source.usage(host, port)[0]?.open).toBe(0)
+    },
+  )
 
   it.each([[[loopback[4]]], [['127.0.0.1', '127.0.0.2']]])(
-    'while nobody answers at %j, by its signal',
+    'fails with AbortError if its signal is aborted while %j do not answer',
     async (addresses) => {
       const port = fullListener('0.0.0.0')
       const before = openDescriptors()
@@ -641,7 +633,11 @@ describe('connect() that is given up', () => {
       const autoSelectFamilyAttemptTimeout = 10
       const options = { host: 'x.test', port, signal, lookup, autoSelectFamilyAttemptTimeout }
       const socket = open(options)
-      await until('it is on its way', openDescriptors, (open) => open === before + addresses.length)
+      await until(
+        'it has begun to connect',
+        openDescriptors,
+        (open) => open === before + addresses.length,
+      )
       controller.abort()
       const error = await errorOf(socket)
       expect(error.name).toBe('AbortError')
@@ -649,7 +645,7 @@ describe('connect() that is given up', () => {
     },
   )
 
-  it('while it is connecting, by destroy()', async () => {
+  it('leaves nothing open if it is destroyed while it connects', async () => {
     const port = await serve()
     const before = openDescriptors()
     for (let i = 0; i < 20; i++) {
@@ -662,7 +658,7 @@ describe('connect() that is given up', () => {
   })
 })
 
-describe('connect() with what it cannot take', () => {
+describe('connect() with invalid arguments', () => {
   const port = 9
   const host = loopback[4]
   const pool = new SourcePool(['127.0.0.2'])
@@ -670,14 +666,14 @@ describe('connect() with what it cannot take', () => {
     ['no options', undefined, 'ERR_INVALID_ARG_TYPE'],
     ['null', null, 'ERR_INVALID_ARG_TYPE'],
     ['a port out of range', { host, port: 65_536 }, 'ERR_SOCKET_BAD_PORT'],
-    ['a fraction of a port', { host, port: 80.5 }, 'ERR_SOCKET_BAD_PORT'],
+    ['a fractional port', { host, port: 80.5 }, 'ERR_SOCKET_BAD_PORT'],
     ['no port', { host }, 'ERR_MISSING_ARGS'],
     ['an unknown family', { host, port, family: 5 }, 'ERR_INVALID_ARG_VALUE'],
     ['a family as a string', { host, port, family: 'ipv4' }, 'ERR_INVALID_ARG_VALUE'],
     ['a local port out of range', { host, port, localPort: -1 }, 'ERR_OUT_OF_RANGE'],
-    ['a fraction of a local port', { host, port, localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    ['a fractional local port', { host, port, localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
     ['a local port as a string', { host, port, localPort: '80' }, 'ERR_INVALID_ARG_TYPE'],
-    ['a local address that is none', { host, port, localAddress: 'here' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an invalid local address', { host, port, localAddress: 'here' }, 'ERR_INVALID_ARG_VALUE'],
     [
       'a local address of the other family',
       { host, port, localAddress: '::1' },
@@ -742,13 +738,13 @@ describe('connect() with what it cannot take', () => {
       },
       'ERR_INVALID_ARG_VALUE',
     ],
-    ['a signal that is none', { host, port, signal: {} }, 'ERR_INVALID_ARG_TYPE'],
+    ['an invalid signal', { host, port, signal: {} }, 'ERR_INVALID_ARG_TYPE'],
     [
-      'a lookup that is no function',
+      'a lookup that is not a function',
       { host: 'x.test', port, lookup: 'dns' },
       'ERR_INVALID_ARG_TYPE',
     ],
-    ['a block list that is none', { host, port, blockList: [host] }, 'ERR_INVALID_ARG_TYPE'],
+    ['an invalid block list', { host, port, blockList: [host] }, 'ERR_INVALID_ARG_TYPE'],
     ['autoSelectFamily as a number', { host, port, autoSelectFamily: 1 }, 'ERR_INVALID_ARG_TYPE'],
     [
       'an attempt timeout of 0',
@@ -757,7 +753,6 @@ describe('connect() with what it cannot take', () => {
     ],
     ['a descriptor', { host, port, fd: 0 }, 'ERR_INVALID_ARG_VALUE'],
     ['a handle', { host, port, handle: {} }, 'ERR_INVALID_ARG_VALUE'],
-    // An option of macOS only.
     [
       'an option that Linux lacks',
       { host, port, settings: { IP_BOUND_IF: 1 } },
@@ -765,13 +760,13 @@ describe('connect() with what it cannot take', () => {
     ],
   ]
 
-  it.each(cases)('%s: throws and opens nothing', (_, options, code) => {
+  it.each(cases)('throws for %s, and opens nothing', (_, options, code) => {
     const before = openDescriptors()
     expect(() => connect(options as ConnectOptions)).toThrow(coded(code))
     expect(openDescriptors()).toBe(before)
   })
 
-  it('emits what the kernel refuses to set', async () => {
+  it('emits an error for a setting that the kernel refuses', async () => {
     const before = openDescriptors()
     const settings = { TCP_CONGESTION: 'no_such_one' }
     expect(await failure({ host, port, settings })).toMatchObject({
@@ -784,7 +779,7 @@ describe('connect() with what it cannot take', () => {
     await expectNoMoreThan(before)
   })
 
-  it("emits Node's own error when the destination refuses", async () => {
+  it("emits Node's own error if the destination refuses", async () => {
     const port = await serve()
     const error = await failure({ host: '127.0.0.66', port, settings: { TCP_KEEPIDLE: 44 } })
     expect(error).not.toBeInstanceOf(SocketTunerError)
@@ -798,8 +793,8 @@ describe('connect() with what it cannot take', () => {
   })
 })
 
-// A deleted property would have V8 keep the rest in a hash table, to be searched by each write and read.
-it('puts the own methods of the handle back, and deletes none', async () => {
+// Deleting a property would make V8 turn the handle into a hash table, which slows down each read and write.
+it('connect() restores the own methods of the handle and deletes none', async () => {
   const socket = connect({ port: await serve(), host: loopback[4] })
   destroyLater(socket)
   const handle = handleOf(socket) ?? {}

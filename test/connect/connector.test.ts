@@ -17,7 +17,7 @@ beforeAll(() => {
   certificate = makeCertificate()
 })
 
-/** Answers what it gets, so that a close may take nothing for granted that has not come. */
+/** Starts an echo server, so that a close has data to wait for. */
 function serve(server: net.Server | tls.Server): Promise<number> {
   server.on(server instanceof tls.Server ? 'secureConnection' : 'connection', (socket) => {
     destroyLater(socket as net.Socket)
@@ -38,7 +38,7 @@ async function close(socket: net.Socket): Promise<void> {
 }
 
 describe('a Connector', () => {
-  it('makes any number of connections that are tuned alike', async () => {
+  it('makes any number of connections with the same settings', async () => {
     const port = await serve(net.createServer())
     const connector = new Connector({
       settings: { TCP_KEEPIDLE: 44 },
@@ -61,7 +61,7 @@ describe('a Connector', () => {
     expect(counted).toMatchObject({ fallbacks: {}, timeWaitLeft: 0, discardedBytes: 0 })
   })
 
-  it('counts a close as it happened, and closes of its own connections only', async () => {
+  it('counts each close of its own connections, and no other, as it actually happened', async () => {
     const port = await serve(net.createServer())
     const [one, other] = [new Connector({ close: 'deliver' }), new Connector({ close: 'reset' })]
     const socket = one.connect({ host, port })
@@ -77,7 +77,7 @@ describe('a Connector', () => {
     expect(other.counters().closes).toEqual({ fin: 0, deliver: 0, lingering: 0, reset: 0 })
   })
 
-  it('makes the connections of a client that takes a function for that', async () => {
+  it('makes the connections of a client that accepts a function for it', async () => {
     const server = http.createServer((_, response) => response.end('answer'))
     const port = await listen(server)
     const connector = new Connector({ settings: { TCP_KEEPIDLE: 44 }, close: 'deliver' })
@@ -94,7 +94,7 @@ describe('a Connector', () => {
     )
   })
 
-  it('gives a snapshot', async () => {
+  it('returns its counters as a snapshot', async () => {
     const port = await serve(net.createServer())
     const connector = new Connector({ close: 'deliver' })
     const before = connector.counters()
@@ -105,7 +105,7 @@ describe('a Connector', () => {
     expect(connector.counters().closes.deliver).toBe(1)
   })
 
-  it('connects over TLS, and the mode is that of the TLS socket', async () => {
+  it('connects over TLS, with the mode on the TLS socket', async () => {
     const port = await serve(tls.createServer({ ...certificate }))
     const connector = new Connector({ settings: { TCP_KEEPIDLE: 44 }, close: 'deliver' })
     const listener = jest.fn()
@@ -123,7 +123,7 @@ describe('a Connector', () => {
     )
   })
 
-  it('adds TLS to a connection of its own, which is counted once', async () => {
+  it('adds TLS to a connection of its own, and counts it once', async () => {
     const port = await serve(tls.createServer({ ...certificate }))
     const connector = new Connector({ close: 'deliver' })
     const carrier = connector.connect({ host, port })
@@ -141,7 +141,7 @@ describe('a Connector', () => {
     expect(connector.counters().closes).toEqual({ fin: 0, deliver: 1, lingering: 0, reset: 0 })
   })
 
-  it('adds TLS to a connection of somebody else, under its own mode', async () => {
+  it("adds TLS to a connection made elsewhere, with the connector's mode", async () => {
     const port = await serve(tls.createServer({ ...certificate }))
     const connector = new Connector({ close: 'deliver' })
     const carrier = net.connect(port, host)
@@ -151,7 +151,7 @@ describe('a Connector', () => {
     expect(getCloseMode(socket)).toMatchObject({ mode: 'deliver' })
   })
 
-  it('adds TLS to a stream that is no socket', async () => {
+  it('adds TLS to a stream that is not a socket', async () => {
     const there = new PassThrough()
     const here = new PassThrough()
     const server = new tls.TLSSocket(Duplex.from({ readable: there, writable: here }), {
@@ -167,7 +167,7 @@ describe('a Connector', () => {
     server.destroy()
   })
 
-  it('closes the connection where TLS cannot be had', async () => {
+  it('closes the connection if TLS fails', async () => {
     const port = await serve(net.createServer())
     const connector = new Connector()
     const carrier = connector.connect({ host, port })
@@ -181,7 +181,7 @@ describe('a Connector', () => {
     await closed
   })
 
-  it('shares a pool, which knows what each connection left behind', async () => {
+  it('spreads its connections over the addresses of a pool', async () => {
     const port = await serve(net.createServer())
     const pool = new SourcePool(['127.0.0.7', '127.0.0.8'])
     const connector = new Connector({ source: pool })
@@ -200,7 +200,7 @@ describe('a Connector', () => {
       { settings: { TCP_NODELAI: true } },
       'ERR_SOCKET_TUNER_UNKNOWN_OPTION',
     ],
-    ['what is no object', 5, 'ERR_INVALID_ARG_TYPE'],
+    ['a value that is not an object', 5, 'ERR_INVALID_ARG_TYPE'],
     ['null', null, 'ERR_INVALID_ARG_TYPE'],
     ['a source that is a host name', { source: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
     ['an unknown mode', { close: 'gently' }, 'ERR_INVALID_ARG_VALUE'],
@@ -209,7 +209,7 @@ describe('a Connector', () => {
   })
 
   it.each([undefined, null, 5, {}, new net.Server()])(
-    'adds no TLS to what is no stream (%#)',
+    'refuses to add TLS to a value that is not a stream (%#)',
     (carrier) => {
       const connector = new Connector()
       expect(() => connector.wrapTls(carrier as never)).toThrow(coded('ERR_INVALID_ARG_TYPE'))

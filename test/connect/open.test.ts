@@ -31,11 +31,11 @@ describe('openSocket', () => {
     socket.connect((server.address() as net.AddressInfo).port, host)
     await once(socket, 'connect')
     expect(getOption(socket, 'TCP_KEEPIDLE')).toBe(44)
-    // 900 less the 12 bytes of the timestamp option, if that was negotiated.
+    // 900, less the 12 bytes of the timestamp option if it was negotiated.
     expect([888, 900]).toContain(getOption(socket, 'TCP_MAXSEG'))
   })
 
-  it('leaves no descriptor behind when a setting is refused', () => {
+  it('leaves no descriptor open if a setting is refused', () => {
     const before = descriptors()
     for (let i = 0; i < 50; i++) {
       expect(() => open(4, { TCP_CONGESTION: 'no_such_algo' })).toThrow(coded('ENOENT'))

@@ -15,7 +15,7 @@ describe('portChoiceOf', () => {
     ['linux', '10.0.1', 'whole'],
     ['linux', 'unknown', 'kernel'],
     ['darwin', '24.6.0', 'kernel'],
-  ] as const)('%s %s: %s', (platform, release, choice) => {
+  ] as const)("chooses on %s %s: '%s'", (platform, release, choice) => {
     expect(portChoiceOf(platform, release)).toBe(choice)
   })
 })
@@ -23,14 +23,14 @@ describe('portChoiceOf', () => {
 describe('choosePorts', () => {
   const all = systemPortRange() ?? { min: 0, max: 0 }
 
-  it('takes the whole range, whatever it is', () => {
+  it('selects the whole range as 1 to 65535', () => {
     const fd = tcpSocket()
     choosePorts(fd, 'whole')
     expect(getOption(fd, 'IP_LOCAL_PORT_RANGE')).toEqual({ min: 1, max: 65535 })
     expect(chooseOtherPorts(fd, 'whole', 1)).toBe(false)
   })
 
-  it('takes windows of 256 ports within the range, and in the end all of it', () => {
+  it('tries windows of 256 ports within the range, and finally the whole range', () => {
     const fd = tcpSocket()
     choosePorts(fd, 'windows')
     const seen = new Set<number>()
@@ -50,7 +50,7 @@ describe('choosePorts', () => {
     expect(chooseOtherPorts(fd, 'windows', 9)).toBe(false)
   })
 
-  it("leaves the kernel's own search alone", () => {
+  it("does not restrict the kernel's own search", () => {
     const fd = tcpSocket()
     choosePorts(fd, 'kernel')
     expect(getOption(fd, 'IP_LOCAL_PORT_RANGE')).toEqual({ min: 0, max: 0 })

@@ -53,7 +53,7 @@ describe('RawSocket.open()', () => {
     expect(raw.localAddress).toMatchObject({ family: name, port: 0 })
   })
 
-  it('opens an MPTCP socket, or says that there is none', () => {
+  it('opens an MPTCP socket, or reports that the kernel has no MPTCP', () => {
     const { IPPROTO_MPTCP, AF_INET, SOCK_STREAM } = native.constants
     const probe = native.openSocket(AF_INET ?? 0, SOCK_STREAM ?? 0, IPPROTO_MPTCP ?? 0)
     if (probe >= 0) native.closeFd(probe)
@@ -66,15 +66,15 @@ describe('RawSocket.open()', () => {
     ['no family', [], 'ERR_INVALID_ARG_VALUE'],
     ['an unknown family', [5], 'ERR_INVALID_ARG_VALUE'],
     ['family 0', [0], 'ERR_INVALID_ARG_VALUE'],
-    ['settings that are no object', [4, 7], 'ERR_INVALID_ARG_TYPE'],
+    ['settings that are not an object', [4, 7], 'ERR_INVALID_ARG_TYPE'],
     ['an unknown option', [4, { NONE: 1 }], 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
     ['a value of the wrong type', [4, { TCP_NODELAY: 1 }], 'ERR_INVALID_ARG_TYPE'],
     ['an option of the other family', [4, { IPV6_V6ONLY: true }], 'ERR_SOCKET_TUNER_WRONG_SOCKET'],
     ['an option that Linux lacks', [4, { IP_BOUND_IF: 1 }], 'ERR_SOCKET_TUNER_UNSUPPORTED'],
-    ['what the kernel refuses', [4, { TCP_CONGESTION: 'no_such_one' }], 'ENOENT'],
-    ['options that are no object', [4, {}, 'mptcp'], 'ERR_INVALID_ARG_TYPE'],
-    ['mptcp that is no boolean', [4, {}, { mptcp: 1 }], 'ERR_INVALID_ARG_TYPE'],
-  ])('refuses %s and leaves no descriptor', (_, args, code) => {
+    ['a setting that the kernel refuses', [4, { TCP_CONGESTION: 'no_such_one' }], 'ENOENT'],
+    ['options that are not an object', [4, {}, 'mptcp'], 'ERR_INVALID_ARG_TYPE'],
+    ['mptcp that is not a boolean', [4, {}, { mptcp: 1 }], 'ERR_INVALID_ARG_TYPE'],
+  ])('refuses %s, and leaves no descriptor open', (_, args, code) => {
     const before = openDescriptors()
     expect(() => (RawSocket.open as (...all: unknown[]) => RawSocket)(...args)).toThrow(coded(code))
     expect(openDescriptors()).toBe(before)
@@ -82,7 +82,7 @@ describe('RawSocket.open()', () => {
 })
 
 describe('a RawSocket', () => {
-  it('is a target of every function', () => {
+  it('is accepted by every function that takes a target', () => {
     const raw = opened(4)
     setOption(raw, 'TCP_KEEPIDLE', 44)
     expect(raw.tune({ SO_RCVBUF: 16_384 }).SO_RCVBUF).toMatchObject({
@@ -116,7 +116,7 @@ describe('a RawSocket', () => {
     ['a number', { address: 7 }, 'ERR_INVALID_ARG_TYPE'],
     ['a port out of range', { port: 65_536 }, 'ERR_OUT_OF_RANGE'],
     ['a negative port', { port: -1 }, 'ERR_OUT_OF_RANGE'],
-    ['a fraction of a port', { port: 0.5 }, 'ERR_OUT_OF_RANGE'],
+    ['a fractional port', { port: 0.5 }, 'ERR_OUT_OF_RANGE'],
     ['NaN', { port: NaN }, 'ERR_OUT_OF_RANGE'],
     ['a port as a string', { port: '80' }, 'ERR_INVALID_ARG_TYPE'],
     ['null', null, 'ERR_INVALID_ARG_TYPE'],
@@ -126,22 +126,25 @@ describe('a RawSocket', () => {
     expect(raw.localAddress.port).toBe(0)
   })
 
-  it.each(['127.0.0.1', 'localhost'])('becomes a net.Socket by connect() to %s', async (host) => {
-    const port = await serve()
-    const raw = opened(4, { TCP_MAXSEG: 900 }).bind({ address: '127.0.0.7' })
-    const { fd } = raw
-    const listener = jest.fn()
-    const socket = raw.connect({ host, port, noDelay: true }, listener)
-    destroyLater(socket)
-    await once(socket, 'connect')
-    expect(listener).toHaveBeenCalledTimes(1)
-    expect(socket).toBeInstanceOf(net.Socket)
-    expect(socket.localAddress).toBe('127.0.0.7')
-    expect([888, 900]).toContain(getOption(socket, 'TCP_MAXSEG'))
-    expect(getOption(fd, 'TCP_NODELAY')).toBe(true)
-  })
+  it.each(['127.0.0.1', 'localhost'])(
+    'becomes a net.Socket when it connects to %s',
+    async (host) => {
+      const port = await serve()
+      const raw = opened(4, { TCP_MAXSEG: 900 }).bind({ address: '127.0.0.7' })
+      const { fd } = raw
+      const listener = jest.fn()
+      const socket = raw.connect({ host, port, noDelay: true }, listener)
+      destroyLater(socket)
+      await once(socket, 'connect')
+      expect(listener).toHaveBeenCalledTimes(1)
+      expect(socket).toBeInstanceOf(net.Socket)
+      expect(socket.localAddress).toBe('127.0.0.7')
+      expect([888, 900]).toContain(getOption(socket, 'TCP_MAXSEG'))
+      expect(getOption(fd, 'TCP_NODELAY')).toBe(true)
+    },
+  )
 
-  it('throws once it is handed over, and closes nothing then', async () => {
+  it('throws after its descriptor was handed over, and closes nothing', async () => {
     const port = await serve()
     const raw = RawSocket.open(4)
     const socket = raw.connect({ host: loopback[4], port })
@@ -167,15 +170,15 @@ describe('a RawSocket', () => {
     ],
     ['a port out of range', { host: '127.0.0.1', port: 65_536 }, 'ERR_OUT_OF_RANGE'],
     ['no port', { host: '127.0.0.1' }, 'ERR_INVALID_ARG_TYPE'],
-    ['a host that is no string', { host: 7, port: 9 }, 'ERR_INVALID_ARG_TYPE'],
-    ['nothing', undefined, 'ERR_INVALID_ARG_TYPE'],
-  ])('stays open when connect() is given %s', (_, options, code) => {
+    ['a host that is not a string', { host: 7, port: 9 }, 'ERR_INVALID_ARG_TYPE'],
+    ['undefined', undefined, 'ERR_INVALID_ARG_TYPE'],
+  ])('stays open if connect() refuses %s', (_, options, code) => {
     const raw = opened(4)
     expect(() => raw.connect(options as RawConnectOptions)).toThrow(coded(code))
     expect(raw.fd).toBeGreaterThan(2)
   })
 
-  it('closes its descriptor when the connection fails', async () => {
+  it('closes its descriptor if the connection fails', async () => {
     const port = await serve()
     const before = openDescriptors()
     const socket = RawSocket.open(4).connect({ host: '127.0.0.66', port })
@@ -184,7 +187,7 @@ describe('a RawSocket', () => {
     await expectNoMoreThan(before)
   })
 
-  it('names the way out when its port has a connection to the destination', async () => {
+  it('names the fixes if its port already has a connection to the destination', async () => {
     const port = await serve()
     const from = { localAddress: '127.0.0.8', localPort: await freshPort() }
     const first = connect({ host: loopback[4], port, ...from })
@@ -198,14 +201,14 @@ describe('a RawSocket', () => {
       ...{ code: 'EADDRNOTAVAIL', syscall: 'connect', address: loopback[4], port },
       ...{ ...from, space: 'tuple' },
     })
-    expect(error.message).toMatch(/: a connection from local port \d+ to .* exists already/)
+    expect(error.message).toMatch(/: a connection from local port \d+ to .* already exists/)
     await expectNoMoreThan(before)
   })
 
-  it('says that a second bind() is one too many', () => {
+  it('refuses a second bind()', () => {
     const raw = opened(4).bind({ address: loopback[4] })
     expect(() => raw.bind({ address: loopback[4] })).toThrow(
-      'bind EINVAL 127.0.0.1:0: the socket is bound already',
+      'bind EINVAL 127.0.0.1:0: the socket is already bound',
     )
   })
 
@@ -238,19 +241,18 @@ describe('a RawSocket', () => {
       port,
     })
     expect(getOption(server, 'SO_REUSEPORT')).toBe(true)
-    // The limit of the accept queue, on a listening socket.
+    // On a listening socket this is the limit of the accept queue.
     expect(tcpInfo(server).sacked).toBe(7)
     expect(() => raw.fd).toThrow(coded('ERR_SOCKET_TUNER_HANDED_OVER'))
     const answer = await fetch(`http://${loopback[4]}:${String(port)}/`)
     expect(await answer.text()).toBe('answer')
-    // A second one on the same port.
     const second = opened(4, { SO_REUSEPORT: true }).bind({ address: loopback[4], port })
     const other = net.createServer()
     closeLater(() => other.close())
     expect(await second.listenOn(other)).toMatchObject({ port })
   })
 
-  it('does not become that of a server that listens, or of what is none', async () => {
+  it('cannot become the socket of a server that already listens, or of a value that is not a server', async () => {
     const server = net.createServer()
     await listen(server)
     const raw = opened(4)
@@ -267,7 +269,7 @@ describe('a RawSocket', () => {
     expect(raw.fd).toBeGreaterThan(2)
   })
 
-  it('closes its descriptor when listening fails', async () => {
+  it('closes its descriptor if listening fails', async () => {
     const first = opened(4, { SO_REUSEADDR: true }).bind({ address: loopback[4] })
     const { port } = first.localAddress
     const second = opened(4, { SO_REUSEADDR: true }).bind({ address: loopback[4], port })
@@ -285,8 +287,8 @@ describe('a RawSocket', () => {
   })
 })
 
-describe('the end of a RawSocket', () => {
-  it('comes with close(), once', () => {
+describe('the descriptor of a RawSocket', () => {
+  it('is closed by close(), which acts once', () => {
     const before = openDescriptors()
     const raw = RawSocket.open(4)
     raw.close()
@@ -295,14 +297,14 @@ describe('the end of a RawSocket', () => {
     expect(() => raw.fd).toThrow(coded('ERR_SOCKET_TUNER_DESTROYED'))
   })
 
-  it('comes with Symbol.dispose', () => {
+  it('is closed by Symbol.dispose', () => {
     const before = openDescriptors()
     const raw = RawSocket.open(4)
     raw[Symbol.dispose]()
     expect(openDescriptors()).toBe(before)
   })
 
-  it('comes with the garbage collector, and a warning', async () => {
+  it('is closed by garbage collection, which emits a warning', async () => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const seen: SocketTunerWarning[] = []
@@ -333,7 +335,7 @@ describe('the end of a RawSocket', () => {
     expect(new Set(seen.map(({ code }) => code))).toEqual(new Set(['SOCKET_TUNER_DROPPED_SOCKET']))
   })
 
-  it('comes at the latest with the end of its thread', async () => {
+  it('is closed when its thread ends', async () => {
     const before = openDescriptors()
     const worker = new Worker(
       `const { RawSocket } = require(${JSON.stringify(require.resolve('../../dist'))})
@@ -353,7 +355,7 @@ describe('native.ownFd()', () => {
   const EINVAL = -22
   const EBADF = -9
 
-  it('takes a socket once, and gives it away once', () => {
+  it('takes a socket once, and disownFd() releases it once', () => {
     const { AF_INET = 0, SOCK_STREAM = 0 } = native.constants
     const fd = native.openSocket(AF_INET, SOCK_STREAM, 0)
     const owner = {}
@@ -366,9 +368,9 @@ describe('native.ownFd()', () => {
 
   it.each([
     ['a descriptor that is not open', [1_000_000, {}], EBADF],
-    ['standard output', [1, {}], EINVAL],
+    ['a descriptor that is not a socket', [1, {}], EINVAL],
     ['no owner', [10], EINVAL],
-    ['an owner that is no object', [10, 'x'], EINVAL],
+    ['an owner that is not an object', [10, 'x'], EINVAL],
   ])('refuses %s', (_, args, errno) => {
     expect((native as unknown as { ownFd: (...all: unknown[]) => number }).ownFd(...args)).toBe(
       errno,
@@ -376,7 +378,7 @@ describe('native.ownFd()', () => {
   })
 
   it.each([undefined, null, 7, 'x', {}, [], new Proxy({}, {}), () => undefined])(
-    'disownFd() refuses %p',
+    'has a counterpart, disownFd(), that refuses %p',
     (owner) => {
       expect(native.disownFd(owner as object)).toBe(EINVAL)
     },

@@ -4,7 +4,7 @@ const v4 = (last: number) => ({ address: `192.0.2.${String(last)}`, family: 4 as
 const v6 = (last: number) => ({ address: `2001:db8::${String(last)}`, family: 6 as const })
 
 describe('the order of addresses (RFC 8305 section 4)', () => {
-  it('takes the families by turns, the first one first', () => {
+  it('alternates between the families, beginning with that of the first address', () => {
     expect(interleaved([v6(1), v6(2), v6(3), v4(1), v4(2)])).toEqual([
       v6(1),
       v4(1),
@@ -19,7 +19,7 @@ describe('the order of addresses (RFC 8305 section 4)', () => {
 })
 
 describe('a lookup', () => {
-  it('calls back in a later tick and once, also when the lookup calls back at once and twice', async () => {
+  it('calls back once and in a later tick, even if the lookup function calls back twice in the same tick', async () => {
     let returned = false
     const results: unknown[] = []
     resolve(
@@ -40,7 +40,7 @@ describe('a lookup', () => {
     expect(results).toEqual([v4(1)])
   })
 
-  it('leaves out addresses that Node would not connect to, and those that are there twice', async () => {
+  it('omits duplicates and addresses that Node would not connect to', async () => {
     const again = { address: '2001:DB8:0::0001', family: 6 }
     const wrong = [
       { address: 'nowhere', family: 4 },
@@ -60,7 +60,7 @@ describe('a lookup', () => {
     expect(result).toEqual({ addresses: [v4(1), v6(1)] })
   })
 
-  it('finds localhost by itself', async () => {
+  it('resolves localhost itself', async () => {
     const result = await new Promise((done) => {
       resolve('localhost', { family: 4, all: true }, undefined, done)
     })

@@ -8,7 +8,7 @@ import { destroyLater, listen } from '../sockets'
 
 const TO = '192.0.2.1:80'
 
-/** A ledger with a clock of the test's own. */
+/** Returns a ledger and its clock, which the test moves. */
 function ledgerOf(addresses: string[]) {
   const clock = { ms: 5_000 }
   const ledger = new SourceLedger(addresses, () => clock.ms)
@@ -21,7 +21,7 @@ function ledgerOf(addresses: string[]) {
 }
 
 describe('new SourcePool()', () => {
-  it('keeps its addresses from change', () => {
+  it("copies the caller's array", () => {
     const given = ['127.0.0.2', '127.0.0.3']
     const pool = new SourcePool(given)
     given.push('127.0.0.4')
@@ -47,13 +47,13 @@ describe('new SourcePool()', () => {
     ['2001:db8::A', '2001:DB8:0::a'],
     ['::ffff:127.0.0.2', '::ffff:7f00:2'],
     ['fe80::1%eth7', 'FE80:0::1%7'],
-  ])('refuses %s and %s, which are one address', (first, second) => {
+  ])('refuses %s and %s, which are the same address', (first, second) => {
     const own = { family: 'IPv6', address: 'fe80::1', scopeid: 7 }
     jest
       .spyOn(jest.requireActual<typeof os>('node:os'), 'networkInterfaces')
       .mockReturnValue({ eth7: [own as os.NetworkInterfaceInfo], eth8: undefined })
     expect(() => new SourcePool(['::9', first, second])).toThrow(
-      `The argument 'addresses[2]' must not be there twice: it is addresses[1]. Received '${second}'`,
+      `The argument 'addresses[2]' must not be the same address as addresses[1]. Received '${second}'`,
     )
   })
 
@@ -61,11 +61,11 @@ describe('new SourcePool()', () => {
     jest.restoreAllMocks()
   })
 
-  it('takes one link-local address on two interfaces', () => {
+  it('accepts one link-local address on two interfaces', () => {
     expect(new SourcePool(['fe80::1%lo', 'fe80::1%eth7']).addresses).toHaveLength(2)
   })
 
-  it('knows a destination however its address is written', async () => {
+  it('recognizes a destination however its address is written', async () => {
     const server = net.createServer((socket) => socket.resume())
     const port = await listen(server, '::1')
     const pool = new SourcePool(['::1'])
@@ -77,7 +77,7 @@ describe('new SourcePool()', () => {
     expect(pool.usage('::2', port)).toMatchObject([{ open: 0 }])
   })
 
-  it('refuses to tell the usage towards what is no address', () => {
+  it('refuses a destination that is not an address', () => {
     const pool = new SourcePool(['127.0.0.2'])
     expect(() => pool.usage('localhost', 80)).toThrow(coded('ERR_INVALID_ARG_VALUE'))
     expect(() => pool.usage('127.0.0.1', 65_536)).toThrow(coded('ERR_OUT_OF_RANGE'))
@@ -86,7 +86,7 @@ describe('new SourcePool()', () => {
 })
 
 describe('the ledger of a pool', () => {
-  it('takes the address with the least connections', () => {
+  it('uses the address with the fewest connections', () => {
     const { ledger, take } = ledgerOf(['a', 'b', 'c'])
     const taken = Array.from({ length: 6 }, take)
     expect(taken.map(({ address }) => address)).toEqual(['a', 'b', 'c', 'a', 'b', 'c'])
@@ -96,7 +96,7 @@ describe('the ledger of a pool', () => {
     expect(ledger.counts(TO).map(({ open }) => open)).toEqual([2, 1, 2])
   })
 
-  it('counts destinations apart', () => {
+  it('counts destinations separately', () => {
     const { ledger, take } = ledgerOf(['a', 'b'])
     take()
     expect(ledger.search('192.0.2.2:80').next()).toBe('a')
@@ -117,7 +117,7 @@ describe('the ledger of a pool', () => {
     expect(ledger.counts(TO)[0]?.timeWait).toBe(0)
   })
 
-  it('counts right after a long pause', () => {
+  it('counts correctly after a long pause', () => {
     const { clock, ledger, take } = ledgerOf(['a'])
     take()
     for (let i = 0; i < 10; i++) take().lease.release(true)
@@ -127,7 +127,7 @@ describe('the ledger of a pool', () => {
     expect(ledger.counts(TO)).toEqual([{ open: 1, timeWait: 1 }])
   })
 
-  it('counts a release once', () => {
+  it('counts each release only once', () => {
     const { ledger, take } = ledgerOf(['a'])
     const { lease } = take()
     take()
@@ -136,7 +136,7 @@ describe('the ledger of a pool', () => {
     expect(ledger.counts(TO)).toEqual([{ open: 1, timeWait: 0 }])
   })
 
-  it('passes over an address that was full, until it may have room again', () => {
+  it('skips a full address until it may have a free port', () => {
     const { clock, ledger } = ledgerOf(['a', 'b'])
     const search = ledger.search(TO)
     expect(search.next()).toBe('a')
@@ -148,7 +148,23 @@ describe('the ledger of a pool', () => {
     expect(ledger.search(TO).next()).toBe('a')
   })
 
-  it('asks one of them again where all were full', () => {
+  it('uses a full address again after one of its connections left no TIME_WAIT', () => {
+    const { ledger, take } = ledgerOf(['a', 'b'])
+    const [one, other] = [take(), take()]
+    expect([one.address, other.address]).toEqual(['a', 'b'])
+    const search = ledger.search(TO)
+    while (search.next() !== undefined) search.full()
+    other.lease.release(false)
+    expect(ledger.search(TO).next()).toBe('b')
+    const again = ledger.search(TO)
+    again.next()
+    again.full()
+    one.lease.release(true)
+    // Both are full again: the one that became full first is tried.
+    expect(ledger.search(TO).next()).toBe('a')
+  })
+
+  it('tries the address that became full first if all are full', () => {
     const { clock, ledger } = ledgerOf(['a', 'b'])
     const search = ledger.search(TO)
     search.next()

@@ -1,28 +1,32 @@
 import { once } from 'node:events'
 import * as http from 'node:http'
-import * as net from 'node:net'
-import { connect, getOption, SourcePool, type ConnectOptions, type Settings } from '../../lib'
+import type * as net from 'node:net'
+import {
+  connect,
+  Connector,
+  getOption,
+  SourcePool,
+  type ConnectOptions,
+  type Settings,
+  type Source,
+} from '../../lib'
+import { tunedAutocannon } from '../../lib/clients/autocannon'
 import { TunedAgent, TunedHttpsAgent } from '../../lib/clients/http'
+import { tunedConnector } from '../../lib/clients/undici'
 import { policyOf } from '../../lib/close/hooks'
 import { coded } from '../helpers/coded'
 import { socketPath } from '../options/targets'
 import { closeLater, destroyLater } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
+import { serveEchoAt } from './peers'
 
 let names = 0
 
-/** Where there is a server that sends back what it gets: in the file system, or an abstract name of Linux. */
-async function serve(kind: 'path' | 'abstract name' = 'path'): Promise<string> {
+/** Starts an echo server, and returns its path in the file system or its abstract name. */
+function serve(kind: 'path' | 'abstract name' = 'path'): Promise<string> {
   const path =
     kind === 'path' ? socketPath() : `\0socket-tuner-${String(process.pid)}-${String(names++)}`
-  const server = net.createServer((socket) => {
-    destroyLater(socket)
-    socket.pipe(socket)
-  })
-  closeLater(() => server.close())
-  server.listen(path)
-  await once(server, 'listening')
-  return path
+  return serveEchoAt(path)
 }
 
 function open(options: ConnectOptions, listener?: () => void): net.Socket {
@@ -48,7 +52,7 @@ function valuesOf(socket: net.Socket): object {
 
 describe('connect() to a unix-domain socket', () => {
   it.each(['path', 'abstract name'] as const)(
-    'by its %s has the settings in force',
+    'has the settings in force if it is named by its %s',
     async (kind) => {
       const path = await serve(kind)
       const listener = jest.fn()
@@ -61,7 +65,7 @@ describe('connect() to a unix-domain socket', () => {
       expect(seen).toEqual(['connect', 'ready'])
       expect(listener).toHaveBeenCalledTimes(1)
       expect(socket.allowHalfOpen).toBe(true)
-      expect(policyOf(socket)?.mode.name).toBe('reset')
+      expect(policyOf(socket)?.options.mode.name).toBe('reset')
       socket.end('there and back')
       let text = ''
       socket.setEncoding('utf8').on('data', (data) => (text += String(data)))
@@ -74,7 +78,7 @@ describe('connect() to a unix-domain socket', () => {
     ['TCP_NODELAY', { TCP_NODELAY: true }],
     ['IP_TOS', { SO_SNDBUF: 50_000, IP_TOS: 8 }],
     ['IPV6_V6ONLY', { IPV6_V6ONLY: true }],
-    // The kernel accepts these, and nothing comes of it.
+    // The kernel accepts these, and ignores them.
     ['SO_KEEPALIVE', { SO_KEEPALIVE: true }],
     ['SO_MARK', { SO_MARK: 1 }],
   ])('refuses %s, and opens nothing', (option, wrong) => {
@@ -93,17 +97,17 @@ describe('connect() to a unix-domain socket', () => {
     ['a source', { source: '127.0.0.1' }, 'ERR_INVALID_ARG_VALUE'],
     ['a pool', { source: new SourcePool(['127.0.0.1']) }, 'ERR_INVALID_ARG_VALUE'],
     ['a port range', { portRange: 'kernel' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a path that is no string', { path: 7, settings }, 'ERR_INVALID_ARG_TYPE'],
-    ['a signal that is none', { signal: 'stop', settings }, 'ERR_INVALID_ARG_TYPE'],
+    ['a path that is not a string', { path: 7, settings }, 'ERR_INVALID_ARG_TYPE'],
+    ['an invalid signal', { signal: 'stop', settings }, 'ERR_INVALID_ARG_TYPE'],
   ])('refuses %s', (_, options, code) => {
     const before = openDescriptors()
     expect(() => connect({ path: '/nowhere', ...options })).toThrow(coded(code))
     expect(openDescriptors()).toBe(before)
   })
 
-  it("emits what the kernel refuses to set, and Node's own errors", async () => {
+  it("emits errors for settings that the kernel refuses, and Node's own errors", async () => {
     const before = openDescriptors()
-    // No descriptor of a program.
+    // Descriptor 1 is not a BPF program.
     const refused = open({ path: socketPath(), settings: { SO_ATTACH_BPF: 1 } })
     expect(await errorOf(refused)).toMatchObject({ code: 'EINVAL', option: 'SO_ATTACH_BPF' })
     const path = socketPath()
@@ -113,7 +117,7 @@ describe('connect() to a unix-domain socket', () => {
   })
 
   it.each([[undefined], [settings]])(
-    'is given up by a signal that is aborted already, with settings %j',
+    'fails if its signal was aborted before, with settings %j',
     async (wanted) => {
       const path = await serve()
       const before = openDescriptors()
@@ -123,6 +127,36 @@ describe('connect() to a unix-domain socket', () => {
       expect(await errorOf(socket)).toMatchObject({ name: 'AbortError' })
       await expectNoMoreThan(before)
       expect(connected).not.toHaveBeenCalled()
+    },
+  )
+})
+
+describe('the path of a unix-domain socket', () => {
+  const socketPath = '/nowhere'
+  const ways: [string, string, (source: Source) => unknown][] = [
+    ['connect()', 'path', (source) => connect({ path: socketPath, source })],
+    ['a Connector', 'path', (source) => new Connector({ source }).connect({ path: socketPath })],
+    ['TunedAgent', 'socketPath', (source) => new TunedAgent({ ...{ socketPath }, source })],
+    ['tunedConnector()', 'socketPath', (source) => tunedConnector({ socketPath, source })],
+    [
+      'tunedAutocannon()',
+      'socketPath',
+      (source) => tunedAutocannon({ url: 'http://localhost', socketPath }, { source }),
+    ],
+  ]
+  it.each(ways)(
+    'cannot be combined with a source in %s, whose error names both',
+    (_, name, use) => {
+      const before = openDescriptors()
+      for (const source of ['127.0.0.2', ['127.0.0.2', '127.0.0.3'], new SourcePool(['::1'])]) {
+        expect(() => use(source)).toThrow(
+          expect.objectContaining({
+            code: 'ERR_INVALID_ARG_VALUE',
+            message: `The property 'options.${name}' cannot go together with source, which is for TCP only. Received '/nowhere'`,
+          }) as Error,
+        )
+      }
+      expect(openDescriptors()).toBe(before)
     },
   )
 })
@@ -144,7 +178,7 @@ describe('TunedAgent over a unix-domain socket', () => {
     return agent
   }
 
-  it('has the settings in force', async () => {
+  it('applies its settings', async () => {
     const socketPath = await serveHttp()
     const agent = use(new TunedAgent({ settings }))
     const [response] = (await once(http.get({ socketPath, agent }), 'response')) as [
@@ -159,7 +193,7 @@ describe('TunedAgent over a unix-domain socket', () => {
     [{ settings: { TCP_NODELAY: true } }, 'ERR_SOCKET_TUNER_WRONG_SOCKET'],
     [{ source: '127.0.0.1' }, 'ERR_INVALID_ARG_VALUE'],
   ])(
-    "fails a request under %j, and refuses it beside the agent's own socketPath",
+    "fails a request with the options %j, and refuses them beside the agent's own socketPath",
     async (tuning, code) => {
       const socketPath = await serveHttp()
       const request = http.get({ socketPath, agent: use(new TunedAgent(tuning)) })

@@ -1,7 +1,7 @@
-/** Facts on which each rule of the doctor fires, and facts close to them on which it does not. */
+/** For each rule of the doctor, facts to which it applies, and similar facts to which it does not. */
 import type { Facts } from '../../lib/doctor'
 
-/** A host on which there is nothing to say. */
+/** A host without findings. */
 export const healthy: Facts = {
   platform: 'linux',
   kernelRelease: '6.18.1',
@@ -43,7 +43,7 @@ export const healthy: Facts = {
   destinations: [to('192.0.2.9', 100, 50)],
 }
 
-/** Where nothing is known, nothing is said but that. */
+/** A host about which nothing is known. */
 export const unknown: Facts = { platform: 'linux', kernelRelease: '6.18.1' }
 
 export function to(
@@ -61,7 +61,7 @@ function but(changes: Partial<Facts>): Facts {
   return { ...healthy, ...changes }
 }
 
-/** Sysctls are given by their last part. */
+/** Changes sysctls, by the last part of their names. */
 export function sysctls(changes: Record<string, number | undefined>, other = {}): Facts {
   const known = healthy.sysctls ?? {}
   const prefixes = ['net.ipv4.', 'net.core.', 'net.netfilter.']
@@ -96,7 +96,7 @@ function kernel(major: number, minor: number): Facts {
   return but({ kernel: { major, minor } })
 }
 
-/** So many of 1,000 ports have a connection. */
+/** Facts with this number of connections on 1,000 ports. */
 function taken(used: number, timeWait = 0, reusable = 0, ports = 1_000): Facts {
   return but({
     portRange: { min: 40_000, max: 40_999 },
@@ -109,10 +109,10 @@ export const cases: Record<string, { fires: Facts[]; quiet: Facts[] }> = {
     fires: [
       taken(900),
       taken(1_000, 1_000),
-      // Those that can be used again do not count, the others do.
+      // Reusable ports in TIME_WAIT do not count as used.
       taken(1_000, 100, 100),
       taken(950, 950, 49),
-      // A reserved port and a listening socket's are not to be had.
+      // Reserved ports and ports of listening sockets are not available.
       { ...taken(899, 0, 0, 998), listeners: service },
       taken(0, 0, 0, 0),
     ],

@@ -10,11 +10,11 @@ import { UNKNOWN_HOST } from '../helpers/unknown-host'
 import { until } from '../helpers/until'
 import { listen, listeningSocket, loopback } from '../sockets'
 
-// Where there is no /proc there are few facts.
+// Without /proc there are few facts.
 const linux = process.platform === 'linux' ? describe : describe.skip
 
 describe('diagnose()', () => {
-  it('gives plain facts, and what the rules say of them', async () => {
+  it('returns plain facts and the findings of the rules', async () => {
     const { facts, findings } = await diagnose()
     expect(JSON.parse(JSON.stringify(facts))).toEqual(facts)
     expect(findings).toEqual(findingsOf(facts))
@@ -27,7 +27,7 @@ describe('diagnose()', () => {
     ['an IPv4 address', '127.0.0.2', true],
     ['an IPv6 address', '::1', true],
     ['an address elsewhere', '192.0.2.1', false],
-  ])('judges whether %s is loopback', async (_, host, expected) => {
+  ])('recognizes whether %s is loopback', async (_, host, expected) => {
     const { facts } = await diagnose({ target: { host, port: 80 } })
     expect(facts.target).toEqual({ host, port: 80, addresses: [host], loopback: expected })
   })
@@ -35,15 +35,15 @@ describe('diagnose()', () => {
   it.each([
     ['0.0.0.0', '127.0.0.1'],
     ['::', '::1'],
-  ])('takes %s for what is connected to then, %s', async (host, address) => {
+  ])('treats %s as the address that connect() would use, %s', async (host, address) => {
     const { facts } = await diagnose({ target: { host, port: 80 } })
     expect(facts.target).toEqual({ host, port: 80, addresses: [address], loopback: true })
   })
 
   it.each<[string, string[], boolean]>([
-    ['all addresses are', ['127.0.0.1', '::1'], true],
+    ['all its addresses are', ['127.0.0.1', '::1'], true],
     ['one of them is not', ['127.0.0.1', '192.0.2.1'], false],
-  ])('takes a name for loopback where %s', async (_, addresses, expected) => {
+  ])('counts a name as loopback if %s', async (_, addresses, expected) => {
     const found = addresses.map((address) => ({ address, family: net.isIP(address) }))
     const lookup = jest
       .spyOn(dns, 'lookup')
@@ -56,7 +56,7 @@ describe('diagnose()', () => {
     }
   })
 
-  it('rejects a host that is not known, as Node does', async () => {
+  it("rejects an unknown host with Node's error", async () => {
     const target = { host: UNKNOWN_HOST, port: 80 }
     await expect(diagnose({ target })).rejects.toMatchObject({
       code: 'ENOTFOUND',
@@ -75,7 +75,7 @@ describe('diagnose()', () => {
     ['no port', { target: { host: 'localhost' } }, 'ERR_INVALID_ARG_TYPE'],
     ['port 0', { target: { host: 'localhost', port: 0 } }, 'ERR_OUT_OF_RANGE'],
     ['port 65536', { target: { host: 'localhost', port: 65_536 } }, 'ERR_OUT_OF_RANGE'],
-    ['a port as text', { target: { host: 'localhost', port: '80' } }, 'ERR_INVALID_ARG_TYPE'],
+    ['a port as a string', { target: { host: 'localhost', port: '80' } }, 'ERR_INVALID_ARG_TYPE'],
   ])('rejects %s', async (_, options, code) => {
     await expect(diagnose(options as DiagnoseOptions)).rejects.toThrow(coded(code))
   })
@@ -86,7 +86,7 @@ linux('diagnose() on Linux, without privilege', () => {
     return (await diagnose(options)).facts
   }
 
-  it('knows the settings, counters and limits', async () => {
+  it('reads the settings, counters and limits', async () => {
     const facts = await factsNow()
     expect(facts.sysctls).toMatchObject({
       'net.ipv4.tcp_fin_timeout': expect.any(Number) as number,
@@ -101,7 +101,7 @@ linux('diagnose() on Linux, without privilege', () => {
     expect(facts.kernel?.major).toBeGreaterThan(2)
   })
 
-  it('knows listening sockets of both families, and how many connections wait', async () => {
+  it('reads the listening sockets of both families with their waiting connections', async () => {
     const server = net.createServer()
     const port = await listen(server, '::1')
     listeningSocket()
@@ -110,10 +110,10 @@ linux('diagnose() on Linux, without privilege', () => {
     expect(listeners.some(({ address }) => address === '127.0.0.1')).toBe(true)
   })
 
-  it('knows the connections to its target, however few', async () => {
+  it('counts the connections to its target, however few', async () => {
     const remotePort = await connectionsToFreshPort(1)
     const target = { host: loopback[4], port: remotePort }
-    // Other programs may begin or cease to listen between one look and the other.
+    // Other programs may begin or stop listening between the two readings.
     const { destination, ports } = await until(
       'the doctor and the budget count the same ports',
       async () => {
@@ -136,7 +136,7 @@ linux('diagnose() on Linux, without privilege', () => {
     })
   })
 
-  it('knows the ports of a target to which there are no connections', async () => {
+  it('counts the ports for a target without connections', async () => {
     const remotePort = await freshPort()
     const target = { host: '::ffff:127.0.0.1', port: remotePort }
     expect((await factsNow({ target })).destinations).toContainEqual(

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseCounters, parseSocketCounts } from '../../lib/doctor/facts/counters'
+import { parseCounters, parseSocketUsage } from '../../lib/doctor/facts/counters'
 import { parseListeners, readListeners } from '../../lib/doctor/facts/listeners'
 import { parseOpenFileLimits, parseReadOnly } from '../../lib/doctor/facts/place'
 import { parsePersisted, readPersisted } from '../../lib/doctor/facts/sysctls'
@@ -9,8 +9,8 @@ import { isLoopback } from '../../lib/kernel/addresses'
 import { parseKernelVersion } from '../../lib/kernel/version'
 import { parsePortList } from '../../lib/kernel/proc'
 
-describe('facts of /proc', () => {
-  it('are counters by name, whatever others the kernel has', () => {
+describe('facts from /proc', () => {
+  it('include the known counters by name, and no others', () => {
     const text = [
       'TcpExt: SyncookiesSent Unheard TW ListenOverflows',
       'TcpExt: 1 2 3 4',
@@ -22,15 +22,15 @@ describe('facts of /proc', () => {
   })
 
   it.each(['', 'IpExt: InNoRoutes\nIpExt: 5\n', 'TcpExt: TW\n'])(
-    'have no counters where the text has none: %j',
+    'include no counters if the text has none: %j',
     (text) => {
       expect(parseCounters(text)).toBeUndefined()
     },
   )
 
-  it('are counts of sockets, of both families', () => {
+  it('include the counts of sockets of both families', () => {
     const sockstat = 'sockets: used 14\nTCP: inuse 7 orphan 1 tw 20 alloc 9 mem 300\nUDP: inuse 0\n'
-    expect(parseSocketCounts(sockstat, 'TCP6: inuse 4\nUDP6: inuse 1\n')).toEqual({
+    expect(parseSocketUsage(sockstat, 'TCP6: inuse 4\nUDP6: inuse 1\n')).toEqual({
       inUse: 7,
       inUse6: 4,
       orphans: 1,
@@ -38,15 +38,15 @@ describe('facts of /proc', () => {
       allocated: 9,
       memoryPages: 300,
     })
-    expect(parseSocketCounts('TCP: inuse 7\n', '')).toEqual({ inUse: 7 })
-    expect(parseSocketCounts('', '')).toBeUndefined()
+    expect(parseSocketUsage('TCP: inuse 7\n', '')).toEqual({ inUse: 7 })
+    expect(parseSocketUsage('', '')).toBeUndefined()
   })
 
-  // The kernel prints addresses in the byte order of its machine; these lines are of a little-endian one.
+  // The kernel prints addresses in the machine's byte order. These lines are from a little-endian machine.
   const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
   const itLittle = little ? it : it.skip
 
-  itLittle('are listening sockets, in groups where several have one port', () => {
+  itLittle('include listening sockets, grouped by port', () => {
     const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when'
     const at = (local: string, remote: string, state: string, queue: string) =>
       `   0: ${local} ${remote} ${state} 00000000:${queue} 00:00000000 00000000     0`
@@ -67,11 +67,11 @@ describe('facts of /proc', () => {
     ])
   })
 
-  it('are no listening sockets where there are no tables', async () => {
+  it('include no listening sockets if the tables do not exist', async () => {
     expect(await readListeners(['/no/such/table', '/'])).toBeUndefined()
   })
 
-  it('are listening sockets up to the first line of another state', async () => {
+  it('include listening sockets up to the first line of another state', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
     try {
       const table = join(folder, 'tcp')
@@ -94,7 +94,7 @@ describe('facts of /proc', () => {
     ],
     ['Max processes             100                  100                  processes', undefined],
     ['', undefined],
-  ])('are the limits of open files: %j', (line, expected) => {
+  ])('include the limits of open files: %j', (line, expected) => {
     const limits = parseOpenFileLimits(`Limit   Soft   Hard   Units\n${line}\n`)
     expect(limits && [limits.soft, limits.hard]).toEqual(expected)
   })
@@ -109,7 +109,7 @@ describe('facts of /proc', () => {
     ['proc /proc/sysrq-trigger proc ro 0 0\nproc /proc proc rw 0 0', false],
     ['/dev/vda / ext4 ro 0 0', undefined],
     ['', undefined],
-  ])('are whether /proc/sys is read-only: %j', (mounts, expected) => {
+  ])('include whether /proc/sys is read-only: %j', (mounts, expected) => {
     expect(parseReadOnly(mounts)).toBe(expected)
   })
 
@@ -118,7 +118,7 @@ describe('facts of /proc', () => {
     ['5.4.0-150-generic', { major: 5, minor: 4 }],
     ['7.0-rc1', { major: 7, minor: 0 }],
     ['unknown', undefined],
-  ])('are the version of the kernel: %s', (text, expected) => {
+  ])('include the version of the kernel: %s', (text, expected) => {
     expect(parseKernelVersion(text)).toEqual(expected)
   })
 
@@ -133,13 +133,13 @@ describe('facts of /proc', () => {
         { min: 9148, max: 9150 },
       ],
     ],
-  ])('are reserved ports: %j', (text, expected) => {
+  ])('include reserved ports: %j', (text, expected) => {
     expect(parsePortList(text)).toEqual(expected)
   })
 })
 
-describe('facts of sysctl.d', () => {
-  it('are the lines about settings that rules look at', () => {
+describe('facts from sysctl.d', () => {
+  it('include the lines about settings that the rules use', () => {
     const text = [
       '# net.ipv4.tcp_tw_recycle = 1',
       '; a comment',
@@ -156,7 +156,7 @@ describe('facts of sysctl.d', () => {
     ])
   })
 
-  it('come from .conf files in all folders, and from none that is not there', () => {
+  it('come from the .conf files of all folders, some of which may not exist', () => {
     const root = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
     try {
       const folder = join(root, 'sysctl.d')
@@ -174,7 +174,7 @@ describe('facts of sysctl.d', () => {
   })
 })
 
-describe('a loopback address', () => {
+describe('isLoopback()', () => {
   it.each<[string, boolean]>([
     ['127.0.0.1', true],
     ['127.255.255.254', true],
@@ -185,7 +185,7 @@ describe('a loopback address', () => {
     ['::2', false],
     ['::ffff:10.0.0.1', false],
     ['fe80::1', false],
-  ])('%s: %s', (address, expected) => {
+  ])('returns for %s: %s', (address, expected) => {
     expect(isLoopback(address)).toBe(expected)
   })
 })

@@ -15,11 +15,11 @@ function settings(facts: Facts, code: string): [string, string][] {
 }
 
 describe('the table of rules', () => {
-  it('has a case for each rule, and no other', () => {
+  it('has a test case for each rule', () => {
     expect(Object.keys(cases).toSorted()).toEqual(rules.map(({ code }) => code).toSorted())
   })
 
-  it('has no code twice, and each in kebab-case', () => {
+  it('has unique codes in kebab-case', () => {
     const codes = rules.map(({ code }) => code)
     expect(new Set(codes).size).toBe(codes.length)
     expect(codes.filter((code) => !/^[a-z\d]+(-[a-z\d]+)+$/.test(code))).toEqual([])
@@ -27,7 +27,7 @@ describe('the table of rules', () => {
   })
 
   it.each(rules.map((rule) => [rule.code, rule] as const))(
-    '%s says what it is, when, why, and by what source',
+    'has a title, a condition, an effect and a source for %s',
     (_, { title, when, why, source, severity }) => {
       expect(severities).toContain(severity)
       expect(title).not.toMatch(/[.\n]$/)
@@ -36,20 +36,26 @@ describe('the table of rules', () => {
     },
   )
 
-  it.each(rules.map(({ code }) => code))('%s fires on facts that show it', (code) => {
-    const { fires } = cases[code] ?? { fires: [] }
-    expect(fires).not.toEqual([])
-    for (const facts of fires) expect(codesOn(facts)).toContain(code)
-  })
+  it.each(rules.map(({ code }) => code))(
+    'has the rule %s, which applies to facts with the problem',
+    (code) => {
+      const { fires } = cases[code] ?? { fires: [] }
+      expect(fires).not.toEqual([])
+      for (const facts of fires) expect(codesOn(facts)).toContain(code)
+    },
+  )
 
-  it.each(rules.map(({ code }) => code))('%s does not fire on facts close to it', (code) => {
-    const { quiet } = cases[code] ?? { quiet: [] }
-    expect(quiet).not.toEqual([])
-    for (const facts of quiet) expect(codesOn(facts)).not.toContain(code)
-  })
+  it.each(rules.map(({ code }) => code))(
+    'has the rule %s, which does not apply to facts close to the limit',
+    (code) => {
+      const { quiet } = cases[code] ?? { quiet: [] }
+      expect(quiet).not.toEqual([])
+      for (const facts of quiet) expect(codesOn(facts)).not.toContain(code)
+    },
+  )
 
   it.each(rules.map(({ code, sets = [] }) => [code, sets] as const))(
-    '%s asks for the settings that it is documented to ask for',
+    'has the rule %s, which recommends the documented settings',
     (code, sets) => {
       const { fires } = cases[code] ?? { fires: [] }
       const asked = fires.flatMap((facts) => settings(facts, code).map(([sysctl]) => sysctl))
@@ -57,11 +63,11 @@ describe('the table of rules', () => {
     },
   )
 
-  it('says nothing of a host that is well set up', () => {
+  it('has no rule that applies to a well configured host', () => {
     expect(findingsOf(healthy)).toEqual([])
   })
 
-  it('takes nothing for granted where facts are not there', () => {
+  it('has no rule that applies if facts are missing', () => {
     expect(codesOn(unknown)).toEqual(['no-kernel-facts'])
     for (const fact of Object.keys(healthy) as (keyof Facts)[]) {
       if (fact === 'platform' || fact === 'kernelRelease') continue
@@ -71,7 +77,7 @@ describe('the table of rules', () => {
     }
   })
 
-  it('does not change the facts', () => {
+  it('has no rule that changes the facts', () => {
     for (const facts of Object.values(cases).flatMap(({ fires }) => fires)) {
       const before = structuredClone(facts)
       findingsOf(facts)
@@ -81,7 +87,7 @@ describe('the table of rules', () => {
 })
 
 describe('findings', () => {
-  it('come with the most severe first', () => {
+  it('are sorted by severity', () => {
     const facts = {
       ...sysctls({ tcp_rfc1337: 0, tcp_tw_reuse: 0, somaxconn: 128, tcp_timestamps: 0 }),
       destinations: [to('192.0.2.9', 55_000, 100)],
@@ -97,7 +103,7 @@ describe('findings', () => {
     ])
   })
 
-  it('give each setting as a command and as a line of a file', () => {
+  it('recommend each setting as a command and as a line of a file', () => {
     const [finding] = findingsOf({ ...healthy, portRange: { min: 32_768, max: 60_999 } })
     expect(finding?.set).toEqual([
       {
@@ -109,7 +115,7 @@ describe('findings', () => {
     ])
   })
 
-  it('advise no setting that is in force already', () => {
+  it('recommend no setting that is already in force', () => {
     for (const facts of Object.values(cases).flatMap(({ fires }) => fires)) {
       for (const { sysctl, value } of findingsOf(facts).flatMap(({ set = [] }) => set)) {
         const now = (facts.sysctls as Record<string, number> | undefined)?.[sysctl]
@@ -118,7 +124,7 @@ describe('findings', () => {
     }
   })
 
-  it('advise a range that is not found wanting', () => {
+  it('recommend a range that causes no finding itself', () => {
     const ranges = [
       [32_768, 60_999],
       [1_025, 65_535],
@@ -137,7 +143,7 @@ describe('findings', () => {
     }
   })
 
-  it('reserve the ports of services within a wider range, and keep what is reserved', () => {
+  it('reserve the ports of services within a wider range, and keep existing reservations', () => {
     const facts: Facts = {
       ...healthy,
       portRange: { min: 32_768, max: 60_999 },
@@ -157,7 +163,7 @@ describe('findings', () => {
     expect(settings(facts, 'listener-in-range')).toEqual([reserved])
   })
 
-  it('name the destination of which the greatest share of ports is taken', () => {
+  it('name the destination with the largest share of its ports in use', () => {
     const destinations = [
       to('2001:db8::1', 50_000, 20_000, 19_000),
       to('127.0.0.1', 55_000, 54_000, 54_000),
@@ -165,7 +171,7 @@ describe('findings', () => {
     const [finding] = findingsOf({ ...healthy, destinations })
     expect(finding).toMatchObject({ code: 'destination-slow-half' })
     expect(finding?.what).toContain('From 192.0.2.1 to [2001:db8::1]:443: 31,000 of 55,296 ports')
-    expect(finding?.what).toContain('20,000 are in TIME_WAIT (19,000 of these can be used again')
+    expect(finding?.what).toContain('20,000 are in TIME_WAIT (19,000 of these can be reused')
   })
 
   it('are plain objects for JSON', () => {

@@ -1,4 +1,4 @@
-// An addon with the faults that the sanitizers are to find: .ci/sanitize makes sure that they do.
+// An addon with bugs that the sanitizers must detect, which .ci/sanitize checks.
 #include <climits>
 #include <memory>
 #include <napi.h>

@@ -1,15 +1,15 @@
 'use strict'
 
 /**
- * Values made to do harm: accessors, traps and conversions that throw, close a socket or take memory
- * away. Each of them that is run counts in `touched`.
+ * Hostile values: accessors, traps and conversions that throw, close a socket or detach memory. `touched` counts each
+ * run of their code.
  */
 const vm = require('node:vm')
 
 const state = {
-  /** How often code of a hostile value was run. */
+  /** The number of runs of a hostile value's code. */
   touched: 0,
-  /** What such code does before it throws; the program that uses them sets it. */
+  /** The action of such code before it throws, set by the program. */
   harm: () => undefined,
 }
 

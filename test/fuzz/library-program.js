@@ -1,9 +1,8 @@
 'use strict'
 
 /**
- * Calls the public functions with hostile targets, names and values, whose code closes and replaces
- * sockets in the middle of a call: each call must succeed, or throw an error with a code or the very
- * error of the hostile value. See run.js.
+ * Calls the public functions with hostile targets, names and values, whose code closes and replaces sockets during a
+ * call. Each call must succeed, or throw an error with a code or the error of the hostile value. See run.js.
  */
 const library = require('../../dist')
 const { Hostility, hostile, state, strike, traps, withAccessor } = require('./hostile-values')
@@ -13,14 +12,14 @@ const { underTampering } = require('./tampering')
 
 const run = new Run(process.argv.slice(2))
 const { random, sentinels, pool } = run
-// Errors are thrown by the hundred thousand.
+// The program throws hundreds of thousands of errors.
 Error.stackTraceLimit = 0
 library.configure({ hazards: 'ignore' })
 
 const { RawSocket, optionNames } = library
 let raw = RawSocket.open(4)
 
-// What a getter or a trap does in the middle of a call: the number of a victim goes to another.
+// The action of a getter or a trap during a call: the number of a victim passes to another socket.
 state.harm = () => {
   run.count('struck')
   pool.renew()
@@ -31,7 +30,7 @@ state.harm = () => {
 
 const fd = () => pool.any()
 
-/** A target that is another socket each time that it is asked. */
+/** A target that refers to another socket at each access. */
 const changing = (key, make) => Object.defineProperty({}, key, { get: make, enumerable: true })
 
 const targets = [
@@ -53,7 +52,7 @@ const targets = [
 const target = () => random.pick(targets)()
 const name = () => (random.once(10) ? hostile(random) : random.pick(optionNames))
 
-/** The fields of every structured value, some of them with code behind. */
+/** The fields of every structured value, some of them accessors. */
 function structured() {
   const value = {
     enabled: random.once(2),
@@ -109,7 +108,7 @@ const closeOptions = () =>
   })
 const mode = () => random.pick(['fin', 'deliver', 'lingering', 'reset', hostile(random)])
 
-/** Weighted by being named more than once. */
+/** The calls. Names that occur more than once are called more often. */
 const calls = [
   ['getOption', () => library.getOption(target(), name())],
   ['getOption', () => library.getOption(target(), name())],
@@ -139,7 +138,7 @@ function call() {
     else make()
     run.count('succeeded')
   } catch (error) {
-    // Node's own functions fail in any way when what they stand on is changed.
+    // Node's own functions may fail in any way if their prototypes are changed.
     if (!tampered && !isAllowed(error)) run.fault(`${which} threw ${String(error)}`)
   }
 }
@@ -152,7 +151,7 @@ function isAllowed(error) {
 
 void run.report(async () => {
   await run.make(call, async () => {
-    // Sockets of RawSockets that a failed call has left are closed when they are garbage.
+    // RawSockets of failed calls are closed when they are garbage-collected.
     await new Promise(setImmediate)
   })
   raw.close()

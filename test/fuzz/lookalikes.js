@@ -2,7 +2,7 @@
 
 const { hostile } = require('./hostile-values')
 
-/** What would be a descriptor if it were cut, rounded or converted. */
+/** Values that would become a descriptor by truncation, rounding or conversion. */
 function lookalike(random, fd) {
   return random.pick([
     fd + 2 ** 32,
@@ -17,7 +17,7 @@ function lookalike(random, fd) {
   ])
 }
 
-/** A hostile value that is no descriptor that may be open. */
+/** A hostile value that is not a possibly open descriptor. */
 function noDescriptor(random) {
   const value = random.once(4) ? 1_000_000 + random.below(1_000_000) : hostile(random)
   return Number.isInteger(value) && value >= 0 && value < 1_000_000 ? value + 2 ** 32 : value

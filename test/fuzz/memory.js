@@ -1,12 +1,12 @@
 'use strict'
 
 /**
- * Memory to be read and filled by native functions: whole, cut out, shared, resizable, shrunk under its
- * view, detached. It is poisoned, so that what was written and what was not can be told apart.
+ * Memory for native functions to read and fill: whole, partial, shared, resizable, shrunk under its view, detached.
+ * It is filled with a pattern, which shows the bytes that were written.
  */
 const POISON = 0xee
 const GUARD = 32
-/** What AddressSanitizer fills new memory with, unless told otherwise. */
+/** The pattern with which AddressSanitizer fills new memory by default. */
 const FRESH = 0xbe
 
 const sizes = [0, 1, 3, 4, 8, 16, 44, 88, 216, 600]
@@ -24,7 +24,7 @@ const shapes = [
   (bytes) => new SharedArrayBuffer(bytes, { maxByteLength: bytes + 64 }),
 ]
 
-/** Takes the memory away from under its view. */
+/** Shrinks or detaches the memory under its view. */
 const thefts = [
   (buffer) => structuredClone(buffer, { transfer: [buffer] }),
   (buffer) => buffer.resizable && buffer.resize(0),
@@ -32,7 +32,7 @@ const thefts = [
   (buffer) => buffer.resizable && buffer.resize(buffer.maxByteLength),
 ]
 
-/** A view of random length that lies between two guards. */
+/** Returns a view of random length between two guards. */
 function memory(random, View = Uint8Array) {
   const size = random.pick(random.once(50) ? largeSizes : sizes)
   const length = Math.floor(size / View.BYTES_PER_ELEMENT)
@@ -43,7 +43,7 @@ function memory(random, View = Uint8Array) {
   return { view, buffer, stolen }
 }
 
-/** What is wrong with memory whose first `written` bytes a native function says it has filled; or undefined. */
+/** Describes the fault of memory whose first `written` bytes a native function reports as filled; undefined if none. */
 function faultOf({ view, buffer, stolen }, written) {
   if (stolen) return undefined
   if (written > view.byteLength) return `says ${written} of ${view.byteLength} bytes`
@@ -58,7 +58,7 @@ function faultOf({ view, buffer, stolen }, written) {
     fresh = byte === FRESH ? fresh + 1 : 0
     if (fresh === 4) return `gave memory that nobody had written, at ${at - GUARD}`
     if (at >= GUARD + written && byte !== POISON && byte !== 0)
-      return `wrote ${byte} at ${at - GUARD}, behind the ${written} bytes that it tells of`
+      return `wrote ${byte} at ${at - GUARD}, behind the ${written} bytes that it reports`
   }
   return undefined
 }

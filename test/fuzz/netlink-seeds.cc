@@ -1,4 +1,4 @@
-// netlink-seeds FOLDER: writes real answers of this kernel as inputs of netlink.cc: a dump of the
+// netlink-seeds FOLDER: writes real answers of this kernel as inputs for netlink.cc: a dump of the
 // TCP sockets of each family, and a refusal.
 #include <arpa/inet.h>
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Request {
   inet_diag_req_v2 body;
 };
 
-// So that there is something to tell of. It lives as long as the program.
+// A socket for the dump. It stays open until the program ends.
 void Listen(int family) {
   const int fd = socket(family, SOCK_STREAM, 0);
   sockaddr_in v4{};
@@ -36,7 +36,7 @@ void Listen(int family) {
   if (!bound || listen(fd, 1) < 0) std::perror("no socket of this family");
 }
 
-// The first and the last datagram of the answer; none when nothing can be asked.
+// Returns the first and the last datagram of the answer; none if the request fails.
 Datagrams Ask(int family, int flags) {
   Datagrams answer;
   const int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);

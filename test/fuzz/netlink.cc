@@ -1,9 +1,9 @@
-// A libFuzzer harness for what takes in the kernel's answers (native/kernel/netlink.cc and those
-// built on it): datagrams that are cut off, malformed, or not the kernel's at all. .ci/fuzz-netlink
-// builds and runs it.
+// A libFuzzer harness for the parsers of the kernel's answers (native/kernel/netlink.cc and the
+// files that use it): datagrams that are truncated, malformed, or not from the kernel.
+// .ci/fuzz-netlink builds and runs it.
 //
-// An input is one byte that says what to group by, then datagrams, each behind two bytes with its
-// length.
+// An input is one byte that selects the fields to group by, then datagrams, each preceded by two
+// bytes with its length.
 #include "../../native/kernel/sock_diag_destroy.h"
 #include "../../native/kernel/sock_diag_dump.h"
 
@@ -21,19 +21,19 @@ constexpr std::size_t kMaxGroups = 16;
 constexpr std::size_t kMaxEntries = 16;
 constexpr uint32_t kSequence = 1;
 
-// Ends the run: what was claimed is not so.
+// Ends the run because an assertion failed.
 void Check(bool claim) {
   if (!claim) std::abort();
 }
 
-// Gives an answer the datagrams of an input, until it is complete or refused.
+// Passes the datagrams of an input to an answer, until it is complete or refused.
 void Feed(socket_tuner::kernel::DumpAnswer* answer, const uint8_t* data, std::size_t size) {
   int result = 0;
   while (result == 0 && size >= 2) {
     std::size_t length = data[0] + (static_cast<std::size_t>(data[1]) << 8);
     data += 2, size -= 2;
     length = std::min(length, size);
-    // Memory of just this length, so that a byte too far is found.
+    // Memory of exactly this length, so that an access beyond it is detected.
     const std::vector<uint8_t> datagram(data, data + length);
     result = answer->Take(datagram.data(), datagram.size(), kSequence);
     Check(result <= 1);

@@ -1,10 +1,10 @@
 'use strict'
 
 /**
- * Threads that race for descriptor numbers: race-program.js ROUNDS. One half open sockets, look whether
- * each is as a fresh one is, and close them; the other half use sockets of their own through objects,
- * also after they have closed them and the numbers are the others'. A second kind of round calls native
- * functions with numbers that may be closed, open or another's by then. Prints one line of JSON.
+ * Threads that race for descriptor numbers: race-program.js ROUNDS. Half of them open sockets, check that each has the
+ * state of a new socket, and close them. The others use their own sockets through objects, even after closing them,
+ * when their numbers may belong to other threads. A second kind of round calls native functions with numbers that may
+ * be open, closed or belong to another socket. Prints one line of JSON.
  */
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
 const {
@@ -22,7 +22,7 @@ const { kinds, snapshot } = require('./sentinels')
 
 const [fresh] = kinds
 
-/** Looks at sockets that only this thread knows of. */
+/** Checks sockets that only this thread uses. */
 function watch(rounds) {
   const first = fresh()
   const expected = snapshot(first).filter((option) => !/^(SO_COOKIE|IP_MTU) /.test(option))
@@ -39,7 +39,7 @@ function watch(rounds) {
   return [...faults]
 }
 
-/** Every way to change a socket through an object. */
+/** All ways to change a socket through an object. */
 const changes = [
   (raw) => setOption(raw, 'SO_KEEPALIVE', true),
   (raw) => tune(raw, { TCP_NODELAY: true, SO_LINGER: { enabled: true, seconds: 0 } }),
@@ -73,7 +73,7 @@ function use(rounds) {
   return [...faults]
 }
 
-/** Calls with numbers that others open and close: a number or an errno, whatever they are then. */
+/** Makes calls with numbers that other threads open and close. Each must return a number or an errno. */
 function prod(rounds) {
   const { constants } = native
   const random = new Random(rounds)
@@ -99,7 +99,7 @@ function prod(rounds) {
   return [...faults]
 }
 
-/** Opens and closes the sockets that the numbers are of. */
+/** Opens and closes the sockets with these numbers. */
 function shuffle(rounds) {
   for (let round = 0; round < rounds; round++) {
     const fds = kinds.slice(0, 4).map((make) => make())
@@ -123,7 +123,7 @@ async function race(names, rounds, numbers) {
 
 async function main() {
   const rounds = Number(process.argv[2])
-  // The numbers that threads will be given next.
+  // The numbers that the threads will get next.
   const fds = Array.from({ length: 40 }, fresh)
   for (const fd of fds) native.closeFd(fd)
   const faults = [

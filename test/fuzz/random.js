@@ -1,6 +1,6 @@
 'use strict'
 
-/** Numbers that look random and are the same for the same seed (xorshift32). */
+/** A pseudo-random number generator with a seed (xorshift32). */
 class Random {
   #state
 
@@ -17,7 +17,7 @@ class Random {
     return (this.#state >>> 0) % end
   }
 
-  /** True once in `times`. */
+  /** Returns true once in `times` calls on average. */
   once(times) {
     return this.below(times) === 0
   }

@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * The frame of a fuzz program, whose arguments are the number of calls and the seed: it gives up root's
- * rights, opens sockets that may be harmed and sentinels that may not, and prints what was found as one
- * line of JSON. No descriptor is passed to a call but those that were opened here.
+ * The frame of a fuzz program, whose arguments are the number of calls and the seed. It drops root's privileges, opens
+ * victims (sockets that calls may change) and sentinels (sockets that must not change), and prints the result as one
+ * line of JSON. Only descriptors that were opened here are passed to calls.
  */
 const { setTimeout: delay } = require('node:timers/promises')
 const { Random } = require('./random')
@@ -14,7 +14,7 @@ const MOST_FAULTS = 20
 const AT_A_STRETCH = 1_000
 const DEADLINE_MS = 20_000
 
-/** Turns of the event loop until the condition holds, or the deadline has passed; says which. */
+/** Waits, turn by turn of the event loop, until the condition is met or the deadline has passed. Returns which. */
 async function until(condition) {
   const end = performance.now() + DEADLINE_MS
   while (!condition()) {
@@ -45,7 +45,7 @@ class Run {
     this.pool = new Pool(this.random)
   }
 
-  /** Each is told once. */
+  /** Each fault is reported once. */
   fault(text) {
     if (this.faults.length < MOST_FAULTS && !this.faults.includes(text)) this.faults.push(text)
   }
@@ -54,7 +54,7 @@ class Run {
     this.counts[what] = (this.counts[what] ?? 0) + 1
   }
 
-  /** Makes the calls; `between` is awaited now and then. */
+  /** Makes the calls, and occasionally awaits `between`. */
   async make(call, between) {
     while (this.#made < this.#calls) {
       for (let left = AT_A_STRETCH; left > 0; left--, this.#made++) call()
@@ -64,7 +64,7 @@ class Run {
     this.faults.push(...this.sentinels.faults())
   }
 
-  /** Runs the program and prints what was found; what the program itself throws is a fault too. */
+  /** Runs the program and prints the result. An error of the program itself is a fault too. */
   async report(program) {
     try {
       await program()
@@ -76,7 +76,7 @@ class Run {
     console.log(JSON.stringify({ seed: this.random.seed, faults, counts }))
   }
 
-  /** Closes the victims: what was opened and has no owner any more is closed by then. */
+  /** Closes the victims. Sockets without an owner must have been closed by then. */
   async #end() {
     this.pool.closeAll()
     const expected = this.#socketsBefore + this.sentinels.fds.length

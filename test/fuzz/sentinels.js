@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Sockets that no call is meant for. What the kernel says of them is noted at the start and must be
- * the same at the end.
+ * Sockets that are never passed to a call. Their state in the kernel is recorded at the start and must be the same at
+ * the end.
  */
 const { native } = require('../../dist/kernel/binding')
 
@@ -17,7 +17,7 @@ const levels = [
   ['IPV6_', constants.IPPROTO_IPV6],
 ]
 
-/** They change by themselves, or when they are read. */
+/** Options that change on their own, or when they are read. */
 const restless = new Set([
   'SO_ERROR',
   'SO_INCOMING_CPU',
@@ -29,7 +29,7 @@ const restless = new Set([
   'TCP_ZEROCOPY_RECEIVE',
 ])
 
-/** Level, number and name of every option that this library knows. */
+/** The level, number and name of every option of the catalogue. */
 const options = Object.keys(constants).flatMap((name) => {
   const [, level] = levels.find(([prefix]) => name.startsWith(prefix)) ?? []
   return level === undefined || restless.has(name) ? [] : [[level, constants[name], name]]
@@ -54,14 +54,14 @@ function listening() {
   return fd
 }
 
-/** One end of a connection to a listener, which keeps the other in its queue. */
+/** Returns one end of a connection; the other end stays in the accept queue of the listener. */
 function connected(listener) {
   const fd = open(AF_INET, SOCK_STREAM)
   native.connectFd(fd, '127.0.0.1', native.localPort(listener))
   return fd
 }
 
-/** One of each kind. A connection needs a listener to go to. */
+/** Creates one socket of each kind. */
 const kinds = [
   () => open(AF_INET, SOCK_STREAM),
   () => open(AF_INET6, SOCK_STREAM),
@@ -74,11 +74,11 @@ const kinds = [
 
 const buffer = new Uint8Array(128)
 
-/** What the kernel says of every option of a socket, by name. */
+/** Reads every option of a socket, by name. */
 function snapshot(fd) {
   return options.map(([level, number, name]) => {
     const length = native.getBytes(fd, level, number, buffer)
-    // The seconds of a linger that is off mean nothing, and stay.
+    // The seconds of SO_LINGER have no meaning while it is off.
     if (number === SO_LINGER && level === SOL_SOCKET && buffer[0] === 0) buffer.fill(0, 4, 8)
     return `${name} ${length < 0 ? length : buffer.subarray(0, length).join()}`
   })
@@ -93,7 +93,7 @@ class Sentinels {
     this.#before = this.#now()
   }
 
-  /** What has changed since the start. */
+  /** Returns the changes since the start. */
   faults() {
     const now = this.#now()
     return now.flatMap((options, index) =>
@@ -108,7 +108,7 @@ class Sentinels {
   }
 }
 
-/** The descriptors below `end` that are sockets. */
+/** Returns the descriptors below `end` that are sockets. */
 function openSockets(end = 4096) {
   let count = 0
   for (let fd = 3; fd < end; fd++) if (native.getInt(fd, SOL_SOCKET, SO_TYPE) >= 0) count++

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What code that uses bytes, numbers or functions might look up on a prototype. */
+/** Properties that code may look up on the prototypes of bytes, numbers and functions. */
 const targets = [
   [Object.getPrototypeOf(Uint8Array.prototype), ['length', 'byteLength', 'byteOffset', 'buffer']],
   [ArrayBuffer.prototype, ['byteLength', 'slice']],
@@ -12,7 +12,7 @@ const targets = [
 
 const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, setPrototypeOf } = Reflect
 
-/** Runs `call` while `strike` is what all of them run. */
+/** Runs `call` while all of these properties run `strike`. */
 function underTampering(strike, call) {
   const changed = []
   try {
@@ -20,7 +20,7 @@ function underTampering(strike, call) {
       for (const key of keys) {
         const own = getOwnPropertyDescriptor(object, key)
         if (own !== undefined && !own.configurable) continue
-        // What it lacks must not be looked up on Object.prototype when it is put back.
+        // Prevents a lookup of missing attributes on Object.prototype when the property is restored.
         if (own !== undefined) setPrototypeOf(own, null)
         changed[changed.length] = [object, key, own]
         const bait = { __proto__: null, get: strike, set: strike, configurable: true }

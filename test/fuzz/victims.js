@@ -10,9 +10,9 @@ const CONNECTIONS_PER_LISTENER = 50
 const abortive = new Uint8Array(8)
 new Int32Array(abortive.buffer)[0] = 1
 
-/** Sockets that may be treated in any way, of all kinds; as many are open all the time. */
+/** A constant number of open sockets of all kinds, to which calls may do anything. */
 class Pool {
-  /** How many were closed by something else. */
+  /** The number of victims that something else closed. */
   lost = 0
   #random
   #fds = []
@@ -28,7 +28,7 @@ class Pool {
     return this.#random.pick(this.#fds)
   }
 
-  /** The port of a listener that connections may be made to. */
+  /** The port of a listener that accepts connections. */
   get port() {
     return native.localPort(this.#listener)
   }
@@ -40,13 +40,13 @@ class Pool {
     if (this.#fds.length > SIZE) this.#close(this.#fds.shift())
   }
 
-  /** Forgets one that has been closed or given away. */
+  /** Removes a socket that was closed or handed over. */
   drop(fd) {
     this.#fds = this.#fds.filter((other) => other !== fd)
     this.#fill()
   }
 
-  /** Closes one and opens another, which has its number when no other thread takes it. */
+  /** Closes a socket and opens another one, which receives its number unless another thread takes it first. */
   renew() {
     const fd = this.any()
     this.#close(fd)
@@ -70,7 +70,7 @@ class Pool {
     }
   }
 
-  /** At once, whatever linger it was given, and without a TIME_WAIT. */
+  /** Closes a socket at once and without TIME_WAIT, whatever its SO_LINGER. */
   #close(fd) {
     native.setBytes(fd, SOL_SOCKET, SO_LINGER, abortive)
     if (native.closeFd(fd) < 0) this.lost++

@@ -1,21 +1,21 @@
-/** Links within one namespace on which packets are lost, overtaken and doubled: see programs/bad-link.c. */
+/** Links within one namespace that lose, reorder and duplicate packets: see programs/bad-link.c. */
 import { useCProgram } from './c-program'
 import type { Namespace } from './namespace'
 import type { Path } from './schedules'
 
 export interface BadLink {
-  /** Packets of 1000. */
+  /** The number of packets affected, of 1000. */
   loss: number
   late: number
   double: number
-  /** A late one is late by so much at most, ms. */
+  /** The longest delay of a late packet, ms. */
   lateMs: number
 }
 
-/** Retransmissions come sooner than after the usual 200 ms, or most of a run would be waiting. */
+/** Shorter than the usual minimum of 200 ms, because a run would mostly wait for retransmissions otherwise. */
 const LEAST_TIMEOUT = '20ms'
 
-/** Makes links in the namespace; each has an IPv4 and an IPv6 path. */
+/** Creates links in the namespace. Each has an IPv4 and an IPv6 path. */
 export function useBadLinks(
   namespace: () => Namespace,
   links: readonly BadLink[],

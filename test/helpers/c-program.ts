@@ -1,4 +1,4 @@
-/** Programs of the lab that Node could not be: compiled at first use, into a directory that is removed. */
+/** C programs of the lab, compiled for each suite into a temporary directory. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,13 +6,13 @@ import * as path from 'node:path'
 
 const PROGRAMS = path.join(__dirname, '..', 'lab', 'programs')
 
-/** The directory of the running suite, and the paths of what is compiled in it. */
+/** The temporary directory of the running suite, and the compiled program in it. */
 export interface CProgram {
   readonly directory: string
   readonly path: string
 }
 
-/** test/lab/programs/`name`.c, compiled for the tests of the suite that this is called in. */
+/** Compiles test/lab/programs/`name`.c for the suite that calls this. */
 export function useCProgram(name: string): () => CProgram {
   let program: CProgram | undefined
   beforeAll(() => {
@@ -26,7 +26,7 @@ export function useCProgram(name: string): () => CProgram {
     if (program !== undefined) rmSync(program.directory, { recursive: true })
   })
   return () => {
-    if (program === undefined) throw new Error(`${name} is there only while tests run`)
+    if (program === undefined) throw new Error(`${name} exists only while tests run`)
     return program
   }
 }

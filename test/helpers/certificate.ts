@@ -8,7 +8,7 @@ export interface Certificate {
   cert: string
 }
 
-/** A self-signed certificate for `localhost`, made by openssl. */
+/** Creates a self-signed certificate for `localhost` by openssl. */
 export function makeCertificate(): Certificate {
   const directory = mkdtempSync(path.join(tmpdir(), 'socket-tuner-'))
   const [key, cert] = [path.join(directory, 'key.pem'), path.join(directory, 'cert.pem')]

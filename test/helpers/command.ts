@@ -1,4 +1,4 @@
-/** Commands that run beside a test, such as strace: what they write, and their end. */
+/** Commands that run in parallel to a test, such as strace. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { until } from './until'
 
@@ -28,12 +28,12 @@ export class Command {
     })
   }
 
-  /** What it wrote to standard output and standard error so far. */
+  /** Its standard output and standard error so far. */
   get output(): string {
     return this.#output
   }
 
-  /** Waits until it has written this so often. */
+  /** Waits until it has written this text this many times. */
   async wrote(pattern: RegExp, times = 1): Promise<void> {
     const all = new RegExp(pattern, `${pattern.flags}g`)
     await until(

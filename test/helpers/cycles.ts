@@ -1,11 +1,11 @@
-/** Runs of many short connections: request, answer, a last word of the client, close. */
+/** Runs many short connections, each with a request, an answer, a last message of the client, and a close. */
 import type { CloseModeName, CloseOptions } from '../../lib'
 import type { Certificate } from './certificate'
 import type { Namespace } from './namespace'
 import type { Program } from './program'
 import { until } from './until'
 
-/** As in test/lab/programs/sizes.js. */
+/** The sizes of test/lab/programs/sizes.js, bytes. */
 const REQUEST = 64
 const ANSWER = 1000
 const PARTING = 256
@@ -13,9 +13,9 @@ const PARTING = 256
 export interface CycleConfig {
   host: string
   cycles: number
-  /** What the client calls to close. */
-  way: 'closeSocket' | 'destroySoon' | 'destroy'
-  /** undefined leaves the socket as Node makes it. */
+  /** The function with which the client closes. */
+  way: 'closeSocket' | 'destroySoon' | 'destroy' | 'end' | 'dispose'
+  /** The close mode. By default, Node's own close. */
   mode?: CloseModeName
   options?: Omit<CloseOptions, 'mode'>
   certificate?: Certificate
@@ -26,29 +26,29 @@ export interface CycleConfig {
 export interface CycleRun {
   client: {
     completed: number
-    /** Bytes of answers. */
+    /** The number of bytes in answers. */
     bytes: number
     errors: Record<string, number>
-    /** How often closeSocket() reported what. */
+    /** The reports of closeSocket(), counted by their content. */
     reports: Record<string, number>
     discardedBytes: number
-    /** TIME_WAIT entries in the namespace, sampled ten times while the run was on. */
+    /** TIME_WAIT entries in the namespace, sampled ten times during the run. */
     samples: number[]
     warnings: string[]
   }
   server: {
     connections: number
-    /** Bytes of requests and of last words. */
+    /** The number of bytes in requests and last messages. */
     bytes: number
     ends: number
     closed: number
     errors: Record<string, number>
   }
-  /** Left at each end. */
+  /** The TIME_WAIT entries left at each end. */
   timeWaits: { client: number; server: number }
 }
 
-/** Client and server run in processes of their own, 32 connections at a time. */
+/** Runs client and server in separate processes, with 32 connections at a time. */
 export async function runCycles(
   namespace: Namespace,
   { certificate, ...config }: CycleConfig,
@@ -74,7 +74,7 @@ function allClosed(server: Program): Promise<CycleRun['server']> {
   )
 }
 
-/** Asserts that each connection had its answer and a clean end, without an error, to the last byte. */
+/** Asserts that each connection received its whole answer and ended without an error. */
 export function expectNothingLost(
   { client, server }: CycleRun,
   cycles: number,

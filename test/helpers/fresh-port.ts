@@ -3,12 +3,12 @@ import * as net from 'node:net'
 import { destroyLater, listen, loopback } from '../sockets'
 import { countStates, readTable } from './tcp-table'
 
-/** More than all ports of the range of which a connection could be left. */
+/** More than the ephemeral ports that old connections can occupy. */
 const MOST_TRIES = 100_000
 
 /**
- * listen(), on a port that no connection in this network namespace has at either end, for tests that
- * count by port. Port 0 may otherwise give one that an earlier test's connections have in TIME_WAIT.
+ * Listens on a port that no connection in this network namespace uses at either end, for tests that count
+ * connections by port. With port 0 alone, the kernel may choose a port that an earlier test left in TIME_WAIT.
  */
 export async function listenOnFreshPort(server: net.Server, host?: string): Promise<number> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
@@ -19,10 +19,10 @@ export async function listenOnFreshPort(server: net.Server, host?: string): Prom
     server.close()
     await once(server, 'close')
   }
-  throw new Error('every port that listen(2) gives is one of a connection')
+  throw new Error('every port that the kernel chooses for listen(2) has a connection')
 }
 
-/** Such a port, of the ephemeral range, with nothing on it. */
+/** Returns a port of the ephemeral range that no socket uses. */
 export async function freshPort(): Promise<number> {
   const server = net.createServer()
   const port = await listenOnFreshPort(server)
@@ -31,7 +31,7 @@ export async function freshPort(): Promise<number> {
   return port
 }
 
-/** A server on such a port, with so many connections to it. */
+/** Starts a server on such a port, opens `count` connections to it, and returns the port. */
 export async function connectionsToFreshPort(count: number): Promise<number> {
   const server = net.createServer((socket) => {
     destroyLater(socket)

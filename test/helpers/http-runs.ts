@@ -1,4 +1,4 @@
-/** HTTP servers in a namespace of their own, under load from another process there. */
+/** HTTP servers in their own network namespace, under load from another process. */
 import type { Close, ServerCounters } from '../../lib'
 import type { Certificate } from './certificate'
 import type { Namespace } from './namespace'
@@ -6,19 +6,23 @@ import type { Program } from './program'
 import { until } from './until'
 
 export interface HttpServerConfig {
-  /** undefined leaves the server as Node makes it. */
+  /** The close mode. By default, the server is not tuned. */
   close?: Close
   certificate?: Certificate
   keepAliveTimeout?: number
+  /** How a response is written: by one end(), in chunks, or piped under a Content-Length. */
+  answer?: HttpAnswer
 }
 
-/** What the server saw. */
+export type HttpAnswer = 'plain' | 'chunked' | 'streamed'
+
+/** The counts of the server. */
 export interface HttpServerSeen {
   connections: number
   requests: number
   closed: number
   errors: Record<string, number>
-  /** Codes of its process warnings. */
+  /** The codes of its process warnings. */
   warnings: string[]
   counters?: ServerCounters
 }
@@ -30,7 +34,7 @@ export function serveHttp(
   return namespace.serve('http-server', { ...config, tls: certificate })
 }
 
-/** What the server saw, once all its connections are closed. */
+/** Returns the counts of the server once all its connections are closed. */
 export function afterAllClosed(server: Program): Promise<HttpServerSeen> {
   return until(
     'the server has closed all connections',
@@ -39,7 +43,7 @@ export function afterAllClosed(server: Program): Promise<HttpServerSeen> {
   )
 }
 
-/** Makes requests, 32 at a time, on a connection each, and reads until the server closes it. */
+/** Makes requests, 32 at a time, each on its own connection, and reads until the server closes it. */
 export async function askAndWaitForEnd(
   namespace: Namespace,
   { port, requests, certificate }: { port: number; requests: number; certificate?: Certificate },
@@ -47,4 +51,15 @@ export async function askAndWaitForEnd(
   const task = { port, requests, atATime: 32, ca: certificate?.cert }
   const client = await namespace.perform('http-client', task)
   expect(client).toEqual({ answered: requests, ends: requests, errors: {} })
+}
+
+/** The command line of wrk with one request on each connection. */
+export function wrkCommand(
+  url: string,
+  { clients, seconds }: { readonly clients: number; readonly seconds: number },
+): string[] {
+  // wrk counts an answer after 2 s as an error, and on a busy machine some are as late.
+  const patient = ['--timeout', '60s']
+  const load = ['-t1', `-c${String(clients)}`, `-d${String(seconds)}s`]
+  return ['wrk', ...load, ...patient, '-H', 'Connection: close', url]
 }

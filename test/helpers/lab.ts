@@ -1,5 +1,7 @@
-/** Suites that need more than a user's rights: skipped with the reason, or failed where CI is true. */
+/** Suites with prerequisites, such as root: skipped with the reason, or failed if CI is true. */
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import * as path from 'node:path'
 
 export type Need =
   | 'root'
@@ -14,6 +16,13 @@ export type Need =
   | 'ipv6'
   | 'cc'
   | 'tun'
+  | 'mptcp'
+  | 'postgresql'
+  | 'mariadb'
+  | 'redis'
+  | 'mosquitto'
+  | 'drivers'
+  | 'chromium'
 
 const needs: Record<Need, { what: string; met: () => boolean }> = {
   root: { what: 'root', met: () => process.getuid?.() === 0 },
@@ -27,14 +36,24 @@ const needs: Record<Need, { what: string; met: () => boolean }> = {
   openssl: { what: 'openssl', met: () => has('openssl') },
   ipv6: { what: 'IPv6', met: () => succeeds('test', ['-e', '/proc/net/if_inet6']) },
   cc: { what: 'a C compiler', met: () => has('cc') },
+  postgresql: { what: 'PostgreSQL', met: () => succeeds('test', ['-d', '/usr/lib/postgresql']) },
+  mariadb: { what: 'MariaDB', met: () => has('mariadbd') },
+  redis: { what: 'Redis', met: () => has('redis-server') },
+  mosquitto: { what: 'mosquitto', met: () => has('mosquitto') },
+  drivers: {
+    what: 'the drivers (npm ci --prefix test/lab/drivers)',
+    met: () => existsSync(path.join(__dirname, '..', 'lab', 'drivers', 'node_modules')),
+  },
+  chromium: { what: 'chromium', met: () => has('chromium') },
+  mptcp: { what: 'MPTCP (CONFIG_MPTCP)', met: () => existsSync('/proc/sys/net/mptcp') },
   tun: { what: '/dev/net/tun', met: () => succeeds('test', ['-c', '/dev/net/tun']) },
 }
 
 const known = new Map<Need, boolean>()
 
 /**
- * `describe` for what has prerequisites. With one missing the suite is skipped under a name that
- * says why; with `CI=true` in the environment it fails instead.
+ * `describe` for a suite with prerequisites. If one is missing, the suite is skipped with the reason in its name, or
+ * fails if the environment has `CI=true`.
  */
 export function labDescribe(name: string, wanted: readonly Need[], suite: () => void): void {
   const missing = wanted.filter((need) => !isMet(need)).map((need) => needs[need].what)
@@ -51,7 +70,7 @@ export function labDescribe(name: string, wanted: readonly Need[], suite: () => 
     })
     return
   }
-  // jest does not name the suites that it skips.
+  // Jest does not print the names of skipped suites.
   process.stderr.write(`skipped: ${name}: ${reason}\n`)
   describe.skip(`${name} (skipped: ${reason})`, suite)
 }

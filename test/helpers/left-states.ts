@@ -1,7 +1,7 @@
 import { readTable, stateOf, type Connection, type State } from './tcp-table'
 import { until } from './until'
 
-/** What connections leave at the ends in question, once all are over: TIME_WAIT or nothing. */
+/** Returns the state that each connection leaves at its end, once all have ended: TIME_WAIT or none. */
 export function leftStates(ends: readonly Connection[]): Promise<(State | undefined)[]> {
   return until(
     'the connections are over',
@@ -13,7 +13,7 @@ export function leftStates(ends: readonly Connection[]): Promise<(State | undefi
   )
 }
 
-/** How many of them leave TIME_WAIT. */
+/** Returns the number of connections that leave TIME_WAIT. */
 export async function timeWaitsLeft(ends: readonly Connection[]): Promise<number> {
   const states = await leftStates(ends)
   return states.filter((state) => state === 'TIME_WAIT').length

@@ -1,4 +1,4 @@
-/** Network namespaces, each with a loopback of its own and the sysctls that a test needs. */
+/** Network namespaces, each with its own loopback interface and the sysctls that a test needs. */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -18,8 +18,8 @@ const run = promisify(execFile)
 const MAX_OUTPUT = 64 * 2 ** 20
 
 /**
- * So that each connection's TIME_WAIT can be counted: none is reused, none is thrown out, and none
- * is ended by a RST that a late retransmission provokes (RFC 1337).
+ * Settings under which the TIME_WAIT entry of each connection can be counted: none is reused, dropped, or ended by a
+ * RST in response to a late retransmission (RFC 1337).
  */
 const countable = {
   'net.ipv4.tcp_tw_reuse': '0',
@@ -50,19 +50,19 @@ export class Namespace {
     execFileSync(command, [...args, 'sh', '-c', 'echo "$1" > "$2"', 'sh', value, file])
   }
 
-  /** The command line that runs a command inside. */
+  /** Returns the command line that runs a command in the namespace. */
   prefix(): CommandLine {
     return ['ip', 'netns', 'exec', this.name]
   }
 
-  /** Runs a command inside to its end and returns what it wrote to its standard output. */
+  /** Runs a command in the namespace and returns its standard output. */
   async run(...inside: CommandLine): Promise<string> {
     const [command, ...args] = this.prefix()
     const { stdout } = await run(command, [...args, ...inside], { maxBuffer: MAX_OUTPUT })
     return stdout
   }
 
-  /** Starts a command inside that runs beside the test. */
+  /** Starts a command in the namespace that runs in parallel to the test. */
   spawn(...inside: CommandLine): Command {
     const [command, ...args] = this.prefix()
     const started = new Command([command, ...args, ...inside])
@@ -70,7 +70,7 @@ export class Namespace {
     return started
   }
 
-  /** Starts a program of test/lab/programs inside and waits until it says that it is ready. */
+  /** Starts a program of test/lab/programs in the namespace and waits until it reports that it is ready. */
   async start(
     name: string,
     config: object = {},
@@ -81,7 +81,7 @@ export class Namespace {
     return { program, ready: await program.ready() }
   }
 
-  /** The same for a server, which says what port it listens on. */
+  /** As start(), for a server, which reports its port. */
   async serve(
     name: string,
     config: object = {},
@@ -91,7 +91,7 @@ export class Namespace {
     return { server: program, port: (ready as { port: number }).port }
   }
 
-  /** Runs a program that has one task, `run`, to its end and returns what came of it. */
+  /** Runs a program with the single task `run` and returns its result. */
   async perform(name: string, config: object, node?: CommandLine): Promise<unknown> {
     const { program } = await this.start(name, config, node)
     const result = await program.ask('run')
@@ -103,7 +103,7 @@ export class Namespace {
     return countStates(await this.#table(), end)
   }
 
-  /** TIME_WAIT entries at one end, counted when all its connections have come to their end. */
+  /** Counts the TIME_WAIT entries at one end, once all its connections have ended. */
   async timeWaits(end: End): Promise<number> {
     const { TIME_WAIT = 0 } = await until(
       'all connections ended',
@@ -113,21 +113,21 @@ export class Namespace {
     return TIME_WAIT
   }
 
-  /** Of the connections whose TIME_WAIT is at this end: their ports at the other. */
+  /** Returns the ports at the other end of the connections with TIME_WAIT at this end. */
   async timeWaitPorts(end: End): Promise<Set<number>> {
     await this.timeWaits(end)
     return timeWaitPorts(await this.#table(), end)
   }
 
   /**
-   * TIME_WAIT entries ever made in this namespace, at either end. Unlike the entries themselves
-   * they do not get fewer when a client comes again from the port of one of them.
+   * Returns the number of TIME_WAIT entries that were created in this namespace, at either end. Unlike the number of
+   * entries, it does not decrease when a new connection replaces one.
    */
   async timeWaitsMade(): Promise<number> {
     return extendedCounter(await this.run('cat', '/proc/net/netstat'), 'TW')
   }
 
-  /** Stops what runs inside and removes the namespace. */
+  /** Stops all processes in the namespace and removes it. */
   async remove(): Promise<void> {
     await Promise.all(this.#running.map((running) => running.stop()))
     if (this.#remover.exitCode !== null) return
@@ -142,8 +142,8 @@ export class Namespace {
 }
 
 /**
- * Removes a namespace when its standard input ends. It is a process of its own, so that this
- * happens too when the tests are interrupted or killed.
+ * Removes a namespace when its standard input ends. A separate process, so that the namespace is also removed if the
+ * tests are interrupted or killed.
  */
 function removeAtEnd(name: string): ChildProcess {
   const script = 'read -r _; exec ip netns delete "$1"'
@@ -153,7 +153,7 @@ function removeAtEnd(name: string): ChildProcess {
   })
 }
 
-/** A namespace for the tests of the suite that this is called in. */
+/** Creates a namespace for the suite that calls this. */
 export function useNamespace(sysctls?: Record<string, string>): () => Namespace {
   let namespace: Namespace | undefined
   beforeAll(() => {
@@ -163,7 +163,7 @@ export function useNamespace(sysctls?: Record<string, string>): () => Namespace 
     await namespace?.remove()
   })
   return () => {
-    if (namespace === undefined) throw new Error('a namespace is there only while tests run')
+    if (namespace === undefined) throw new Error('a namespace exists only while tests run')
     return namespace
   }
 }
@@ -173,7 +173,7 @@ export const LINK = 'veth0'
 export const LEFT = '10.0.0.1'
 export const RIGHT = '10.0.0.2'
 
-/** Two namespaces with a link between them, their addresses being LEFT and RIGHT. */
+/** Creates two namespaces with a link between them, at the addresses LEFT and RIGHT. */
 export function useLinkedNamespaces(): () => { left: Namespace; right: Namespace } {
   const left = useNamespace()
   const right = useNamespace()

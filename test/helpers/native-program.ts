@@ -1,4 +1,4 @@
-/** Programs in C, and those in C++ that try the parts of the addon which need no Node-API. */
+/** Test programs in C, and in C++ for the parts of the addon that do not need Node-API. */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ const parts = ['netlink', 'group_table', 'sock_diag_dump', 'sock_diag_destroy'].
 )
 const warnings = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
-/** Builds a program, given by its path within test/, for the tests of the suite that this is called in. */
+/** Builds a program for the suite that calls this. @param source its path in test/ */
 export function useNativeProgram(source: string): () => string {
   let folder: string | undefined
   const program = (): string => join(folder ?? '', 'program')

@@ -1,7 +1,6 @@
 /**
- * The connections of the running test, in the network namespace that all tests share. Left out are
- * those that were there before it: listen(2) on port 0 may give a port that an earlier test's
- * connections still have in TIME_WAIT, at one end or the other.
+ * Counts the connections of the running test in the network namespace that all tests share. Older connections are
+ * not counted: for port 0, the kernel may choose a port that an earlier test left in TIME_WAIT.
  */
 import { countStates, readTable, type End, type StateCounts } from './tcp-table'
 
@@ -20,7 +19,7 @@ function lines(): string[] {
   return readTable().split('\n')
 }
 
-/** Both addresses with their ports, as the kernel prints them. */
+/** Returns both addresses and ports as the kernel prints them. */
 function endsOf(line: string): string {
   const [, local = '', remote = ''] = line.trim().split(/\s+/)
   return `${local} ${remote}`

@@ -1,4 +1,4 @@
-/** nginx as a reverse proxy in a namespace, with connections to its servers that it keeps. */
+/** nginx as a reverse proxy in a namespace, with keep-alive connections to its servers. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import * as path from 'node:path'
@@ -9,7 +9,7 @@ import { until } from './until'
 export const NGINX_PORT = 8_080
 const host = '127.0.0.1'
 
-/** The most idle connections to servers that nginx keeps. */
+/** The most idle connections to servers that nginx keeps open. */
 const KEPT = 32
 
 export interface Nginx {
@@ -38,7 +38,7 @@ async function listens(namespace: Namespace, nginx: Command): Promise<void> {
   )
 }
 
-/** All files are in one folder. There is one process, so that nothing is left when it is killed. */
+/** All files are in one folder. A single process, so that a kill leaves no other process behind. */
 function configuration(ports: readonly number[]): string {
   const servers = ports.map((port) => `server ${host}:${String(port)} max_fails=0;`).join(' ')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']

@@ -1,4 +1,4 @@
-/** Connections of which the test drives both ends, each in a process of its own. */
+/** Connections whose two ends run in separate processes, both controlled by the test. */
 import type { CloseReport, CloseOptions } from '../../lib'
 import type { Namespace } from './namespace'
 import type { Program } from './program'
@@ -8,16 +8,16 @@ export interface PeerSeen {
   bytes: number
   ended: boolean
   closed: boolean
-  /** Code of what the socket emitted as 'error'. */
+  /** The code of the socket's 'error'. */
   error?: string
-  /** Codes of the process warnings. */
+  /** The codes of the process warnings. */
   warnings: string[]
 }
 
-/** What closeSocket() reported, as it came out of the other process. */
+/** The report of closeSocket() in the other process, as sent to this one. */
 export type SentReport = Omit<CloseReport, 'error'> & { error?: { code?: string } }
 
-/** One end. It reads only after `read()`. */
+/** One end of a connection. It reads only after `read()`. */
 export class Peer {
   readonly #program: Program
 
@@ -51,7 +51,7 @@ export class Peer {
     return (await this.#program.ask('writeAndClose', { bytes, options })) as SentReport
   }
 
-  /** Waits until what it wrote is sent again. */
+  /** Waits until its data is retransmitted. */
   async sendsAgain(): Promise<void> {
     await until(
       'a retransmission',
@@ -64,7 +64,7 @@ export class Peer {
     return (await this.#program.ask('seen')) as PeerSeen
   }
 
-  /** What it has seen, once that is enough. */
+  /** Returns its state once a condition is met. */
   async sees(what: string, isEnough: (seen: PeerSeen) => boolean): Promise<PeerSeen> {
     return until(what, () => this.seen(), isEnough)
   }
@@ -73,11 +73,11 @@ export class Peer {
 export interface Connected {
   client: Peer
   server: Peer
-  /** The server's. */
+  /** The port of the server. */
   port: number
 }
 
-/** Connects a client in one namespace with a server in another, or in the same. */
+/** Connects a client in one namespace with a server in the same or another one. */
 export async function connectPeers(
   { from, to }: { from: Namespace; to: Namespace },
   host = '127.0.0.1',

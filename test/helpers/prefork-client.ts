@@ -1,10 +1,10 @@
-/** What the program prefork-client saw of the servers that it asks. */
+/** The counts of the program prefork-client. */
 import type { Program } from './program'
 import { until } from './until'
 
 export interface ClientSeen {
   answered: number
-  /** Of them, requests over a connection that had served one before. */
+  /** The answered requests on reused connections. */
   onKept: number
   failed: Record<string, number>
   pids: Record<string, number>
@@ -15,7 +15,7 @@ export async function seenBy(program: Program): Promise<ClientSeen> {
   return (await program.ask('seen')) as ClientSeen
 }
 
-/** What it saw when all that it asked is answered or failed. */
+/** Returns the counts once every request was answered or has failed. */
 export function finished(program: Program): Promise<ClientSeen> {
   return until(
     'all requests are over',

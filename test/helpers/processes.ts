@@ -1,4 +1,4 @@
-/** Processes by their numbers. */
+/** Processes by their IDs. */
 import { until } from './until'
 
 export function isRunning(pid: number): boolean {

@@ -1,12 +1,11 @@
-/** The programs of the lab: servers and clients in processes and network namespaces of their own. */
+/** The programs of the lab: servers and clients in separate processes and network namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import * as path from 'node:path'
 import type { CommandLine } from './command'
 
 /**
- * For programs whose memory is measured: a young generation that keeps its size, 1 MiB each half. V8 gives
- * it up to 16 times as much by how many objects survived its last collections, which says nothing of what
- * the program holds.
+ * For programs whose memory is measured: fixes the young generation at semi-spaces of 1 MiB. Otherwise V8 enlarges it
+ * up to 16 times, depending on the objects that survive collections, and not on the memory that the program uses.
  */
 export const steadyNode: CommandLine = [process.execPath, '--max-semi-space-size=1']
 
@@ -14,7 +13,7 @@ const PROGRAMS = path.join(__dirname, '..', 'lab', 'programs')
 const ANSWER_DEADLINE_MS = 240_000
 
 interface Message {
-  /** undefined in the first message, with which a program says that it is ready. */
+  /** Undefined in the first message, which reports that the program is ready. */
   id?: number
   result?: unknown
   error?: string
@@ -26,7 +25,7 @@ interface Waiting {
   deadline: NodeJS.Timeout
 }
 
-/** A program under test/lab/programs, running. It ends when it is stopped or the test's process ends. */
+/** A running program of test/lab/programs. It ends when it is stopped, or when the process of the test ends. */
 export class Program {
   readonly #name: string
   readonly #child: ChildProcess
@@ -68,17 +67,17 @@ export class Program {
     return this.#child.pid ?? -1
   }
 
-  /** What the program wrote to its standard error: Node's warnings go there. */
+  /** The standard error of the program, which includes Node's warnings. */
   get errors(): string {
     return this.#errors
   }
 
-  /** What the program says of itself when it is ready. */
+  /** Resolves with the first message of the program, which it sends when it is ready. */
   ready(): Promise<unknown> {
     return this.#wait(undefined, 'ready')
   }
 
-  /** Asks the program one of its questions and waits for the answer. */
+  /** Sends the program a request and waits for the answer. */
   async ask(question: string, detail?: unknown): Promise<unknown> {
     const id = ++this.#lastId
     this.#child.send({ id, question, detail })
@@ -86,7 +85,7 @@ export class Program {
   }
 
   async stop(): Promise<void> {
-    // A program that is killed does not tell by itself what it has run.
+    // A killed program does not write its coverage by itself.
     if (process.env.NODE_V8_COVERAGE !== undefined && this.#child.connected)
       await this.ask('takeCoverage').catch(() => undefined)
     if (this.#child.exitCode === null && this.#child.signalCode === null)
@@ -98,7 +97,7 @@ export class Program {
     return new Promise((resolve, reject) => {
       const deadline = setTimeout(() => {
         this.#waiting.delete(id)
-        reject(new Error(`${this.#name} gave no answer to '${what}': ${this.#errors}`))
+        reject(new Error(`${this.#name} did not answer '${what}': ${this.#errors}`))
       }, ANSWER_DEADLINE_MS)
       this.#waiting.set(id, { resolve, reject, deadline })
     })

@@ -1,16 +1,16 @@
-/** An HTTP/1.1 server, plain or TLS, that does with each request what its test says. */
+/** An HTTP/1.1 server, plain or TLS, that handles each request by a script of the test. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import type { Certificate } from './certificate'
 
-/** A request as it came in. */
+/** A received request. */
 export interface Asked {
   method: string
   path: string
   head: string
   body: string
-  /** Its connection, and which of that connection's requests it is, both from 1. */
+  /** The number of its connection, and its own number on that connection, both from 1. */
   connection: number
   nth: number
 }
@@ -23,10 +23,24 @@ export function answer(socket: net.Socket, body = 'answer', headers = ''): void 
   socket.write(`HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n${headers}${length}\r\n${body}`)
 }
 
+/** The ways in which a server ends a connection instead of answering. */
+export const failures = {
+  'a FIN': (socket: net.Socket) => socket.end(),
+  'a RST': (socket: net.Socket) => socket.resetAndDestroy(),
+} as const
+
+/** Answers the first request of each connection, and ends the connection at the second. */
+export function firstOnly(fail: (socket: net.Socket) => unknown = failures['a RST']): Script {
+  return (socket, { nth }) => {
+    if (nth === 1) answer(socket)
+    else fail(socket)
+  }
+}
+
 export class ScriptedServer {
   port = 0
   readonly asked: Asked[] = []
-  /** All that were accepted; the last of TLS ones is complete when its first request is there. */
+  /** All accepted sockets. A TLS socket may be missing until its first request arrives. */
   readonly sockets: net.Socket[] = []
   script: Script
   readonly #server: net.Server
@@ -48,7 +62,7 @@ export class ScriptedServer {
     return this
   }
 
-  /** Also closes what is open. */
+  /** Also closes open connections. */
   close(): void {
     this.#server.close()
     for (const socket of this.sockets) socket.destroy()
@@ -65,18 +79,24 @@ export class ScriptedServer {
     socket.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => {
       input += chunk.toString('latin1')
-      const request = parse(input)
-      if (request === undefined) return
-      input = ''
-      const asked = { ...request, connection, nth: ++nth }
-      this.asked.push(asked)
-      this.script(socket, asked)
+      // A client may have pipelined several requests.
+      for (let read; (read = parse(input)) !== undefined; input = input.slice(read.length)) {
+        const asked = { ...read.request, connection, nth: ++nth }
+        this.asked.push(asked)
+        this.script(socket, asked)
+      }
     })
   }
 }
 
-/** undefined until the request is there whole; with `Expect` its head is enough. */
-function parse(input: string): Pick<Asked, 'method' | 'path' | 'head' | 'body'> | undefined {
+interface Read {
+  request: Pick<Asked, 'method' | 'path' | 'head' | 'body'>
+  /** Of the input. */
+  length: number
+}
+
+/** Returns undefined until the request is complete; with `Expect`, its head is sufficient. */
+function parse(input: string): Read | undefined {
   const end = input.indexOf('\r\n\r\n')
   if (end < 0) return undefined
   const head = input.slice(0, end)
@@ -86,7 +106,9 @@ function parse(input: string): Pick<Asked, 'method' | 'path' | 'head' | 'body'> 
   const isWhole = isChunked ? rest.endsWith('0\r\n\r\n') : rest.length >= Number(length)
   if (!isWhole && !/^expect:/im.test(head)) return undefined
   const [method = '', path = ''] = head.split(' ')
-  return { method, path, head, body: isChunked ? joined(rest) : rest }
+  const content = isChunked ? rest : rest.slice(0, Number(length))
+  const body = isChunked ? joined(rest) : content
+  return { request: { method, path, head, body }, length: end + 4 + content.length }
 }
 
 /** The content of a chunked body (RFC 9112 section 7.1). */

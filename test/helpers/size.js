@@ -1,13 +1,13 @@
 'use strict'
 
 /**
- * How much each proof tries. test/sizes.json is the one table: PROOFS in the environment names its column,
- * `quick` (the default), `ci` (.ci/run) or `full` (.ci/full), and a variable of a row's name replaces its
- * number. `node test/helpers/size.js NAME` prints one.
+ * The sizes of the proofs, from test/sizes.json. The environment variable PROOFS selects the column: `quick` (the
+ * default), `ci` (.ci/run) or `full` (.ci/full). A variable with the name of a row overrides its number.
+ * `node test/helpers/size.js NAME` prints one size.
  */
 const sizes = require('../sizes.json')
 
-/** Throws on a name, a column or a number that is none. */
+/** Throws for an unknown name or column, and for an invalid number. */
 function size(name) {
   const column = process.env.PROOFS ?? 'quick'
   const number = Number(process.env[name] ?? sizes[name]?.[column])

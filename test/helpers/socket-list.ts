@@ -1,8 +1,8 @@
 import type { SocketCounts } from '../../lib/ports'
 
-/** TCP sockets by their two ends, as text, from ss(8) or from a census. */
+/** A list of TCP sockets by their two ends, as text, from ss(8) or from countSockets(). */
 export class SocketList {
-  /** In order. */
+  /** Sorted. */
   readonly sockets: readonly string[]
 
   private constructor(sockets: string[]) {
@@ -31,12 +31,12 @@ export class SocketList {
     )
   }
 
-  /** How many sockets are in one list and not in the other. */
+  /** Returns the number of sockets that are in only one of the lists. */
   differences(other: SocketList): number {
     return without(this, other) + without(other, this)
   }
 
-  /** How many this one lacks that both have, and has that neither has. */
+  /** Counts the sockets that this list lacks although both others have them, and those that only it has. */
   outside(one: SocketList, other: SocketList): number {
     const shared = new Set(other.sockets)
     const both = new SocketList(one.sockets.filter((socket) => shared.has(socket)))

@@ -30,30 +30,30 @@ const states: readonly State[] = [
   'NEW_SYN_RECV',
 ]
 
-/** Which end of a connection is meant: the one whose own port, or whose peer's port, is this one. */
+/** Selects one end of a connection, by its own port or by the port of its peer. */
 export type End = { localPort: number } | { remotePort: number }
 
-/** How many sockets there are in each state, listening ones left out. */
+/** The number of sockets in each state, without listening ones. */
 export type StateCounts = Partial<Record<State, number>>
 
-/** One connection, by the ports of its two ends as the end in question has them. */
+/** One connection, by its ports as seen from one end. */
 export interface Connection {
   localPort: number
   remotePort: number
 }
 
-/** That of the network namespace that all tests share, of both address families. */
+/** Reads the table of the network namespace that all tests share, for both address families. */
 export function readTable(): string {
   return ['tcp', 'tcp6'].map((name) => readFileSync(`/proc/net/${name}`, 'utf8')).join('\n')
 }
 
-/** The state of one end of one connection; undefined when there is no such socket. */
+/** Returns the state of one end of a connection; undefined if there is no such socket. */
 export function stateOf(table: string, connection: Connection): State | undefined {
   const [, , , state = ''] = lineOf(table, connection) ?? []
   return states[parseInt(state, 16) - 1]
 }
 
-/** Bytes in the receive queue of one end of one connection; 0 when there is no such socket. */
+/** Returns the bytes in the receive queue of one end of a connection; 0 if there is no such socket. */
 export function unreadAt(table: string, connection: Connection): number {
   const [, , , , queues = ''] = lineOf(table, connection) ?? []
   return parseInt(queues.split(':')[1] ?? '0', 16)
@@ -73,13 +73,13 @@ export function countStates(table: string, end: End): StateCounts {
   return counts
 }
 
-/** The other ports of the connections that are in TIME_WAIT at this end. */
+/** Returns the peer's ports of the connections in TIME_WAIT at this end. */
 export function timeWaitPorts(table: string, end: End): Set<number> {
   const inTimeWait = socketsAt(table, end).filter(({ state }) => state === 'TIME_WAIT')
   return new Set(inTimeWait.map(({ otherPort }) => otherPort))
 }
 
-/** One of the counters in /proc/net/netstat that `nstat` calls TcpExt…: a line of names, then one of values. */
+/** Returns a TcpExt counter of /proc/net/netstat, which has a line of names, then a line of values. */
 export function extendedCounter(netstat: string, name: string): number {
   const [names = [], values = []] = netstat
     .split('\n')

@@ -1,10 +1,10 @@
 import type { Namespace } from './namespace'
 import { useNativeProgram } from './native-program'
 
-/** Where test/lab/programs/fill-time-wait.c has its server. */
+/** The server port of test/lab/programs/fill-time-wait.c. */
 export const FILLED_PORT = 9101
 
-/** Makes so many entries in TIME_WAIT, for the tests of the suite that this is called in. */
+/** Returns a function that creates `count` TIME_WAIT entries, for the suite that calls this. */
 export function useTimeWaitFiller(namespace: () => Namespace): (count: number) => Promise<void> {
   const program = useNativeProgram('lab/programs/fill-time-wait.c')
   return async (count) => {

@@ -1,25 +1,25 @@
-/** Runs in which a client writes, closes at once, and the server reads late. */
+/** Runs in which a client writes and closes at once, and the server reads late. */
 import type { CloseReport, CloseOptions } from '../../lib'
 import type { Namespace } from './namespace'
 import { until } from './until'
 
 export interface TransferConfig {
   host: string
-  /** At most 256. */
+  /** The number of connections, at most 256. */
   connections: number
   atATime: number
-  /** Written to the first connection. */
+  /** Bytes written to the first connection. */
   bytes: number
-  /** So many fewer are written to each connection than to the one before. */
+  /** By how many bytes each connection writes less than the previous one. */
   fewerEach?: number
-  /** How long the server does not read, ms. */
+  /** The time for which the server does not read, ms. */
   pauseMs: number
-  /** The server sends something in the middle of that time. */
+  /** The server sends data in the middle of that time. */
   speaks?: boolean
   options: CloseOptions
 }
 
-/** One connection: what the client's close reported and what the server saw. */
+/** One connection: the report of the client's close, and the data that the server received. */
 export interface Transfer {
   written: number
   report: CloseReport
@@ -29,7 +29,7 @@ export interface Transfer {
 export interface TransferRun {
   port: number
   transfers: Transfer[]
-  /** Codes of the client's process warnings. */
+  /** The codes of the client's process warnings. */
   warnings: string[]
 }
 

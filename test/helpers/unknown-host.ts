@@ -1,5 +1,5 @@
 /**
- * A host name that nobody has: one of its labels is longer than the 63 bytes that RFC 1035 allows, so that
- * no resolver asks a server for it, which may take longer than a test.
+ * A host name that cannot exist: one of its labels exceeds the 63 bytes of RFC 1035, so no resolver queries a server
+ * for it, which could take longer than a test.
  */
 export const UNKNOWN_HOST = `${'x'.repeat(64)}.invalid`

@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 
-/** Set by each of the two Jest configurations: less than what it gives a test. */
+/** Set by each Jest configuration: less than its time limit for a test. */
 declare const DEADLINE_MS: number
 
 const FIRST_PAUSE_MS = 2
 const LONGEST_PAUSE_MS = 200
 
-/** Asks again and again, less and less often, until the answer is the one waited for. */
+/** Polls with growing pauses until the condition is met. */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,

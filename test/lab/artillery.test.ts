@@ -21,17 +21,17 @@ import { size } from '../helpers/size'
 import { until } from '../helpers/until'
 
 const USERS = size('VIRTUAL_USERS')
-/** So many that one connection for each could not be taken for a pool. */
+/** Many users, so that a pool of 20 connections differs clearly from one connection per user. */
 const POOLED_USERS = 1_000
 const RELEASE = '2.0.34'
 const ROOT = path.join(__dirname, '..', '..')
 const EXAMPLE = path.join(ROOT, 'examples', 'artillery')
-/** Kept from run to run, and not in the repository. */
+/** This folder is kept between runs, and is not in the repository. */
 const FOLDER = path.join(ROOT, '.cache', 'artillery')
 
 const execute = promisify(execFile)
 
-/** A function of a test script: it counts the agents that a virtual user begins with. */
+/** A function of a test script, which counts the agents that a virtual user starts with. */
 const COUNTING_AGENTS = `
   const { Agent } = require('node:http')
   module.exports.countAgents = (context, events, done) => {
@@ -41,15 +41,15 @@ const COUNTING_AGENTS = `
     done()
   }`
 
-/** What the server saw. */
+/** The counts of the server. */
 interface Seen {
   connections: number
   requests: number
   closed: number
   errors: Record<string, number>
-  /** Connections by the address that they came from. */
+  /** Connections by their source address. */
   sources: Record<string, number>
-  /** And by the size of the segments that the server may send. */
+  /** Connections by the largest segment that the server may send. */
   segments: Record<string, number>
 }
 
@@ -68,7 +68,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     rmSync(scratch, { recursive: true })
   })
 
-  /** Runs a script where there is no network but the namespace's own; the counters of its report. */
+  /** Runs a script in the namespace, without any other network. Returns the counters of its report. */
   async function run(script: string, ...flags: string[]): Promise<Record<string, number>> {
     const report = path.join(scratch, 'report.json')
     const unset = ['HTTP_PROXY', 'HTTPS_PROXY', 'ARTILLERY_PLUGINS'].flatMap((name) => ['-u', name])
@@ -82,7 +82,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     return aggregate.counters
   }
 
-  /** A script with so many virtual users, each of which makes so many requests. */
+  /** Returns a script with a number of virtual users, each of which makes a number of requests. */
   function scriptOf(users: number, requests: number, config: object, scenario = {}): string {
     const phases = phasesOf(users)
     const flow = [{ loop: [{ get: { url: '/' } }], count: requests }]
@@ -92,7 +92,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     return script
   }
 
-  it('leaves TIME_WAIT for each virtual user as it is', async () => {
+  it('leaves a TIME_WAIT entry for each virtual user without the plugin', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
     const processor = path.join(scratch, 'processor.js')
@@ -111,18 +111,18 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     expect(await namespace().timeWaits({ remotePort: port })).toBe(connections)
   })
 
-  it('leaves none with the plugin, which tunes every connection and counts them all', async () => {
+  it('leaves no TIME_WAIT with the plugin, which tunes and counts every connection', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
-    const own = { settings: { TCP_MAXSEG: 1000 }, sources: ['127.0.0.2', '127.0.0.3'] }
+    const own = { settings: { TCP_MAXSEG: 1000 }, source: ['127.0.0.2', '127.0.0.3'] }
     const counters = await run(scriptOf(USERS, 2, { target, plugins: { 'socket-tuner': own } }))
     expect(counters).toMatchObject({ 'http.responses': 2 * USERS, 'vusers.completed': USERS })
     const { connections, sources, ...seen } = await afterAllClosed(server)
     expectCounted(counters, { connections, requests: 2 * USERS })
-    // As many as without the plugin, give or take those that Artillery's client closes half-way.
+    // As many as without the plugin, except for those that Artillery's client aborts.
     expect(connections).toBeGreaterThanOrEqual(USERS)
     expect(connections).toBeLessThan(1.07 * USERS)
-    // 12 bytes of each segment are timestamps.
+    // Each segment has 12 bytes of timestamps.
     expect(seen).toMatchObject({ requests: 2 * USERS, errors: {}, segments: { 988: connections } })
     const { '127.0.0.2': one = 0, '127.0.0.3': two = 0 } = sources
     expect(one + two).toBe(connections)
@@ -146,7 +146,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     })
     const { connections, ...seen } = await afterAllClosed(server)
     expectCounted(counters, { connections, requests: POOLED_USERS })
-    // There would be one for each user; beside the 20, Artillery's client closes some half-way.
+    // Without the pool there would be one per user. Artillery's client aborts some in addition to the 20.
     expect(connections).toBeLessThan(POOLED_USERS / 2)
     expect(seen).toMatchObject({
       requests: POOLED_USERS,
@@ -156,7 +156,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
   })
 
-  it('finds the entry point by a scope, as in the example', async () => {
+  it('finds the plugin by a scope, as in the example', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
     const overrides = JSON.stringify({ config: { phases: phasesOf(USERS) } })
@@ -169,7 +169,7 @@ labDescribe('Artillery', ['root', 'ip', 'openssl'], () => {
     expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
   })
 
-  it('says what is wrong with a configuration, and makes no load', async () => {
+  it('reports an error in the configuration, and generates no load', async () => {
     const { server, port } = await namespace().serve('load-target')
     const target = `http://127.0.0.1:${String(port)}`
     const plugins = { 'socket-tuner': { settings: { TCP_MAXSEC: 1000 } } }
@@ -185,7 +185,7 @@ function phasesOf(users: number): object[] {
   return [{ duration: 3, arrivalCount: users }]
 }
 
-/** The plugin counted what the server saw: each request has a new connection or one that was used before. */
+/** Asserts that the plugin's counts match the server's: each request used a new or a reused connection. */
 function expectCounted(
   counters: Record<string, number>,
   { connections, requests }: { connections: number; requests: number },
@@ -204,8 +204,8 @@ function afterAllClosed(server: Program): Promise<Seen> {
   )
 }
 
-/** The path of a release of Node that Artillery runs on. */
-/** Artillery, and beside it this package and the one that has the name it looks for. */
+/** The path of a release of Node that Artillery supports. */
+/** Installs Artillery, this package, and the package with the name that Artillery looks for. */
 async function installArtillery(): Promise<void> {
   const stamp = path.join(FOLDER, 'installed')
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== RELEASE) {

@@ -7,9 +7,9 @@ import { useNamespace } from '../helpers/namespace'
 import { size } from '../helpers/size'
 
 const AMOUNT = size('LAB_REQUESTS')
-/** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
+/** A port for each connection, so that every TIME_WAIT entry can be counted. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
-/** One request on each connection, and the client closes when it has the answer. */
+/** One request on each connection; the client closes once it has the answer. */
 const onePerConnection = { connections: 16, amount: AMOUNT, reconnectRate: 1 }
 /** The server closes too. */
 const closing = { ...onePerConnection, headers: { connection: 'close' } }
@@ -17,13 +17,13 @@ const closing = { ...onePerConnection, headers: { connection: 'close' } }
 interface Run {
   client: { errors: number; sent: number; sockets?: SocketCounters; warnings: string[] }
   server: HttpServerSeen
-  /** Left at each end. */
+  /** The TIME_WAIT entries left at each end. */
   timeWaits: { client: number; server: number }
 }
 
 interface RunConfig {
   options: object
-  /** Left out: autocannon as it is. */
+  /** Undefined: autocannon without tuning. */
   tuning?: object
   secure?: boolean
   /** Both processes on one CPU, where the two ends do not close in the same moment. */
@@ -84,7 +84,7 @@ labDescribe('autocannon with one request per connection', needs, () => {
     expect(done.timeWaits).toEqual({ client: 0, server: 0 })
   })
 
-  it('leaves none over TLS when tuned', async () => {
+  it('leaves no TIME_WAIT over TLS when tuned', async () => {
     const amount = Math.min(AMOUNT, 2_000)
     const options = { ...onePerConnection, amount }
     const done = await run({ options, tuning: {}, secure: true })
@@ -92,14 +92,17 @@ labDescribe('autocannon with one request per connection', needs, () => {
     expect(done.timeWaits).toEqual({ client: 0, server: 0 })
   })
 
-  it.each(threads)('leaves it after more than 90 % as autocannon is (%s)', async (_, more) => {
-    const { client, timeWaits } = await run({ options: { ...onePerConnection, ...more } })
-    expect(client).toMatchObject({ errors: 0, sent: AMOUNT })
-    expect(timeWaits.client).toBeGreaterThan(0.9 * AMOUNT)
-  })
+  it.each(threads)(
+    'leaves TIME_WAIT after more than 90 % with plain autocannon (%s)',
+    async (_, more) => {
+      const { client, timeWaits } = await run({ options: { ...onePerConnection, ...more } })
+      expect(client).toMatchObject({ errors: 0, sent: AMOUNT })
+      expect(timeWaits.client).toBeGreaterThan(0.9 * AMOUNT)
+    },
+  )
 
   it.each(threads)(
-    'leaves it after at most 1 % when tuned and the server closes too (%s)',
+    'leaves TIME_WAIT after at most 1 % when tuned and the server closes too (%s)',
     async (_, more) => {
       const done = await run({ options: { ...closing, ...more }, tuning: {}, onOneCpu: true })
       expectAllDelivered(done)
@@ -111,7 +114,7 @@ labDescribe('autocannon with one request per connection', needs, () => {
 labDescribe('autocannon in a narrow port range', ['root', 'ip'], () => {
   const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '40000 40099' })
 
-  it.each(threads)('says that the ports ran out, and what would help (%s)', async (_, more) => {
+  it.each(threads)('reports that the ports ran out, and names the fixes (%s)', async (_, more) => {
     const { port, server } = await serveHttp(namespace(), {})
     const options = { connections: 2, amount: 400, reconnectRate: 1, ...more }
     const task = { options, tuning: { close: 'fin' }, port }
@@ -126,9 +129,7 @@ labDescribe('autocannon in a narrow port range', ['root', 'ip'], () => {
     expect(message).toContain(
       'all 100 ephemeral ports (40000 to 40099) from this source to 127.0.0.1',
     )
-    expect(message).toContain(
-      "What helps: keep connections open and use them again; close: 'deliver'",
-    )
+    expect(message).toContain("Remedies: keep connections open and reuse them; close: 'deliver'")
   })
 })
 

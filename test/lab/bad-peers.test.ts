@@ -12,19 +12,22 @@ labDescribe('closeSocket', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
   describe('of a peer that never reads', () => {
-    it.each(afterSending)("gives up at its deadline in mode '%s', and counts", async (mode) => {
-      const { client, server } = await connectPeers({ from: namespace(), to: namespace() })
-      const report = await client.writeAndClose(BYTES, { mode, deadlineMs: 300 })
-      expect(report.mode).toBe(mode)
-      expect(report.fallback?.message).toMatch(/deadline of 300 ms/)
-      expect(report.discardedBytes).toBeGreaterThan(0)
-      expect((await client.seen()).warnings).toContain('SOCKET_TUNER_CLOSE_DEADLINE')
-      await server.read()
-      const { bytes, error } = await server.sees('the FIN', ({ ended }) => ended)
-      expect({ bytes, error }).toEqual({ bytes: BYTES - report.discardedBytes, error: undefined })
-    })
+    it.each(afterSending)(
+      "ends at its deadline in mode '%s', and counts the discarded bytes",
+      async (mode) => {
+        const { client, server } = await connectPeers({ from: namespace(), to: namespace() })
+        const report = await client.writeAndClose(BYTES, { mode, deadlineMs: 300 })
+        expect(report.mode).toBe(mode)
+        expect(report.fallback?.message).toMatch(/deadline of 300 ms/)
+        expect(report.discardedBytes).toBeGreaterThan(0)
+        expect((await client.seen()).warnings).toContain('SOCKET_TUNER_CLOSE_DEADLINE')
+        await server.read()
+        const { bytes, error } = await server.sees('the FIN', ({ ended }) => ended)
+        expect({ bytes, error }).toEqual({ bytes: BYTES - report.discardedBytes, error: undefined })
+      },
+    )
 
-    it("does not wait for it in mode 'reset'", async () => {
+    it("does not wait for the peer in mode 'reset'", async () => {
       const { client, server } = await connectPeers({ from: namespace(), to: namespace() })
       const report = await client.writeAndClose(BYTES, { mode: 'reset' })
       expect(report).toMatchObject({ mode: 'reset', timeWait: 'avoided' })
@@ -38,7 +41,7 @@ labDescribe('closeSocket', ['root', 'ip'], () => {
   })
 
   describe('of a peer that resets', () => {
-    it.each(afterSending)("reports the error and what was lost in mode '%s'", async (mode) => {
+    it.each(afterSending)("reports the error and the lost bytes in mode '%s'", async (mode) => {
       const { client, server, port } = await connectPeers({ from: namespace(), to: namespace() })
       const closed = client.writeAndClose(BYTES, { mode })
       await server.reset()
@@ -50,7 +53,7 @@ labDescribe('closeSocket', ['root', 'ip'], () => {
       expect(report.discardedBytes).toBeGreaterThan(BYTES / 2)
     })
 
-    it.each(allModes)("has an end too in mode '%s' when it was reset before", async (mode) => {
+    it.each(allModes)("ends in mode '%s' even if the peer had reset it before", async (mode) => {
       const { client, server, port } = await connectPeers({ from: namespace(), to: namespace() })
       await server.reset()
       expect(await client.close({ mode })).toMatchObject({ mode, discardedBytes: 0 })
@@ -66,7 +69,7 @@ labDescribe(
   () => {
     const namespace = useNamespace()
 
-    it('leaves to chance what is being sent again: all of it has arrived', async () => {
+    it('does not count retransmitted data as discarded if all of it has arrived', async () => {
       const { client, server, port } = await connectPeers({ from: namespace(), to: namespace() })
       const rules = `chain output { type filter hook output priority 0; tcp sport ${String(port)} drop; };`
       await namespace().run('nft', `table inet no_answers { ${rules} }`)

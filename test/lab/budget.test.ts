@@ -43,11 +43,11 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     return (await namespace().perform('port-client', config)) as Filled
   }
 
-  /** When all connections have come to TIME_WAIT. */
+  /** Resolves when all connections are in TIME_WAIT. */
   const settled = () =>
     until('all are in TIME_WAIT', budget, ({ used, timeWait }) => used === timeWait)
 
-  it('leaves out reserved ports and listeners', async () => {
+  it('excludes reserved ports and ports with a listener', async () => {
     const all = 1000 - 21 - 1
     expect(await budget()).toMatchObject({
       localAddress: host,
@@ -65,7 +65,7 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     })
   })
 
-  it('measures what connect() costs without a segment', async () => {
+  it('measures the cost of connect() without sending a segment', async () => {
     const sent = async () => {
       const text = await namespace().run('cat', '/proc/net/snmp')
       return text.split('\n').filter((line) => line.startsWith('Tcp:'))
@@ -79,13 +79,13 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     expect(await sent()).toEqual(before)
   })
 
-  it('says how many connections can be made, to the last one', async () => {
+  it('predicts the number of possible connections exactly', async () => {
     expect(await fill({ count: 300 })).toMatchObject({ made: 300 })
     const before = await settled()
     expect(before).toMatchObject({ used: 300, timeWait: 300, byState: { TIME_WAIT: 300 } })
-    // A source that it is not about.
+    // A source that the budget does not include.
     expect(await budget({ localAddress: '127.0.0.2' })).toMatchObject({ used: 0 })
-    // net.connect() from a port range of its own cannot be had: connect() takes it.
+    // net.connect() cannot set a port range, so connect() is used.
     const portRange = { min: 40_900, max: 40_999 }
     const few = await budget({ portRange })
     expect(few.ports).toBe(100)
@@ -102,7 +102,7 @@ labDescribe('a port budget', ['root', 'ip'], () => {
     ['tcp_tw_reuse=1', '1', true],
     ['tcp_tw_reuse=2 on loopback', '2', true],
     ['tcp_tw_reuse=0', '0', false],
-  ])('tells what can be taken out of TIME_WAIT with %s', async (_, setting, applies) => {
+  ])('counts the reusable ports in TIME_WAIT with %s', async (_, setting, applies) => {
     namespace().sysctl('net.ipv4.tcp_tw_reuse', setting)
     const { timeWait } = await settled()
     expect(timeWait).toBe(978)
@@ -132,7 +132,7 @@ labDescribe('a port budget', ['root', 'ip'], () => {
 labDescribe('watchPorts() at a steady 50 connections/s with 2,000 ports', ['root', 'ip'], () => {
   const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '40000 41999' })
 
-  it('says when they are used up, and warns while connect() is still quick', async () => {
+  it('predicts when the ports run out, and warns while connect() is still fast', async () => {
     const { port } = await namespace().serve('sink-server')
     const config = { port, perSecond: 50, intervalMs: 500, lookCostsMs: 0 }
     const { made, over, code, reports } = (await namespace().perform(
@@ -148,7 +148,7 @@ labDescribe('watchPorts() at a steady 50 connections/s with 2,000 ports', ['root
         const were = (over - time) / 1000
         return { used, said, were, error: Math.abs(said - were) }
       })
-      // Nearer than a look it cannot be told.
+      // The time cannot be known more precisely than one reading.
       .filter(({ error, were }) => error > Math.max(0.15 * were, 0.5))
     expect(wrong).toEqual([])
     const warned = reports.find(({ troubles }) => troubles.includes('used'))
@@ -158,10 +158,10 @@ labDescribe('watchPorts() at a steady 50 connections/s with 2,000 ports', ['root
   })
 })
 
-labDescribe('watchPorts() while half of 28,232 ports goes', ['root', 'ip'], () => {
+labDescribe('watchPorts() while half of 28,232 ports are used up', ['root', 'ip'], () => {
   const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '32768 60999' })
 
-  it('warns of the ports first, even where it may look every 10 s only, and then sees that connect() has become slow', async () => {
+  it('warns about the ports first, even with a reading only every 10 s, and then about a slow connect()', async () => {
     const { port } = await namespace().serve('sink-server')
     const config = {
       port,
@@ -176,7 +176,7 @@ labDescribe('watchPorts() while half of 28,232 ports goes', ['root', 'ip'], () =
     expect(first('used')).toBeGreaterThan(0)
     expect(first('slow-connect')).toBeGreaterThan(first('used'))
     expect(first('slow-connect')).toBeGreaterThan(first('exhaustion'))
-    // From there on each connect() searches the half that is full.
+    // From here on, each connect() first searches the half that is full.
     expect(reports[first('slow-connect')]?.untilSlow).toBeLessThan(1000)
     expect(reports[first('used')]?.untilSlow).toBeGreaterThan(0)
   })

@@ -7,13 +7,13 @@ import { SocketList } from '../helpers/socket-list'
 import { extendedCounter } from '../helpers/tcp-table'
 import { FILLED_PORT, useTimeWaitFiller } from '../helpers/time-wait-filler'
 
-/** Why the kernel keeps no TIME_WAIT entry of a connection whose two ends were closed. */
+/** The reasons why the kernel may keep no TIME_WAIT entry for a connection whose two ends were closed. */
 const reasons = ['TCPTimeWaitOverflow', 'TCPAbortOnMemory', 'TCPAbortOnClose', 'TCPAbortFailed']
 
 const everyField = ['localAddress', 'localPort', 'remoteAddress', 'remotePort'] as const
 const MAPPED = '[::ffff:127.0.0.1]'
 
-/** The states that last, as ss(8) calls them; the one that ends first, first. */
+/** The lasting states by their names in ss(8), beginning with the one that ends first. */
 const states: Partial<Record<TcpState, string>> = {
   TIME_WAIT: 'time-wait',
   ESTABLISHED: 'established',
@@ -26,8 +26,8 @@ const states: Partial<Record<TcpState, string>> = {
   LISTEN: 'listening',
 }
 
-labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
-  // Nothing of what is held ends by itself meanwhile.
+labDescribe('the count of countSockets()', ['root', 'ip', 'ipv6'], () => {
+  // No state that the program holds ends during the test.
   const namespace = useNamespace({
     'net.ipv4.ip_local_port_range': '32768 60999',
     'net.ipv4.tcp_syn_retries': '10',
@@ -64,15 +64,15 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
 
   const timeWait = ['state', 'time-wait']
 
-  it('equals ss with no entry', async () => {
+  it('equals that of ss without entries', async () => {
     expect(await expectEqual({}, timeWait)).toBe(0)
     expect(await take({})).toEqual({ total: 0, groupCount: 0, groups: [], interrupted: false })
   })
 
-  it.each([1, 28_232])('equals ss with %i in TIME_WAIT', async (count) => {
+  it.each([1, 28_232])('equals that of ss with %i in TIME_WAIT', async (count) => {
     const before = await lost()
     await fill(count)
-    // With the reason, if there are fewer.
+    // Shows the reason if there are fewer.
     const { total } = await take({ limit: 1 })
     expect({ total, ...(await lost()) }).toEqual({ total: count, ...before })
     expect(await expectEqual({}, timeWait)).toBe(count)
@@ -80,7 +80,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     expect(await program.ask('destroy', {})).toBe(count)
   })
 
-  describe('of every state that lasts', () => {
+  describe('of every lasting state', () => {
     const each = 3
     let ports: number[]
     let holder: Program
@@ -94,7 +94,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     afterAll(() => holder.stop())
 
     it.each(Object.entries(states) as [TcpState, string][])(
-      'equals ss: %s',
+      'equals that of ss: %s',
       async (state, name) => {
         const all = await expectEqual({ states: [state] }, ['state', name])
         // At one end, of three kinds of addresses; listening ones, of two.
@@ -103,7 +103,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     )
 
     it.each(Object.entries(states) as [TcpState, string][])(
-      'equals ss with filters: %s',
+      'equals that of ss with filters: %s',
       async (state, name) => {
         const only = ['state', name]
         const [four = 0, six = 0, mapped = 0] = ports
@@ -125,7 +125,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
         await expectEqual({ ...own, remoteAddress: '::1' }, [...only, 'dst', '[::1]'])
         await expectEqual({ ...own, localAddress: '::1' }, [...only, 'src', '[::1]'])
         await expectEqual({ ...own, remoteAddress: MAPPED.slice(1, -1) }, [...only, 'dst', MAPPED])
-        // The mapped ones too.
+        // Includes the IPv4-mapped ones.
         await expectEqual({ ...own, remoteAddress: '127.0.0.1' }, [...only, 'dst', '127.0.0.1'])
         await expectEqual({ ...own, localAddress: '::1', localPort: six, remoteAddress: '::1' }, [
           ...only,
@@ -134,7 +134,7 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
       },
     )
 
-    it('equals ss for all of them at once, by state', async () => {
+    it('equals that of ss for all states together, grouped by state', async () => {
       const wanted = Object.keys(states) as TcpState[]
       const { groups, total } = await take({ states: wanted, groupBy: ['state'] })
       const counts = await Promise.all(
@@ -150,10 +150,10 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     })
   })
 
-  it('is within what two runs of ss differ by, while entries come', async () => {
+  it('is between the counts of two runs of ss while entries appear', async () => {
     const { ready } = await namespace().start('sink-server', { ports: 8 })
     const { ports } = ready as { ports: number[] }
-    // More than can come while it is looked at.
+    // More than the number of sockets that can appear during the count.
     const config = { way: 'connect', ports, count: 200_000, stopAfterMs: 120_000 }
     const { program: client } = await namespace().start('port-client', config)
     const run = client.ask('run')
@@ -167,10 +167,10 @@ labDescribe('a census', ['root', 'ip', 'ipv6'], () => {
     await expect(run).rejects.toThrow('SIGKILL')
   })
 
-  it('equals ss with 200,000 in TIME_WAIT, but for those that end meanwhile', async () => {
+  it('equals that of ss with 200,000 in TIME_WAIT, except for entries that expire in the meantime', async () => {
     await program.ask('destroy', {})
     await fill(200_000)
-    // Of the connections above some may come into TIME_WAIT only now.
+    // Some of the connections above may enter TIME_WAIT only now.
     const remotePort = FILLED_PORT
     const filter = [...timeWait, 'dport', '=', `:${String(remotePort)}`]
     const before = await ofSs(...filter)

@@ -3,14 +3,17 @@ import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { size } from '../helpers/size'
 
-const deliver: [string, Pick<CycleConfig, 'way' | 'mode'>][] = [
+const onEnd = { mode: 'deliver', options: { onEnd: 'close' } } as const
+const deliver: [string, Pick<CycleConfig, 'way' | 'mode' | 'options'>][] = [
   ['closeSocket', { way: 'closeSocket', mode: 'deliver' }],
   ["destroySoon() after setCloseMode(socket, 'deliver')", { way: 'destroySoon', mode: 'deliver' }],
   ["destroy() after setCloseMode(socket, 'deliver')", { way: 'destroy', mode: 'deliver' }],
+  ["end() with onEnd: 'close'", { way: 'end', ...onEnd }],
+  ["`await using` with onEnd: 'close'", { way: 'dispose', ...onEnd }],
 ]
 
 const CONNECTIONS = size('CLOSE_MATRIX_CONNECTIONS')
-/** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
+/** A port for each connection, so that every TIME_WAIT entry can be counted. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
 describe.each([
@@ -35,7 +38,7 @@ describe.each([
         },
       )
 
-      it("loses nothing and leaves one TIME_WAIT for each by closeSocket in mode 'fin'", async () => {
+      it("loses nothing and leaves one TIME_WAIT entry each by closeSocket in mode 'fin'", async () => {
         const run = await runCycles(namespace(), { way: 'closeSocket', mode: 'fin', host, cycles })
         expectNothingLost(run, cycles)
         expect(run.timeWaits).toEqual({ client: cycles, server: 0 })

@@ -32,7 +32,7 @@ labDescribe("a TLS client that closes in mode 'deliver'", needs, () => {
       })
       expectNothingLost(run, cycles)
       expect(run.timeWaits.client).toBe(0)
-      // A server that is fast enough answers close_notify with its own close: then that was first.
+      // A fast server may answer close_notify by its own close, and then close first.
       if (!closeNotify) expect(run.timeWaits.server).toBe(0)
     },
   )
@@ -54,7 +54,7 @@ labDescribe('close_notify, seen by openssl s_server', needs, () => {
     rmSync(directory, { recursive: true })
   })
 
-  /** How many of the connections ended with the alert, by what the server decrypted. */
+  /** Returns the number of connections that ended by the alert, according to the server's decryption. */
   async function alertsReceived(closeNotify: boolean): Promise<number> {
     const files = ['-cert', path.join(directory, 'both.pem')]
     const server = namespace().spawn(

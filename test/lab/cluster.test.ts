@@ -4,10 +4,10 @@ import { useNamespace } from '../helpers/namespace'
 
 const REQUESTS = 1_000
 
-labDescribe("in a cluster's worker", ['root', 'ip'], () => {
+labDescribe('a worker of node:cluster', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it("the server refuses options, and close: 'deliver' leaves no TIME_WAIT", async () => {
+  it("refuses options on its server, and leaves no TIME_WAIT with close: 'deliver'", async () => {
     const { program, ready } = await namespace().start('cluster-server')
     const { port, refusals } = ready as { port: number; refusals: Record<string, string> }
     expect(refusals).toEqual({

@@ -1,6 +1,7 @@
 import { labDescribe } from '../helpers/lab'
 import { Namespace } from '../helpers/namespace'
 import { size } from '../helpers/size'
+import { until } from '../helpers/until'
 
 interface PortRun {
   made: number
@@ -13,7 +14,7 @@ interface PortRun {
 const PORTS = 28_232
 const defaultPorts = { 'net.ipv4.ip_local_port_range': '32768 60999' }
 
-/** Runs the client against servers on so many ports, in a namespace of their own. */
+/** Runs the client against servers on a number of ports, in their own namespace. */
 async function fill(
   sysctls: Record<string, string>,
   client: object,
@@ -44,7 +45,7 @@ labDescribe('the ports of a narrow range', ['root', 'ip'], () => {
   const narrow = { 'net.ipv4.ip_local_port_range': '40000 40099' }
   const held = { hold: true, atATime: 1, count: 500 }
 
-  it('serve four destinations each through connect() with localAddress', async () => {
+  it('serve four destinations each with localAddress of connect()', async () => {
     const options = { localAddress: '127.0.0.9' }
     const run = await fill(narrow, { ...held, way: 'connect', options }, 4)
     expect(run.made).toBe(400)
@@ -53,14 +54,14 @@ labDescribe('the ports of a narrow range', ['root', 'ip'], () => {
     expect(run.error?.message).toContain('from 127.0.0.9 to 127.0.0.1')
   })
 
-  it('serve them once in all through net.connect() with localAddress', async () => {
+  it('serve only one destination in total with localAddress of net.connect()', async () => {
     const options = { localAddress: '127.0.0.9' }
     const run = await fill(narrow, { ...held, way: 'net.connect', options }, 4)
     expect(run.made).toBe(100)
     expect(run.error).toMatchObject({ code: 'EADDRINUSE' })
   })
 
-  it('run out at bind() where a port is reserved, and the error says so', async () => {
+  it('run out at bind() if a port is reserved, and the error reports it', async () => {
     const options = {
       localAddress: '127.0.0.9',
       settings: { IP_BIND_ADDRESS_NO_PORT: false },
@@ -71,7 +72,7 @@ labDescribe('the ports of a narrow range', ['root', 'ip'], () => {
     expect(run.error?.message).toContain('IP_BIND_ADDRESS_NO_PORT')
   })
 
-  it('are confined further by portRange', async () => {
+  it('can be limited further by portRange', async () => {
     const options = { portRange: { min: 40010, max: 40029 } }
     const run = await fill(narrow, { ...held, way: 'connect', options })
     expect(run.made).toBe(20)
@@ -80,13 +81,71 @@ labDescribe('the ports of a narrow range', ['root', 'ip'], () => {
   })
 })
 
+labDescribe('more connections at once than there are ports', ['root', 'ip'], () => {
+  const narrow = { 'net.ipv4.ip_local_port_range': '40000 40099' }
+  const client = { way: 'connect', atATime: 300, count: 5_000 }
+
+  it('fail without portWaitMs', async () => {
+    const { made, error } = await fill(narrow, { ...client, options: { close: 'deliver' } })
+    expect(made).toBeLessThan(5_000)
+    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', space: 'tuple' })
+  })
+
+  it.each([{}, { source: ['127.0.0.8', '127.0.0.9'] }])(
+    'are all made with portWaitMs, one after another (%j)',
+    async (from) => {
+      const options = { close: 'deliver', portWaitMs: 200_000, ...from }
+      const { made, error } = await fill(narrow, { ...client, options })
+      expect({ made, error }).toEqual({ made: 5_000, error: undefined })
+    },
+  )
+
+  it('fail with a new error if connect(2) returns another one while they wait', async () => {
+    const namespace = new Namespace(narrow)
+    try {
+      const { ready } = await namespace.start('sink-server')
+      const { ports } = ready as { ports: number[] }
+      const options = { portWaitMs: 200_000 }
+      const held = { way: 'connect', ports, options, hold: true, atATime: 1, count: 101 }
+      const { program } = await namespace.start('port-client', held)
+      const done = program.ask('run')
+      await until(
+        'the last one waits',
+        () => program.ask('waits'),
+        (totals) => (totals as { waiting: number }).waiting === 1,
+      )
+      await namespace.run('ip', 'route', 'flush', 'table', 'local')
+      expect(await done).toMatchObject({
+        made: 100,
+        error: { code: 'ENETUNREACH', syscall: 'connect', address: '127.0.0.1' },
+      })
+      expect(await program.ask('waits')).toMatchObject({ waiting: 0, served: 1 })
+    } finally {
+      await namespace.remove()
+    }
+  })
+
+  it('fail at once if a free port would not help', async () => {
+    const options = { portWaitMs: 200_000 }
+    const { made, error } = await fill(
+      { ...narrow, 'net.ipv6.conf.all.disable_ipv6': '1' },
+      { way: 'connect', host: '::1', options, count: 1 },
+    )
+    expect(made).toBe(0)
+    expect(error).toMatchObject({
+      code: 'EADDRNOTAVAIL',
+      message: expect.stringContaining('this host has no source address for ::1') as string,
+    })
+  })
+})
+
 labDescribe('a SourcePool of eight addresses', ['root', 'ip'], () => {
-  // All of them within the 60 s of a TIME_WAIT: the whole range, some 229,000 connections, would take a
-  // machine that makes 4,000 a second.
+  // All connections must be made within the 60 s of TIME_WAIT. The whole range, some 229,000 connections, would need a
+  // machine that makes 4,000 per second.
   const ports = size('SOURCE_POOL_PORTS')
   const least = Math.floor(0.98 * 8 * ports)
 
-  it('leaves TIME_WAIT on 98 % of the ports of each before the first failure', async () => {
+  it('leaves TIME_WAIT on 98 % of the ports of each address before the first failure', async () => {
     const sources = Array.from({ length: 8 }, (_, index) => `127.0.0.${String(index + 2)}`)
     const range = `32768 ${String(32_768 + ports - 1)}`
     const client = { way: 'connect', sources, count: 10 * ports }

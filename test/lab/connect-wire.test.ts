@@ -41,7 +41,7 @@ labDescribe('settings of connect() on the wire', ['root', 'ip'], () => {
     return { results, last, bytes }
   }
 
-  it('SO_RCVBUF: the window scale that is announced in the SYN', async () => {
+  it('include SO_RCVBUF, which determines the window scale of the SYN', async () => {
     const settings = { SO_RCVBUF: 16_384 }
     const { last } = await connect({}, {}, { settings })
     const [plain, tuned] = last
@@ -49,7 +49,7 @@ labDescribe('settings of connect() on the wire', ['root', 'ip'], () => {
     expect(tuned?.sndWscale).toBe(0)
   })
 
-  it('TCP_MAXSEG: the segment size that is announced in the SYN', async () => {
+  it('include TCP_MAXSEG, which determines the segment size of the SYN', async () => {
     const { last } = await connect({}, {}, { settings: { TCP_MAXSEG: 900 } })
     const [plain, tuned] = last
     expect(plain?.sndMss).toBeGreaterThan(10_000)
@@ -57,7 +57,7 @@ labDescribe('settings of connect() on the wire', ['root', 'ip'], () => {
     expect(tuned).toMatchObject({ sndMss: 888, maxSegment: 888 })
   })
 
-  it('TCP_FASTOPEN_CONNECT: data in the SYN, once the server has given a cookie', async () => {
+  it('include TCP_FASTOPEN_CONNECT, which sends data in the SYN once the server has sent a cookie', async () => {
     const passive = async (): Promise<number> =>
       extendedCounter(await namespace().run('cat', '/proc/net/netstat'), 'TCPFastOpenPassive')
     const before = await passive()
@@ -81,7 +81,7 @@ labDescribe('a host name whose first address is dead', ['root', 'ip', 'nft'], ()
     await namespace().run('nft', rules)
   })
 
-  it('connects through the second one with every setting in force', async () => {
+  it('is reached at the second address with every setting in force', async () => {
     const { server, port } = await namespace().serve('sink-server')
     const { program } = await namespace().start('wire-client', { port })
     const settings = { SO_RCVBUF: 16_384, TCP_MAXSEG: 900, TCP_KEEPIDLE: 44, TCP_SYNCNT: 3 }
@@ -94,14 +94,14 @@ labDescribe('a host name whose first address is dead', ['root', 'ip', 'nft'], ()
     })) as Connected
     expect(result.remoteAddress).toBe('127.0.0.1')
     expect(result.localAddress).toBe('127.0.0.9')
-    // The kernel doubles a buffer, and takes the timestamps off a segment.
+    // The kernel doubles a buffer, and subtracts the timestamps from a segment.
     expect(result.read).toEqual({ ...settings, SO_RCVBUF: 32_768, TCP_MAXSEG: 888 })
     expect(result.events).toEqual([
       `lookup ${DEAD}`,
       'lookup 127.0.0.1',
       `connectionAttempt ${DEAD}`,
       'connectionAttempt 127.0.0.1',
-      // It is given up only when the second one has answered.
+      // It is cancelled only once the second one has connected.
       `connectionAttemptTimeout ${DEAD}`,
       'connect',
     ])
@@ -115,7 +115,7 @@ labDescribe('a host name whose first address is dead', ['root', 'ip', 'nft'], ()
     await server.stop()
   })
 
-  it('leaves no attempt behind', async () => {
+  it('causes no attempt that outlives the connection', async () => {
     const { server, port } = await namespace().serve('sink-server')
     const { program } = await namespace().start('wire-client', { port })
     await program.ask('connect', { host: 'two.test', addresses: [DEAD, '127.0.0.1'] })

@@ -24,7 +24,7 @@ describe.each(['plain', 'TLS'] as const)('over %s', (protocol) => {
         }
         await program.stop()
         expect(code).toBe('ETIMEDOUT')
-        // Kernel timers never fire early; how late this process hears of it is the machine's affair.
+        // Kernel timers never fire early. How late this process notices depends on the machine.
         expect(after).toBeGreaterThan(0.8 * SECONDS)
         process.stdout.write(
           `noticed ${inFlight ? 'in flight' : 'idle'} after ${after.toFixed(2)} s of ${String(SECONDS)}\n`,

@@ -1,6 +1,6 @@
 /**
- * What TIME_WAIT is for: a segment of an old connection that comes late, when its 4-tuple is in use
- * again (RFC 9293 section 3.6.1). The segments are genuine, captured on their way and sent again.
+ * The first purpose of TIME_WAIT: a delayed segment of an old connection arrives when its 4-tuple is in use again
+ * (RFC 9293 section 3.6.1). The segments are real ones, captured and sent again.
  */
 import * as path from 'node:path'
 import type { CloseOptions } from '../../lib'
@@ -11,34 +11,34 @@ import type { SentReport } from '../helpers/peer'
 import { extendedCounter } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
 
-/** The only one that the client's kernel can choose. */
+/** The only port that the client's kernel can choose. */
 const LOCAL_PORT = 40_001
-/** Echoed by the new connection, so that it is well on its way, before old segments come. */
+/** Bytes that the new connection echoes before old segments arrive, so that it is fully established. */
 const BEFORE = 4_000_000
 /**
- * So much more it gets than it sends: an old segment may come late by that much, and still acknowledge
- * nothing that was not sent.
+ * The bytes that the client receives beyond those that it sends. By this margin, the ACK of an old segment may be
+ * ahead and still cover only data that was sent.
  */
 const SURPLUS = 1_000_000
-/** Written afterwards. */
+/** Bytes written after the old segments. */
 const AFTER = 1_000_000
 /**
- * Receive buffers: large windows, since how far the acknowledgements of an old segment are from those of
- * the next connection depends on how long its two ends took to answer each other.
+ * Receive buffers for large windows: the distance between the ACK of an old segment and those of the new connection
+ * depends on how fast the ends of the old one answered each other.
  */
 const RECEIVE_BUFFER = '4096 8388608 8388608'
-/** Fewer and larger segments make the connection faster than the clock on a slow machine too. */
+/** With large segments, the connection is faster than the clock of sequence numbers even on a slow machine. */
 const MTU = '9000'
 const REFUSED = 'EADDRNOTAVAIL'
 
 /**
- * Old segments are sent again into so many bytes: fewer than the new connection has under way at first (10
- * segments), or the peer would acknowledge what was not sent yet, and nothing would go on.
+ * The range of sequence numbers into which old segments are sent, bytes. Smaller than the initial window of the new
+ * connection (10 segments): otherwise the peer would acknowledge unsent data, and the connection would stall.
  */
 const REGION = 80_000
 
 interface Seen {
-  /** How often each byte came: `o` is of the old connection, `n` of the new one. */
+  /** The number of received bytes by value: `o` from the old connection, `n` from the new one. */
   bytes: Record<string, number>
   ended: boolean
   closed: boolean
@@ -60,7 +60,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
     for (const namespace of [left, right]) {
       await namespace.run('ip', 'link', 'set', LINK, 'mtu', MTU)
       namespace.sysctl('net.ipv4.tcp_rmem', RECEIVE_BUFFER)
-      // One that paces itself could be slower than the clock on a busy machine.
+      // A congestion control with pacing could be slower than the clock on a busy machine.
       namespace.sysctl('net.ipv4.tcp_congestion_control', 'reno')
       await namespace.run(segments().path, 'plain', LINK)
     }
@@ -72,7 +72,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
     await Promise.all(running.splice(0).map((one) => one.stop()))
   })
 
-  /** An old connection that was closed in this way, and what it leaves for the next one. */
+  /** Makes a connection, closes it in this way, and returns the state that it leaves. */
   async function afterClose(timestamps: '0' | '1', options: CloseOptions, localPort?: number) {
     const { left, right } = namespaces()
     left.sysctl('net.ipv4.tcp_timestamps', timestamps)
@@ -101,7 +101,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
     return { report, failure, client, file, seen }
   }
 
-  /** The same, and old segments put back on the wire when the new connection is open. */
+  /** Also opens a new connection, and then resends old segments. */
   async function reopened(timestamps: '0' | '1', options: CloseOptions, localPort?: number) {
     const { left, right } = namespaces()
     const old = await afterClose(timestamps, options, localPort)
@@ -136,19 +136,19 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
         { mode: 'deliver', requireTimestamps: false },
       ],
       ["mode 'reset'", { mode: 'reset' }],
-    ])('enters the next connection after %s, and nobody is told', async (_, options) => {
+    ])('enters the next connection after %s without an error', async (_, options) => {
       const { report, injected, stale, genuine, written } = await reopened('0', options)
       expect(report).toMatchObject({ mode: options.mode, timeWait: 'avoided' })
       expect(injected.segments).toBeGreaterThan(0)
       expect(stale).toBeGreaterThan(0)
-      // They stand in the place of what was written: the length of the stream is right.
+      // The stale bytes replace written ones, so the length of the stream is right.
       expect(stale + genuine).toBe(written)
       process.stdout.write(
         `${String(stale)} stale bytes in the stream, of ${String(injected.segments)} segments sent again\n`,
       )
     })
 
-    it("has no next connection to enter after mode 'deliver', which is 'fin' there", async () => {
+    it("cannot enter a next connection after mode 'deliver', which falls back to 'fin'", async () => {
       const { report, failure } = await afterClose('0', { mode: 'deliver' })
       expect(report).toMatchObject({
         mode: 'fin',
@@ -161,7 +161,7 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
 
   describe('with TCP timestamps', () => {
     it.each(['deliver', 'reset'] as const)(
-      "is rejected by PAWS, and counted, after mode '%s'",
+      "is rejected and counted by PAWS after mode '%s'",
       async (mode) => {
         const { report, injected, stale, genuine, written, rejected } = await reopened('1', {
           mode,
@@ -174,13 +174,13 @@ labDescribe('a delayed segment of a connection on the same 4-tuple', ['root', 'i
       },
     )
 
-    it("has no next connection to enter after mode 'fin'", async () => {
+    it("cannot enter a next connection after mode 'fin'", async () => {
       const { report, failure } = await afterClose('1', { mode: 'fin' })
       expect(report).toMatchObject({ mode: 'fin', timeWait: 'here' })
       expect(failure).toBe(REFUSED)
     })
 
-    it("does not fit the next connection after mode 'fin', where bind(2) names the port", async () => {
+    it("does not fit into the next connection after mode 'fin' if bind(2) names the port", async () => {
       // The kernel gives the TIME_WAIT entry to a socket that was bound to its port, whatever
       // tcp_tw_reuse says, and begins 65,537 after its last sequence number (tcp_twsk_unique()).
       const { report, injected, stale } = await reopened('1', { mode: 'fin' }, LOCAL_PORT + 1)

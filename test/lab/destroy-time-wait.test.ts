@@ -33,7 +33,7 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
   const destroy = async (filter: SocketFilter): Promise<number> =>
     (await program.ask('destroy', filter)) as number
 
-  /** Until no connection to the servers has yet to come to TIME_WAIT. */
+  /** Waits until all connections to the servers are in TIME_WAIT. */
   async function allClosed(): Promise<void> {
     for (const remotePort of ports) await namespace().timeWaits({ remotePort })
   }
@@ -51,7 +51,7 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
     expect(await destroy({})).toBe(0)
   })
 
-  it('removes what the filter matches, of both families, and nothing else', async () => {
+  it('removes only the matching entries of both families', async () => {
     await fill(100, FOUR)
     await fill(50, SIX)
     const [first = 0, second = 0] = ports
@@ -74,7 +74,7 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
     expect(await destroy({ remoteAddress: FOUR })).toBe((20 + 10) * ports.length)
   })
 
-  it('does not touch live sockets on the same ports', async () => {
+  it('does not affect live sockets on the same ports', async () => {
     await fill(20, FOUR)
     const held = { way: 'connect', ports, count: 10, atATime: 2, hold: true }
     const { program: client } = await namespace().start('port-client', held)
@@ -89,9 +89,9 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
   })
 
   it.each(['4', '6'])(
-    'does not touch one that has taken the ports of a listed entry: IPv%s',
+    'does not affect a socket that has taken the ports of a listed entry: IPv%s',
     async (family) => {
-      // It counts every entry of its namespace, and connections of the tests before may still end.
+      // It counts all entries of its namespace, and connections of earlier tests may still end.
       const alone = new Namespace()
       const told = await alone.run(newcomer(), family).finally(() => alone.remove())
       expect(JSON.parse(told)).toEqual({
@@ -103,13 +103,13 @@ labDescribe('destroyTimeWait()', ['root', 'ip', 'ipv6'], () => {
     },
   )
 
-  it('removes more than it remembers at a time', async () => {
+  it('removes more entries than it stores at a time', async () => {
     await fillFast(70_000)
     expect(await destroy({})).toBe(70_000)
     expect(await program.ask('count')).toBe(0)
   })
 
-  it('removes none of the connections that are made meanwhile', async () => {
+  it('removes no connection that is made in the meantime', async () => {
     const config = { way: 'connect', ports, count: 20_000, stopAfterMs: 60_000 }
     const { program: client } = await namespace().start('port-client', config)
     const run = client.ask('run') as Promise<Filled & { error?: unknown }>

@@ -15,7 +15,7 @@ interface Ends {
   counted: (state: string, port?: number) => Promise<SocketCounts>
 }
 
-/** A process in a namespace of its own that is both ends of its connections, listening on PORT. */
+/** A process in its own namespace that has both ends of its connections and listens on PORT. */
 async function withEnds(
   sysctls: Record<string, string>,
   use: (ends: Ends) => Promise<void>,
@@ -23,7 +23,7 @@ async function withEnds(
 ): Promise<void> {
   const namespace = new Namespace(sysctls)
   try {
-    // Not a loopback address, and yet one of this host.
+    // An address of this host outside of 127.0.0.0/8.
     await namespace.run('ip', 'address', 'add', '10.9.9.9/32', 'dev', 'lo')
     const { program } = await namespace.start('ends', config)
     const ask = (question: string, detail?: unknown) => program.ask(question, detail)
@@ -45,7 +45,7 @@ function ports(min: number, max: number): number[] {
   return Array.from({ length: max - min + 1 }, (_, index) => min + index)
 }
 
-/** Fills all ports to each of so many destinations. */
+/** Uses up all ports for each of `count` destinations. */
 async function fillEach(ask: Ends['ask'], destinations: number): Promise<number[][]> {
   const all: number[][] = []
   for (let port = PORT + 1; port <= PORT + destinations; port++) {
@@ -55,8 +55,8 @@ async function fillEach(ask: Ends['ask'], destinations: number): Promise<number[
   return all
 }
 
-labDescribe('what the doctor says of ephemeral ports', ['root', 'ip'], () => {
-  it('is so: the ports of one parity, that of the first, are given out before the others', async () => {
+labDescribe("the doctor's text about ephemeral ports", ['root', 'ip'], () => {
+  it('is true: the ports with the parity of the first are assigned before the others', async () => {
     await withEnds({ [RANGE]: '40000 40099' }, async ({ ask }) => {
       for (const filled of await fillEach(ask, 5)) {
         expect(filled.slice(0, 50).filter((port) => port % 2 === 1)).toEqual([])
@@ -65,7 +65,7 @@ labDescribe('what the doctor says of ephemeral ports', ['root', 'ip'], () => {
     })
   })
 
-  it('is so: with ends of one parity the first port is all that a destination may lack', async () => {
+  it('is true: with ends of the same parity a destination may lack only the first port', async () => {
     await withEnds({ [RANGE]: '40000 40100' }, async ({ ask }) => {
       for (const filled of await fillEach(ask, 20)) {
         const lacking = ports(40_000, 40_100).filter((port) => !filled.includes(port))
@@ -74,7 +74,7 @@ labDescribe('what the doctor says of ephemeral ports', ['root', 'ip'], () => {
     })
   })
 
-  it('is so: a listener on any address takes its port from all destinations', async () => {
+  it('is true: a listener on any address blocks its port for all destinations', async () => {
     await withEnds({ [RANGE]: '40000 40009' }, async ({ ask }) => {
       await ask('listen', { host: '127.0.0.9', port: 40_003 })
       const filled = (await ask('fill', { port: PORT })) as number[]
@@ -82,7 +82,7 @@ labDescribe('what the doctor says of ephemeral ports', ['root', 'ip'], () => {
     })
   })
 
-  it('is so: a service cannot have the port of an outgoing connection, nor of its TIME_WAIT', async () => {
+  it('is true: a service cannot use the port of an outgoing connection, nor of its TIME_WAIT entry', async () => {
     await withEnds({ [RANGE]: '40000 40001' }, async ({ ask, counted }) => {
       const { localPort } = (await ask('connect', { port: PORT })) as { localPort: number }
       const service = { host: '0.0.0.0', port: localPort }
@@ -93,7 +93,7 @@ labDescribe('what the doctor says of ephemeral ports', ['root', 'ip'], () => {
     })
   })
 
-  it('is so: a reserved port is given to nobody who does not ask for it', async () => {
+  it('is true: a reserved port is only assigned to programs that name it', async () => {
     const reserved = { 'net.ipv4.ip_local_reserved_ports': '40004-40009' }
     await withEnds({ [RANGE]: '40000 40009', ...reserved }, async ({ ask }) => {
       const filled = (await ask('fill', { port: PORT })) as number[]
@@ -103,10 +103,10 @@ labDescribe('what the doctor says of ephemeral ports', ['root', 'ip'], () => {
   })
 })
 
-labDescribe('what the doctor says of tcp_tw_reuse', ['root', 'ip'], () => {
+labDescribe("the doctor's text about tcp_tw_reuse", ['root', 'ip'], () => {
   const elsewhere = { host: '10.9.9.9' }
 
-  /** Takes both ports and closes; connects anew when they have been in TIME_WAIT for 2 s. */
+  /** Uses both ports and closes. Connects again once they have been in TIME_WAIT for 2 s. */
   async function reconnect({ ask, counted }: Ends): Promise<unknown> {
     await ask('fill', { port: PORT })
     await ask('closeClients')
@@ -123,10 +123,10 @@ labDescribe('what the doctor says of tcp_tw_reuse', ['root', 'ip'], () => {
 
   it.each<[string, string, object, unknown]>([
     ['0: no port is used again', '0', {}, refused],
-    ['2: one to a loopback address is', '2', {}, used],
-    ["2: one to another address of the host isn't", '2', elsewhere, refused],
-    ['1: that one is too', '1', elsewhere, used],
-  ])('is so for %s', async (_, value, config, expected) => {
+    ['2: a port is used again for a loopback address', '2', {}, used],
+    ['2: no port is used again for another address of the host', '2', elsewhere, refused],
+    ['1: a port is used again for another address of the host', '1', elsewhere, used],
+  ])('is true for %s', async (_, value, config, expected) => {
     const sysctls = { [RANGE]: '40000 40001', [TW_REUSE]: value }
     await withEnds(
       sysctls,
@@ -137,7 +137,7 @@ labDescribe('what the doctor says of tcp_tw_reuse', ['root', 'ip'], () => {
     )
   })
 
-  it('is so: without timestamps no port is used again', async () => {
+  it('is true: without timestamps no port is reused', async () => {
     const sysctls = { [RANGE]: '40000 40001', [TW_REUSE]: '1', 'net.ipv4.tcp_timestamps': '0' }
     await withEnds(sysctls, async (ends) => {
       expect(await reconnect(ends)).toEqual(refused)
@@ -145,8 +145,8 @@ labDescribe('what the doctor says of tcp_tw_reuse', ['root', 'ip'], () => {
   })
 })
 
-labDescribe('what the doctor says of TIME_WAIT', ['root', 'ip'], () => {
-  it('is so: tcp_fin_timeout is for FIN_WAIT2 and leaves TIME_WAIT its 60 s', async () => {
+labDescribe("the doctor's text about TIME_WAIT", ['root', 'ip'], () => {
+  it('is true: tcp_fin_timeout affects FIN_WAIT2, and TIME_WAIT still lasts 60 s', async () => {
     await withEnds({ 'net.ipv4.tcp_fin_timeout': '20' }, async ({ ask, counted }) => {
       const silent = PORT + 1
       await ask('listen', { port: silent, keep: true })
@@ -164,7 +164,7 @@ labDescribe('what the doctor says of TIME_WAIT', ['root', 'ip'], () => {
     })
   })
 
-  it('is so: tcp_max_tw_buckets keeps entries from being made, and ends none that is there', async () => {
+  it('is true: tcp_max_tw_buckets prevents new entries and ends no existing one', async () => {
     const buckets = 'net.ipv4.tcp_max_tw_buckets'
     await withEnds({ [buckets]: '1000' }, async ({ namespace, ask, counted }) => {
       await ask('fill', { port: PORT, most: 50 })
@@ -182,14 +182,14 @@ labDescribe('what the doctor says of TIME_WAIT', ['root', 'ip'], () => {
   it.each([
     ['0: a RST ends it', '0', 0],
     ['1: a RST does not', '1', 1],
-  ])('is so for tcp_rfc1337=%s', async (_, value, left) => {
+  ])('is true for tcp_rfc1337=%s', async (_, value, left) => {
     await withEnds({ 'net.ipv4.tcp_rfc1337': value }, async ({ namespace, ask, counted }) => {
       const { localPort } = (await ask('connect', { port: PORT })) as { localPort: number }
       await ask('closeClients')
       await ask('closeServer', 0)
       expect((await counted('TIME_WAIT')).total).toBe(1)
       const resetsBefore = await resetsSent(namespace)
-      // The entry answers the SYN by an ACK, which the peer that has forgotten all answers by a RST.
+      // The entry answers the SYN by an ACK, and the peer, which has no connection, answers that by a RST.
       void ask('connect', { port: localPort, localPort: PORT }).catch(() => undefined)
       await until(
         'the peer has sent its RST',
@@ -201,17 +201,17 @@ labDescribe('what the doctor says of TIME_WAIT', ['root', 'ip'], () => {
   })
 })
 
-labDescribe('what the doctor says of tcp_migrate_req', ['root', 'ip'], () => {
+labDescribe("the doctor's text about tcp_migrate_req", ['root', 'ip'], () => {
   it.each([
     ['0: connections in the queue of a closed listener are reset', '0', false],
-    ['1: they go on to another one', '1', true],
-  ])('is so for %s', async (_, value, isKept) => {
+    ['1: they move to another one', '1', true],
+  ])('is true for %s', async (_, value, isKept) => {
     await withEnds({ 'net.ipv4.tcp_migrate_req': value }, async ({ namespace, ask }) => {
       const shared = { port: PORT + 1, settings: { SO_REUSEPORT: true } }
       const first = await namespace.start('ends')
       const second = await namespace.start('ends')
       for (const { program } of [first, second]) await program.ask('listen', shared)
-      // Stopped, it accepts nothing: its connections stay in its queue.
+      // A stopped process accepts nothing, so its connections stay in the accept queue.
       process.kill(first.program.pid, 'SIGSTOP')
       process.kill(second.program.pid, 'SIGSTOP')
       expect(await ask('fill', { port: shared.port, most: 40 })).toHaveLength(40)

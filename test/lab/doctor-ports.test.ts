@@ -14,7 +14,7 @@ interface Shown {
   destinations: { remotePort: number; used: number; ports: number; available: number }[]
 }
 
-/** 300 ephemeral ports, as far as a port is neither reserved nor that of a listening socket. */
+/** 300 ephemeral ports, less the reserved port and that of the listening socket. */
 labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip', 'ipv6'], () => {
   const namespace = useNamespace({ 'net.ipv4.ip_local_port_range': '40000 40299' })
   let budgets: Program
@@ -73,7 +73,7 @@ labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip', 'ipv6'],
     expect(await command(`${failOnCritical} >/dev/null`)).toMatchObject({ code: 0 })
   })
 
-  it('count what is reserved, listened on or bound as no port at all, in use or not', async () => {
+  it('exclude reserved, listening and bound ports, whether they are in use or not', async () => {
     await hold(40_000, 20)
     await expectTaken(20, 300)
     namespace().sysctl('net.ipv4.ip_local_reserved_ports', '40010-40029')
@@ -84,26 +84,26 @@ labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip', 'ipv6'],
     await expectTaken(20, 299)
   })
 
-  it('find 270 of 299 ports taken critical, and fail then where that is asked for', async () => {
+  it('report 270 of 299 used ports as critical, and exit with code 3 with --fail-on', async () => {
     await hold(40_031, 250)
     await expectTaken(270, 299)
     expect(await found()).toContain(CRITICAL)
     expect(await command(`${failOnCritical} >/dev/null`)).toMatchObject({ code: 3 })
     const { text } = await command(failOnCritical)
-    expect(text).toContain('270 of 299 ports are taken')
+    expect(text).toContain('270 of 299 ports are in use')
     expect(await command('cli doctor >/dev/null')).toMatchObject({ code: 0 })
-    // Also where nobody reads the output.
+    // Also if the reader of the output has closed its pipe.
     expect(await command(`${failOnCritical} | true`)).toMatchObject({ code: 3 })
     expect(await command(`cli doctor | true`)).toMatchObject({ code: 0 })
   })
 
-  it('say of the troubles once', async () => {
+  it('report each problem once', async () => {
     const { text } = await command(`cli top --once --target ${HOST}:${String(PORT)} 2>&1`)
-    expect(text.match(/% of the ports or more are taken/g)).toHaveLength(1)
+    expect(text.match(/at least 40 % of the ports are taken/g)).toHaveLength(1)
     expect(text).not.toContain('SOCKET_TUNER_PORTS_LOW')
   })
 
-  it('count connections to a link-local address, which is given with its zone', async () => {
+  it('count connections to a link-local address with its zone', async () => {
     const host = 'fe80::1%lo'
     await namespace().run('ip', 'address', 'add', 'fe80::1/64', 'dev', 'lo', 'nodad')
     await namespace().serve('sink-server', { host, firstPort: 9_002 })
@@ -118,19 +118,19 @@ labDescribe('doctor, top and portBudget() on 300 ports', ['root', 'ip', 'ipv6'],
     expect(facts.destinations).toContainEqual(expect.objectContaining(counts))
   })
 
-  it('cannot judge where nothing is known', async () => {
+  it('report that facts are missing', async () => {
     const { code, text } = await command(
       `unshare --mount sh -c 'mount -t tmpfs none /proc; "$0" "$@"' "${process.execPath}" "${MAIN}" doctor --fail-on critical 2>&1`,
     )
     expect(text).toContain('no-kernel-facts')
-    expect(text).toContain('--fail-on cannot judge what is not known here: settings, connections')
+    expect(text).toContain('--fail-on cannot judge: settings, connections')
     expect(code).toBe(1)
   })
 
-  it('say what is missing where /proc is not mounted', async () => {
+  it('report a missing /proc', async () => {
     const { text } = await command(
       `unshare --mount sh -c 'mount -t tmpfs none /proc; "$0" "$@"' "${process.execPath}" "${MAIN}" top --once 2>&1`,
     )
-    expect(text).toContain('/proc/net/sockstat cannot be read; that needs Linux with /proc mounted')
+    expect(text).toContain('/proc/net/sockstat cannot be read. This needs Linux with /proc mounted')
   })
 })

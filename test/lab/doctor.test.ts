@@ -11,24 +11,24 @@ import { until } from '../helpers/until'
 const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
 const doctor: CommandLine = [process.execPath, MAIN, 'doctor', '--json']
 
-/** With these and what a namespace has by itself there is nothing to say. */
+/** With these settings and the defaults of a namespace, the doctor has no findings. */
 const good = { 'net.ipv4.ip_local_port_range': '10240 65535', 'net.ipv4.tcp_tw_reuse': '1' }
 const hundred = { 'net.ipv4.ip_local_port_range': '40000 40099', 'net.ipv4.tcp_tw_reuse': '0' }
 const STEP_WIDTH = 'net.ipv4.ip_local_port_step_width'
 const reserved = { 'net.ipv4.ip_local_reserved_ports': '20000-20099' }
 const hasStepWidth = existsSync(`/proc/sys/${STEP_WIDTH.replaceAll('.', '/')}`)
 const conntrackMax = numberIn('/proc/sys/net/netfilter/nf_conntrack_max')
-/** More entries than this take long to make. */
+/** Creating more entries takes long. */
 const MOST_TRACKED = 300_000
 const canFillConntrack = conntrackMax !== undefined && conntrackMax <= MOST_TRACKED
-/** Its entries at the server's end; so many make the doctor speak. */
+/** The number of entries at the server's end that causes a finding. */
 const MANY = 1_000
 
 interface Condition {
-  /** Sysctls, by their last part within net.ipv4 or in full. */
+  /** Sysctls, by their full name or by the part after net.ipv4. */
   sysctls?: Record<string, string>
   make?: (namespace: Namespace) => Promise<unknown>
-  /** Shell commands before the doctor is run, in a mount namespace of its own. */
+  /** Shell commands to run before the doctor, in the same mount namespace. */
   before?: string
 }
 
@@ -43,7 +43,7 @@ async function closeFirst(namespace: Namespace, count: number): Promise<void> {
   expect(await namespace.timeWaits({ remotePort: port })).toBeLessThanOrEqual(count)
 }
 
-/** Clients that go on trying, until the kernel has counted what is to be counted. */
+/** Runs clients that keep connecting until the kernel's counter has increased. */
 async function crowd(namespace: Namespace, counter: string, count: number): Promise<void> {
   const { program } = await namespace.start('port-client', {
     way: 'net.connect',
@@ -117,7 +117,7 @@ const conditions: Record<string, Condition> = {
     sysctls: { 'net.core.somaxconn': '4' },
     make: async (namespace) => {
       const { server } = await namespace.serve('sink-server')
-      // A process that is stopped accepts nothing.
+      // A stopped process accepts no connections.
       process.kill(server.pid, 'SIGSTOP')
       await crowd(namespace, 'ListenOverflows', 20)
     },
@@ -147,7 +147,7 @@ const conditions: Record<string, Condition> = {
   'no-kernel-facts': { before: 'mount -t tmpfs none /proc/sys' },
 }
 
-/** What no namespace can have, and why. */
+/** The findings that cannot occur in a namespace, with the reason. */
 const beyond: Record<string, string> = {
   'orphans-many': 'tcp_max_orphans and the count of orphans belong to the whole host',
   'aborted-for-memory': 'tcp_mem and tcp_max_orphans belong to the whole host',
@@ -187,20 +187,20 @@ function codesOf({ findings }: Diagnosis): string[] {
   return findings.map(({ code }) => code)
 }
 
-/** Depend on the machine, not on the namespace. */
+/** Findings that depend on the machine, not on the namespace. */
 const ofTheMachine = ['open-files-below-ports', ...Object.keys(beyond)]
 
 labDescribe(
-  'the rules of the doctor, in a namespace that has the condition',
+  'the rules of the doctor, in a namespace with the problem,',
   ['root', 'ip', 'nft'],
   () => {
-    it('are all shown here, or named with the reason why they cannot be', () => {
+    it('are all tested here, or listed with the reason why that is impossible', () => {
       const named = [...Object.keys(conditions), ...Object.keys(beyond)]
       expect(named.toSorted()).toEqual(rules.map(({ code }) => code).toSorted())
     })
 
     it.each(Object.entries(conditions))(
-      '%s fires',
+      'include %s, which applies',
       async (code, { sysctls = {}, make, before }) => {
         await within(sysctls, async (namespace) => {
           await make?.(namespace)
@@ -209,7 +209,7 @@ labDescribe(
       },
     )
 
-    it('find nothing in a namespace that is well set up, with a server and clients at work', async () => {
+    it('find nothing in a well configured namespace with a busy server and clients', async () => {
       await within({}, async (namespace) => {
         await closeFirst(namespace, 100)
         const diagnosis = await diagnosed(namespace)
@@ -227,11 +227,11 @@ labDescribe(
   },
 )
 
-labDescribe('the rules of the doctor, close to the condition', ['root', 'ip'], () => {
-  it('do not count as taken what tcp_tw_reuse lets be used again', async () => {
+labDescribe('the rules of the doctor, close to their limits,', ['root', 'ip'], () => {
+  it('do not count ports as used that tcp_tw_reuse makes reusable', async () => {
     await within({ ...hundred, 'net.ipv4.tcp_tw_reuse': '2' }, async (namespace) => {
       await closeFirst(namespace, 95)
-      // Within tcp_tw_reuse_delay they are taken, and then come back.
+      // The ports are in use until tcp_tw_reuse_delay has passed, and can then be reused.
       const { facts, findings } = await until(
         'the delay is over',
         () => diagnosed(namespace),
@@ -254,14 +254,14 @@ labDescribe('the rules of the doctor, close to the condition', ['root', 'ip'], (
     })
   })
 
-  it('let a process have as many descriptors as there are ports', async () => {
+  it('accept a process with as many descriptors as ports', async () => {
     await within({ 'net.ipv4.ip_local_port_range': '40000 40099' }, async (namespace) => {
       const codes = codesOf(await diagnosed(namespace, { before: 'ulimit -n 500' }))
       expect(codes).not.toContain('open-files-below-ports')
     })
   })
 
-  it('take several SO_REUSEPORT listeners for well set up with tcp_migrate_req=1', async () => {
+  it('accept several SO_REUSEPORT listeners with tcp_migrate_req=1', async () => {
     await within({ 'net.ipv4.tcp_migrate_req': '1' }, async (namespace) => {
       await conditions['migrate-req-off']?.make?.(namespace)
       const diagnosis = await diagnosed(namespace)
@@ -270,14 +270,14 @@ labDescribe('the rules of the doctor, close to the condition', ['root', 'ip'], (
     })
   })
 
-  it('advise settings after which they say nothing more', async () => {
+  it('recommend settings that remove the findings', async () => {
     const bad = { ...hundred, 'net.ipv4.tcp_timestamps': '0', 'net.core.somaxconn': '128' }
     await within(bad, async (namespace) => {
       await closeFirst(namespace, 95)
       const { findings } = await diagnosed(namespace)
       const settings = findings.flatMap(({ set = [] }) => set)
       expect(settings.length).toBeGreaterThan(3)
-      // Where two findings differ on one, the more severe is right: it is set last.
+      // If two findings disagree about a setting, the more severe one wins: it is set last.
       for (const { sysctl, value } of settings.toReversed()) namespace.sysctl(sysctl, value)
       const after = codesOf(await diagnosed(namespace))
       expect(after.filter((code) => !ofTheMachine.includes(code))).toEqual([])

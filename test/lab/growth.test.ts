@@ -3,7 +3,7 @@ import { useNamespace } from '../helpers/namespace'
 import { steadyNode } from '../helpers/program'
 import { size } from '../helpers/size'
 
-/** What the process held after each quarter of its work. */
+/** The resources of the process after each quarter of its work. */
 interface Sample {
   memory: number
   descriptors: number
@@ -12,12 +12,12 @@ interface Sample {
 
 const MIB = 2 ** 20
 const QUARTERS = 4
-/** More than a machine that does other things beside takes. */
+/** Longer than the test takes on a busy machine. */
 const DEADLINE_MS = 900_000
-/** In a quarter of the calls: docs/evidence.md says what was measured, and what a leak would come to. */
+/** The allowed growth in a quarter of the calls. docs/evidence.md has the measurements and the detectable leaks. */
 const TOLERANCE_MIB = 4
 
-labDescribe('what is done very often', ['root', 'ip'], () => {
+labDescribe('a task that is repeated very often', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
   it.each([
@@ -27,7 +27,7 @@ labDescribe('what is done very often', ['root', 'ip'], () => {
     ['census runs', 'census', 1_000],
     ['workers started and ended with the addon in use', 'workers', 1_000],
   ])(
-    'makes nothing grow: %s',
+    'makes no resource of the process grow: %s',
     async (_, task, callsAtFullSize) => {
       const calls = (callsAtFullSize * size('GROWTH_PERCENT')) / 100
       const { program } = await namespace().start('growth', { task }, steadyNode)
@@ -42,7 +42,7 @@ labDescribe('what is done very often', ['root', 'ip'], () => {
       )
       expect(new Set(samples.map(({ descriptors }) => descriptors)).size).toBe(1)
       expect(new Set(samples.map(({ resources }) => resources)).size).toBe(1)
-      // It goes up while the program warms up, and down when the garbage collector gives memory back.
+      // Memory rises while the program warms up, and falls when the garbage collector returns memory.
       const grown = Math.min(...memory.slice(2)) - Math.max(...memory.slice(0, 2))
       expect(grown).toBeLessThan(TOLERANCE_MIB)
     },

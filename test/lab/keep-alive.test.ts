@@ -7,7 +7,7 @@ const CONNECTIONS = 200
 labDescribe('an http server that drops idle connections', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  /** How many TIME_WAIT entries the server has when its keepAliveTimeout has ended all connections. */
+  /** Returns the number of TIME_WAIT entries at the server once keepAliveTimeout has ended all connections. */
   async function timeWaitsAfterIdling(config: HttpServerConfig): Promise<number> {
     const { server, port } = await serveHttp(namespace(), { ...config, keepAliveTimeout: 50 })
     const client = await namespace().perform('idle-client', { port, connections: CONNECTIONS })
@@ -17,11 +17,11 @@ labDescribe('an http server that drops idle connections', ['root', 'ip'], () => 
     return namespace().timeWaits({ localPort: port })
   }
 
-  it("keeps no TIME_WAIT with close: 'deliver'", async () => {
+  it("leaves no TIME_WAIT with close: 'deliver'", async () => {
     expect(await timeWaitsAfterIdling({ close: 'deliver' })).toBe(0)
   })
 
-  it('keeps one for each connection as Node makes it', async () => {
+  it('leaves TIME_WAIT for each connection without tuning', async () => {
     expect(await timeWaitsAfterIdling({})).toBe(CONNECTIONS)
   })
 })

@@ -2,16 +2,16 @@ import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 import { until } from '../helpers/until'
 
-labDescribe('TCP_DEFER_ACCEPT given to listen()', ['root', 'ip'], () => {
+labDescribe('TCP_DEFER_ACCEPT in listen()', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it('keeps a connection from the program until its first data is there', async () => {
+  it('delays a connection until its first data has arrived', async () => {
     const settings = { TCP_DEFER_ACCEPT: 30 }
     const { server, port } = await namespace().serve('sink-server', { settings })
     const { program: client } = await namespace().start('wire-client', { port })
     await client.ask('connect', {})
     expect(await namespace().states({ remotePort: port })).toEqual({ ESTABLISHED: 1 })
-    // The handshake is complete for the client, and waits for data at the server.
+    // The handshake is complete for the client; the server waits for data.
     expect(await namespace().states({ localPort: port })).toEqual({ SYN_RECV: 1 })
     expect(await server.ask('seen')).toMatchObject({ connections: 0 })
     await client.ask('write', 'question')
@@ -25,10 +25,10 @@ labDescribe('TCP_DEFER_ACCEPT given to listen()', ['root', 'ip'], () => {
   })
 })
 
-labDescribe('options given to listen() before the handshake', ['root', 'ip'], () => {
+labDescribe('an option in listen()', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it('SO_RCVBUF and TCP_MAXSEG: the window scale and segment size that clients are told', async () => {
+  it('determines the announced window scale (SO_RCVBUF) or segment size (TCP_MAXSEG)', async () => {
     const settings = { SO_RCVBUF: 16_384, TCP_MAXSEG: 900 }
     const { port } = await namespace().serve('sink-server', { settings })
     const { program } = await namespace().start('wire-client', { port })

@@ -1,7 +1,7 @@
 /**
- * The other thing that TIME_WAIT is for: a peer that missed the last acknowledgement gets it again
- * (RFC 9293 section 3.6.1). Without it, the peer's half of the old connection is still there when the
- * next one is opened on the same 4-tuple.
+ * The second purpose of TIME_WAIT: a peer that missed the last acknowledgement receives it again (RFC 9293 section
+ * 3.6.1). Without TIME_WAIT, the peer's half of the old connection still exists when the next one is opened on the same
+ * 4-tuple.
  */
 import { useCProgram } from '../helpers/c-program'
 import type { Command } from '../helpers/command'
@@ -11,17 +11,17 @@ import { Peer, type SentReport } from '../helpers/peer'
 import type { StateCounts } from '../helpers/tcp-table'
 import { until } from '../helpers/until'
 
-/** The only one that the client's kernel can choose. */
+/** The only port that the client's kernel can choose. */
 const LOCAL_PORT = 40_001
 const BYTES = 1000
 
-/** No RST of the client's kernel arrives: neither one that closes nor the answer to a stray segment. */
+/** Drops every RST of the client's kernel, whether from a close or in answer to a stray segment. */
 const NO_RST = {
   name: 'no_rst',
   rules: 'chain output { type filter hook output priority 0; tcp flags & rst == rst drop; };',
 }
 
-/** It hears of no FIN, so that it answers none. */
+/** Drops incoming FINs, so that the client answers none. */
 const NO_FIN = {
   name: 'no_fin',
   rules: 'chain input { type filter hook input priority 0; tcp flags & fin == fin drop; };',
@@ -32,13 +32,13 @@ interface Opened {
   ms: number
 }
 
-/** What the kernels say to each other when the SYN meets the old connection: RFC 5961 section 4.2. */
+/** The segments exchanged when the SYN meets the old connection: RFC 5961 section 4.2. */
 const CHALLENGED = [
   '> SYN',
-  // The challenge: an acknowledgement of the old connection, which the client's kernel does not know.
+  // The challenge ACK of the old connection, which the client's kernel no longer has.
   '< ACK',
   '> RST',
-  // At once: it does not wait for the second after which an unanswered SYN is sent again.
+  // At once, not only after the 1 s of an unanswered SYN.
   '> SYN',
   '< SYN ACK',
   '> ACK',
@@ -46,7 +46,7 @@ const CHALLENGED = [
 
 const NEEDS = ['root', 'ip', 'nft', 'cc'] as const
 
-labDescribe('a connection on the 4-tuple of one that the peer has still', NEEDS, () => {
+labDescribe('a connection on the 4-tuple of one that the peer still has', NEEDS, () => {
   const namespaces = useLinkedNamespaces()
   const segments = useCProgram('segments')
   const running: { stop: () => Promise<void> }[] = []
@@ -81,7 +81,7 @@ labDescribe('a connection on the 4-tuple of one that the peer has still', NEEDS,
     return { client, server: new Peer(server), stateIs }
   }
 
-  /** What happens while the client's namespace drops these. */
+  /** Runs `act` while the client's namespace drops these segments. */
   async function without<T>({ name, rules }: typeof NO_RST, act: () => Promise<T>): Promise<T> {
     const { left } = namespaces()
     await left.run('nft', `table inet ${name} { ${rules} }`)
@@ -97,7 +97,7 @@ labDescribe('a connection on the 4-tuple of one that the peer has still', NEEDS,
     return command
   }
 
-  /** The handshake, which ends with the first acknowledgement after a SYN that was acknowledged. */
+  /** Returns the handshake, which ends with the first ACK after a SYN ACK. */
   async function handshake(command: Command): Promise<string[]> {
     await command.wrote(/< SYN ACK\n\S+ > ACK\n/)
     const lines = command.output.split('\n').slice(1, -1)
@@ -109,11 +109,11 @@ labDescribe('a connection on the 4-tuple of one that the peer has still', NEEDS,
     return lines.map((line) => line.slice(line.indexOf(' ') + 1)).filter(isNoLateFin)
   }
 
-  /** Retransmissions of the old peer's FIN come when they please, and are answered by a RST. */
+  /** Retransmissions of the old peer's FIN may arrive at any time, and are answered by a RST. */
   const isNoLateFin = (line: string): boolean => !line.includes('FIN')
 
   describe.each(['1', '0'])('with tcp_timestamps=%s', (timestamps) => {
-    it('is there after a challenge when the last acknowledgements were lost, and nobody notices', async () => {
+    it('succeeds after a challenge if the last acknowledgements were lost, and the peer notices nothing', async () => {
       const { client, server, stateIs } = await open(timestamps)
       await without(NO_RST, async () => {
         const options = { mode: 'deliver', requireTimestamps: false }
@@ -138,7 +138,7 @@ labDescribe('a connection on the 4-tuple of one that the peer has still', NEEDS,
       expect(seen).not.toHaveProperty('error')
     })
 
-    it('is there after a challenge when a RST was lost, and the old peer has an ECONNRESET', async () => {
+    it('succeeds after a challenge if a RST was lost, and the old peer receives ECONNRESET', async () => {
       const { client, server, stateIs } = await open(timestamps)
       await without(NO_RST, async () => {
         const report = (await client.ask('close', { mode: 'reset' })) as SentReport

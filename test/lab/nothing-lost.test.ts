@@ -1,6 +1,6 @@
 /**
- * Random connections, closed in every mode. SCHEDULES_SEED repeats a run; a schedule that fails is made
- * as small as it can be and printed with its own seed.
+ * Random connections, closed in every mode. SCHEDULES_SEED repeats a run. A failing schedule is reduced to its smallest
+ * form and printed with its own seed.
  */
 import { randomInt } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -13,6 +13,7 @@ import type { Program } from '../helpers/program'
 import {
   faultOf,
   halfClosesTls,
+  sentMeanwhile,
   soundSchedule,
   unsoundSchedule,
   type Outcome,
@@ -22,13 +23,15 @@ import {
 import { size } from '../helpers/size'
 
 const seed = Number(process.env.SCHEDULES_SEED ?? randomInt(2 ** 30))
-/** Runs at the same time, each with a seed of its own. */
+/** The number of runs in parallel, each with its own seed. */
 const LANES = 32
 const WHOLE_MS = 270_000
+/** The share of resets during which the kernel may send more data. One in 40,000 was measured. */
+const OVERCOUNTED = 0.002
 
-// What is lost is sent again after 1, 2, 4, 8 and 16 s where no round trip was measured before.
+// Without a measured round trip, the kernel retransmits after 1, 2, 4, 8 and 16 s.
 const boundsTimeouts = existsSync('/proc/sys/net/ipv4/tcp_rto_max_ms')
-/** After a second, and so often that losing all of them does not happen. */
+/** Retransmits after at most 1 s, and so often that losing all retransmissions is practically impossible. */
 const impatient: Record<string, string> = {
   'net.ipv4.tcp_rto_max_ms': '1000',
   'net.ipv4.tcp_syn_retries': '30',
@@ -36,7 +39,7 @@ const impatient: Record<string, string> = {
   'net.ipv4.tcp_orphan_retries': '30',
   'net.ipv4.tcp_retries2': '30',
 }
-/** A connection that is made may take so long, with many losses one after the other. */
+/** The time limit of an established connection, for many consecutive losses. */
 const DEADLINE_MS = boundsTimeouts ? 30_000 : 120_000
 
 const LOOPBACK: readonly Path[] = [
@@ -44,7 +47,7 @@ const LOOPBACK: readonly Path[] = [
   { name: 'loopback, IPv6', host: '::1', listen: '::1', isBad: false },
 ]
 
-labDescribe('a close, whatever comes before it', ['root', 'ip', 'cc', 'tun', 'openssl'], () => {
+labDescribe('a close after any random schedule', ['root', 'ip', 'cc', 'tun', 'openssl'], () => {
   const namespace = useNamespace(boundsTimeouts ? impatient : {})
   const badPaths = useBadLinks(
     namespace,
@@ -67,7 +70,7 @@ labDescribe('a close, whatever comes before it', ['root', 'ip', 'cc', 'tun', 'op
     return (await program.ask('run', schedule)) as Outcome
   }
 
-  /** Tries so many, on all lanes together; returns what came of them. */
+  /** Runs this many schedules on all lanes together, and returns their outcomes. */
   async function tryOut(
     schedules: fc.Arbitrary<Schedule>,
     runs: number,
@@ -97,29 +100,30 @@ labDescribe('a close, whatever comes before it', ['root', 'ip', 'cc', 'tun', 'op
   it.each<[string, readonly Path[], number]>([
     ['loopback', LOOPBACK, size('SCHEDULES_LOOPBACK')],
     ['links that lose 1, 4 and 10 % of the packets', badPaths, size('SCHEDULES_BAD_LINKS')],
-  ])('loses nothing but what a reset counts, on %s', async (_, paths, runs) => {
+  ])('loses only the bytes that a reset counts, on %s', async (_, paths, runs) => {
     const played = await tryOut(soundSchedule(paths), runs)
     expect(played.length).toBeGreaterThanOrEqual(runs)
     tell(played)
+    const overcounted = played.filter(({ schedule, outcome }) => sentMeanwhile(schedule, outcome))
+    expect(overcounted.length).toBeLessThanOrEqual(played.length * OVERCOUNTED)
   })
 
-  // The limits in docs/closes.md: what the peer has got before the close fails is the front of the
-  // stream, and every close comes to an end.
-  it('breaks the stream off at most where the peer is still sending', async () => {
+  // The limits in docs/closes.md: the peer receives at least a prefix of the stream, and every close ends.
+  it('loses at most the end of the stream if the peer is still sending', async () => {
     const played = await tryOut(
       unsoundSchedule(LOOPBACK),
       size('SCHEDULES_UNSOUND'),
       (schedule, outcome) => {
-        if (outcome.hangs === true) return 'it comes to no end'
+        if (outcome.hangs === true) return 'it does not end'
         if (outcome.isIntact || halfClosesTls(schedule)) return undefined
-        return 'the peer got other bytes, or in another order'
+        return 'the peer received different bytes'
       },
     )
     tell(played)
   })
 })
 
-/** Says what was tried, and on how many bytes. */
+/** Prints the number of schedules and bytes by mode. */
 function tell(played: { schedule: Schedule; outcome: Outcome }[]): void {
   const counts = new Map<string, { schedules: number; written: number; lost: number }>()
   for (const { schedule, outcome } of played) {

@@ -1,4 +1,4 @@
-/** What the catalogue says of the effect of options and of its moment, seen in packets and in the kernel. */
+/** Checks the effect and timing of options in the catalogue, by packets and by the kernel's state. */
 import { labDescribe } from '../helpers/lab'
 import { LINK, RIGHT, useLinkedNamespaces, type Namespace } from '../helpers/namespace'
 import type { Program } from '../helpers/program'
@@ -14,7 +14,7 @@ interface State {
   state?: string
 }
 
-/** Segments sent again prove that the first ones were lost. */
+/** Retransmitted segments prove that the first ones were lost. */
 const LOST = 2
 
 labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
@@ -47,7 +47,7 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     await until('the answer', state, (now) => now.answered === answered + bytes)
   }
 
-  /** Writes and waits until the kernel has sent it again, in vain. */
+  /** Writes and waits until the kernel has retransmitted without success. */
   async function exchangeInVain(): Promise<void> {
     const { answered } = await state()
     await client.ask('write', 'x')
@@ -80,33 +80,39 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     ['IP_TOS', { IP_TOS: 0x48 }, 'ip dscp af21'],
     ['IP_TTL', { IP_TTL: 33 }, 'ip ttl 33'],
     ['IP_MTU_DISCOVER', { IP_MTU_DISCOVER: 0 }, 'ip frag-off & 0x4000 == 0'],
-  ])('%s acts at once: each packet has it', async (_name, settings, match) => {
-    await open()
-    const packets = await counting(there(), 'input', `tcp dport ${String(port)} ${match}`)
-    await exchange(1)
-    expect(await packets()).toBe(0)
-    expect(Object.values((await set(settings)) as object)).toEqual(['applied'])
-    await exchange(1)
-    // The segment, and the acknowledgement of its answer.
-    await until('both packets', packets, (count) => count >= 2)
-  })
+  ])(
+    'takes effect at once, so that each packet has the value: %s',
+    async (_name, settings, match) => {
+      await open()
+      const packets = await counting(there(), 'input', `tcp dport ${String(port)} ${match}`)
+      await exchange(1)
+      expect(await packets()).toBe(0)
+      expect(Object.values((await set(settings)) as object)).toEqual(['applied'])
+      await exchange(1)
+      // The segment, and the acknowledgement of its answer.
+      await until('both packets', packets, (count) => count >= 2)
+    },
+  )
 
   it.each([
     ['SO_MARK', { SO_MARK: 7 }, 'meta mark 7'],
     ['SO_PRIORITY', { SO_PRIORITY: 5 }, 'meta priority 0:5'],
-    // It sets SO_PRIORITY along: interactive traffic has 6.
+    // It also sets SO_PRIORITY: interactive traffic has 6.
     ['SO_PRIORITY, by IP_TOS', { IP_TOS: 0x10 }, 'meta priority 0:6'],
-  ])('%s acts at once: each packet has it here', async (_name, settings, match) => {
-    await open()
-    const packets = await counting(here(), 'output', `tcp dport ${String(port)} ${match}`)
-    await exchange(1)
-    expect(await packets()).toBe(0)
-    await set(settings)
-    await exchange(1)
-    expect(await packets()).toBeGreaterThan(0)
-  })
+  ])(
+    'takes effect at once, so that each packet has the value on this host: %s',
+    async (_name, settings, match) => {
+      await open()
+      const packets = await counting(here(), 'output', `tcp dport ${String(port)} ${match}`)
+      await exchange(1)
+      expect(await packets()).toBe(0)
+      await set(settings)
+      await exchange(1)
+      expect(await packets()).toBeGreaterThan(0)
+    },
+  )
 
-  it('IP_MINTTL acts at once: packets from farther away are dropped', async () => {
+  it('takes effect at once: IP_MINTTL drops packets from farther away', async () => {
     await open()
     expect(await set({ IP_MINTTL: 255 })).toEqual({ IP_MINTTL: 'applied' })
     await exchangeInVain()
@@ -114,7 +120,7 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     await until('the answer', state, ({ answered }) => answered === 2)
   })
 
-  it('IP_RECVERR acts at once: an ICMP error ends the connection', async () => {
+  it('takes effect at once: with IP_RECVERR an ICMP error ends the connection', async () => {
     const unreachable = `table ip t { chain c { type filter hook input priority 0; tcp dport ${String(port)} reject with icmp type host-unreachable; }; }`
     await open()
     await there().run('nft', unreachable)
@@ -131,15 +137,18 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
   it.each([
     ['SO_BINDTODEVICE', { SO_BINDTODEVICE: 'lo' }, { SO_BINDTODEVICE: '' }],
     ['SO_BINDTOIFINDEX', { SO_BINDTOIFINDEX: 1 }, { SO_BINDTOIFINDEX: 0 }],
-  ])('%s acts at once: nothing goes by another interface', async (name, lo, any) => {
-    await open()
-    expect(await set(lo)).toEqual({ [name]: 'applied' })
-    await exchangeInVain()
-    await set(any)
-    await until('the answer', state, ({ answered }) => answered === 2)
-  })
+  ])(
+    'takes effect at once, so that no packet uses another interface: %s',
+    async (name, lo, any) => {
+      await open()
+      expect(await set(lo)).toEqual({ [name]: 'applied' })
+      await exchangeInVain()
+      await set(any)
+      await until('the answer', state, ({ answered }) => answered === 2)
+    },
+  )
 
-  it('IP_UNICAST_IF has no effect on TCP, before connect() and after, and has on datagrams', async () => {
+  it('has no effect if it is IP_UNICAST_IF, before or after connect(), but has one on datagrams', async () => {
     await open({ IP_UNICAST_IF: 1 })
     expect(await set({ IP_UNICAST_IF: 1 })).toEqual({ IP_UNICAST_IF: 'noEffect' })
     await exchange(1)
@@ -150,7 +159,7 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     expect(await packets()).toBe(1)
   })
 
-  it('TCP_MAXSEG is too late on a connection: segments stay as large as they were', async () => {
+  it('is too late if it is TCP_MAXSEG: the segment size does not change', async () => {
     await open()
     const { sndMss } = await state()
     expect(sndMss).toBeGreaterThan(1200)
@@ -159,8 +168,8 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     expect((await state()).sndMss).toBe(sndMss)
   })
 
-  it('TCP_SYNCNT is in time while the connection is being made', async () => {
-    // More of them go out within the same time otherwise, where the kernel has this (6.5 and later).
+  it('is not too late if it is TCP_SYNCNT and the socket is connecting', async () => {
+    // Otherwise Linux 6.5 and later send more of them within the same time.
     const linear = '/proc/sys/net/ipv4/tcp_syn_linear_timeouts'
     await here().run('sh', '-c', `test ! -e ${linear} || echo 0 > ${linear}`)
     const syns = await counting(here(), 'output', 'tcp dport 9 tcp flags syn')
@@ -176,7 +185,7 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     expect(await syns()).toBe(2)
   })
 
-  it('TCP_MD5SIG acts at once: the peer drops what it has no key for', async () => {
+  it('takes effect at once: with TCP_MD5SIG the peer drops segments without its key', async () => {
     await open()
     const unexpected = async (): Promise<number> =>
       extendedCounter(await there().run('cat', '/proc/net/netstat'), 'TCPMD5Unexpected')
@@ -187,7 +196,7 @@ labDescribe('an option on a connection', ['root', 'ip', 'nft'], () => {
     expect(await unexpected()).toBeGreaterThan(before)
   })
 
-  it('TCP_TX_DELAY delays nothing without a queue that paces, and falsifies the round-trip time', async () => {
+  it('delays nothing if it is TCP_TX_DELAY without a pacing queue, and falsifies the round-trip time', async () => {
     const DELAY_US = 60_000_000
     await open()
     expect(await set({ TCP_TX_DELAY: DELAY_US })).toEqual({ TCP_TX_DELAY: 'applied' })

@@ -36,15 +36,15 @@ async function workers(server: Program): Promise<number[]> {
 }
 
 /**
- * A client that gets no processor for a while loses no connection: neither the server in normal operation nor
- * a worker that ends takes it for idle (an eighth of shutdownTimeoutMs).
+ * Long enough that a client without processor time for a while is not considered idle, neither by the server in normal
+ * operation nor by a worker that ends (an eighth of shutdownTimeoutMs).
  */
 const unhurried = { shutdownTimeoutMs: 600_000, keepAliveTimeout: 3_600_000 }
 
 labDescribe('prefork() under load', ['root', 'ip'], () => {
   const namespace = useNamespace(manyPorts)
 
-  it('fails no request while its workers are replaced ten times at 500 connections/s', async () => {
+  it('makes no request fail while its workers are replaced ten times at 500 connections/s', async () => {
     const { server, port } = await group(namespace(), unhurried)
     const load = await client(namespace(), { port, perSecond: 500, kept: 8 })
     for (let restart = 0; restart < RESTARTS; restart++) {
@@ -63,7 +63,7 @@ labDescribe('prefork() under load', ['root', 'ip'], () => {
     ])
   })
 
-  it('resets no connection when it gets SIGTERM, and leaves no process and no port', async () => {
+  it('resets no connection when it receives SIGTERM, and leaves no process and no open port', async () => {
     const { server, port } = await group(namespace(), unhurried)
     const load = await client(namespace(), { port, perSecond: 500, kept: 8 })
     await answered(load, 300)
@@ -81,7 +81,7 @@ labDescribe('prefork() under load', ['root', 'ip'], () => {
     expect((await namespace().run('ss', '-Hltn', `sport = :${String(port)}`)).trim()).toBe('')
   })
 
-  it('balances its connections within 10 % between its workers', async () => {
+  it('balances connections between its workers within 10 %', async () => {
     const times = size('PREFORK_CONNECTIONS')
     const { server, port } = await group(namespace())
     const load = await client(namespace(), { port })
@@ -96,7 +96,7 @@ labDescribe('prefork() under load', ['root', 'ip'], () => {
 labDescribe('connections that wait to be accepted', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  /** Clients whose connections are complete, and in the queue of a worker that does not run. */
+  /** Makes clients whose connections are complete, and in the queue of a stopped worker. */
   async function waiting(config: object = {}): Promise<{ server: Program; load: Program }> {
     const { server, port } = await group(namespace(), config)
     const load = await client(namespace(), { port })
@@ -129,7 +129,7 @@ labDescribe('connections that wait to be accepted', ['root', 'ip'], () => {
     expect(await closing).toBe('done')
   })
 
-  it('are served when the worker is replaced while it does not run', async () => {
+  it('are served when a stopped worker is replaced', async () => {
     const { server, load } = await waiting({ shutdownTimeoutMs: 500 })
     expect(await server.ask('restart')).toBe('done')
     const { answered: served, failed } = await finished(load)
@@ -160,7 +160,7 @@ labDescribe('connections whose handshake is under way', ['root', 'ip', 'nft', 'i
     )
     const closing = server.ask('close')
     expect(await server.ask('restart')).toMatchObject({ code: 'ERR_SOCKET_TUNER_PREFORK_CLOSED' })
-    // The server sends its SYN-ACK again, and that is acknowledged again.
+    // The server retransmits its SYN-ACK, which the client acknowledges again.
     await namespace().run('nft', 'delete', 'table', 'inet', 'test')
     const { answered: served, failed } = await finished(load)
     expect({ served, failed }).toEqual({ served: WAITING, failed: {} })
@@ -168,7 +168,7 @@ labDescribe('connections whose handshake is under way', ['root', 'ip', 'nft', 'i
   })
 })
 
-labDescribe('the primary that closes its group', ['root', 'ip', 'strace'], () => {
+labDescribe('a primary that closes its group', ['root', 'ip', 'strace'], () => {
   const namespace = useNamespace()
 
   /** The system calls of a kind that the primary makes while it closes. */
@@ -180,7 +180,7 @@ labDescribe('the primary that closes its group', ['root', 'ip', 'strace'], () =>
     return strace.output
   }
 
-  it('asks the kernel for half-open connections and reads no table of all of them', async () => {
+  it('counts half-open connections in the kernel without reading a table of all sockets', async () => {
     const { server } = await group(namespace())
     const calls = await callsWhileClosing(server, '-e', 'trace=open,openat,socket')
     expect(calls).toContain('NETLINK_SOCK_DIAG')
@@ -188,20 +188,23 @@ labDescribe('the primary that closes its group', ['root', 'ip', 'strace'], () =>
     expect(await server.ask('warnings')).toEqual([])
   })
 
-  it.each(['EPERM', 'EPROTONOSUPPORT'])('closes and warns where netlink is %s', async (code) => {
-    const { server } = await group(namespace())
-    const workersBefore = await workers(server)
-    const calls = await callsWhileClosing(server, '-e', `inject=socket:error=${code}`)
-    expect(calls).toContain(`${code} (`)
-    expect(await server.ask('warnings')).toEqual(['SOCKET_TUNER_PREFORK_UNSEEN'])
-    expect(workersBefore.filter(isRunning)).toEqual([])
-  })
+  it.each(['EPERM', 'EPROTONOSUPPORT'])(
+    'closes and warns if netlink fails with %s',
+    async (code) => {
+      const { server } = await group(namespace())
+      const workersBefore = await workers(server)
+      const calls = await callsWhileClosing(server, '-e', `inject=socket:error=${code}`)
+      expect(calls).toContain(`${code} (`)
+      expect(await server.ask('warnings')).toEqual(['SOCKET_TUNER_HANDSHAKES_UNSEEN'])
+      expect(workersBefore.filter(isRunning)).toEqual([])
+    },
+  )
 })
 
 labDescribe("steering 'cpu'", ['root', 'ip', 'taskset'], () => {
   const namespace = useNamespace()
 
-  it('gives the connections of a CPU to one worker', async () => {
+  it('assigns the connections of a CPU to one worker', async () => {
     const cpus = allowedCpus().slice(0, 2)
     expect(cpus).toHaveLength(2)
     const { server, port } = await group(namespace(), { steering: 'cpu' })
@@ -231,7 +234,7 @@ labDescribe('a privileged port without privilege', ['root', 'ip'], () => {
   })
 })
 
-/** The CPUs that this process may run on. */
+/** Returns the CPUs that this process may run on. */
 function allowedCpus(): number[] {
   const [, list = ''] =
     /^Cpus_allowed_list:\s*(.+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? []

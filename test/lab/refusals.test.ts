@@ -43,7 +43,7 @@ interface Options {
 }
 
 interface Client {
-  /** The error of one connection that is made in this way. */
+  /** Returns the error of one connection made in this way. */
   failure: (way: Way | 'node' | 'server.listen', options: Options) => Promise<Failure>
   exhaust: () => Promise<unknown>
 }
@@ -57,7 +57,7 @@ const clients = [
   'tunedConnector',
 ] as const
 
-/** A client of a namespace, under another command where one is given. */
+/** Starts a client in a namespace, optionally under another command. */
 async function client(namespace: Namespace, under: readonly string[] = []): Promise<Client> {
   const node: CommandLine = [...under, process.execPath] as unknown as CommandLine
   const { program } = await namespace.start('refused-client', {}, node)
@@ -67,7 +67,7 @@ async function client(namespace: Namespace, under: readonly string[] = []): Prom
   }
 }
 
-/** The error of each way to connect must be Node's own with the reason behind its message. */
+/** Asserts that the error of each way to connect is Node's own, with the reason at the end of its message. */
 async function expectExplained(
   { failure }: Client,
   options: Options,
@@ -90,7 +90,7 @@ async function expectExplained(
   return nodes
 }
 
-labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], () => {
+labDescribe('the error of a connection that this host cannot make', ['root', 'ip', 'ipv6'], () => {
   const namespaces = useLinkedNamespaces()
   let inLeft: Client
 
@@ -105,9 +105,9 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     inLeft = await client(left)
   })
 
-  const showing = (command: string): string => `\`${command}\` shows what it does`
+  const showing = (command: string): string => `\`${command}\` shows the route`
 
-  it('names the route that is missing', async () => {
+  it('names the missing route', async () => {
     await expectExplained(
       inLeft,
       { host: '192.0.2.1', port: PORT },
@@ -115,7 +115,7 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     )
   })
 
-  it('names the source too', async () => {
+  it('names the source address too', async () => {
     const from = { localAddress: LEFT, localPort: 0 }
     await expectExplained(
       inLeft,
@@ -125,11 +125,11 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     )
   })
 
-  it('says where there is no IPv6 at all', async () => {
+  it('reports that the host has no IPv6', async () => {
     await expectExplained(
       inLeft,
       { host: '2001:db8::1', port: PORT },
-      'this host has no route to 2001:db8::1, and no IPv6 address but link-local and loopback ones. ' +
+      'this host has no route to 2001:db8::1, and no IPv6 address except link-local and loopback ones. ' +
         showing('ip route get 2001:db8::1'),
     )
   })
@@ -139,7 +139,7 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
       'unreachable',
       '10.1.1.1',
       'EHOSTUNREACH',
-      /^a route of this host calls 10\.1\.1\.1 unreachable\. /,
+      /^a route of type unreachable covers 10\.1\.1\.1\. /,
     ],
     [
       'prohibit',
@@ -151,7 +151,7 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
       'blackhole',
       '10.1.3.1',
       'EINVAL',
-      /^a route of type blackhole swallows what goes to 10\.1\.3\.1\. /,
+      /^a route of type blackhole discards packets to 10\.1\.3\.1\. /,
     ],
   ])('names a route of type %s', async (_, host, code, reason) => {
     expect(await expectExplained(inLeft, { host, port: PORT }, reason)).toMatchObject({ code })
@@ -162,20 +162,20 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     ['broadcast', '255.255.255.255'],
     ['multicast', '224.0.0.1'],
     ['multicast', 'ff02::1'],
-  ])('names a %s address, as %s', async (_, host) => {
+  ])('reports that %s is the type of the address %s', async (_, host) => {
     await expectExplained(
       inLeft,
       { host, port: PORT },
-      `${host} is a broadcast or multicast address, and a TCP connection has one peer`,
+      `${host} is a broadcast or multicast address, which TCP cannot connect to`,
     )
   })
 
-  it('names a source of loopback', async () => {
+  it('names a loopback source', async () => {
     const from = { localAddress: '127.0.0.1', localPort: 0 }
     await expectExplained(
       inLeft,
       { host: RIGHT, port: PORT, ...from },
-      `the source 127.0.0.1 is a loopback address, which does not reach ${RIGHT}: take another, or none`,
+      `the source 127.0.0.1 is a loopback address, from which ${RIGHT} cannot be reached: use another source, or none`,
       ['connect', 'RawSocket.connect'],
     )
   })
@@ -184,7 +184,7 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     await expectExplained(
       inLeft,
       { host: 'fe80::1', port: PORT },
-      'a link-local address needs its interface, as in fe80::1%eth0',
+      'a link-local address needs the name of an interface, for example fe80::1%eth0',
       ['connect', 'a host name', 'RawSocket.connect', 'TunedAgent', 'tunedConnector'],
     )
   })
@@ -193,12 +193,12 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     await expectExplained(
       inLeft,
       { host: '10.0.0.9', port: PORT },
-      'nothing answers for 10.0.0.9, or for the gateway to it, on the link (`ip neighbour` shows ' +
-        'FAILED), or a router or firewall on the way refused the connection (ICMP)',
+      '10.0.0.9, or the gateway to it, does not answer on the link (`ip neighbour` shows ' +
+        'FAILED), or a router or firewall on the path refused the connection (ICMP)',
     )
   })
 
-  it('names how often a SYN was sent when nothing answers', async () => {
+  it('names the number of SYNs without an answer', async () => {
     const { right } = namespaces()
     await right.run(
       'nft',
@@ -211,13 +211,13 @@ labDescribe('a connection that this host cannot make', ['root', 'ip', 'ipv6'], (
     await expectExplained(
       inLeft,
       { host: RIGHT, port: 8081 },
-      /^10\.0\.0\.2 port 8081 gave no answer, however often the SYN was sent .* a firewall drops/,
+      /^10\.0\.0\.2 port 8081 answered none of the SYNs .* a firewall drops/,
       ['connect', 'RawSocket.connect'],
     )
   })
 })
 
-labDescribe('a firewall on the way', ['root', 'ip', 'nft', 'ipv6'], () => {
+labDescribe('a firewall on the path', ['root', 'ip', 'nft', 'ipv6'], () => {
   const namespaces = useLinkedNamespaces()
   let inLeft: Client
 
@@ -229,7 +229,7 @@ labDescribe('a firewall on the way', ['root', 'ip', 'nft', 'ipv6'], () => {
       'nft',
       'add table inet t; add chain inet t c { type filter hook input priority 0; }',
     )
-    // Every one is to be answered at once.
+    // Every segment must be answered at once.
     right.sysctl('net.ipv4.icmp_ratelimit', '0')
     right.sysctl('net.ipv6.icmp.ratelimit', '0')
     const rules = [
@@ -247,25 +247,28 @@ labDescribe('a firewall on the way', ['root', 'ip', 'nft', 'ipv6'], () => {
       RIGHT,
       8001,
       'EHOSTUNREACH',
-      /^nothing answers .*or a router or firewall on the way refused the connection \(ICMP\)$/,
+      /does not answer on the link .*or a router or firewall on the path refused the connection \(ICMP\)$/,
     ],
     [
       RIGHT,
       8002,
       'ENETUNREACH',
-      /^a router or a firewall on the way answered that it has no route to 10\.0\.0\.2 \(ICMP\)$/,
+      /^a router or a firewall on the path reported that it has no route to 10\.0\.0\.2 \(ICMP\)$/,
     ],
     [
       '2001:db8::2',
       8003,
       'EACCES',
-      /^a firewall on the way to 2001:db8::2 forbids it \(ICMPv6, administratively prohibited\)$/,
+      /^a firewall on the path to 2001:db8::2 forbids the connection \(ICMPv6, administratively prohibited\)$/,
     ],
-  ])('towards %s port %i is named with %s', async (host, port, code, reason) => {
-    expect(await expectExplained(inLeft, { host, port }, reason)).toMatchObject({ code })
-  })
+  ])(
+    'that refuses connections to %s port %i is named in the error %s',
+    async (host, port, code, reason) => {
+      expect(await expectExplained(inLeft, { host, port }, reason)).toMatchObject({ code })
+    },
+  )
 
-  it('gives no more than ECONNREFUSED where it sends a RST, in the words of Node', async () => {
+  it("causes Node's ECONNREFUSED if it sends a RST", async () => {
     const options = { host: RIGHT, port: 8004 }
     const nodes = await inLeft.failure('node', options)
     expect(nodes.code).toBe('ECONNREFUSED')
@@ -273,17 +276,17 @@ labDescribe('a firewall on the way', ['root', 'ip', 'nft', 'ipv6'], () => {
   })
 })
 
-labDescribe('a process that may open no more descriptors', ['root', 'ip'], () => {
+labDescribe('the error of a process at its limit of descriptors', ['root', 'ip'], () => {
   const namespace = useNamespace()
   const options = { host: '127.0.0.1', port: PORT }
 
-  it('says which limit it is, its value, and how to raise it', async () => {
+  it('names the limit, its value, and the way to raise it', async () => {
     const limited = await client(namespace(), ['prlimit', '--nofile=77'])
     expect(await limited.exhaust()).toBe('EMFILE')
     const reason =
-      'all 77 descriptors that this process may have are open (RLIMIT_NOFILE). What helps: close files ' +
-      'and sockets that are not in use; a higher limit, by `ulimit -n` in the shell, LimitNOFILE= in a ' +
-      "systemd unit, or --ulimit nofile= of a container's command line"
+      'this process has reached its limit of 77 open descriptors (RLIMIT_NOFILE). Remedies: close unused ' +
+      'files and sockets; raise the limit, by `ulimit -n` in the shell, LimitNOFILE= in a systemd unit, or ' +
+      '--ulimit nofile= on the command line of a container'
     const ways = ['connect', 'a host name', 'TunedAgent', 'tunedConnector'] as const
     await expectExplained(limited, options, reason, ways)
     const nodes = await limited.failure('server.listen', options)
@@ -313,7 +316,7 @@ labDescribe('a sandbox', ['root', 'ip', 'cc'], () => {
     return client(namespace(), [forbid().path, call, String(errno)])
   }
 
-  it('that forbids connect() is named', async () => {
+  it('that forbids connect() is named in the error', async () => {
     await expectExplained(
       await under('connect', constants.errno.EPERM),
       options,
@@ -321,7 +324,7 @@ labDescribe('a sandbox', ['root', 'ip', 'cc'], () => {
     )
   })
 
-  it('that forbids socket() is named', async () => {
+  it('that forbids socket() is named in the error', async () => {
     await expectExplained(
       await under('socket', constants.errno.EACCES),
       options,
@@ -330,25 +333,25 @@ labDescribe('a sandbox', ['root', 'ip', 'cc'], () => {
     )
   })
 
-  // The limit is that of the whole machine: a filter stands in for it.
-  it('is not what a full table of open files is: that names fs.file-max', async () => {
+  // This limit applies to the whole machine, so a seccomp filter simulates it.
+  it('is distinguished from a full table of open files, whose error names fs.file-max', async () => {
     await expectExplained(
       await under('socket', constants.errno.ENFILE),
       options,
-      /^all \d+ files that this machine may have are open \(fs\.file-max\)\. What helps: a higher fs\.file-max/,
+      /^this machine has reached its limit of \d+ open files \(fs\.file-max\)\. Remedy: raise fs\.file-max/,
       ['connect', 'a host name', 'TunedAgent', 'tunedConnector'],
     )
   })
 })
 
-labDescribe('MPTCP that is off', ['root', 'ip'], () => {
+labDescribe('MPTCP that is disabled', ['root', 'ip'], () => {
   const namespace = useNamespace({ 'net.mptcp.enabled': '0' })
 
-  it('is named, with its sysctl', async () => {
+  it('is named in the error, with its sysctl', async () => {
     const { failure } = await client(namespace())
     const refused = await failure('RawSocket.open', { host: '127.0.0.1', mptcp: true })
     expect(refused).toMatchObject({
-      message: 'socket for IPv4 MPTCP: ENOPROTOOPT: net.mptcp.enabled is 0 here',
+      message: 'socket for IPv4 MPTCP: ENOPROTOOPT: net.mptcp.enabled is 0',
       ...{ code: 'ENOPROTOOPT', syscall: 'socket' },
     })
   })
@@ -358,7 +361,7 @@ labDescribe('a local port', ['root', 'ip'], () => {
   const namespace = useNamespace()
   const ways = ['connect', 'RawSocket.connect'] as const
 
-  it('that another socket has is named, and the command that shows which', async () => {
+  it('of another socket is named in the error, with the command that shows the socket', async () => {
     const { server, port } = await namespace().serve('sink-server')
     const inside = await client(namespace())
     const options = { host: '127.0.0.1', port: PORT, localAddress: '127.0.0.1', localPort: port }
@@ -369,7 +372,7 @@ labDescribe('a local port', ['root', 'ip'], () => {
     await server.stop()
   })
 
-  it('that needs a capability is named, and the sysctl with its value', async () => {
+  it('that needs a capability is named in the error, with the sysctl and its value', async () => {
     const inside = await client(namespace(), [
       'setpriv',
       '--bounding-set=-net_bind_service',
@@ -396,7 +399,7 @@ labDescribe('a program under register', ['root', 'ip', 'cc'], () => {
     `SOCKET_TUNER=${JSON.stringify(configuration)}`,
   ]
 
-  /** The same error in a plain process and in one under register. */
+  /** Returns the error, which must be the same in a plain process and in one under register. */
   async function expectNodes(options: Options, under: readonly string[]): Promise<Failure> {
     const [plain, registered] = await Promise.all([
       client(namespace(), under),
@@ -418,7 +421,7 @@ labDescribe('a program under register', ['root', 'ip', 'cc'], () => {
     expect(await expectNodes({ host, port: PORT }, under)).toMatchObject({ code, name: 'Error' })
   })
 
-  it("has Node's own error for what a sandbox forbids", async () => {
+  it("has Node's own error for a call that a sandbox forbids", async () => {
     const under = [forbid().path, 'connect', String(constants.errno.EPERM)]
     const nodes = await expectNodes({ host: '127.0.0.1', port: PORT }, under)
     expect(nodes).toMatchObject({ code: 'EPERM', name: 'Error' })

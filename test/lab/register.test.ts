@@ -3,21 +3,22 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import * as path from 'node:path'
 import { promisify } from 'node:util'
-import { afterAllClosed, askAndWaitForEnd } from '../helpers/http-runs'
+import type { CommandLine } from '../helpers/command'
+import { afterAllClosed, askAndWaitForEnd, wrkCommand } from '../helpers/http-runs'
 import { labDescribe } from '../helpers/lab'
-import { useNamespace } from '../helpers/namespace'
+import { Namespace, useNamespace } from '../helpers/namespace'
 import { Program } from '../helpers/program'
 import { size } from '../helpers/size'
 
-/** What the suites of applications are written with; installed here, since nothing else needs it. */
+/** The package of the application suites, installed here because nothing else needs it. */
 const SUPERTEST = 'supertest@7.3.2'
 const ROOT = path.join(__dirname, '..', '..')
 const REGISTER = path.join(ROOT, 'dist', 'register', 'index.js')
-/** Kept from run to run, and not in the repository. */
+/** This folder is kept between runs, and is not in the repository. */
 const FOLDER = path.join(ROOT, '.cache', SUPERTEST)
 const PACKAGE = path.join(FOLDER, 'package.json')
 const INSTALL_DEADLINE_MS = 200_000
-/** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
+/** A port for each connection, so that every TIME_WAIT entry can be counted. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
 const REQUESTS = Math.min(size('LAB_REQUESTS'), 5_000)
@@ -25,7 +26,7 @@ const deliver = { close: 'deliver' }
 
 const execute = promisify(execFile)
 
-/** What makes a program be started under register. */
+/** The environment that starts a program under register. */
 function under(configuration: object | undefined): string[] {
   if (configuration === undefined) return []
   const text = JSON.stringify(configuration)
@@ -54,14 +55,14 @@ for (const framework of ['express', 'fastify']) {
     const namespace = useNamespace(manyPorts)
     const start = usePrograms(namespace)
 
-    it('keeps TIME_WAIT for each request on a connection of its own as it is', async () => {
+    it('leaves TIME_WAIT for each request on its own connection without register', async () => {
       const { server, port } = await start('register-app', config)
       await askAndWaitForEnd(namespace(), { port, requests: REQUESTS })
       expect(await afterAllClosed(server)).toMatchObject({ requests: REQUESTS, errors: {} })
       expect(await namespace().timeWaitsMade()).toBe(REQUESTS)
     })
 
-    it("keeps none under register with close: 'deliver', and answers all", async () => {
+    it("leaves no TIME_WAIT under register with close: 'deliver', and answers all requests", async () => {
       const { server, port } = await start('register-app', config, { servers: deliver })
       await askAndWaitForEnd(namespace(), { port, requests: REQUESTS })
       const seen = await afterAllClosed(server)
@@ -77,15 +78,14 @@ for (const framework of ['express', 'fastify']) {
       const namespace = useNamespace(manyPorts)
       const start = usePrograms(namespace)
 
-      it("has TIME_WAIT after at most 1 % of its requests with close: 'deliver'", async () => {
+      it("leaves TIME_WAIT after at most 1 % of its requests with close: 'deliver'", async () => {
         const { server, port } = await start('register-app', config, { servers: deliver })
-        // On one CPU the two ends do not close in the same moment.
+        // On one CPU the two ends do not close at the same moment.
         await namespace().run('taskset', '-a', '-c', '-p', firstCpu(), String(server.pid))
         const url = `http://127.0.0.1:${String(port)}/`
-        const duration = `-d${String(size('LAB_SECONDS'))}s`
-        const wrk = ['wrk', '-t1', '-c32', duration, '-H', 'Connection: close', url]
+        const wrk = wrkCommand(url, { clients: 32, seconds: size('LAB_SECONDS') })
         let seen
-        // On a slow machine in several runs.
+        // A slow machine needs several runs.
         do {
           const output = await namespace().run('taskset', '-c', firstCpu(), ...wrk)
           expect(output).not.toMatch(/Socket errors|Non-2xx/)
@@ -104,14 +104,14 @@ labDescribe('a worker of node:cluster under register', ['root', 'ip'], () => {
   const start = usePrograms(namespace)
   const requests = 500
 
-  it("keeps no TIME_WAIT with close: 'deliver'", async () => {
+  it("leaves no TIME_WAIT with close: 'deliver'", async () => {
     const { server, port } = await start('register-cluster', {}, { servers: deliver })
     await askAndWaitForEnd(namespace(), { port, requests })
     expect(await afterAllClosed(server)).toMatchObject({ connections: requests, warnings: [] })
     expect(await namespace().timeWaits({ localPort: port })).toBe(0)
   })
 
-  it('keeps it for each connection without timestamps', async () => {
+  it('leaves TIME_WAIT for each connection if timestamps are disabled', async () => {
     namespace().sysctl('net.ipv4.tcp_timestamps', '0')
     const { server, port } = await start('register-cluster', {}, { servers: deliver })
     await askAndWaitForEnd(namespace(), { port, requests })
@@ -123,13 +123,49 @@ labDescribe('a worker of node:cluster under register', ['root', 'ip'], () => {
   })
 })
 
+labDescribe('a program that connects from its own local address', ['root', 'ip'], () => {
+  const connections = 200
+  /** More ports than the connections to each destination, and fewer than those to both. */
+  const ports = { 'net.ipv4.ip_local_port_range': '40000 40149' }
+
+  /** Keeps connections to two servers open. */
+  async function open(node?: CommandLine): Promise<{ made: number; error?: { code: string } }> {
+    const namespace = new Namespace(ports)
+    try {
+      const { ready } = await namespace.start('sink-server', { ports: 2 })
+      const to = ready as { ports: number[] }
+      const options = { localAddress: '127.0.0.1' }
+      const client = { way: 'net.connect', ...to, options, hold: true, count: connections }
+      const result = await namespace.perform('port-client', { ...client, atATime: 1 }, node)
+      return result as { made: number; error?: { code: string } }
+    } finally {
+      await namespace.remove()
+    }
+  }
+
+  it('blocks each port for all destinations', async () => {
+    const { made, error } = await open()
+    expect(error?.code).toMatch(/^EADDR(INUSE|NOTAVAIL)$/)
+    expect(made).toBe(150)
+  })
+
+  it.each([{ settings: { TCP_NODELAY: true } }, deliver])(
+    'has a port for each connection to each destination under register with %j',
+    async (clients) => {
+      const node = ['env', ...under({ clients }).slice(1), process.execPath] as const
+      const { made, error } = await open(node)
+      expect({ made, error }).toEqual({ made: connections, error: undefined })
+    },
+  )
+})
+
 labDescribe('the tests of Express and Fastify applications', ['root', 'ip'], () => {
   const namespace = useNamespace()
   const suite = path.join(__dirname, 'programs', 'register-suite.js')
 
   beforeAll(installSupertest, INSTALL_DEADLINE_MS)
 
-  it('come to the same under register', async () => {
+  it('have the same results under register', async () => {
     const run = (configuration?: object): Promise<string> => {
       const node = [process.execPath, '--trace-warnings', suite, PACKAGE]
       return namespace().run('timeout', '60', ...under(configuration), ...node)

@@ -5,7 +5,7 @@ import { runTransfers, type TransferConfig, type TransferRun } from '../helpers/
 
 const BYTES = 3_000_000
 const CONNECTIONS = 50
-/** The most that one segment carries on loopback: what may be on its way when a reset overtakes it. */
+/** The largest segment on loopback: a reset may overtake at most this much data. */
 const LOOPBACK_SEGMENT = 65_483
 
 labDescribe('closing right after 3 MB to a reader that pauses for 300 ms', ['root', 'ip'], () => {
@@ -30,20 +30,23 @@ labDescribe('closing right after 3 MB to a reader that pauses for 300 ms', ['roo
     ['fin', CONNECTIONS],
     ['deliver', 0],
     ['lingering', CONNECTIONS],
-  ] as const)("loses no byte in mode '%s' and leaves %i TIME_WAIT", async (mode, timeWaits) => {
-    const { port, transfers, warnings } = await run(mode)
-    expect(transfers).toHaveLength(CONNECTIONS)
-    for (const { report, received } of transfers) {
-      expect(received).toMatchObject({ bytes: BYTES, ended: true })
-      expect(received).not.toHaveProperty('error')
-      expect(report).toMatchObject({ mode, discardedBytes: 0, unreadBytes: 0 })
-      expect(report).not.toHaveProperty('fallback')
-    }
-    expect(warnings).toEqual([])
-    expect(await namespace().timeWaits({ remotePort: port })).toBe(timeWaits)
-  })
+  ] as const)(
+    "loses no byte in mode '%s' and leaves %i TIME_WAIT entries",
+    async (mode, timeWaits) => {
+      const { port, transfers, warnings } = await run(mode)
+      expect(transfers).toHaveLength(CONNECTIONS)
+      for (const { report, received } of transfers) {
+        expect(received).toMatchObject({ bytes: BYTES, ended: true })
+        expect(received).not.toHaveProperty('error')
+        expect(report).toMatchObject({ mode, discardedBytes: 0, unreadBytes: 0 })
+        expect(report).not.toHaveProperty('fallback')
+      }
+      expect(warnings).toEqual([])
+      expect(await namespace().timeWaits({ remotePort: port })).toBe(timeWaits)
+    },
+  )
 
-  it("loses no byte in mode 'lingering' though the reader speaks meanwhile", async () => {
+  it("loses no byte in mode 'lingering' even if the reader sends in the meantime", async () => {
     const { transfers } = await run('lingering', { speaks: true })
     expect(transfers).toHaveLength(CONNECTIONS)
     for (const { report, received } of transfers) {
@@ -53,7 +56,7 @@ labDescribe('closing right after 3 MB to a reader that pauses for 300 ms', ['roo
     }
   })
 
-  it("counts the bytes that mode 'reset' throws away, to within one segment", async () => {
+  it("counts the bytes that mode 'reset' discards to within one segment", async () => {
     const { port, transfers, warnings } = await run('reset')
     expect(transfers).toHaveLength(CONNECTIONS)
     for (const { written, report, received } of transfers) {

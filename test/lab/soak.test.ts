@@ -1,6 +1,6 @@
 /**
- * Very many connections through one server and one client, with mode changes, restarts of the server and
- * resets among them. test/sizes.json has their number; 1,000,000 take some minutes.
+ * Runs many connections between one server and one client, with changes of the mode, restarts of the server and resets.
+ * test/sizes.json has their number; 1,000,000 take some minutes.
  */
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
@@ -12,13 +12,13 @@ import { until } from '../helpers/until'
 const REQUEST = 64
 const ANSWER = 1000
 const PARTING = 256
-/** Of programs/soak-kinds.js, those whose last word the server must have. */
-const partingKinds = ['deliver', 'policy', 'fin', 'lingering'] as const
+/** The kinds of programs/soak-kinds.js whose last message the server must receive. */
+const partingKinds = ['deliver', 'policy', 'ended', 'fin', 'lingering'] as const
 
 const CONNECTIONS = size('SOAK_CONNECTIONS')
 const AT_A_TIME = 64
 const RESTARTS = 10
-/** Bytes of heap; 200 that each connection of the shortest run left behind are more. */
+/** The allowed growth of the heap, bytes. A leak of 200 bytes per connection in the shortest run exceeds it. */
 const GROWTH = 10_000_000
 const WHOLE_MS = 1_500_000
 
@@ -78,7 +78,7 @@ labDescribe(`${String(CONNECTIONS)} connections`, ['root', 'ip'], () => {
       const share = (CONNECTIONS * restart) / (RESTARTS + 1)
       await until('the next restart', progress, ({ done }) => done >= share, WHOLE_MS)
       await server.ask('restart')
-      // What a warm process holds, with the caches that it fills once.
+      // The resources of a process after it has filled its caches.
       if (restart === 2) before = await both()
     }
     sent = await until('the end', progress, ({ isOver }) => isOver, WHOLE_MS)
@@ -98,12 +98,12 @@ labDescribe(`${String(CONNECTIONS)} connections`, ['root', 'ip'], () => {
     )
   }, WHOLE_MS)
 
-  it('are all served, and none twice', () => {
+  it('are all served exactly once', () => {
     expect(sent.done).toBe(CONNECTIONS)
     const { refused: resetByServer = 0, ...others } = served.served
     const { refused: seenReset = 0, ...completed } = sent.completed
     expect(others).toEqual(completed)
-    // To a client the RST of a listening socket that is closed looks the same.
+    // A client cannot distinguish it from the RST of a closed listening socket.
     expect(resetByServer).toBeLessThanOrEqual(seenReset)
     expect(resetByServer).toBeGreaterThan(0)
     expect(served.restarts).toBe(RESTARTS)
@@ -122,19 +122,19 @@ labDescribe(`${String(CONNECTIONS)} connections`, ['root', 'ip'], () => {
     expect(sent.warnings).toEqual([])
   })
 
-  it('fail only where the server was being restarted', () => {
+  it('fail only while the server restarts', () => {
     expect(
       Object.keys(sent.failures).filter((failure) => !failure.endsWith('before the answer')),
     ).toEqual([])
   })
 
-  it("leave TIME_WAIT only where 'fin' and 'lingering' were asked for", async () => {
+  it("leave TIME_WAIT only in modes 'fin' and 'lingering'", async () => {
     const { fin = 0, lingering = 0 } = sent.completed
     expect(sent.timeWaitsHere).toBe(fin + lingering)
     expect(await namespace().timeWaitsMade()).toBe(fin + lingering)
   })
 
-  it('leave no descriptor and no memory behind', () => {
+  it('leave no descriptor open and leak no memory', () => {
     for (const end of ['server', 'client'] as const) {
       expect(after[end].descriptors).toBe(before[end].descriptors)
       expect(after[end].heapUsed).toBeLessThan(before[end].heapUsed + GROWTH)

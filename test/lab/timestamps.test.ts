@@ -5,11 +5,11 @@ import { useNamespace } from '../helpers/namespace'
 const CYCLES = 500
 const FALLBACK = 'SOCKET_TUNER_DELIVER_FALLBACK'
 
-labDescribe("mode 'deliver' where TCP timestamps are off", ['root', 'ip'], () => {
+labDescribe("mode 'deliver' without TCP timestamps", ['root', 'ip'], () => {
   const namespace = useNamespace({ 'net.ipv4.tcp_timestamps': '0' })
   const deliver = { mode: 'deliver', host: '127.0.0.1', cycles: CYCLES } as const
 
-  it("is 'fin' by closeSocket, says why, and warns once in a process", async () => {
+  it("falls back to 'fin' by closeSocket, with a reason and one warning in a process", async () => {
     const run = await runCycles(namespace(), { ...deliver, way: 'closeSocket' })
     expectNothingLost(run, CYCLES, [FALLBACK])
     expect(run.client.reports).toEqual({
@@ -18,13 +18,13 @@ labDescribe("mode 'deliver' where TCP timestamps are off", ['root', 'ip'], () =>
     expect(run.timeWaits).toEqual({ client: CYCLES, server: 0 })
   })
 
-  it.each(['destroySoon', 'destroy'] as const)("is 'fin' by %s() too", async (way) => {
+  it.each(['destroySoon', 'destroy'] as const)("falls back to 'fin' by %s() too", async (way) => {
     const run = await runCycles(namespace(), { ...deliver, way })
     expectNothingLost(run, CYCLES, [FALLBACK])
     expect(run.timeWaits).toEqual({ client: CYCLES, server: 0 })
   })
 
-  it('stays itself with requireTimestamps: false', async () => {
+  it('is used with requireTimestamps: false', async () => {
     const options = { requireTimestamps: false }
     const run = await runCycles(namespace(), { ...deliver, way: 'closeSocket', options })
     expectNothingLost(run, CYCLES)

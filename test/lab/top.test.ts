@@ -4,7 +4,7 @@ import { useNamespace } from '../helpers/namespace'
 
 const MAIN = join(__dirname, '..', '..', 'dist', 'cli', 'main.js')
 const FIRST_PORT = 9_001
-/** At each port in turn; a single one is most often that of a server's client. */
+/** Connections to each port. A destination with a single connection is usually a client of a server, and not shown. */
 const CONNECTIONS = [20, 1, 40, 2]
 
 interface Shown {
@@ -14,7 +14,7 @@ interface Shown {
 labDescribe('socket-tuner top', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it('finds the busiest destinations by itself, those with the most first', async () => {
+  it('lists the busiest destinations in order', async () => {
     await namespace().serve('sink-server', { firstPort: FIRST_PORT, ports: CONNECTIONS.length })
     for (const [index, count] of CONNECTIONS.entries()) {
       const ports = [FIRST_PORT + index]

@@ -8,18 +8,18 @@ import { INSTALL_DEADLINE_MS, installNode } from '../helpers/node-release'
 import type { Program } from '../helpers/program'
 import { size } from '../helpers/size'
 
-/** Every TIME_WAIT entry is to be counted, so there must be a port for each connection. */
+/** A port for each connection, so that every TIME_WAIT entry can be counted. */
 const manyPorts = { 'net.ipv4.ip_local_port_range': '1024 65535' }
 
 const REQUESTS = size('LAB_REQUESTS')
 const FEW = Math.min(REQUESTS, 2_000)
 
-/** More under the newest release at full size, fewer under the others: what is tested is the same. */
+/** Only the newest release runs at full size; the tests are the same. */
 function atLength(version: Version): number {
   return version === releases.at(-1)?.version ? REQUESTS : Math.min(REQUESTS, 5_000)
 }
 
-/** What runs the clients of a release that this Node is too old for. */
+/** The Node that runs the clients of releases for which the current one is too old. */
 let later: CommandLine | undefined
 
 interface ClientTask {
@@ -31,20 +31,20 @@ interface ClientTask {
   ca?: string
 }
 
-/** Makes the requests, 32 at a time; all are to be answered. */
+/** Makes the requests, 32 at a time, and expects an answer to each. */
 async function ask(namespace: Namespace, task: ClientTask): Promise<void> {
   const tooOld = releases.some(({ version, lacking }) => version === task.version && lacking)
   const client = await namespace.perform('undici-client', task, tooOld ? later : undefined)
   expect(client).toEqual({ answered: task.requests, errors: {}, warnings: [] })
 }
 
-/** That the server had no trouble with the connections, each of which had one request. */
+/** Asserts that the server had one request on each connection, and no errors. */
 async function expectNoErrors(server: Program, requests: number): Promise<void> {
   const seen = await afterAllClosed(server)
   expect(seen).toMatchObject({ connections: requests, requests, errors: {} })
 }
 
-/** A suite for each release; where this Node is too old for one, the client runs on a later one. */
+/** One suite per release. If the current Node is too old for one, its client runs on a later Node. */
 function labReleases(
   what: string,
   needs: readonly Need[],
@@ -65,7 +65,7 @@ function labReleases(
 labReleases('with one request per connection', ['root', 'ip'], (version, namespace) => {
   const requests = atLength(version)
 
-  it(`leaves no TIME_WAIT after ${String(requests)} where it closes, and the server has no error`, async () => {
+  it(`leaves no TIME_WAIT after ${String(requests)} requests if it closes, and the server has no error`, async () => {
     const { server, port } = await namespace().serve('patient-server')
     await ask(namespace(), { version, port, requests })
     await expectNoErrors(server, requests)
@@ -73,14 +73,14 @@ labReleases('with one request per connection', ['root', 'ip'], (version, namespa
     expect(await namespace().timeWaits({ localPort: port })).toBe(0)
   })
 
-  it('leaves none where each client is closed after its answer', async () => {
+  it('leaves no TIME_WAIT if each client is closed after its answer', async () => {
     const { server, port } = await serveHttp(namespace())
     await ask(namespace(), { version, port, requests: FEW, how: 'client' })
     await expectNoErrors(server, FEW)
     expect(await namespace().timeWaits({ remotePort: port })).toBe(0)
   })
 
-  it('leaves one for each as undici makes its connections', async () => {
+  it("leaves TIME_WAIT after each request with undici's own connector", async () => {
     const { server, port } = await namespace().serve('patient-server')
     await ask(namespace(), { version, port, requests: FEW, tuned: false })
     await expectNoErrors(server, FEW)
@@ -88,7 +88,7 @@ labReleases('with one request per connection', ['root', 'ip'], (version, namespa
   })
 })
 
-// In a namespace of its own: a client's port that a server's TIME_WAIT names could be the next server's.
+// A separate namespace, because the next server could use a port that a TIME_WAIT entry names as the client's.
 labReleases('with a server that closes too', ['root', 'ip'], (version, namespace) => {
   const requests = atLength(version)
 
@@ -102,7 +102,7 @@ labReleases('with a server that closes too', ['root', 'ip'], (version, namespace
 })
 
 labReleases('over TLS', ['root', 'ip', 'openssl'], (version, namespace) => {
-  it('leaves no TIME_WAIT where it closes, and the server has no error', async () => {
+  it('leaves no TIME_WAIT if it closes, and causes no error at the server', async () => {
     const requests = 1_000
     const certificate = makeCertificate()
     const { server, port } = await serveHttp(namespace(), { certificate })

@@ -1,10 +1,10 @@
 import { labDescribe } from '../helpers/lab'
 import { useNamespace } from '../helpers/namespace'
 
-labDescribe('watchPorts() when the kernel settings go away', ['root', 'ip'], () => {
+labDescribe('watchPorts() when the kernel settings become unreadable', ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it('dies, and says so by its promise and one warning', async () => {
+  it('ends, and reports the failure by its promise and one warning', async () => {
     const node = ['unshare', '--mount', process.execPath] as const
     expect(await namespace().perform('watch-end', {}, node)).toEqual({
       before: { looks: 9, running: true },

@@ -4,10 +4,10 @@ import { connectPeers } from '../helpers/peer'
 
 const deliver = { mode: 'deliver' } as const
 
-labDescribe("closeSocket 'deliver' after the peer has closed", ['root', 'ip'], () => {
+labDescribe("closeSocket() in mode 'deliver' after the peer has closed", ['root', 'ip'], () => {
   const namespace = useNamespace()
 
-  it('leaves TIME_WAIT to the peer and says so', async () => {
+  it('leaves TIME_WAIT at the peer, and reports that', async () => {
     const { client, server, port } = await connectPeers({ from: namespace(), to: namespace() })
     await client.read()
     await server.end()
@@ -21,18 +21,18 @@ labDescribe("closeSocket 'deliver' after the peer has closed", ['root', 'ip'], (
   })
 })
 
-labDescribe("closeSocket 'deliver' while the peer closes", ['root', 'ip', 'tc'], () => {
+labDescribe("closeSocket() in mode 'deliver' while the peer closes", ['root', 'ip', 'tc'], () => {
   const namespaces = useLinkedNamespaces()
 
   it('leaves TIME_WAIT at both ends, as any close does', async () => {
     const { left, right } = namespaces()
     const ends = { from: left, to: right }
     const { client, server, port } = await connectPeers(ends, RIGHT)
-    // A server's 'deliver' is 'fin' towards a client that has sent nothing.
+    // For a client that has sent nothing, a server's 'deliver' falls back to 'fin'.
     await Promise.all([server.read(), client.write(1)])
     await server.sees('a byte', ({ bytes }) => bytes === 1)
     const ballast = await connectPeers(ends, RIGHT)
-    // What goes before the FINs takes half a second to the other end, so they pass each other.
+    // The data before the FINs takes half a second to arrive, so the FINs cross.
     const slow = ['root', 'tbf', 'rate', '160kbit', 'burst', '2000', 'limit', '100000']
     await left.run('tc', 'qdisc', 'add', 'dev', LINK, ...slow)
     await right.run('tc', 'qdisc', 'add', 'dev', LINK, ...slow)

@@ -4,12 +4,12 @@ import { constants as os } from 'node:os'
 import { isDeepStrictEqual } from 'node:util'
 import * as promClient from 'prom-client'
 import { closeSocket, closeTotals, configure } from '../../lib'
-import { timeWaitCount, watchPorts } from '../../lib/ports'
+import { portWaitTotals, timeWaitCount, watchPorts } from '../../lib/ports'
 import { registerMetrics } from '../../lib/metrics/index'
 import { native } from '../../lib/kernel/binding'
 import { fallbackCodes } from '../../lib/close/fallback'
 import { coded } from '../helpers/coded'
-import { looksCostNothing } from '../helpers/free-looks'
+import { readingsCostNothing } from '../helpers/free-readings'
 import { listenOnFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf } from '../sockets'
@@ -51,7 +51,7 @@ async function connected(port: number): Promise<net.Socket> {
 }
 
 describe('registerMetrics()', () => {
-  it('tells what closes came to, as closeTotals() does', async () => {
+  it('reports the closes of closeTotals()', async () => {
     registerMetrics(promClient, { registry })
     const port = await echoPort()
     const before = closeTotals()
@@ -72,23 +72,33 @@ describe('registerMetrics()', () => {
     })) {
       expect(await values(name)).toEqual([{ labels: {}, value }])
     }
-    // Each cause is there from the start: no rate can be told of a counter that begins with 1.
+    const { served, expired, abandoned, waiting } = portWaitTotals()
+    expect(await values('socket_tuner_port_waits_total')).toEqual(
+      Object.entries({ served, expired, abandoned }).map(([outcome, value]) => ({
+        labels: { outcome },
+        value,
+      })),
+    )
+    expect(await values('socket_tuner_port_waiting_connections')).toEqual([
+      { labels: {}, value: waiting },
+    ])
+    // Each cause exists from the start, since a rate needs a counter that begins at 0.
     expect(await values('socket_tuner_close_fallbacks_total')).toEqual(
       Object.keys(fallbackCodes).map((code) => ({
         labels: { code },
         value: (fallbacks as Record<string, number>)[code] ?? 0,
       })),
     )
-    // A counter is not told double when it is scraped twice.
+    // A second scrape does not double the counters.
     expect(await values('socket_tuner_closes_total')).toEqual(told)
   })
 
-  it('counts TIME_WAIT by destination, and the rest together', async () => {
+  it('counts TIME_WAIT by destination, and sums up all others', async () => {
     registerMetrics(promClient, { registry, maxDestinations: 1000 })
     const port = await echoPort()
     for (let i = 0; i < 3; i++) await closeSocket(await connected(port), 'fin')
     const sample = { labels: { destination: `127.0.0.1:${String(port)}` }, value: 3 }
-    // The last one is not over until its peer has closed.
+    // The last connection is over only after its peer has closed.
     const told = await until(
       'three are in TIME_WAIT',
       () => values('socket_tuner_time_wait_sockets'),
@@ -98,7 +108,7 @@ describe('registerMetrics()', () => {
     expect(told.length).toBeLessThanOrEqual(1001)
   })
 
-  it('has one number for all with no destination', async () => {
+  it('reports a single number if no destinations are wanted', async () => {
     registerMetrics(promClient, { registry, maxDestinations: 0 })
     const [{ labels, value } = { labels: {}, value: -1 }, ...more] = await values(
       'socket_tuner_time_wait_sockets',
@@ -109,7 +119,7 @@ describe('registerMetrics()', () => {
     expect(more).toEqual([])
   })
 
-  it("tells a watch's last look, and +Inf where no end is in sight", async () => {
+  it('reports the last reading of a watch, with +Inf for ports that will not run out', async () => {
     const port = await echoPort()
     const held = await connected(port)
     const watch = watchPorts({
@@ -142,7 +152,7 @@ describe('registerMetrics()', () => {
     'socket_tuner_ports_available',
     'socket_tuner_ports_exhaustion_seconds',
     'socket_tuner_connections_per_second',
-    'socket_tuner_watch_last_look_timestamp_seconds',
+    'socket_tuner_watch_last_reading_timestamp_seconds',
   ]
 
   async function upAndGauges(): Promise<{ up: number | undefined; gauges: number }> {
@@ -151,8 +161,8 @@ describe('registerMetrics()', () => {
     return { up: up?.value, gauges: all.filter(({ length }) => length > 0).length }
   }
 
-  it('publishes the gauges of ports only while the watch sees them', async () => {
-    looksCostNothing()
+  it('publishes port gauges only while the readings of the watch succeed', async () => {
+    readingsCostNothing()
     configure({ hazards: 'ignore' })
     const watch = watchPorts({
       destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }],
@@ -167,12 +177,12 @@ describe('registerMetrics()', () => {
     expect(await upAndGauges()).toEqual(none)
     await watch[Symbol.asyncIterator]().next()
     expect(await upAndGauges()).toEqual(all)
-    const looks = await values('socket_tuner_watch_last_look_timestamp_seconds')
+    const readings = await values('socket_tuner_watch_last_reading_timestamp_seconds')
     const times = watch.latest.map(({ time }) => time / 1000)
-    expect(looks.map(({ value }) => value)).toEqual(times)
+    expect(readings.map(({ value }) => value)).toEqual(times)
     const spy = jest.spyOn(native, 'dumpSockets').mockImplementation(() => -os.errno.EAGAIN)
-    await until('a look fails', upAndGauges, (now) => isDeepStrictEqual(now, none))
-    const [failed] = await values('socket_tuner_watch_failed_looks_total')
+    await until('a failed reading', upAndGauges, (now) => isDeepStrictEqual(now, none))
+    const [failed] = await values('socket_tuner_watch_failed_readings_total')
     expect(failed?.value).toBeGreaterThan(0)
     spy.mockRestore()
     await until('a look is good', upAndGauges, (now) => isDeepStrictEqual(now, all))
@@ -182,7 +192,7 @@ describe('registerMetrics()', () => {
     expect(await upAndGauges()).toEqual(none)
   })
 
-  it('publishes no gauges of a watch that was stopped', async () => {
+  it('publishes no port gauges of a stopped watch', async () => {
     const watch = watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })
     registerMetrics(promClient, { registry, watch })
     await watch[Symbol.asyncIterator]().next()
@@ -206,7 +216,7 @@ describe('registerMetrics()', () => {
     expect(await values('socket_tuner_ports_used')).toEqual([{ labels, value: 1 }])
   })
 
-  it('counts an IPv4-mapped destination with the IPv4 address that it is', async () => {
+  it('counts an IPv4-mapped destination with its IPv4 address', async () => {
     registerMetrics(promClient, { registry, maxDestinations: 1000 })
     const port = await echoPort()
     for (const host of ['127.0.0.1', '127.0.0.1', '::ffff:127.0.0.1', '::ffff:127.0.0.1']) {
@@ -223,7 +233,7 @@ describe('registerMetrics()', () => {
     )
   })
 
-  it('leaves out what cannot be had, and tells the rest', async () => {
+  it('omits metrics that cannot be read, and reports the others', async () => {
     registerMetrics(promClient, { registry })
     const spy = jest.spyOn(native, 'dumpSockets').mockImplementation(() => -24)
     const text = await registry.metrics()
@@ -232,7 +242,7 @@ describe('registerMetrics()', () => {
     expect(text).toMatch(/^socket_tuner_closes_total\{mode="fin"\} \d+$/m)
   })
 
-  it('goes into the registry of prom-client itself without another, and out of it again', () => {
+  it('uses the registry of prom-client by default, and can be removed from it', () => {
     const metrics = registerMetrics(promClient, { prefix: 'own_' })
     expect(metrics.names).toContain('own_closes_total')
     expect(promClient.register.getSingleMetric('own_closes_total')).toBeDefined()
@@ -241,7 +251,7 @@ describe('registerMetrics()', () => {
     expect(promClient.register.getSingleMetric('own_closes_total')).toBeUndefined()
   })
 
-  it('refuses names that are taken before it registers one', () => {
+  it('refuses registered names before it registers any', () => {
     new promClient.Counter({
       name: 'socket_tuner_unread_bytes_total',
       help: '-',
@@ -256,10 +266,15 @@ describe('registerMetrics()', () => {
   it.each<[string, unknown, unknown, string]>([
     ['no prom-client', undefined, {}, 'ERR_INVALID_ARG_TYPE'],
     ['another module', net, {}, 'ERR_INVALID_ARG_TYPE'],
-    ['a registry that is none', promClient, { registry: {} }, 'ERR_INVALID_ARG_TYPE'],
-    ['a watch that is none', promClient, { watch: {} }, 'ERR_INVALID_ARG_TYPE'],
-    ['a list in place of a watch', promClient, { watch: { latest: [] } }, 'ERR_INVALID_ARG_TYPE'],
-    ['a prefix that no name begins with', promClient, { prefix: '1-' }, 'ERR_INVALID_ARG_VALUE'],
+    ['an invalid registry', promClient, { registry: {} }, 'ERR_INVALID_ARG_TYPE'],
+    ['an invalid watch', promClient, { watch: {} }, 'ERR_INVALID_ARG_TYPE'],
+    [
+      'a watch whose latest is a list',
+      promClient,
+      { watch: { latest: [] } },
+      'ERR_INVALID_ARG_TYPE',
+    ],
+    ['a prefix that is invalid in names', promClient, { prefix: '1-' }, 'ERR_INVALID_ARG_VALUE'],
     ['a prefix of another type', promClient, { prefix: 1 }, 'ERR_INVALID_ARG_TYPE'],
     ['1,001 destinations', promClient, { maxDestinations: 1001 }, 'ERR_OUT_OF_RANGE'],
     ['half a destination', promClient, { maxDestinations: 0.5 }, 'ERR_OUT_OF_RANGE'],

@@ -1,5 +1,5 @@
-// Feeds answers to the receiving side of inet_diag that no kernel would give, through a pair of
-// sockets, and prints what became of each.
+// Feeds the receiver of inet_diag with answers that no kernel would send, through a pair of
+// sockets, and prints the outcome of each.
 #include "../../native/kernel/sock_diag_dump.h"
 
 #include <arpa/inet.h>
@@ -67,7 +67,7 @@ struct Outcome {
   bool interrupted;
 };
 
-// For what must come to an end by it: any other answer has the time that a slow machine needs.
+// A timeout for answers that must end by it. All others have time enough for a slow machine.
 Patience Little() {
   Patience patience;
   patience.silence_ms = 100;
@@ -75,7 +75,7 @@ Patience Little() {
   return patience;
 }
 
-// Receives what `feed` sends, which is told by a false to stop.
+// Receives the messages of `feed`, which must stop when `send` returns false.
 Outcome Dump(const std::function<void(const Send&)>& feed, const Patience& patience = {},
              MayAnswer may_answer = FromAnyone, bool ends = false) {
   int pair[2];
@@ -120,10 +120,10 @@ void Answers() {
   const Bytes one = Socket(1);
   Print("a socket and the end", Dump({one + done}));
   Print("many datagrams", Dump({one, Socket(2) + Socket(3), done}));
-  Print("what is for another question",
+  Print("a message for another request",
         Dump({Coded(NLMSG_DONE, 0, 6) + Coded(NLMSG_ERROR, -1, 8), done}));
-  Print("a kind that is not known", Dump({Whole(77, "abc", 3) + one + done}));
-  Print("a table that changed", Dump({Socket(1, NLM_F_MULTI | NLM_F_DUMP_INTR) + done}));
+  Print("an unknown kind of message", Dump({Whole(77, "abc", 3) + one + done}));
+  Print("the mark that the table changed", Dump({Socket(1, NLM_F_MULTI | NLM_F_DUMP_INTR) + done}));
   Print("a dump that failed in the middle", Dump({one, Coded(NLMSG_DONE, -ENOMEM)}));
   Print("a refusal", Dump({Coded(NLMSG_ERROR, -EPERM)}));
   Print("an acknowledgement", Dump({Coded(NLMSG_ERROR, 0)}));
@@ -131,7 +131,7 @@ void Answers() {
   Print("an end without a code", Dump({Whole(NLMSG_DONE, "", 0)}));
   Print("an error without a code", Dump({Whole(NLMSG_ERROR, "", 0)}));
   Print("half a socket", Dump({Whole(SOCK_DIAG_BY_FAMILY, "half", 4)}));
-  Print("a message of no length", Dump({WithLength(one, 0)}));
+  Print("a message of length 0", Dump({WithLength(one, 0)}));
   Print("a message shorter than its header", Dump({WithLength(one, 15)}));
   Print("a message longer than the datagram", Dump({WithLength(one, 4096)}));
   Print("a message of 4 GiB", Dump({WithLength(one, UINT32_MAX)}));
@@ -141,7 +141,7 @@ void Answers() {
   Print("silence", Dump([](const Send&) {}, Little()));
   Print("sockets without end", DumpForEver(one));
   Print("other messages without end", DumpForEver(Coded(NLMSG_DONE, 0, 6)));
-  Print("answers of those who may not", DumpForEver(one + done, FromNobody));
+  Print("answers of other senders", DumpForEver(one + done, FromNobody));
   uint16_t port = 0;
   Print("groups without end", Dump([&](const Send& send) {
           while (send(Socket(port))) port++;

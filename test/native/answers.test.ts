@@ -8,7 +8,7 @@ const MAX_GROUPS = 1000
 /** [name, result, sockets, interrupted] */
 type Line = [string, number, number, boolean]
 
-describe('an answer of the kernel to inet_diag', () => {
+describe('an answer to a request of inet_diag', () => {
   const program = useNativeProgram('native/answers.cc')
   let outcomes: Map<string, Line>
 
@@ -21,9 +21,9 @@ describe('an answer of the kernel to inet_diag', () => {
   it.each<Line>([
     ['a socket and the end', 0, 1, false],
     ['many datagrams', 0, 3, false],
-    ['what is for another question', 0, 0, false],
-    ['a kind that is not known', 0, 1, false],
-    ['a table that changed', 0, 1, true],
+    ['a message for another request', 0, 0, false],
+    ['an unknown kind of message', 0, 1, false],
+    ['the mark that the table changed', 0, 1, true],
     ['half a header after the last message', 0, 1, false],
   ])('is complete with %s', (...expected) => {
     expect(outcomes.get(expected[0])).toEqual(expected)
@@ -37,21 +37,21 @@ describe('an answer of the kernel to inet_diag', () => {
     ['an end without a code', EBADMSG, 0],
     ['an error without a code', EBADMSG, 0],
     ['half a socket', EBADMSG, 0],
-    ['a message of no length', EBADMSG, 0],
+    ['a message of length 0', EBADMSG, 0],
     ['a message shorter than its header', EBADMSG, 0],
     ['a message longer than the datagram', EBADMSG, 0],
     ['a message of 4 GiB', EBADMSG, 0],
     ['a datagram that does not fit', EMSGSIZE, 0],
     ['the end of the connection', EPIPE, 0],
     ['silence', ETIMEDOUT, 0],
-    ['answers of those who may not', ETIMEDOUT, 0],
+    ['answers of other senders', ETIMEDOUT, 0],
     ['other messages without end', ETIMEDOUT, 0],
     ['groups without end', EOVERFLOW, MAX_GROUPS],
   ])('fails with %s', (name, errno, sockets) => {
     expect(outcomes.get(name)).toEqual([name, -errno, sockets, false])
   })
 
-  it('has an end, even if sockets come without one', () => {
+  it('ends with ETIMEDOUT if sockets arrive without end', () => {
     expect(outcomes.get('sockets without end')?.[1]).toBe(-ETIMEDOUT)
   })
 
@@ -61,7 +61,7 @@ describe('an answer of the kernel to inet_diag', () => {
     ['another family', 0],
     ['no address', 0],
     ['half an address', 0],
-  ])('is taken from %s: %i', (name, expected) => {
+  ])('is accepted or not, depending on the sender: %s, %i', (name, expected) => {
     expect(outcomes.get(name)?.[1]).toBe(expected)
   })
 })

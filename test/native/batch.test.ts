@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import { native } from '../../lib/kernel/binding'
 import { closedDescriptor, constant, tcpSocket } from '../sockets'
 
-/** The slots of one operation: see native/kernel/batch.h. */
+/** The slots of one operation (native/kernel/batch.h). */
 const SLOTS = 11
 const STATUS = 7
 const READ_STATUS = 8
@@ -36,7 +36,7 @@ function slot(program: Int32Array, operation: number, index: number): number | u
 const none = new Uint8Array(0)
 
 describe('applyBatch', () => {
-  it('sets in order and reads all back at the end', () => {
+  it('sets all options in order, and reads all of them back at the end', () => {
     const program = programOf(
       [TCP, KEEPIDLE, SET | READ_BACK, 10],
       [TCP, KEEPIDLE, SET | READ_BACK, 20],
@@ -46,7 +46,7 @@ describe('applyBatch', () => {
     expect([slot(program, 0, READ_STATUS), slot(program, 0, STATUS)]).toEqual([4, 0])
   })
 
-  it('reads bytes into their place, and touches no others', () => {
+  it('writes bytes to their place, and no others', () => {
     const data = new Uint8Array(32).fill(0xee)
     data.set(Buffer.from('reno'), 4)
     const program = programOf([TCP, CONGESTION, SET | READ_BACK | BYTES, 4, 4, 12, 16])
@@ -56,7 +56,7 @@ describe('applyBatch', () => {
     expect([...data.subarray(0, 4), ...data.subarray(28)]).toEqual(Array(8).fill(0xee))
   })
 
-  it('puts back what was saved when one fails, last first, and tells of each', () => {
+  it('restores the saved values in reverse order if an option fails, and reports each', () => {
     const fd = tcpSocket()
     const program = programOf(
       [TCP, KEEPIDLE, SET | SAVE, 10],
@@ -79,7 +79,7 @@ describe('applyBatch', () => {
     expect(native.getInt(fd, TCP, NODELAY)).toBe(1)
   })
 
-  it('skips an option that the kernel does not have', () => {
+  it('skips an option that the kernel lacks', () => {
     const fd = tcpSocket()
     const program = programOf([TCP, 9999, SET | READ_BACK, 1], [TCP, KEEPIDLE, SET | READ_BACK, 10])
     expect(native.applyBatch(fd, program, none, 2)).toBe(2)
@@ -91,14 +91,11 @@ describe('applyBatch', () => {
     ['IPPROTO_TCP', 1],
     ['IPPROTO_IP', 1],
     ['IPPROTO_IPV6', 0],
-  ] as const)(
-    'skips an option that no kernel has only at a level of the socket: %s',
-    (level, done) => {
-      const program = programOf([constant(level), 9999, SET | READ_BACK, 1])
-      expect(native.applyBatch(tcpSocket(), program, none, 1)).toBe(done)
-      expect(slot(program, 0, STATUS)).toBe(-ENOPROTOOPT)
-    },
-  )
+  ] as const)('skips an unknown option only at a level that the socket has: %s', (level, done) => {
+    const program = programOf([constant(level), 9999, SET | READ_BACK, 1])
+    expect(native.applyBatch(tcpSocket(), program, none, 1)).toBe(done)
+    expect(slot(program, 0, STATUS)).toBe(-ENOPROTOOPT)
+  })
 
   it('fails at the first operation of a descriptor that is not open', () => {
     const program = programOf([TCP, KEEPIDLE, SET, 10])
@@ -106,7 +103,7 @@ describe('applyBatch', () => {
     expect(slot(program, 0, STATUS)).toBe(-EBADF)
   })
 
-  it('does nothing where there is nothing to do', () => {
+  it('does nothing for an empty batch', () => {
     expect(native.applyBatch(tcpSocket(), new Int32Array(0), none, 0)).toBe(0)
     const program = programOf([TCP, KEEPIDLE, 0, 10])
     const fd = tcpSocket()
@@ -115,13 +112,13 @@ describe('applyBatch', () => {
     expect(native.getInt(fd, TCP, KEEPIDLE)).toBe(before)
   })
 
-  it('trusts nothing that a previous call has left in the slots', () => {
+  it('ignores the values that a previous call left in the slots', () => {
     const program = programOf([TCP, KEEPIDLE, SET | READ_BACK, 10, 0, 0, 0, -5, -6, 7, -8])
     expect(native.applyBatch(tcpSocket(), program, none, 1)).toBe(1)
     expect([...program.slice(STATUS)]).toEqual([0, 4, 10, 0])
   })
 
-  describe('changes nothing and says so, when', () => {
+  describe('changes nothing, and returns an errno, if', () => {
     const first = [TCP, NODELAY, SET, 1]
     const cases: readonly [what: string, operation: readonly number[]][] = [
       ['bytes begin before the data', [TCP, CONGESTION, SET | BYTES, -1, 4]],
@@ -141,7 +138,7 @@ describe('applyBatch', () => {
       expect(native.getInt(fd, TCP, NODELAY)).toBe(0)
     })
 
-    it('there are fewer operations than it is told', () => {
+    it('there are fewer operations than announced', () => {
       const fd = tcpSocket()
       expect(native.applyBatch(fd, programOf(first), none, 2)).toBe(-EINVAL)
       expect(native.applyBatch(fd, new Int32Array(SLOTS - 1), none, 1)).toBe(-EINVAL)
@@ -151,7 +148,7 @@ describe('applyBatch', () => {
       expect(native.getInt(fd, TCP, NODELAY)).toBe(0)
     })
 
-    it('the program is of another type', () => {
+    it('the program has another type', () => {
       const fd = tcpSocket()
       const program = programOf(first)
       const bytes = new Uint8Array(program.buffer)
@@ -162,7 +159,7 @@ describe('applyBatch', () => {
     })
   })
 
-  it('takes as many operations as it says', () => {
+  it('accepts as many operations as it announces', () => {
     const fd = tcpSocket()
     const program = programOf(
       ...Array.from({ length: 512 }, (_, index) => [TCP, KEEPIDLE, SET, index + 1]),
@@ -171,7 +168,7 @@ describe('applyBatch', () => {
     expect(native.getInt(fd, TCP, KEEPIDLE)).toBe(512)
   })
 
-  it('gives ENOENT for what fails in the data', () => {
+  it('returns ENOENT for a failure in the data', () => {
     const data = Buffer.from('no_such_algo')
     const program = programOf([TCP, CONGESTION, SET | BYTES, 0, data.length])
     expect(native.applyBatch(tcpSocket(), program, new Uint8Array(data), 1)).toBe(0)

@@ -28,7 +28,7 @@ function descriptorOf(socket: net.Socket | net.Server): number {
   return (socket as unknown as { _handle: { fd: number } })._handle.fd
 }
 
-/** The open flags of a descriptor of this process, in octal as fcntl.h has them. */
+/** Returns the open flags of a descriptor of this process, which /proc shows in octal. */
 function flagsOf(fd: number): number {
   const [, flags = '0'] = /^flags:\s*(\d+)$/m.exec(
     readFileSync(`/proc/self/fdinfo/${String(fd)}`, 'utf8'),
@@ -40,7 +40,7 @@ const O_NONBLOCK = 0o4000
 const O_CLOEXEC = 0o2000000
 
 describe('openSocket', () => {
-  it('opens a descriptor that does not block and is closed on exec', () => {
+  it('opens a descriptor that is non-blocking and closed on exec', () => {
     const fd = tcpSocket()
     expect(fd).toBeGreaterThan(2)
     expect(flagsOf(fd) & (O_NONBLOCK | O_CLOEXEC)).toBe(O_NONBLOCK | O_CLOEXEC)
@@ -48,27 +48,27 @@ describe('openSocket', () => {
     expect(inherited).not.toContain(readlinkSync(`/proc/self/fd/${String(fd)}`))
   })
 
-  it('gives the errno of what does not exist', () => {
+  it('returns the errno for a socket type that does not exist', () => {
     expect(native.openSocket(9999, constant('SOCK_STREAM'), 0)).toBe(-EAFNOSUPPORT)
     expect(native.openSocket(constant('AF_INET'), 99, 0)).toBe(-EINVAL)
   })
 })
 
 describe('closeFd', () => {
-  it('closes', () => {
+  it('closes the descriptor', () => {
     const fd = handOver(tcpSocket())
     expect(native.closeFd(fd)).toBe(0)
     expect(native.closeFd(fd)).toBe(-EBADF)
   })
 
-  it.each([0, 1, 2, -1, NaN, 0.5, 2 ** 32, 2 ** 31])('does not close %d', (fd) => {
+  it.each([0, 1, 2, -1, NaN, 0.5, 2 ** 32, 2 ** 31])('refuses %d', (fd) => {
     expect(native.closeFd(fd)).toBe(-EINVAL)
     for (const standard of [0, 1, 2]) expect(flagsOf(standard)).toBeGreaterThanOrEqual(0)
   })
 })
 
 describe('duplicateFd', () => {
-  it('gives another descriptor of the same socket, closed on exec, never a standard one', () => {
+  it('returns another descriptor of the same socket, which is closed on exec and above 2', () => {
     const fd = tcpSocket()
     const copy = native.duplicateFd(fd)
     try {
@@ -132,10 +132,10 @@ describe('bindFd', () => {
 })
 
 describe('localPort', () => {
-  it('is an errno for a socket without ports', () => {
+  it('returns an errno for a socket without ports', () => {
     expect(native.localPort(unixSocket())).toBe(-EAFNOSUPPORT)
     expect(native.localPort(closedDescriptor())).toBe(-EBADF)
-    // Not standard input, which may be a socket.
+    // Standard input may be a socket.
     const file = openSync('/dev/null', 'r')
     expect(native.localPort(file)).toBe(-ENOTSOCK)
     closeSync(file)
@@ -145,20 +145,20 @@ describe('localPort', () => {
 describe('localPath', () => {
   const out = Buffer.alloc(128)
 
-  it('is the name of a unix-domain socket that is bound', async () => {
+  it('returns the name of a bound unix-domain socket', async () => {
     for (const path of [socketPath(), `\0socket-tuner-${String(process.pid)}`]) {
       const server = net.createServer().listen(path)
       closeLater(() => server.close())
       await once(server, 'listening')
       const fd = descriptorOf(server)
-      // Node 20 fills an abstract name up with NULs.
+      // Node 20 pads an abstract name with NULs.
       const name = out.toString('latin1', 0, native.localPath(fd, out)).replace(/\0+$/, '')
       expect(name).toBe(path)
       expect(native.localPath(fd, out.subarray(0, path.length - 1))).toBe(-ENOSPC)
     }
   })
 
-  it('is empty for one that is not, and an errno for a socket of another domain', () => {
+  it('returns an empty name for an unbound socket, and an errno for a socket of another domain', () => {
     expect(native.localPath(unixSocket(), out)).toBe(0)
     expect(native.localPath(tcpSocket(), out)).toBe(-EAFNOSUPPORT)
     expect(native.localPath(closedDescriptor(), out)).toBe(-EBADF)
@@ -166,9 +166,9 @@ describe('localPath', () => {
 })
 
 describe('listenFd', () => {
-  it('listens, on a port of its own where there was no bind', () => {
+  it('listens on a port that the kernel chooses if the socket is not bound', () => {
     const fd = tcpSocket()
-    // Without bind() the port is of all addresses; it is closed before anything can connect.
+    // Without bind() the socket listens on all addresses. It is closed before anything can connect.
     expect(native.listenFd(udpSocket(), 1)).toBe(-EOPNOTSUPP)
     succeed(native.bindFd(fd, loopback[4], 0))
     expect(native.listenFd(fd, 7)).toBe(0)
@@ -177,7 +177,7 @@ describe('listenFd', () => {
 })
 
 describe('descriptorLimit', () => {
-  it('is the soft limit of this process', () => {
+  it('returns the soft limit of this process', () => {
     const [, soft = ''] = /^Max open files +(\w+)/m.exec(
       readFileSync('/proc/self/limits', 'utf8'),
     ) as unknown as string[]
@@ -187,7 +187,7 @@ describe('descriptorLimit', () => {
 })
 
 describe('shutdownWrite', () => {
-  it('sends a FIN behind what is queued', async () => {
+  it('sends a FIN behind queued data', async () => {
     const { client, accepted } = await connectedPair()
     client.write('before')
     expect(native.shutdownWrite(descriptorOf(client))).toBe(0)
@@ -197,13 +197,13 @@ describe('shutdownWrite', () => {
     expect(Buffer.concat(chunks).toString()).toBe('before')
   })
 
-  it('is an errno for a socket that is not connected', () => {
+  it('returns an errno for a socket that is not connected', () => {
     expect(native.shutdownWrite(tcpSocket())).toBe(-ENOTCONN)
   })
 })
 
 describe('discardInput', () => {
-  it('throws away what has come in, and counts it', async () => {
+  it('discards received data, and counts it', async () => {
     const { client, accepted } = await connectedPair()
     const fd = descriptorOf(accepted)
     expect(native.discardInput(fd)).toBe(0)
@@ -226,7 +226,7 @@ describe('discardInput', () => {
     expect(native.discardInput(fd)).toBe(0)
   })
 
-  it('is an errno where there is no input', () => {
+  it('returns an errno if there is no input', () => {
     expect(native.discardInput(tcpSocket())).toBe(-ENOTCONN)
     expect(native.discardInput(listeningSocket())).toBe(-ENOTCONN)
     expect(native.discardInput(closedDescriptor())).toBe(-EBADF)
@@ -234,7 +234,7 @@ describe('discardInput', () => {
 })
 
 describe('a descriptor that was opened natively', () => {
-  it('becomes a net.Socket with the options that it was given', async () => {
+  it('can become a net.Socket, and keeps its options', async () => {
     const server = net.createServer((socket) => socket.end('hello'))
     const listener = handOver(listeningSocket())
     const port = native.localPort(listener)

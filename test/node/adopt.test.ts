@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/adopt.ts takes Node to do with descriptors, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/adopt.ts about Node, on this release of Node. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { native } from '../../lib/kernel/binding'
@@ -19,7 +19,7 @@ import {
 } from '../sockets'
 
 describe('new net.Socket({ fd, manualStart })', () => {
-  it('takes the descriptor and does not read it before connect()', async () => {
+  it('adopts the descriptor, and does not read from it before connect()', async () => {
     const port = await listen(net.createServer((peer) => peer.end('greeting')))
     const fd = handOver(tcpSocket())
     const socket = socketOn(fd)
@@ -33,13 +33,13 @@ describe('new net.Socket({ fd, manualStart })', () => {
     expect(data.toString()).toBe('greeting')
   })
 
-  it('passes on the other options', () => {
+  it('uses the other options', () => {
     const socket = socketOn(handOver(tcpSocket()), { allowHalfOpen: true })
     destroyLater(socket)
     expect(socket.allowHalfOpen).toBe(true)
   })
 
-  it('fails with EEXIST for a descriptor that another socket of this process has', async () => {
+  it('fails with EEXIST for a descriptor of another socket of this process', async () => {
     const { client } = await connectedPair()
     const error = failureOf(() => socketOn(transportFd(client)))
     expect(error).toMatchObject({ code: 'EEXIST' })
@@ -48,7 +48,7 @@ describe('new net.Socket({ fd, manualStart })', () => {
 })
 
 describe('net.connect({ path, fd, manualStart })', () => {
-  it('connects the descriptor that it is given', async () => {
+  it('connects the given descriptor', async () => {
     const path = socketPath()
     const server = net.createServer((peer) => peer.end('greeting'))
     closeLater(() => server.close())
@@ -66,7 +66,7 @@ describe('net.connect({ path, fd, manualStart })', () => {
 })
 
 describe('net.Server#listen(socket, backlog)', () => {
-  it("takes the socket's _handle, and leaves it none", async () => {
+  it("removes the socket's _handle", async () => {
     const fd = handOver(boundSocket())
     const holder = socketOn(fd)
     const handle = handleOf(holder)

@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/closing.ts takes a closing net.Socket to do, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/closing.ts about a closing net.Socket, on this release of Node. */
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as net from 'node:net'
@@ -7,6 +7,8 @@ import * as tls from 'node:tls'
 import {
   closeWithoutReset,
   destroyAfterCarrier,
+  followTlsFinals,
+  pushEnd,
   isResetting,
   replaceDestroy,
   replaceDestroySoon,
@@ -19,7 +21,7 @@ import { closeLater, connectedPair, destroyLater, listen, loopback } from '../so
 const certificate = makeCertificate()
 const MORE_THAN_BUFFERS = 64 * 2 ** 20
 
-/** The calls of a socket's methods from now on, with their arguments, each of which does its work. */
+/** Records the calls of a socket's methods from now on, and passes them on. */
 function watch(socket: net.Socket): [name: string, ...args: unknown[]][] {
   const calls: [string, ...unknown[]][] = []
   const destroy = replaceDestroy(socket, function (...args) {
@@ -63,7 +65,7 @@ describe('net.Socket#_destroy', () => {
     expect(calls).toEqual([['_destroy', null, callback]])
   })
 
-  it('closes the descriptor, which is there before it and not after', async () => {
+  it('closes the descriptor', async () => {
     const { client } = await connectedPair()
     const descriptors: number[] = []
     const own = replaceDestroy(client, function (...args) {
@@ -76,7 +78,7 @@ describe('net.Socket#_destroy', () => {
     expect(descriptors).toEqual([fd, -1])
   })
 
-  it("ends by 'close' when its callback is called", async () => {
+  it("calls its callback before 'close' is emitted", async () => {
     const { client } = await connectedPair()
     let proceed: (() => void) | undefined
     const own = replaceDestroy(client, function (error, done) {
@@ -95,7 +97,7 @@ describe('net.Socket#_destroy', () => {
     await once(client, 'close')
   })
 
-  it('is called when both sides have ended', async () => {
+  it('is called after both sides have ended', async () => {
     const { client, accepted } = await connectedPair()
     const calls = watch(client)
     client.resume().end()
@@ -104,7 +106,7 @@ describe('net.Socket#_destroy', () => {
     expect(namesOf(calls)).toEqual(['_final', '_destroy'])
   })
 
-  it('is called with the error of a connection that the peer has reset', async () => {
+  it('is called with the error if the peer resets the connection', async () => {
     const { client, accepted } = await connectedPair()
     const calls = watch(client)
     accepted.resetAndDestroy()
@@ -113,7 +115,7 @@ describe('net.Socket#_destroy', () => {
     expect(calls).toEqual([['_destroy', expect.objectContaining({ code: 'ECONNRESET' }), callback]])
   })
 
-  it('is called with the error of a connect() that fails', async () => {
+  it('is called with the error if connect() fails', async () => {
     const server = net.createServer()
     const port = await listen(server)
     server.close()
@@ -128,7 +130,7 @@ describe('net.Socket#_destroy', () => {
 })
 
 describe('net.Socket#_final', () => {
-  it('is called with (callback) by end(), once all is written', async () => {
+  it('is called with (callback) by end(), after all data is written', async () => {
     const { client, accepted } = await connectedPair()
     const left: number[] = []
     const own = replaceFinal(client, function (...args) {
@@ -144,7 +146,7 @@ describe('net.Socket#_final', () => {
     expect(left).toEqual([0])
   })
 
-  it('sends the FIN: where it is not called, the peer sees no end', async () => {
+  it('sends the FIN', async () => {
     const { client, accepted } = await connectedPair()
     replaceFinal(client, (done) => {
       done()
@@ -153,14 +155,14 @@ describe('net.Socket#_final', () => {
     accepted.resume().on('end', ended)
     client.end('data')
     await Promise.all([once(client, 'finish'), once(accepted, 'data')])
-    // By now the FIN would have come, right behind the data.
+    // A FIN right behind the data would have arrived by now.
     accepted.write('answer')
     client.resume()
     await once(client, 'data')
     expect(ended).not.toHaveBeenCalled()
   })
 
-  it('is called before connect() is complete, and again when it is', async () => {
+  it('is called before connect() is complete, and again afterwards', async () => {
     const port = await listen(net.createServer(destroyLater))
     const client = net.connect(port, loopback[4])
     destroyLater(client)
@@ -183,7 +185,7 @@ describe('net.Socket#_final', () => {
     expect(namesOf(calls)).toEqual(['_destroy'])
   })
 
-  it('may be missing on a stream that is no net.Socket', async () => {
+  it('may be missing on a stream that is not a net.Socket', async () => {
     const stream = new Duplex({
       read: () => undefined,
       write: (_chunk, _encoding, done) => {
@@ -210,7 +212,7 @@ describe('net.Socket#destroySoon', () => {
     expect(namesOf(calls)).toEqual(['destroySoon', '_final', '_destroy'])
   })
 
-  it('calls _destroy at once where the stream has finished', async () => {
+  it('calls _destroy at once if the stream has finished', async () => {
     const { client } = await connectedPair()
     client.end()
     await once(client, 'finish')
@@ -223,7 +225,7 @@ describe('net.Socket#destroySoon', () => {
     ['close', ['destroySoon', '_final', '_destroy']],
     ['keep-alive', []],
   ])(
-    'is called by the end of an http response with Connection: %s as far as it closes',
+    'is called at the end of an http response with Connection: %s only if that closes the connection',
     async (connection, expected) => {
       const server = http.createServer((_request, response) => {
         response.setHeader('Connection', connection)
@@ -243,7 +245,7 @@ describe('net.Socket#destroySoon', () => {
     },
   )
 
-  it('is called by an http client without keep-alive when its answer is complete', async () => {
+  it('is called by an http client without keep-alive when its response is complete', async () => {
     const server = http.createServer((_request, response) => response.end('answer'))
     const port = await listen(server)
     const agent = new http.Agent()
@@ -257,8 +259,45 @@ describe('net.Socket#destroySoon', () => {
   })
 })
 
+describe('the handle of a net.Socket', () => {
+  it.each(['tcp', 'tls'])(
+    "stops reading when an end is pushed, over %s: 'end' is emitted, and later input causes no error",
+    async (transport) => {
+      const server =
+        transport === 'tls'
+          ? tls.createServer({ ...certificate, allowHalfOpen: true })
+          : net.createServer({ allowHalfOpen: true })
+      const accepted = once(server, transport === 'tls' ? 'secureConnection' : 'connection')
+      const port = await listen(server)
+      closeLater(() => server.close())
+      const client =
+        transport === 'tls'
+          ? tls.connect({ port, host: loopback[4], ca: certificate.cert, servername: 'localhost' })
+          : net.connect({ port, host: loopback[4], allowHalfOpen: true })
+      destroyLater(client)
+      const [peer] = (await accepted) as [net.Socket]
+      destroyLater(peer)
+      const chunks: Buffer[] = []
+      client.on('data', (chunk: Buffer) => chunks.push(chunk))
+      peer.write('heard')
+      await once(client, 'data')
+      pushEnd(client)
+      peer.write('too late')
+      await once(client, 'end')
+      expect(Buffer.concat(chunks).toString()).toBe('heard')
+    },
+  )
+
+  it('may be gone when an end is pushed', () => {
+    const socket = new net.Socket()
+    expect(() => {
+      pushEnd(socket)
+    }).not.toThrow()
+  })
+})
+
 describe('net.Socket#resetAndClosing', () => {
-  it('is true in _destroy after resetAndDestroy(), and at no other time', async () => {
+  it('is true in _destroy only after resetAndDestroy()', async () => {
     const { client, accepted } = await connectedPair()
     const seen: boolean[] = []
     for (const socket of [client, accepted]) {
@@ -273,7 +312,7 @@ describe('net.Socket#resetAndClosing', () => {
     expect(seen).toEqual([true, false])
   })
 
-  it('is read in _destroy: set to false there, the peer sees an end and no reset', async () => {
+  it('can be set to false in _destroy, and then the peer receives a FIN instead of a RST', async () => {
     const { client, accepted } = await connectedPair()
     const errors = jest.fn()
     accepted.resume().on('error', errors)
@@ -287,13 +326,38 @@ describe('net.Socket#resetAndClosing', () => {
     expect(errors).not.toHaveBeenCalled()
   })
 
-  it('waits for the connection where resetAndDestroy() was called before', async () => {
+  it('is false until the connection is made if resetAndDestroy() was called before', async () => {
     const port = await listen(net.createServer(destroyLater))
     const client = net.connect(port, loopback[4])
     destroyLater(client)
     client.resetAndDestroy()
     expect([client.destroyed, isResetting(client)]).toEqual([false, false])
     await once(client, 'close')
+  })
+})
+
+describe('TLSSocket#_final', () => {
+  it('is inherited from net.Socket, and calls no method of the socket below', async () => {
+    const server = tls.createServer(certificate, destroyLater)
+    const port = await listen(server)
+    const carrier = net.connect(port, loopback[4])
+    const socket = tls.connect({ socket: carrier, ca: certificate.cert, servername: 'localhost' })
+    destroyLater(socket)
+    await once(socket, 'secureConnect')
+    const calls = watch(carrier)
+    const finals: net.Socket[][] = []
+    followTlsFinals((above, below, own, done) => {
+      finals.push([above, below])
+      own.call(above, done)
+    })
+    const plain = net.connect(port, loopback[4])
+    destroyLater(plain)
+    plain.end()
+    await once(plain, 'finish')
+    socket.end()
+    await once(socket, 'finish')
+    expect(finals).toEqual([[socket, carrier]])
+    expect(calls).toEqual([])
   })
 })
 
@@ -312,7 +376,7 @@ describe('TLSSocket#_destroy', () => {
     return { socket, carrier }
   }
 
-  it("is called by Node at the 'close' of the connection below", async () => {
+  it("is called by Node on 'close' of the connection below", async () => {
     const { socket, carrier } = await layered()
     const calls = watch(socket)
     carrier.destroy()
@@ -320,7 +384,7 @@ describe('TLSSocket#_destroy', () => {
     expect(namesOf(calls).at(-1)).toBe('_destroy')
   })
 
-  it("waits for that 'close' once the connection below is destroyed", async () => {
+  it("can be delayed until 'close' if the connection below is destroyed", async () => {
     const { socket, carrier } = await layered()
     const order: string[] = []
     const own = replaceDestroy(socket, function (...args) {
@@ -336,7 +400,7 @@ describe('TLSSocket#_destroy', () => {
     expect(order).toEqual(['_destroy', "'close' below"])
   })
 
-  it("does not wait within that 'close'", async () => {
+  it("is not delayed if that 'close' is being emitted", async () => {
     const { socket, carrier } = await layered()
     const calls = watch(socket)
     const names = new Promise((resolve) => {
@@ -351,7 +415,7 @@ describe('TLSSocket#_destroy', () => {
     expect(await names).toEqual(['_destroy'])
   })
 
-  it('does not wait where the connection below is open', async () => {
+  it('is not delayed if the connection below is open', async () => {
     const { socket, carrier } = await layered()
     const calls = watch(socket)
     destroyAfterCarrier(socket, carrier)

@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/node/cluster.test.ts: a cluster whose one worker listens. Writes, as JSON, what became of the
-// handles of the worker's server and of the one by which the primary process listens.
+// Run by test/node/cluster.test.ts: a cluster whose only worker listens. Prints as JSON the state of the
+// handles of the worker's server and of the server by which the primary process listens.
 const cluster = require('node:cluster')
 const { once } = require('node:events')
 const net = require('node:net')

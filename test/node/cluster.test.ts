@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/cluster.ts takes node:cluster to do with handles, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/cluster.ts about node:cluster, on this release of Node. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import * as net from 'node:net'
@@ -13,8 +13,8 @@ async function cluster(policy: string): Promise<unknown> {
   return JSON.parse(stdout)
 }
 
-describe('The net.Server#_handle of node:cluster', () => {
-  it('is taken from the server of the primary in its listening, and has no fd in the worker', async () => {
+describe('net.Server#_handle of node:cluster', () => {
+  it("is taken from the server of the primary in 'listening', and has no fd in the worker", async () => {
     expect(await cluster('round-robin')).toEqual({
       listening: { fd: 'number' },
       afterwards: null,
@@ -33,8 +33,8 @@ describe('The net.Server#_handle of node:cluster', () => {
   })
 })
 
-describe('A server outside of a cluster', () => {
-  it('has its handle to itself', async () => {
+describe('a server outside of a cluster', () => {
+  it('keeps its handle', async () => {
     const server = net.createServer()
     expect(isInPrimary(server)).toBe(false)
     const taken = jest.fn()
@@ -48,7 +48,7 @@ describe('A server outside of a cluster', () => {
     expect(taken).not.toHaveBeenCalled()
   })
 
-  it('that is closed by a listener is taken by nobody, and its descriptor not touched', async () => {
+  it('is not taken if a listener closes it, and its descriptor is not affected', async () => {
     const server = net.createServer()
     closeLater(() => server.close())
     const taken = jest.fn()

@@ -1,12 +1,19 @@
-/** Contract tests: what lib/node/connecting.ts takes a connecting net.Socket to do, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/connecting.ts about a connecting net.Socket, on this release of Node. */
 import { once } from 'node:events'
 import * as net from 'node:net'
-import { refuseConnect, setAttemptedAddresses, withoutEvents } from '../../lib/node/connecting'
+import {
+  beforePathConnect,
+  refuseConnect,
+  setAttemptedAddresses,
+  withoutEvents,
+} from '../../lib/node/connecting'
 import { handleOf } from '../../lib/node/handle'
+import { coded } from '../helpers/coded'
 import { freshPort } from '../helpers/fresh-port'
-import { destroyLater, listen, loopback } from '../sockets'
+import { socketPath } from '../options/targets'
+import { closeLater, destroyLater, handOver, listen, loopback, unixSocket } from '../sockets'
 
-/** A host name with two addresses, of which neither may have a listener. */
+/** Connects to a host name with two addresses, neither of which needs a listener. */
 function connecting(port: number, autoSelectFamily: boolean): net.Socket {
   const addresses = [
     { address: loopback[4], family: 4 },
@@ -28,7 +35,7 @@ function connecting(port: number, autoSelectFamily: boolean): net.Socket {
   return socket
 }
 
-describe.each([true, false])('With autoSelectFamily %p', (autoSelectFamily) => {
+describe.each([true, false])('with autoSelectFamily %p,', (autoSelectFamily) => {
   it("'connectionAttempt' comes right before connect() of net.Socket#_handle", async () => {
     const port = await listen(net.createServer(destroyLater))
     const socket = connecting(port, autoSelectFamily)
@@ -47,7 +54,7 @@ describe.each([true, false])('With autoSelectFamily %p', (autoSelectFamily) => {
     expect(order).toEqual(['connectionAttempt', 'connect', 'tick'])
   })
 
-  it("a socket destroyed in 'connectionAttempt' is connected to nothing, and has no _handle", async () => {
+  it("a socket that is destroyed in 'connectionAttempt' makes no connection and has no _handle", async () => {
     const accepted = jest.fn()
     const port = await listen(net.createServer(accepted))
     const socket = connecting(port, autoSelectFamily)
@@ -60,7 +67,7 @@ describe.each([true, false])('With autoSelectFamily %p', (autoSelectFamily) => {
     })
     await new Promise((resolve) => socket.once('close', resolve))
     expect(handleOf(socket)).toBeUndefined()
-    // What would be connected in spite of that is accepted before this one is.
+    // A connection made nevertheless would be accepted before this one.
     const later = net.connect(port, loopback[4])
     destroyLater(later)
     await once(later, 'connect')
@@ -69,8 +76,68 @@ describe.each([true, false])('With autoSelectFamily %p', (autoSelectFamily) => {
   })
 })
 
+describe("'connectionAttempt' of a path", () => {
+  async function serve(): Promise<string> {
+    const path = socketPath()
+    const server = net.createServer(destroyLater)
+    closeLater(() => server.close())
+    server.listen(path)
+    await once(server, 'listening')
+    return path
+  }
+
+  it('comes before connect() of net.Socket#_handle, which accepts a descriptor until then', async () => {
+    const path = await serve()
+    const socket = new net.Socket()
+    destroyLater(socket)
+    const fd = handOver(unixSocket())
+    beforePathConnect(
+      socket,
+      (handle) => {
+        expect(handleOf(socket)).toBe(handle)
+        expect(handleOf(socket)?.fd).toBe(-1)
+        expect(handle.open(fd)).toBe(0)
+      },
+      () => socket.connect(path),
+    )
+    expect(handleOf(socket)?.fd).toBe(fd)
+    await once(socket, 'connect')
+    expect(handleOf(socket)?.fd).toBe(fd)
+  })
+
+  it('destroys the socket with an error thrown in it, and makes no connection', async () => {
+    const path = await serve()
+    const socket = new net.Socket()
+    const connected = jest.fn()
+    socket.once('connect', connected)
+    const error = new Error('mine')
+    const emitted = new Promise((resolve) => socket.once('error', resolve))
+    beforePathConnect(
+      socket,
+      () => {
+        throw error
+      },
+      () => socket.connect(path),
+    )
+    expect(await emitted).toBe(error)
+    if (!socket.closed) await once(socket, 'close')
+    expect(handleOf(socket)).toBeUndefined()
+    expect(connected).not.toHaveBeenCalled()
+  })
+
+  it('is no longer followed after Node has refused the arguments of connect()', () => {
+    const socket = new net.Socket()
+    const give = jest.fn()
+    expect(() => {
+      beforePathConnect(socket, give, () => socket.connect({ path: 7 } as never))
+    }).toThrow(coded('ERR_INVALID_ARG_TYPE'))
+    expect(socket.listenerCount('connectionAttempt')).toBe(0)
+    expect(give).not.toHaveBeenCalled()
+  })
+})
+
 describe('net.Socket#_aborted', () => {
-  it('is as it was a tick after a connect() was refused', async () => {
+  it('is restored one tick after connect() was refused', async () => {
     const port = await listen(net.createServer(destroyLater))
     const socket = connecting(port, true)
     const aborted = (): unknown => (socket as { _aborted?: unknown })._aborted
@@ -82,7 +149,7 @@ describe('net.Socket#_aborted', () => {
     expect(aborted()).toBe(false)
   })
 
-  it('is left alone where the handle is still there', async () => {
+  it('is unchanged if the handle still exists', async () => {
     const port = await listen(net.createServer(destroyLater))
     const socket = net.connect(port, loopback[4])
     destroyLater(socket)
@@ -94,7 +161,7 @@ describe('net.Socket#_aborted', () => {
 })
 
 describe('net.Socket#autoSelectFamilyAttemptedAddresses', () => {
-  it("has 'address:port' of each attempt, set by Node or here", async () => {
+  it("lists 'address:port' of each attempt, whether Node or this library made it", async () => {
     const port = await freshPort()
     const socket = connecting(port, true)
     await new Promise((resolve) => socket.once('close', resolve))
@@ -107,7 +174,7 @@ describe('net.Socket#autoSelectFamilyAttemptedAddresses', () => {
 })
 
 describe('net.Socket#emit', () => {
-  it('emits none of the events that are kept back, and all of them afterwards', () => {
+  it('emits suppressed events only after the suppression has ended', () => {
     const socket = new net.Socket()
     const events: unknown[] = []
     socket.on('lookup', () => events.push('lookup'))

@@ -1,11 +1,11 @@
-/** Contract tests: what lib/node/datagram.ts takes a dgram.Socket to be, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/datagram.ts about a dgram.Socket, on this release of Node. */
 import * as dgram from 'node:dgram'
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { datagramHandleOf, isDatagram } from '../../lib/node/datagram'
 import { closeLater, loopback } from '../sockets'
 
-/** What Node keeps under the one symbol whose description is 'state symbol'. */
+/** Returns the value of the property whose symbol is described as 'state symbol'. */
 function stateOf(socket: dgram.Socket): { handle?: { fd?: unknown } | null } | undefined {
   const states = Object.getOwnPropertySymbols(socket).flatMap((key) => {
     const value = (socket as unknown as Record<symbol, { handle?: { fd?: unknown } | null }>)[key]
@@ -25,7 +25,7 @@ describe("dgram.Socket's state, under a symbol described as 'state symbol',", ()
     expect(datagramHandleOf(socket)).toBe(stateOf(socket)?.handle)
   })
 
-  it('has a handle whose fd is the descriptor once bound, and null after close()', async () => {
+  it('has a handle whose fd is the descriptor after bind(), and no handle after close()', async () => {
     const socket = dgram.createSocket('udp4').bind(0, loopback[4])
     await once(socket, 'listening')
     expect(stateOf(socket)?.handle?.fd).toBeGreaterThan(2)
@@ -36,8 +36,8 @@ describe("dgram.Socket's state, under a symbol described as 'state symbol',", ()
   })
 })
 
-describe('A dgram.Socket', () => {
-  it('is told from other sockets and servers, closed or not', () => {
+describe('a dgram.Socket', () => {
+  it('is distinguished from other sockets and from servers, even after it is closed', () => {
     const socket = dgram.createSocket('udp4')
     expect(isDatagram(socket)).toBe(true)
     socket.close()
@@ -45,7 +45,7 @@ describe('A dgram.Socket', () => {
     expect([isDatagram(new net.Socket()), isDatagram(net.createServer())]).toEqual([false, false])
   })
 
-  it('that has no such state has no handle', () => {
+  it('has no handle if it has no such state', () => {
     const other = Object.create(dgram.Socket.prototype) as dgram.Socket
     expect(datagramHandleOf(other)).toBeUndefined()
     Object.assign(other, { [Symbol('state symbol')]: undefined })

@@ -10,7 +10,7 @@ interface Modules {
   readonly http: typeof Http
 }
 
-/** The library as another runtime loads it. */
+/** Loads the library as if in another runtime. */
 function loadedBy(runtime: 'deno' | 'bun'): Modules {
   const versions = Object.getOwnPropertyDescriptor(process, 'versions') ?? {}
   const value = { ...process.versions, [runtime]: '1.0.0' }
@@ -33,11 +33,11 @@ function loadedBy(runtime: 'deno' | 'bun'): Modules {
 describe.each([
   ['deno', 'Deno'],
   ['bun', 'Bun'],
-] as const)('On %s, where a net.Socket takes no descriptor,', (runtime, name) => {
+] as const)('on %s, where a net.Socket cannot adopt a descriptor,', (runtime, name) => {
   const { library, http } = loadedBy(runtime)
   const unsupported = expect.objectContaining({
     code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
-    message: expect.stringMatching(`: ${name} (gives|takes) no descriptor`) as string,
+    message: expect.stringMatching(`: ${name} (cannot create|neither exposes) `) as string,
   }) as Error
   const to = { host: loopback[4], port: 9 }
 
@@ -52,14 +52,14 @@ describe.each([
     expect(openDescriptors()).toBe(before)
   })
 
-  it('connect() with a close mode alone connects', async () => {
+  it('connect() accepts a close mode without settings', async () => {
     const port = await listen(net.createServer(destroyLater))
     const socket = library.connect({ host: loopback[4], port, close: 'deliver' })
     destroyLater(socket)
     await once(socket, 'connect')
   })
 
-  it('a RawSocket is handed over neither to a socket nor to a server, and stays open', async () => {
+  it('a RawSocket can become neither a socket nor a server, and stays open', async () => {
     const raw = library.RawSocket.open(4)
     closeLater(() => {
       raw.close()
@@ -69,14 +69,14 @@ describe.each([
     expect(raw.localAddress.port).toBe(0)
   })
 
-  it('listen() refuses, and leaves no descriptor open', async () => {
+  it('listen() is refused, and leaves no descriptor open', async () => {
     const before = openDescriptors()
     const listening = library.listen(net.createServer(), { port: 0, host: loopback[4] })
     await expect(listening).rejects.toEqual(unsupported)
     await expectNoMoreThan(before)
   })
 
-  it('a request through TunedAgent with settings fails, and without them it does not', async () => {
+  it('a request through a TunedAgent fails only if the agent has settings', async () => {
     const agent = new http.TunedAgent({ settings: { TCP_USER_TIMEOUT: 1000 } })
     const create = agent.createConnection.bind(agent)
     expect(failureOf(() => create(to))).toEqual(unsupported)

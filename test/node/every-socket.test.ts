@@ -1,4 +1,4 @@
-/** Contract tests: what comes through the functions of lib/node/every-socket.ts, on the release that runs them. */
+/** Contract tests: the connections that lib/node/every-socket.ts follows, on this release of Node. */
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as http2 from 'node:http2'
@@ -6,13 +6,14 @@ import * as https from 'node:https'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import { followConnects, followListens, followTlsConnects } from '../../lib/node/every-socket'
+import { transportFd } from '../../lib/node/handle'
 import { makeCertificate } from '../helpers/certificate'
 import { closeLater, destroyLater, handOver, listen, listeningSocket, loopback } from '../sockets'
 
 const certificate = makeCertificate()
 const trusting = { ca: certificate.cert, servername: 'localhost' }
 
-/** Lets a test change what all of the process uses. */
+/** Restores a method that the test replaces for the whole process. */
 function restoreLater(owner: object, name: 'connect' | 'listen'): void {
   const own: unknown = Reflect.get(owner, name)
   closeLater(() => {
@@ -30,7 +31,7 @@ describe('net.Socket.prototype.connect', () => {
     ['http2.connect()', (port) => http2.connect(`http://${loopback[4]}:${String(port)}`)],
     ['fetch()', (port) => fetch(`http://${loopback[4]}:${String(port)}`)],
   ]
-  it.each(clients)('is what %s calls', async (_, connect) => {
+  it.each(clients)('is called by %s', async (_, connect) => {
     const server = net.createServer((socket) => {
       destroyLater(socket)
     })
@@ -53,7 +54,72 @@ describe('net.Socket.prototype.connect', () => {
     await once(server, 'connection')
   })
 
-  it('is not followed to its end where nothing was wanted', async () => {
+  it.each<[string, (to: net.TcpNetConnectOpts) => NodeJS.EventEmitter]>([
+    ['net.connect()', (to) => net.connect(to)],
+    ['new net.Socket().connect()', (to) => new net.Socket().connect(to)],
+    ['tls.connect()', (to) => tls.connect({ ...to, ...trusting } as tls.ConnectionOptions)],
+    ['http.get()', (to) => http.get({ ...to, agent: new http.Agent() })],
+    ['https.get()', (to) => https.get({ ...to, agent: new https.Agent() })],
+  ])('is followed for %s, with its options', async (_, connect) => {
+    const port = await listen(net.createServer(destroyLater))
+    restoreLater(net.Socket.prototype, 'connect')
+    const followed = new Promise<object | undefined>((resolve) => {
+      followConnects(
+        (socket, options) => {
+          destroyLater(socket)
+          resolve(options)
+          return undefined
+        },
+        () => undefined,
+      )
+    })
+    const to = { host: loopback[4], port, localAddress: '127.0.0.3' }
+    connect(to).on('error', () => undefined)
+    expect(await followed).toMatchObject(to)
+  })
+
+  describe('of a socket with a local address', () => {
+    /** Connects, and returns the events at which the handle had a descriptor. */
+    async function opened(options: Partial<net.TcpNetConnectOpts>): Promise<string[]> {
+      const port = await listen(net.createServer(destroyLater))
+      const local = { port, localAddress: '127.0.0.3' }
+      const socket = net.connect({ ...local, ...options } as net.TcpNetConnectOpts)
+      destroyLater(socket)
+      const seen: string[] = []
+      const note = (event: string): void => {
+        seen.push(`${event}, ${transportFd(socket) < 0 ? 'not open' : 'open'}`)
+      }
+      note('connect()')
+      for (const event of ['lookup', 'connectionAttempt']) {
+        socket.on(event, () => {
+          note(event)
+        })
+      }
+      await once(socket, 'connect')
+      return seen
+    }
+
+    it("binds to it between 'lookup' and 'connectionAttempt', and tries only one address", async () => {
+      const lookup: net.LookupFunction = (_name, { all = false }, callback) => {
+        const found = [loopback[4], '127.0.0.9'].map((address) => ({ address, family: 4 }))
+        process.nextTick(callback, null, all ? found : loopback[4], 4)
+      }
+      expect(await opened({ host: 'a.test', lookup })).toEqual([
+        'connect(), not open',
+        'lookup, not open',
+        'connectionAttempt, open',
+      ])
+    })
+
+    it('binds to it in a later tick if the host is an address', async () => {
+      expect(await opened({ host: loopback[4] })).toEqual([
+        'connect(), not open',
+        'connectionAttempt, open',
+      ])
+    })
+  })
+
+  it('is not followed any further if `before` returns undefined', async () => {
     const port = await listen(net.createServer(destroyLater))
     restoreLater(net.Socket.prototype, 'connect')
     const after = jest.fn()
@@ -74,7 +140,7 @@ describe('net.Server.prototype.listen', () => {
     ['secure http2', () => http2.createSecureServer(certificate)],
     ['tls', () => tls.createServer(certificate)],
   ]
-  it.each(servers)('is what a server of %s calls', async (_, create) => {
+  it.each(servers)('is called by a server of %s', async (_, create) => {
     restoreLater(net.Server.prototype, 'listen')
     const followed: net.Server[] = []
     followListens((server) => followed.push(server))
@@ -83,7 +149,7 @@ describe('net.Server.prototype.listen', () => {
     expect(followed[0]).toBe(server)
   })
 
-  it('is not followed with a descriptor or a handle that the program gives it', async () => {
+  it('is not followed if the program passes a descriptor or a handle', async () => {
     restoreLater(net.Server.prototype, 'listen')
     const after = jest.fn()
     const [first, second] = [net.createServer(), net.createServer()]

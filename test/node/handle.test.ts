@@ -1,14 +1,28 @@
-/** Contract tests: what lib/node/handle.ts takes Node's handles to be, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/handle.ts about Node's handles, on this release of Node. */
 import { once } from 'node:events'
 import * as http2 from 'node:http2'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import { native } from '../../lib/kernel/binding'
-import { carrierOf, handleOf, transportFd, transportHandleOf } from '../../lib/node/handle'
+import {
+  carrierOf,
+  handleOf,
+  hasGivenSocket,
+  transportFd,
+  transportHandleOf,
+} from '../../lib/node/handle'
 import { duplexPair } from '../close/streams'
 import { makeCertificate } from '../helpers/certificate'
 import { until } from '../helpers/until'
-import { closeLater, connectedPair, destroyLater, listen, loopback } from '../sockets'
+import {
+  closeLater,
+  connectedPair,
+  destroyLater,
+  handOver,
+  listen,
+  listeningSocket,
+  loopback,
+} from '../sockets'
 
 const certificate = makeCertificate()
 const trusting = { ca: certificate.cert, servername: 'localhost' }
@@ -22,12 +36,11 @@ interface RawHandle {
   readonly _parentWrap?: unknown
 }
 
-/** `_handle` as Node has it. */
 function rawHandleOf(target: object): RawHandle | null | undefined {
   return (target as { _handle?: RawHandle | null })._handle
 }
 
-/** A TLS connection to a server on loopback: its two sockets and the two below the client's. */
+/** Makes a TLS connection on loopback: its two sockets, and the two below the client. */
 async function secured(
   carrier?: (port: number) => net.Socket | Promise<net.Socket>,
 ): Promise<{ client: tls.TLSSocket; accepted: tls.TLSSocket; below: net.Socket | undefined }> {
@@ -58,7 +71,7 @@ describe('net.Socket#_handle', () => {
     expect(transportFd(client)).toBe(-1)
   })
 
-  it('has an fd of -1 in the tick of connect(), and its descriptor in the next', async () => {
+  it('has an fd of -1 in the tick of connect(), and its descriptor in the next tick', async () => {
     const port = await listen(net.createServer(destroyLater))
     const socket = net.connect(port, loopback[4])
     destroyLater(socket)
@@ -70,7 +83,7 @@ describe('net.Socket#_handle', () => {
     expect(transportFd(socket)).toBe(rawHandleOf(socket)?.fd)
   })
 
-  it('counts in bytesRead and bytesWritten what passed through the descriptor', async () => {
+  it('counts the bytes of the descriptor in bytesRead and bytesWritten', async () => {
     const { client, accepted } = await connectedPair()
     expect(rawHandleOf(client)).toMatchObject({ bytesRead: 0, bytesWritten: 0 })
     client.write('four')
@@ -80,7 +93,7 @@ describe('net.Socket#_handle', () => {
     expect(rawHandleOf(accepted)).toMatchObject({ bytesRead: 4, bytesWritten: 0 })
   })
 
-  it('has in writeQueueSize what the kernel does not take', async () => {
+  it('counts the bytes that the kernel has not accepted in writeQueueSize', async () => {
     const { client } = await connectedPair()
     expect(rawHandleOf(client)?.writeQueueSize).toBe(0)
     const size = 64 * 2 ** 20
@@ -95,7 +108,7 @@ describe('net.Socket#_handle', () => {
 })
 
 describe('net.Server#_handle', () => {
-  it('has the descriptor while the server listens, and is null before and after', async () => {
+  it('has the descriptor while the server listens, and is null before and afterwards', async () => {
     const server = net.createServer()
     expect(handleOf(server)).toBeUndefined()
     const port = await listen(server)
@@ -107,7 +120,7 @@ describe('net.Server#_handle', () => {
 })
 
 describe('TLSSocket#_handle', () => {
-  it('has the TCP handle in _parent, and no _parentWrap where tls.connect() made it', async () => {
+  it('has the TCP handle in _parent, and no _parentWrap if tls.connect() made the connection', async () => {
     const { client } = await secured()
     const { _parent, _parentWrap, fd } = rawHandleOf(client) ?? {}
     expect(_parentWrap ?? null).toBeNull()
@@ -116,7 +129,7 @@ describe('TLSSocket#_handle', () => {
     expect(carrierOf(client)).toBe(client)
   })
 
-  it('has in _parentWrap the socket that it was laid over', async () => {
+  it('has the socket below it in _parentWrap', async () => {
     const { client, below } = await secured((port) => net.connect(port, loopback[4]))
     const { _parent, _parentWrap } = rawHandleOf(client) ?? {}
     expect(_parentWrap).toBe(below)
@@ -124,7 +137,7 @@ describe('TLSSocket#_handle', () => {
     expect(carrierOf(client)).toBe(below)
   })
 
-  it('has in _parentWrap, at a server, the socket that was accepted', async () => {
+  it('has the accepted socket in _parentWrap on a server', async () => {
     const { accepted } = await secured()
     const carrier = carrierOf(accepted)
     expect(carrier).not.toBe(accepted)
@@ -132,7 +145,7 @@ describe('TLSSocket#_handle', () => {
     expect(rawHandleOf(accepted)?._parent).toBe(handleOf(carrier))
   })
 
-  it('comes to the TCP handle through the other one, for TLS in TLS', async () => {
+  it('leads to the TCP handle through the other TLS handle, for TLS in TLS', async () => {
     const { client, below } = await secured(async (port) => {
       const relay = tls.createServer(certificate, (outer) => {
         const inner = net.connect(port, loopback[4])
@@ -148,7 +161,7 @@ describe('TLSSocket#_handle', () => {
     expect(transportFd(client)).toBe(handleOf(outer)?.fd)
   })
 
-  it('has no descriptor over a stream, and a net.Socket that wraps the stream in _parentWrap', () => {
+  it('has no descriptor over a stream; _parentWrap is a net.Socket around the stream', () => {
     const [stream] = duplexPair()
     const socket = tls.connect({ socket: stream, ...trusting })
     destroyLater(socket)
@@ -158,7 +171,7 @@ describe('TLSSocket#_handle', () => {
 })
 
 describe('Http2Session#socket', () => {
-  it('lets _handle.fd through', async () => {
+  it('exposes _handle.fd', async () => {
     const server = http2.createServer()
     const port = await listen(server)
     const session = http2.connect(`http://${loopback[4]}:${String(port)}`)
@@ -167,5 +180,20 @@ describe('Http2Session#socket', () => {
     })
     await once(session, 'connect')
     expect(rawHandleOf(session.socket)?.fd).toBeGreaterThan(2)
+  })
+})
+
+describe('net.Server#_connectionKey', () => {
+  it('contains no address if the server listens on a given socket', async () => {
+    const server = net.createServer()
+    await listen(server)
+    const wildcard = net.createServer()
+    closeLater(() => wildcard.close())
+    await once(wildcard.listen(0), 'listening')
+    expect([hasGivenSocket(server), hasGivenSocket(wildcard)]).toEqual([false, false])
+    const given = net.createServer()
+    closeLater(() => given.close())
+    await once(given.listen({ fd: handOver(listeningSocket()) }), 'listening')
+    expect(hasGivenSocket(given)).toBe(true)
   })
 })

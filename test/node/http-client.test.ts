@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/http-client.ts takes Node's http client to do, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/http-client.ts about Node's http client, on this release of Node. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import * as http from 'node:http'
@@ -7,25 +7,29 @@ import * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { handleOf } from '../../lib/node/handle'
 import {
+  afterAddRequest,
   afterCreateConnection,
   afterFree,
   agentMethodsOf,
   agentPartsOf,
   answerTo,
   aroundFree,
-  beforeDestroy,
   failWithoutSocket,
-  followLooks,
+  followChecks,
   headOf,
   insteadOfSocket,
+  interceptDestroy,
   interceptWrites,
   isKept,
+  noRequest,
+  passToAgent,
   requestOn,
   takeFromSocket,
   timeoutOf,
   whenLeft,
   type Output,
 } from '../../lib/node/http-client'
+import { answerAndClose } from '../clients/early-answers'
 import { until } from '../helpers/until'
 import { closeLater, connectedPair, destroyLater, listen, loopback } from '../sockets'
 
@@ -51,7 +55,7 @@ function keepAliveAgent(): http.Agent {
   return agent
 }
 
-/** A request of GET, and its answer when that has been read. */
+/** Sends a GET request, and resolves with the response after reading it. */
 function get(port: number, agent: http.Agent): [http.ClientRequest, Promise<http.IncomingMessage>] {
   const request = http.get({ host: loopback[4], port, agent })
   const answer = once(request, 'response').then(async ([response]) => {
@@ -62,7 +66,7 @@ function get(port: number, agent: http.Agent): [http.ClientRequest, Promise<http
   return [request, answer]
 }
 
-/** A connection that an agent keeps, after one request. */
+/** Makes a request, and returns its connection, which the agent keeps. */
 async function keptConnection(port: number, agent: http.Agent): Promise<net.Socket> {
   const [request, answer] = get(port, agent)
   const [socket] = (await once(request, 'socket')) as [net.Socket]
@@ -72,7 +76,7 @@ async function keptConnection(port: number, agent: http.Agent): Promise<net.Sock
 }
 
 describe('net.Socket#_httpMessage', () => {
-  it('is the request while it is under way, and null while the agent keeps the socket', async () => {
+  it('is the request until its response is complete, and null while the agent keeps the socket', async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const [request, answer] = get(port, agent)
@@ -85,7 +89,7 @@ describe('net.Socket#_httpMessage', () => {
     expect([requestOn(socket), isKept(socket)]).toEqual([undefined, true])
   })
 
-  it('is neither on a socket that had no request', () => {
+  it('is undefined on a socket without a request', () => {
     const socket = new net.Socket()
     expect([requestOn(socket), isKept(socket)]).toEqual([undefined, false])
   })
@@ -101,7 +105,7 @@ describe('net.Socket#_httpMessage', () => {
     expect(seen).toEqual([request])
   })
 
-  it('is no null after that where a request waited for the socket', async () => {
+  it("is the next request after 'free' if one waited for the socket", async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const [, first] = get(port, agent)
@@ -135,7 +139,7 @@ describe('http.ClientRequest', () => {
     await answer
   })
 
-  it('has its head in _header, and its answer in res', async () => {
+  it('has its head in _header, and its response in res', async () => {
     const { port } = await serve()
     const request = http.request({ host: loopback[4], port, agent: keepAliveAgent() })
     expect([headOf(request), answerTo(request)]).toEqual(['', undefined])
@@ -146,7 +150,7 @@ describe('http.ClientRequest', () => {
     await once(response.resume(), 'end')
   })
 
-  it('has in timeout what it was made with', () => {
+  it('has the value of its option in timeout', () => {
     const agent = keepAliveAgent()
     const of = (options: object): number | undefined => {
       const request = http.request({
@@ -161,7 +165,7 @@ describe('http.ClientRequest', () => {
     expect([of({ timeout: 5_000 }), of({})]).toEqual([5_000, undefined])
   })
 
-  it('is given its socket by onSocket(socket) after reuseSocket(), in place of which something else can be done', async () => {
+  it('receives its socket by onSocket(socket), which can be replaced, after reuseSocket()', async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const socket = await keptConnection(port, agent)
@@ -188,7 +192,7 @@ describe('http.ClientRequest', () => {
     expect(await failed).toBe(error)
   })
 
-  it('can be taken from its socket and be sent on another', async () => {
+  it('can be removed from its socket and sent on another one', async () => {
     const silent = net.createServer(destroyLater)
     const silentPort = await listen(silent)
     const { port } = await serve((request, response) => {
@@ -259,7 +263,7 @@ describe('net.Socket#write', () => {
     expect(written).toHaveBeenCalledTimes(1)
   })
 
-  it('keeps the form (data, callback) of other callers', async () => {
+  it('accepts (data, callback) from other callers', async () => {
     const { client } = await connectedPair()
     const callbackFor = jest.fn()
     interceptWrites(client, callbackFor)
@@ -269,19 +273,34 @@ describe('net.Socket#write', () => {
 })
 
 describe('net.Socket#destroy', () => {
-  it('is called with (error), of which syscall and errno say that the connection failed', async () => {
+  it('is called with an error whose syscall and errno show that the connection failed', async () => {
     const { client, accepted } = await connectedPair()
     const errors: unknown[] = []
-    beforeDestroy(client, (error) => errors.push(error))
+    interceptDestroy(client, (error) => {
+      errors.push(error)
+      return error
+    })
     client.resume()
     accepted.resetAndDestroy()
     await new Promise((resolve) => client.once('close', resolve))
     expect(errors[0]).toMatchObject({ syscall: 'read', errno: expect.any(Number) as unknown })
   })
+
+  it('emits no error if it is called without one, even though a write has failed', async () => {
+    const { client, accepted } = await connectedPair()
+    accepted.resume()
+    interceptDestroy(client, () => undefined)
+    const failed = jest.fn()
+    client.on('error', failed)
+    answerAndClose(accepted, '', 'a RST', () => undefined)
+    client.write('too late')
+    await new Promise((resolve) => client.once('close', resolve))
+    expect(failed).not.toHaveBeenCalled()
+  })
 })
 
 describe('http.Agent', () => {
-  it("has one listener to its 'free', called with (socket, options)", async () => {
+  it("has one listener for 'free', called with (socket, options)", async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     expect(agent.listenerCount('free')).toBe(1)
@@ -339,7 +358,7 @@ describe('http.Agent', () => {
     ])
   })
 
-  it('asks getName() for the same name in addRequest() and in createSocket()', async () => {
+  it('uses the same getName() in addRequest() and createSocket()', async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const names = jest.spyOn(agent, 'getName')
@@ -351,7 +370,7 @@ describe('http.Agent', () => {
     expect(Object.keys(agentPartsOf(agent).freeSockets)).toEqual([name])
   })
 
-  it('has its connections and waiting requests, by name, in sockets, freeSockets and requests', async () => {
+  it('keeps its connections and waiting requests by name in sockets, freeSockets and requests', async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const { sockets, freeSockets, requests, keepAlive, options } = agentPartsOf(agent)
@@ -371,7 +390,7 @@ describe('http.Agent', () => {
     expect([Object.values(sockets), Object.values(requests)]).toEqual([[], []])
   })
 
-  it("comes to what was set later, in 'free', with its decision made", async () => {
+  it("calls later listeners for 'free' after its own has decided", async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const kept: [socket: Duplex, isKept: boolean][] = []
@@ -380,7 +399,7 @@ describe('http.Agent', () => {
     expect(kept).toEqual([[socket, true]])
   })
 
-  it('makes its connections by createConnection(options, callback), a method of its own', async () => {
+  it('makes its connections with its method createConnection(options, callback)', async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const made: unknown[] = []
@@ -389,7 +408,45 @@ describe('http.Agent', () => {
     expect(made).toEqual([socket])
   })
 
-  it("is left by a connection that emits 'agentRemove', for an upgrade", async () => {
+  it('can call a function after each addRequest()', async () => {
+    const { port } = await serve()
+    const agent = keepAliveAgent()
+    const called = jest.fn()
+    afterAddRequest(agent, called)
+    await keptConnection(port, agent)
+    expect(called).toHaveBeenCalledTimes(1)
+  })
+
+  it('can open a connection without a request, and keep it idle', async () => {
+    const { port } = await serve()
+    const agent = keepAliveAgent()
+    const parts = agentPartsOf(agent)
+    const destination = { host: loopback[4], port, path: null, servername: '' }
+    const made: unknown[] = []
+    parts.createSocket(noRequest, destination, (...result) => made.push(...result))
+    const [failure, stream] = made
+    expect(failure).toBeNull()
+    if (!(stream instanceof net.Socket)) throw new Error('the agent made no socket')
+    const socket = stream
+    await once(socket, 'connect')
+    expect(parts.totalSocketCount).toBe(1)
+    expect(Object.values(parts.sockets)).toEqual([[socket]])
+    passToAgent(socket)
+    expect(parts.sockets).toEqual({})
+    expect(Object.values(parts.freeSockets)).toEqual([[socket]])
+    expect(isKept(socket)).toBe(true)
+    expect(await keptConnection(port, agent)).toBe(socket)
+    const { maxSockets, maxFreeSockets, maxTotalSockets, protocol, defaultPort } = parts
+    expect({ maxSockets, maxFreeSockets, maxTotalSockets, protocol, defaultPort }).toEqual({
+      maxSockets: 1,
+      maxFreeSockets: 256,
+      maxTotalSockets: Infinity,
+      protocol: 'http:',
+      defaultPort: 80,
+    })
+  })
+
+  it("drops a connection that emits 'agentRemove', as for an upgrade", async () => {
     const { server, port } = await serve()
     server.on('upgrade', (_request, socket: net.Socket) => {
       socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n')
@@ -406,7 +463,7 @@ describe('http.Agent', () => {
 })
 
 describe('https.Agent', () => {
-  it('inherits addRequest() and createSocket(), and has a createConnection() of its own', () => {
+  it('inherits addRequest() and createSocket(), and has its own createConnection()', () => {
     const [plain, secure] = [agentMethodsOf(http.Agent), agentMethodsOf(https.Agent)]
     const isSame = (name: keyof typeof plain): boolean => secure[name] === plain[name]
     expect([isSame('addRequest'), isSame('createSocket'), isSame('createConnection')]).toEqual([
@@ -418,7 +475,7 @@ describe('https.Agent', () => {
 })
 
 describe('TCP#hasPendingRead', () => {
-  it('is called by http.Agent before it uses a connection again, where the handle has it', async () => {
+  it('is called by http.Agent before it reuses a connection, if the handle has it', async () => {
     const { port } = await serve()
     const agent = keepAliveAgent()
     const socket = await keptConnection(port, agent)
@@ -427,7 +484,7 @@ describe('TCP#hasPendingRead', () => {
     const looks = jest.fn(() => hasPendingRead?.call(handle) ?? false)
     if (hasPendingRead !== undefined) handle.hasPendingRead = looks
     const foundDead = jest.fn()
-    expect(followLooks(socket, foundDead)).toBe(hasPendingRead !== undefined)
+    expect(followChecks(socket, foundDead)).toBe(hasPendingRead !== undefined)
     await get(port, agent)[1]
     expect(looks.mock.calls.length > 0).toBe(hasPendingRead !== undefined)
     expect(foundDead).not.toHaveBeenCalled()

@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/http-connections.ts takes Node's http servers to be, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/http-connections.ts about Node's http servers, on this release of Node. */
 import { once } from 'node:events'
 import * as http from 'node:http'
 import * as http2 from 'node:http2'
@@ -6,7 +6,14 @@ import * as https from 'node:https'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
 import { promisify } from 'node:util'
-import { isBeingRead, quietConnections, stopListening } from '../../lib/node/http-connections'
+import {
+  awaitedAnswers,
+  httpConnections,
+  isBeingRead,
+  quietConnections,
+  stopChecking,
+  stopListening,
+} from '../../lib/node/http-connections'
 import { makeCertificate } from '../helpers/certificate'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, listen } from '../sockets'
@@ -50,7 +57,7 @@ async function untilCounts(server: net.Server, expected: Counts): Promise<void> 
   )
 }
 
-/** A client's connection whose handshake is complete, also TLS's. */
+/** Makes a client's connection, and waits for the TLS handshake if there is one. */
 async function connect(server: net.Server): Promise<net.Socket> {
   const port = server.listening ? (server.address() as net.AddressInfo).port : await listen(server)
   const to = { port, host: '127.0.0.1' }
@@ -69,8 +76,8 @@ function answer(_request: http.IncomingMessage, response: http.ServerResponse): 
   response.end('answer')
 }
 
-describe.each(kinds)('The connections of a server (%s)', (_, create) => {
-  it('are unused before their first request and idle after its answer', async () => {
+describe.each(kinds)('the connections of a server (%s)', (_, create) => {
+  it('are unused before their first request, and idle after its response', async () => {
     const server = create(answer)
     const client = await connect(server)
     await untilCounts(server, { idle: 0, unused: 1 })
@@ -81,7 +88,7 @@ describe.each(kinds)('The connections of a server (%s)', (_, create) => {
     expect(socket?.remotePort).toBe(client.localPort)
   })
 
-  it('are neither while a request waits for its answer', async () => {
+  it('are neither unused nor idle while a request waits for its response', async () => {
     const server = create()
     const client = await connect(server)
     const requested = once(server, 'request') as Promise<[unknown, http.ServerResponse]>
@@ -92,19 +99,19 @@ describe.each(kinds)('The connections of a server (%s)', (_, create) => {
     await untilCounts(server, { idle: 1, unused: 0 })
   })
 
-  it('are neither while a later request has come in part', async () => {
+  it('are neither unused nor idle while a later request is incomplete', async () => {
     const server = create(answer)
     const client = await connect(server)
     client.write(REQUEST + REQUEST.slice(0, -2))
     await once(client, 'data')
-    // The second head is read together with the first.
+    // The server reads both heads at once.
     await immediate()
     expect(countsOf(server)).toEqual({ idle: 0, unused: 0 })
     client.write('\r\n')
     await untilCounts(server, { idle: 1, unused: 0 })
   })
 
-  it('are neither while an answer waits for a slow reader', async () => {
+  it('are neither unused nor idle while a response waits for a slow reader', async () => {
     const server = create((_request, response) => response.end(Buffer.alloc(MORE_THAN_BUFFERS)))
     const client = await connect(server)
     client.pause()
@@ -122,7 +129,7 @@ describe.each(kinds)('The connections of a server (%s)', (_, create) => {
     await untilCounts(server, { idle: 1, unused: 0 })
   })
 
-  it('are none any more when they are closed', async () => {
+  it('are neither unused nor idle after they were closed', async () => {
     const server = create(answer)
     const client = await connect(server)
     client.write(REQUEST)
@@ -132,8 +139,51 @@ describe.each(kinds)('The connections of a server (%s)', (_, create) => {
   })
 })
 
-describe("A server's symbol that is described as 'http.server.connections'", () => {
-  it('has the list whose all() and idle() are parsers, each with its socket', async () => {
+describe.each(kinds)('the responses that a server (%s) has not begun', (_, create) => {
+  it('are those without a sent head, one for the newest request of each connection', async () => {
+    const responses: http.ServerResponse[] = []
+    const server = create((_request, response) => responses.push(response))
+    const client = await connect(server)
+    expect(httpConnections(server)).toHaveLength(1)
+    expect(awaitedAnswers(server)).toEqual([])
+    client.write(REQUEST)
+    await until(
+      'the request is there',
+      () => responses.length,
+      (count) => count === 1,
+    )
+    expect(awaitedAnswers(server)).toEqual(responses)
+    responses[0]?.write('a part')
+    expect(awaitedAnswers(server)).toEqual([])
+    responses[0]?.end()
+    await untilCounts(server, { idle: 1, unused: 0 })
+    expect(awaitedAnswers(server)).toEqual([])
+  })
+
+  it('do not include a connection on which another request waits', async () => {
+    const responses: http.ServerResponse[] = []
+    const server = create((_request, response) => responses.push(response))
+    const client = await connect(server)
+    client.write(REQUEST + REQUEST)
+    await until(
+      'both requests are there',
+      () => responses.length,
+      (count) => count === 2,
+    )
+    expect(awaitedAnswers(server)).toEqual([])
+    responses[0]?.end()
+    await until(
+      'the second one is next',
+      () => awaitedAnswers(server),
+      ({ length }) => length === 1,
+    )
+    expect(awaitedAnswers(server)).toEqual([responses[1]])
+    responses[1]?.end()
+  })
+})
+
+describe("a server's list under the symbol described as 'http.server.connections'", () => {
+  it('returns parsers from all() and idle(), each with its socket', async () => {
     const server = http.createServer(answer)
     const accepted = once(server, 'connection')
     const client = await connect(server)
@@ -154,7 +204,7 @@ describe("A server's symbol that is described as 'http.server.connections'", () 
     expect((socket as unknown as { parser: unknown }).parser).toBe(list?.idle()[0])
   })
 
-  it('is with a socket whose _httpMessage is null between requests', async () => {
+  it('has sockets whose _httpMessage is null between requests', async () => {
     const server = http.createServer()
     const accepted = once(server, 'connection')
     const requested = once(server, 'request') as Promise<[unknown, http.ServerResponse]>
@@ -170,7 +220,7 @@ describe("A server's symbol that is described as 'http.server.connections'", () 
   })
 })
 
-describe('An upgraded connection', () => {
+describe('an upgraded connection', () => {
   it('is neither unused nor idle', async () => {
     const server = http.createServer()
     const upgraded = once(server, 'upgrade') as Promise<[unknown, net.Socket]>
@@ -183,8 +233,8 @@ describe('An upgraded connection', () => {
   })
 })
 
-describe('Whether the socket of a connection is read', () => {
-  /** The accepted socket of a POST whose body is `announced` bytes and has come in part. */
+describe('the reading of a connection', () => {
+  /** Returns the accepted socket of a POST whose body has `announced` bytes, of which some have arrived. */
   async function posting(
     announced: number,
     serve: http.RequestListener,
@@ -201,7 +251,7 @@ describe('Whether the socket of a connection is read', () => {
     return { client, socket }
   }
 
-  it('is known of a plain socket by whether it flows', async () => {
+  it('is reported by `readableFlowing` of a plain socket', async () => {
     const server = net.createServer()
     const client = net.connect(await listen(server), '127.0.0.1')
     destroyLater(client)
@@ -215,7 +265,7 @@ describe('Whether the socket of a connection is read', () => {
     expect(states).toEqual([false, true, false])
   })
 
-  it('is told by net.Socket#parser.incoming.complete while a request has not come in whole', async () => {
+  it('is reported by net.Socket#parser.incoming.complete while a request is incomplete', async () => {
     const { client, socket } = await posting(4, (request, response) => {
       request.resume().on('end', () => response.end('answer'))
     })
@@ -227,7 +277,7 @@ describe('Whether the socket of a connection is read', () => {
     expect(isBeingRead(socket)).toBe(true)
   })
 
-  it('is told by net.Socket#_paused where the answers to pipelined requests pile up', async () => {
+  it('is reported by net.Socket#_paused while responses to pipelined requests pile up', async () => {
     const server = http.createServer((_request, response) => {
       response.end(Buffer.alloc(MORE_THAN_BUFFERS))
     })
@@ -239,14 +289,14 @@ describe('Whether the socket of a connection is read', () => {
     client.write(REQUEST + REQUEST + REQUEST)
     await until('the server stops', isPaused, Boolean)
     expect(isBeingRead(socket)).toBe(false)
-    // The server takes it back one tick later.
+    // The server undoes this one tick later.
     socket.resume()
     expect([socket.readableFlowing, isBeingRead(socket)]).toEqual([true, false])
   })
 })
 
 describe('net.Server.prototype.close', () => {
-  it('closes an http server and none of its idle connections, which the own close() does', async () => {
+  it('closes an http server but not its idle connections, unlike http.Server#close()', async () => {
     const server = http.createServer(answer)
     const client = await connect(server)
     client.write(REQUEST)
@@ -266,7 +316,27 @@ describe('net.Server.prototype.close', () => {
   })
 })
 
-describe('A server of another protocol', () => {
+describe("a server's value under the symbol described as 'http.server.connectionsCheckingInterval'", () => {
+  it('is the timer that http.Server#close() ends', async () => {
+    const server = http.createServer(answer)
+    await listen(server)
+    const key = Object.getOwnPropertySymbols(server).find(
+      ({ description }) => description === 'http.server.connectionsCheckingInterval',
+    )
+    if (key === undefined) throw new Error('there is no such symbol')
+    const timer = (server as unknown as Record<symbol, object>)[key]
+    const cleared = jest.spyOn(globalThis, 'clearInterval')
+    try {
+      stopChecking(server)
+      expect(cleared.mock.calls).toEqual([[timer]])
+      expect(timer).toMatchObject({ _destroyed: true })
+    } finally {
+      cleared.mockRestore()
+    }
+  })
+})
+
+describe('a server of another protocol', () => {
   it('has no such list', async () => {
     const server = net.createServer(destroyLater)
     closeLater(() => {
@@ -274,5 +344,7 @@ describe('A server of another protocol', () => {
     })
     await listen(server)
     expect(quietConnections(server)).toBeUndefined()
+    expect([httpConnections(server), awaitedAnswers(server)]).toEqual([[], []])
+    stopChecking(server)
   })
 })

@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/keep-alive.ts takes setKeepAlive() of a handle to be, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/keep-alive.ts about setKeepAlive() of a handle, on this release of Node. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { handleOf, transportFd, type Handle } from '../../lib/node/handle'
@@ -24,7 +24,7 @@ describe('TCP#setKeepAlive', () => {
     expect(spy.mock.calls[0]?.[1]).toBe(60)
   })
 
-  it('is followed, with all its arguments and its result', async () => {
+  it('can be followed, and keeps all its arguments and its result', async () => {
     const { client } = await connectedPair()
     const handle = keepAliveHandleOf(client)
     const own = jest.fn(() => 7)
@@ -38,7 +38,7 @@ describe('TCP#setKeepAlive', () => {
     expect(action.mock.calls).toEqual([[transportFd(client), context]])
   })
 
-  it('is followed by nothing on a handle without a descriptor', () => {
+  it('is not followed on a handle without a descriptor', () => {
     const handle = { fd: -1, setKeepAlive: () => 0 }
     const action = jest.fn()
     afterSetKeepAlive(handle, undefined, action)
@@ -46,7 +46,7 @@ describe('TCP#setKeepAlive', () => {
     expect(action).not.toHaveBeenCalled()
   })
 
-  it('is a method of TCP handles, and not of those of unix-domain sockets', async () => {
+  it('is a method of TCP handles, but not of handles of unix-domain sockets', async () => {
     const path = socketPath()
     const server = net.createServer(destroyLater).listen(path)
     closeLater(() => server.close())
@@ -64,7 +64,7 @@ describe('net.Server#keepAlive', () => {
     expect(setsKeepAlive(net.createServer())).toBe(false)
   })
 
-  it("is acted on before 'connection'", async () => {
+  it("takes effect before 'connection'", async () => {
     const server = net.createServer({ keepAlive: true, keepAliveInitialDelay: 60_000 })
     const port = await listen(server)
     destroyLater(net.connect(port, loopback[4]))

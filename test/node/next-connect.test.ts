@@ -1,4 +1,4 @@
-/** Contract tests: that lib/node/next-connect.ts answers what other packages call, on the release that runs them. */
+/** Contract tests: lib/node/next-connect.ts intercepts the calls of other packages, on this release of Node. */
 import { createRequire } from 'node:module'
 import type * as Net from 'node:net'
 import * as net from 'node:net'
@@ -23,7 +23,7 @@ describe.each([
     [answer]: own,
   })
 
-  it('is answered once, with its arguments, and is what it was then', () => {
+  it('is intercepted once, with its arguments, and is then restored', () => {
     const own = [required.net.connect, required.tls.connect]
     const socket = new net.Socket()
     const calls: unknown[][] = []
@@ -44,7 +44,7 @@ describe.each([
     expect(results).toEqual([socket])
   })
 
-  it('is what it was when nothing called it, or an error came first', () => {
+  it('is restored if nothing calls it or an error occurs before', () => {
     const own = [required.net.connect, required.tls.connect]
     expect(answerNextConnect(() => undefined, answers(refused))).toBe(false)
     expect([required.net.connect, required.tls.connect]).toEqual(own)
@@ -54,7 +54,7 @@ describe.each([
     expect([required.net.connect, required.tls.connect]).toEqual(own)
   })
 
-  it('throws what its answer throws', () => {
+  it('passes on an error of its replacement', () => {
     const error = failureOf(() =>
       answerNextConnect(
         () => {

@@ -1,15 +1,21 @@
-/** Contract tests: that lib/node/option-names.ts has each option that Node reads, on the release that runs them. */
+/** Contract tests: lib/node/option-names.ts has every option that Node reads, on this release of Node. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
-import { agentNames, netConnectNames, tlsNames } from '../../lib/node/option-names'
+import {
+  agentNames,
+  netConnectNames,
+  netSocketNames,
+  socketConnectNames,
+  tlsNames,
+} from '../../lib/node/option-names'
 import { socketPath } from '../options/targets'
 import { destroyLater, listen, loopback } from '../sockets'
 
-/** Read by Node and meant for itself only. */
+/** Options that Node reads but does not document. */
 const OF_NODE_ALONE = ['singleUse']
 
-/** Options of which every name that is read is kept. */
+/** Wraps the options to record every name that is read. */
 function recorded<T extends object>(options: T): { options: T; names: () => string[] } {
   const read = new Set<string>()
   const note = (key: string | symbol): void => {
@@ -33,7 +39,7 @@ function expectKnown(names: readonly string[], known: readonly string[]): void {
   expect(names.filter((name) => !known.includes(name))).toEqual([])
 }
 
-describe('Every option that Node reads', () => {
+describe('every option that Node reads', () => {
   it.each([loopback[4], 'localhost'])(
     'in net.connect() to %s is one of netConnectNames',
     async (host) => {
@@ -53,11 +59,24 @@ describe('Every option that Node reads', () => {
     expectKnown(names(), netConnectNames)
   })
 
-  it('in new net.Socket() is one of netConnectNames', () => {
+  it('in new net.Socket() is one of netSocketNames', () => {
     const { options, names } = recorded({})
     new net.Socket(options)
-    expectKnown(names(), netConnectNames)
+    expectKnown(names(), netSocketNames)
   })
+
+  it.each([loopback[4], 'localhost'])(
+    'in connect() of a net.Socket to %s is one of socketConnectNames',
+    async (host) => {
+      const port = await listen(net.createServer(destroyLater))
+      const { options, names } = recorded({ host, port, family: 4 })
+      const socket = new net.Socket()
+      destroyLater(socket)
+      socket.connect(options)
+      await once(socket, 'connect')
+      expectKnown(names(), socketConnectNames)
+    },
+  )
 
   it('in tls.createSecureContext() is one of tlsNames', () => {
     const { options, names } = recorded({})
@@ -66,8 +85,8 @@ describe('Every option that Node reads', () => {
   })
 })
 
-describe('The options of an agent', () => {
-  it('are those of the connections that it makes, and more', () => {
+describe('the options of an agent', () => {
+  it('include those of its connections', () => {
     expect([...netConnectNames, ...tlsNames].filter((name) => !agentNames.includes(name))).toEqual(
       [],
     )

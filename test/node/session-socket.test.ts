@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/session-socket.ts takes Http2Session#socket to be, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/session-socket.ts about Http2Session#socket, on this release of Node. */
 import { once } from 'node:events'
 import * as http2 from 'node:http2'
 import * as net from 'node:net'
@@ -39,13 +39,13 @@ describe('Http2Session#socket', () => {
     expect(isSessionSocket(client.socket)).toBe(true)
   })
 
-  it('is one at a server too', async () => {
+  it('is a proxy on a server too', async () => {
     const { accepted } = await sessions()
     expect(isSessionSocket(accepted.socket)).toBe(true)
     expect(ownSocket(accepted.socket)).toBeInstanceOf(net.Socket)
   })
 
-  it('throws ERR_HTTP2_SOCKET_UNBOUND for every property once the session is destroyed', async () => {
+  it('throws ERR_HTTP2_SOCKET_UNBOUND for every property after the session is destroyed', async () => {
     const { client } = await sessions()
     const { socket } = client
     client.destroy()
@@ -56,14 +56,14 @@ describe('Http2Session#socket', () => {
   })
 })
 
-describe('A net.Socket of its own', () => {
-  it('is no such proxy', () => {
+describe('an object that is not the socket of a session', () => {
+  it('is not taken for such a proxy', () => {
     const socket = new net.Socket()
     expect(isSessionSocket(socket)).toBe(false)
     expect(ownSocket(socket)).toBe(socket)
   })
 
-  it('throws other errors', () => {
+  it('passes on its own errors', () => {
     expect([new Error('other'), undefined, null, 'text'].map(isUnbound)).toEqual([
       false,
       false,

@@ -1,8 +1,7 @@
 /**
- * Every function that takes a target, on targets in every state that Node's objects are known to get into, and
- * answerEarly() on requests and responses in theirs: it gives a value or an error with a documented code, it
- * settles, and does no harm. The functions run in
- * processes of their own, since what goes wrong here ends them.
+ * Calls every function that takes a target on targets in every known state of Node's objects, and answerEarly() on
+ * requests and responses in every state. Each call must return a value or throw an error with a documented code, must
+ * settle, and must do no harm. The calls run in separate processes, because a fault may crash them.
  */
 import * as library from '../../lib'
 import { makeCertificate } from '../helpers/certificate'
@@ -10,7 +9,7 @@ import { used, without } from './states/calls'
 import { runStates, type Findings } from './states/run'
 import { states } from './states/states'
 
-/** Each process more has code to compile of its own, which costs more than the waits that it saves. */
+/** More processes would spend more time on compiling than they would save. */
 const SHARES = 2
 const DEADLINE_MS = 200_000
 
@@ -18,7 +17,7 @@ const modes = ['fin', 'deliver', 'lingering', 'reset'] as const
 const found = new Map<string, Findings>()
 const foundInThreads = new Map<string, Findings>()
 
-/** The names of states, those that need a cluster apart. */
+/** Divides the names of the states. Those that need a cluster are apart. */
 function shares(): string[][] {
   const all = Object.keys(states)
   const inCluster = all.filter((name) => states[name]?.needs === 'cluster')
@@ -29,7 +28,7 @@ function shares(): string[][] {
 
 beforeAll(async () => {
   const certificate = makeCertificate()
-  // A thread that Node has forgotten a descriptor in does not end.
+  // A thread does not end while Node has lost track of one of its descriptors.
   const simple = Object.entries(states).filter(([, { needs, leaves }]) => !needs && !leaves)
   const inThreads = runStates(
     simple.map(([name]) => name),
@@ -41,12 +40,12 @@ beforeAll(async () => {
   for (const [name, findings] of await inThreads) foundInThreads.set(name, findings)
 }, DEADLINE_MS)
 
-/** What no state may lead to. */
+/** The findings that are faults in any state. */
 function faultsOf({ outcomes, troubles }: Findings): string[] {
   return [...troubles, ...Object.values(outcomes).filter((outcome) => outcome.startsWith('undoc'))]
 }
 
-describe('A function does no harm, and settles, on a', () => {
+describe('every function settles and does no harm on a', () => {
   it.each(Object.entries(states))('%s', (name, { kind, gives, ends }) => {
     const { outcomes, troubles } = found.get(name) ?? { outcomes: {}, troubles: ['no findings'] }
     expect(faultsOf({ outcomes, troubles })).toEqual([])
@@ -59,7 +58,7 @@ describe('A function does no harm, and settles, on a', () => {
   })
 })
 
-it('A function does no harm, and settles, in a worker thread either', () => {
+it('every function settles and does no harm in a worker thread', () => {
   expect(foundInThreads.size).toBeGreaterThan(300)
   for (const [name, findings] of foundInThreads) {
     expect([name, faultsOf(findings)]).toEqual([name, []])
@@ -67,7 +66,7 @@ it('A function does no harm, and settles, in a worker thread either', () => {
   }
 })
 
-it('every function that the root entry exports is among them, or takes no target', () => {
+it('these tests include every function of the root entry that takes a target', () => {
   const functions = Object.entries(library)
     .filter(([name, value]) => typeof value === 'function' && /^[a-z]/.test(name))
     .map(([name]) => name)

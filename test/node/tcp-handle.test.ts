@@ -13,7 +13,7 @@ import { freshPort } from '../helpers/fresh-port'
 import { socketPath } from '../options/targets'
 import { destroyLater, handOver, listen, loopback, tcpSocket } from '../sockets'
 
-/** A net.Socket that is going to connect in a later tick, and its handle. */
+/** Returns a net.Socket that will connect in a later tick, and its handle. */
 function connecting(port: number): { socket: net.Socket; handle: TcpHandle } {
   const socket = net.connect({ host: loopback[4], port, autoSelectFamily: false })
   destroyLater(socket)
@@ -22,7 +22,7 @@ function connecting(port: number): { socket: net.Socket; handle: TcpHandle } {
   return { socket, handle }
 }
 
-/** What a socket says of a connection that fails, and the error that it ends with. */
+/** Collects what a socket reports about a connection that fails, and the error that it ends with. */
 async function reportsOf(socket: net.Socket): Promise<unknown[]> {
   const reports: unknown[] = []
   socket.on('connectionAttemptFailed', (...args: unknown[]) => reports.push(args.at(-1)))
@@ -31,8 +31,8 @@ async function reportsOf(socket: net.Socket): Promise<unknown[]> {
   return reports
 }
 
-describe('The connect() of a TCP handle', () => {
-  it('is answered once, with the destination, and is what it was afterwards', async () => {
+describe('connect() of a TCP handle', () => {
+  it('is intercepted once, with the destination, and is then restored', async () => {
     const server = net.createServer((peer) => peer.end())
     const port = await listen(server)
     const { socket, handle } = connecting(port)
@@ -68,27 +68,27 @@ describe('The connect() of a TCP handle', () => {
     expect(socket.connecting).toBe(false)
   })
 
-  it('takes a descriptor by open(fd)', async () => {
+  it('works after open(fd) gave the handle a descriptor', async () => {
     const { handle } = connecting(await freshPort())
     const fd = handOver(tcpSocket())
     expect(handle.open(fd)).toBe(0)
     expect((handle as unknown as { fd: number }).fd).toBe(fd)
   })
 
-  it('is a method of its own once it was answered', async () => {
+  it('is a method of the handle itself after it was intercepted', async () => {
     const { handle } = connecting(await freshPort())
     expect(isPrepared(handle)).toBe(false)
     answerConnect(handle, ({ connect }) => connect())
     expect(isPrepared(handle)).toBe(true)
   })
 
-  it('gives its result to Node', async () => {
+  it('returns the result of the interceptor to Node', async () => {
     const { socket, handle } = connecting(await freshPort())
     answerConnect(handle, () => -1)
     expect(await reportsOf(socket)).toMatchObject([{ code: 'EPERM', syscall: 'connect' }])
   })
 
-  it('is not that of a unix-domain socket', () => {
+  it('is not intercepted for a unix-domain socket', () => {
     const socket = net.connect(socketPath()).on('error', () => undefined)
     destroyLater(socket)
     expect(tcpHandle(handleOf(socket))).toBeUndefined()
@@ -97,8 +97,8 @@ describe('The connect() of a TCP handle', () => {
   })
 })
 
-describe('The error of a connect() that fails later', () => {
-  it('is replaced wherever the net.Socket reports it, and nothing is left on the socket', async () => {
+describe('the error of a connect() that fails later', () => {
+  it('is replaced wherever the net.Socket reports it, and leaves no trace on the socket', async () => {
     const { socket, handle } = connecting(await freshPort())
     const error = new Error('ours')
     const statuses: number[] = []
@@ -118,7 +118,7 @@ describe('The error of a connect() that fails later', () => {
     expect(Object.keys(socket)).toEqual(before)
   })
 
-  it("is Node's own where there is no other", async () => {
+  it("is Node's own if there is no replacement", async () => {
     const { socket, handle } = connecting(await freshPort())
     answerConnect(handle, ({ request, connect }) => {
       replaceConnectError(socket, request, () => undefined)
@@ -129,7 +129,7 @@ describe('The error of a connect() that fails later', () => {
     expect(last).toBe(attempt)
   })
 
-  it('gives way to that of a listener which destroys the socket', async () => {
+  it('gives way to the error of a listener that destroys the socket', async () => {
     const { socket, handle } = connecting(await freshPort())
     answerConnect(handle, ({ request, connect }) => {
       replaceConnectError(socket, request, () => new Error('ours'))
@@ -142,7 +142,7 @@ describe('The error of a connect() that fails later', () => {
     expect((await reportsOf(socket)).at(-1)).toBe(own)
   })
 
-  it('is not made when the socket was destroyed before', async () => {
+  it('is not made if the socket was destroyed before', async () => {
     const { socket, handle } = connecting(await freshPort())
     const failure = jest.fn()
     const connected = new Promise<void>((resolve) => {

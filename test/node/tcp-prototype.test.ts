@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/tcp-prototype.ts takes TCP handles to inherit, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/tcp-prototype.ts about TCP handles, on this release of Node. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { handleOf } from '../../lib/node/handle'
@@ -43,7 +43,7 @@ describe('TCP.prototype.connect', () => {
     },
   )
 
-  it('is timed for a connection that is refused', async () => {
+  it('is timed for a refused connection', async () => {
     const calls = jest.fn()
     timed(calls)
     const socket = net.connect(await freshPort(), loopback[4])
@@ -51,7 +51,7 @@ describe('TCP.prototype.connect', () => {
     expect(calls).toHaveBeenCalledTimes(1)
   })
 
-  it('is what it was when no more is timed', async () => {
+  it('is restored when the measurement stops', async () => {
     const prototype = await prototypeOf()
     const { connect, connect6 } = prototype
     expect([typeof connect, typeof connect6]).toEqual(['function', 'function'])
@@ -61,7 +61,7 @@ describe('TCP.prototype.connect', () => {
     expect([prototype.connect, prototype.connect6]).toEqual([connect, connect6])
   })
 
-  it('stays as somebody else has replaced it since', async () => {
+  it('is not restored if other code has replaced it since', async () => {
     const prototype = await prototypeOf()
     const { connect } = prototype
     const stop = timed(jest.fn())

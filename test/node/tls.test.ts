@@ -1,4 +1,4 @@
-/** Contract tests: what lib/node/tls.ts takes Node's TLS sockets to be, on the release that runs them. */
+/** Contract tests: the assumptions of lib/node/tls.ts about Node's TLS sockets, on this release of Node. */
 import { once } from 'node:events'
 import * as net from 'node:net'
 import * as tls from 'node:tls'
@@ -49,7 +49,7 @@ function connect(options: tls.ConnectionOptions): tls.TLSSocket {
 
 describe("a TLS socket of Node's", () => {
   it.each(versions)(
-    'reports its version from the end of the handshake on (%s)',
+    'reports its version as soon as the handshake is complete (%s)',
     async (version) => {
       const { port, server } = await serve({ maxVersion: version })
       const accepted = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>
@@ -91,7 +91,7 @@ describe("a TLS socket of Node's", () => {
     ])
   })
 
-  it('is told from a plain socket', () => {
+  it('is distinguished from a plain socket', () => {
     const socket = new net.Socket()
     expect(isTls(socket)).toBe(false)
     expect(isTlsClient(socket)).toBe(false)
@@ -99,7 +99,7 @@ describe("a TLS socket of Node's", () => {
     expect(tlsVersionOf(socket)).toBeUndefined()
   })
 
-  it('has a ticket when the server has sent one', async () => {
+  it('has a session ticket after the server has sent one', async () => {
     const { port } = await serve()
     const socket = connect({ port })
     await once(socket, 'secureConnect')
@@ -108,7 +108,7 @@ describe("a TLS socket of Node's", () => {
     await until('a ticket', () => hasTicket(socket), Boolean)
   })
 
-  it('has methods on its handle that are called for its version, its cipher and its ticket', async () => {
+  it('has methods on its handle that report its version, its cipher and its session ticket', async () => {
     const { port } = await serve()
     const socket = connect({ port })
     expect(cipherOf(socket)).toBe('')
@@ -118,7 +118,7 @@ describe("a TLS socket of Node's", () => {
     expect(cipherOf(socket)).toBe(socket.getCipher().name)
   })
 
-  it('has a handle whose fd is an errno once its SSL is freed', async () => {
+  it('has a handle whose fd is an errno after its SSL object is freed', async () => {
     const { port } = await serve()
     const socket = connect({ port })
     await once(socket, 'secureConnect')
@@ -132,7 +132,7 @@ describe("a TLS socket of Node's", () => {
     expect(hasTicket(socket)).toBe(false)
   })
 
-  it('has a handle whose fd is -1 over a stream, until its SSL is freed', () => {
+  it('has a handle whose fd is -1 over a stream, until its SSL object is freed', () => {
     const [stream] = duplexPair()
     const socket = tls.connect({ socket: stream, ...trusting })
     destroyLater(socket)
@@ -142,7 +142,7 @@ describe("a TLS socket of Node's", () => {
     expect(hasSsl(socket)).toBe(false)
   })
 
-  it('sends the end of the handshake of TLS 1.3 after the listeners', async () => {
+  it('sends the end of the TLS 1.3 handshake after the listeners were called', async () => {
     const { port } = await serve()
     const socket = connect({ port })
     watchHandshake(socket)
@@ -159,7 +159,7 @@ describe("a TLS socket of Node's", () => {
     expect(hasSentFinished(socket)).toBe(true)
   })
 
-  it('is taken to have sent it where nobody watched', async () => {
+  it('is assumed to have sent the end of a handshake that was not watched', async () => {
     const { port } = await serve()
     const socket = connect({ port })
     await once(socket, 'secureConnect')
@@ -167,7 +167,7 @@ describe("a TLS socket of Node's", () => {
     expect(hasSentFinished(socket)).toBe(true)
   })
 
-  it('never sends it once its certificate is refused', async () => {
+  it('never sends the end of the handshake after its certificate is refused', async () => {
     const { port } = await serve()
     const socket = connect({ port, servername: 'other.test' })
     watchHandshake(socket)
@@ -182,9 +182,9 @@ describe("a TLS socket of Node's", () => {
   })
 })
 
-describe('a TLS socket that is written to before its handshake is over', () => {
+describe('a TLS socket that is written to before the end of its handshake', () => {
   it.each(versions)(
-    'counts the bytes as written, and holds them until it is, on %s',
+    'counts the bytes as written, and holds them until the end of the handshake, with %s',
     async (maxVersion) => {
       const { port } = await serve({ maxVersion })
       const socket = connect({ port })
@@ -204,7 +204,7 @@ describe('a TLS socket that is written to before its handshake is over', () => {
     },
   )
 
-  it('holds nothing once it is connected again, without TLS', async () => {
+  it('holds nothing after it is connected again without TLS', async () => {
     const { port } = await serve()
     const socket = connect({ port })
     await once(socket, 'connect')

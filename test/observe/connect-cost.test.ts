@@ -36,7 +36,7 @@ async function serve(host: string): Promise<number> {
 
 describe('ConnectMeter', () => {
   it.each(['127.0.0.1', '::1'])(
-    'counts connections to %s, of Node and of this library',
+    'counts connections to %s, those of Node and those of this library',
     async (host) => {
       const port = await serve(host)
       const meter = meterFor(host, port)
@@ -50,7 +50,7 @@ describe('ConnectMeter', () => {
     },
   )
 
-  it('counts for each meter by itself the calls for its destination only', async () => {
+  it('counts only the calls for its own destination', async () => {
     const [port, other] = [await serve('127.0.0.1'), await serve('127.0.0.1')]
     const meters = [meterFor('127.0.0.1', port), meterFor('127.0.0.1', other)]
     const mapped = meterFor('::ffff:127.0.0.1', other)
@@ -59,7 +59,7 @@ describe('ConnectMeter', () => {
     expect(mapped.take().calls).toBe(1)
   })
 
-  it('lets a call for what is no address fail as it does without a meter', async () => {
+  it('does not change the error for an invalid address', async () => {
     const port = await serve('127.0.0.1')
     const socket = net.connect(port, '127.0.0.1')
     await connected(socket)
@@ -70,7 +70,7 @@ describe('ConnectMeter', () => {
     handle.close()
   })
 
-  it('leaves nothing behind when the last one has stopped', async () => {
+  it("restores Node's function when the last meter has stopped", async () => {
     const port = await serve('127.0.0.1')
     const socket = net.connect(port, '127.0.0.1')
     await connected(socket)

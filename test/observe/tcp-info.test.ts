@@ -20,7 +20,7 @@ import {
   until,
 } from '../sockets'
 
-/** The number of bytes at which the kernel has each field: struct tcp_info of linux/tcp.h. */
+/** The length that struct tcp_info (linux/tcp.h) needs to have each field. */
 const endOf: Record<keyof TcpInfo, number> = {
   state: 1,
   caState: 2,
@@ -100,7 +100,7 @@ function kernelLength(): number {
 }
 
 describe('tcpInfo', () => {
-  it('has every field that the kernel gives, and no other', () => {
+  it('returns exactly the fields that the kernel provides', () => {
     const length = kernelLength()
     const info = tcpInfo(tcpSocket())
     expect(Object.keys(info)).toEqual(fields)
@@ -109,13 +109,13 @@ describe('tcpInfo', () => {
     }
   })
 
-  it('knows all of the struct on a kernel of today', () => {
+  it('returns every field on a recent kernel', () => {
     const [major = 0, minor = 0] = release().split('.').map(Number)
     const least = major > 6 || (major === 6 && minor >= 7) ? 248 : major >= 5 ? 232 : 104
     expect(kernelLength()).toBeGreaterThanOrEqual(least)
   })
 
-  it('tells the states of a socket', async () => {
+  it('reports the states of a socket', async () => {
     const { client, accepted, server } = await connectedPair()
     expect(tcpInfo(tcpSocket()).state).toBe('CLOSE')
     expect(tcpInfo(boundSocket()).state).toBe('CLOSE')
@@ -150,7 +150,7 @@ describe('tcpInfo', () => {
     expect(tcpInfo(accepted)).toMatchObject({ bytesReceived: 1000, dataSegsIn: 1, bytesSent: 0 })
     accepted.write('answer')
     await once(client, 'data')
-    // The answer carried the acknowledgement; a client has one byte more for its SYN.
+    // The answer carried the acknowledgement. A client counts one more byte for its SYN.
     expect(tcpInfo(client)).toMatchObject({
       bytesAcked: 1001,
       bytesSent: 1000,
@@ -176,19 +176,19 @@ describe('tcpInfo', () => {
     expect(tcpInfo(client).maxPacingRate).toBe(2 ** 32 + 7)
   })
 
-  it('tells what was negotiated', async () => {
+  it('reports the negotiated TCP options', async () => {
     const { client, accepted } = await connectedPair()
     const info = tcpInfo(client)
     const peer = tcpInfo(accepted)
     expect(info.options).toEqual(peer.options)
     for (const value of Object.values(info.options)) expect(typeof value).toBe('boolean')
     expect(info.options).toMatchObject({ synData: false, ecnSeen: false })
-    // What one end sends by, the other receives by.
+    // Each end sends with the scale that the other one announced.
     expect([info.sndWscale, info.rcvWscale]).toEqual([peer.rcvWscale, peer.sndWscale])
     expect([info.sndWnd !== 0, info.rtt !== 0]).toEqual([true, true])
   })
 
-  it('shows a small receive buffer, set before connect(), in the window scale', async () => {
+  it('reports a smaller window scale if a small receive buffer was set before connect()', async () => {
     const server = net.createServer()
     const port = await listen(server)
     const fd = tcpSocket()
@@ -202,7 +202,7 @@ describe('tcpInfo', () => {
     expect(sndWscale).toBeGreaterThan(0)
   })
 
-  it('has the accept queue of a listening socket in unacked, its limit in sacked', async () => {
+  it('reports the accept queue of a listening socket as unacked, and its limit as sacked', async () => {
     const fd = listeningSocket()
     const port = native.localPort(fd)
     expect(tcpInfo(fd)).toMatchObject({ state: 'LISTEN', unacked: 0, sacked: 16 })
@@ -214,7 +214,7 @@ describe('tcpInfo', () => {
     }
   })
 
-  it('keeps nothing of the call before', async () => {
+  it('returns a new object at each call', async () => {
     const { client } = await connectedPair()
     const info = tcpInfo(client)
     const { sndMss, state } = info
@@ -226,7 +226,7 @@ describe('tcpInfo', () => {
 })
 
 describe('tcpInfo on a kernel with a shorter struct', () => {
-  /** tcpInfo() as if the kernel had `length` bytes, with all the rest of the buffer left over. */
+  /** Calls tcpInfo() as if the kernel wrote `length` bytes only. The rest of the buffer keeps old bytes. */
   function shortened(length: number): TcpInfo {
     const fd = tcpSocket()
     const real = native.tcpInfo.bind(native)
@@ -242,14 +242,14 @@ describe('tcpInfo on a kernel with a shorter struct', () => {
     }
   }
 
-  it.each([104, 160, 192, 232, 240, 248])('of %i bytes leaves the rest undefined', (length) => {
+  it.each([104, 160, 192, 232, 240, 248])('omits the fields beyond %i bytes', (length) => {
     const info = shortened(length)
     for (const field of fields) {
       expect([field, info[field] !== undefined]).toEqual([field, endOf[field] <= length])
     }
   })
 
-  it('has no field of which only a part is there', () => {
+  it('omits a field that is only partly present', () => {
     for (let length = 8; length <= 280; length++) {
       const info = shortened(length)
       for (const field of fields) {
@@ -260,7 +260,7 @@ describe('tcpInfo on a kernel with a shorter struct', () => {
     }
   })
 
-  it('is what the kernel gives into a shorter buffer', async () => {
+  it('relies on a kernel that fills a short buffer, and writes nothing beyond the struct', async () => {
     const { client } = await connectedPair()
     const fd = (client as unknown as { _handle: { fd: number } })._handle.fd
     const whole = new Uint8Array(512).fill(0xaa)
@@ -275,7 +275,7 @@ describe('tcpInfo on a kernel with a shorter struct', () => {
 })
 
 describe('connectionState', () => {
-  it('has what a close needs', async () => {
+  it('reports the state that a close depends on', async () => {
     const { client, accepted } = await connectedPair()
     const received = once(accepted, 'data')
     accepted.resume()
@@ -289,7 +289,7 @@ describe('connectionState', () => {
     })
   })
 
-  it('is empty for what is no TCP socket', () => {
+  it('returns undefined fields for a socket that is not TCP', () => {
     for (const fd of [unixSocket(), closedDescriptor()]) {
       expect(connectionState(fd)).toMatchObject({
         state: undefined,
@@ -300,21 +300,21 @@ describe('connectionState', () => {
   })
 })
 
-describe('tcpInfo of a socket that is not TCP', () => {
+describe('tcpInfo', () => {
   const refused = {
     code: 'ERR_SOCKET_TUNER_WRONG_SOCKET',
     option: 'TCP_INFO',
     level: 'IPPROTO_TCP',
   }
 
-  it('is refused for UDP', async () => {
+  it('refuses a UDP socket', async () => {
     const socket = await boundDatagramSocket()
     const error = failureOf(() => tcpInfo(socket))
     expect(error).toMatchObject({ ...refused, syscall: 'getsockopt' })
     expect(error.message).toContain('an IPv4 UDP socket')
   })
 
-  it('is refused for a unix-domain socket', async () => {
+  it('refuses a unix-domain socket', async () => {
     const { client } = await unixPair()
     const error = failureOf(() => tcpInfo(client))
     expect(error).toMatchObject(refused)

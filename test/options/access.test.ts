@@ -35,7 +35,7 @@ import {
 import { anotherValue, isPresent, read, rows } from './rows'
 import { boundDatagramSocket, tcpTargets, unixPair } from './targets'
 
-/** The descriptors of this process that are sockets with the option at this value. */
+/** Returns the descriptors of this process that are sockets whose option has this value. */
 function descriptorsWith(name: string, value: number): number[] {
   const level = name.startsWith('TCP_') ? 'IPPROTO_TCP' : 'SOL_SOCKET'
   return readdirSync('/proc/self/fd')
@@ -61,7 +61,7 @@ function succeeds(call: () => void): boolean {
   }
 }
 
-/** Settings of names that are only known at run time. */
+/** Returns settings whose names are only known at run time. */
 function settings(...namesAndValues: readonly unknown[]): Settings {
   const result: Record<string, unknown> = {}
   for (let i = 0; i < namesAndValues.length; i += 2) {
@@ -80,18 +80,18 @@ describe('setOption and getOption', () => {
     expect(before).not.toBe(12_345)
     setOption(target, 'TCP_KEEPIDLE', 12_345)
     expect(getOption(target, 'TCP_KEEPIDLE')).toBe(12_345)
-    // The right one of all the sockets that are open, and no other.
+    // No other open socket has changed.
     const [fd, ...others] = descriptorsWith('TCP_KEEPIDLE', 12_345)
     expect(others).toEqual([])
     expect(getOption(fd ?? -1, 'SO_COOKIE')).toBe(getOption(target, 'SO_COOKIE'))
   })
 })
 
-describe('a socket that is not TCP', () => {
+describe('a socket other than TCP', () => {
   it.each([
     ['udp4', 'an IPv4 UDP socket'],
     ['udp6', 'an IPv6 UDP socket'],
-  ] as const)('takes options of its levels: %s', async (type, kind) => {
+  ] as const)('accepts the options of its own levels if it is of type %s', async (type, kind) => {
     const socket = await boundDatagramSocket(type)
     setOption(socket, 'IP_TOS', 0x48)
     expect(getOption(socket, 'IP_TOS')).toBe(0x48)
@@ -114,7 +114,7 @@ describe('a socket that is not TCP', () => {
   })
 
   it.each(['server', 'client', 'accepted'] as const)(
-    'takes options of SOL_SOCKET: a unix-domain %s',
+    'accepts options of SOL_SOCKET if it is a unix-domain %s',
     async (end) => {
       const target: net.Server | net.Socket = (await unixPair())[end]
       setOption(target, 'SO_PRIORITY', 5)
@@ -138,7 +138,7 @@ describe('a socket that is not TCP', () => {
     },
   )
 
-  it('is told apart from one that is none: an IPv4 option on an IPv6 socket is fine', () => {
+  it('is distinguished from an IPv6 TCP socket, which accepts IPv4 options', () => {
     const fd = tcpSocket(6)
     setOption(fd, 'IP_TTL', 33)
     expect(getOption(fd, 'IP_TTL')).toBe(33)
@@ -146,7 +146,7 @@ describe('a socket that is not TCP', () => {
 })
 
 describe('a dual-stack socket', () => {
-  it('keeps the options of both families apart', async () => {
+  it('keeps the options of both families separate', async () => {
     const server = net.createServer({ pauseOnConnect: true })
     const port = await listen(server, '::ffff:127.0.0.1')
     setOption(server, 'IP_TOS', 0x48)
@@ -166,8 +166,8 @@ describe('a dual-stack socket', () => {
   })
 })
 
-describe('an option that is only read', () => {
-  it('tells what kind of socket it is', async () => {
+describe('an option that can only be read', () => {
+  it('reports the kind of a socket', async () => {
     const { client } = await connectedPair()
     const unix = unixSocket()
     const udp = udpSocket(6)
@@ -184,7 +184,7 @@ describe('an option that is only read', () => {
     expect(kindOf(listeningSocket())).toEqual([AF_INET, SOCK_STREAM, constant('IPPROTO_TCP'), true])
   })
 
-  it('SO_COOKIE is another for each socket and stays', () => {
+  it('is SO_COOKIE, which differs between sockets and does not change', () => {
     const [a, b] = [tcpSocket(), tcpSocket()]
     const cookie = getOption(a, 'SO_COOKIE')
     expect(typeof cookie).toBe('bigint')
@@ -192,7 +192,7 @@ describe('an option that is only read', () => {
     expect(getOption(b, 'SO_COOKIE')).not.toBe(cookie)
   })
 
-  it('SO_MEMINFO has the buffer sizes in their places', () => {
+  it('is SO_MEMINFO, which reports the buffer sizes', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_RCVBUF', 30_000)
     setOption(fd, 'SO_SNDBUF', 20_000)
@@ -209,7 +209,7 @@ describe('an option that is only read', () => {
     })
   })
 
-  it('SO_PEERCRED names the process at the other end of a unix socket', async () => {
+  it('is SO_PEERCRED, which names the process at the other end of a unix-domain socket', async () => {
     const { client } = await unixPair()
     expect(getOption(client, 'SO_PEERCRED')).toEqual({
       pid: process.pid,
@@ -219,7 +219,7 @@ describe('an option that is only read', () => {
     expect(getOption(client, 'SO_PEERGROUPS')).toHaveLength(4 * supplementaryGroups())
   })
 
-  it('IP_MTU is that of the loopback interface, on a connection alone', async () => {
+  it('is IP_MTU, which is that of the loopback interface, and only exists on a connection', async () => {
     const { client } = await connectedPair()
     expect(getOption(client, 'IP_MTU')).toBe(Math.min(65_535, mtuOfLoopback()))
     expect(failureOf(() => getOption(tcpSocket(), 'IP_MTU'))).toMatchObject({ code: 'ENOTCONN' })
@@ -227,7 +227,7 @@ describe('an option that is only read', () => {
     expect(getOption(client6, 'IPV6_MTU')).toBe(mtuOfLoopback())
   })
 
-  it('TCP_SAVED_SYN is the SYN, once', async () => {
+  it('is TCP_SAVED_SYN, which returns the SYN once', async () => {
     const server = net.createServer({ pauseOnConnect: true })
     const port = await listen(server)
     setOption(server, 'TCP_SAVE_SYN', 1)
@@ -259,8 +259,8 @@ describe('an option that is only read', () => {
       ],
       { family: 'IPv6', address: '2001:db8::1', port: 443 },
     ],
-  ] as const)('%s is an address', (name, sockaddr, address) => {
-    // Only a firewall that redirects makes the kernel answer.
+  ] as const)('is %s, which is an address', (name, sockaddr, address) => {
+    // The kernel answers only if a firewall has redirected the connection.
     const spy = jest.spyOn(native, 'getBytes').mockImplementation((...[, , , out]) => {
       out.set(sockaddr)
       return sockaddr.length
@@ -272,23 +272,23 @@ describe('an option that is only read', () => {
     }
   })
 
-  it('SO_ORIGINAL_DST is refused where nothing was redirected', async () => {
+  it('is SO_ORIGINAL_DST, which is refused if nothing was redirected', async () => {
     const { accepted } = await connectedPair()
     const error = failureOf(() => getOption(accepted, 'SO_ORIGINAL_DST'))
     expect(['ENOENT', 'ERR_SOCKET_TUNER_UNSUPPORTED']).toContain(error.code)
   })
 })
 
-describe('an option that is only set', () => {
+describe('an option that can only be set', () => {
   const DROP_ALL = [{ code: 0x06, jt: 0, jf: 0, k: 0 }]
-  // A security policy may keep filters from unprivileged processes.
+  // A security policy may deny filters to unprivileged processes.
   const itFilter = succeeds(() => {
     setOption(tcpSocket(), 'SO_ATTACH_FILTER', DROP_ALL)
   })
     ? it
     : it.skip
 
-  itFilter('SO_ATTACH_FILTER drops segments until SO_DETACH_FILTER', async () => {
+  itFilter('is SO_ATTACH_FILTER, which drops segments until SO_DETACH_FILTER is set', async () => {
     const { client, accepted } = await connectedPair()
     setOption(accepted, 'SO_ATTACH_FILTER', DROP_ALL)
     client.write('lost')
@@ -296,7 +296,7 @@ describe('an option that is only set', () => {
     expect(queueSizes(client).unacknowledged).toBe(4)
     expect(queueSizes(accepted).unread).toBe(0)
     setOption(accepted, 'SO_DETACH_FILTER', 0)
-    // The kernel sends it again, and now it gets through.
+    // The retransmission passes.
     const arrived = once(accepted, 'data')
     accepted.resume()
     expect(String((await arrived)[0])).toBe('lost')
@@ -307,7 +307,7 @@ describe('an option that is only set', () => {
     ).toMatchObject({ code: 'ENOENT' })
   })
 
-  itFilter('SO_LOCK_FILTER keeps the filter', () => {
+  itFilter('is SO_LOCK_FILTER, after which a filter cannot be detached', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_LOCK_FILTER', true)
     expect(
@@ -317,7 +317,7 @@ describe('an option that is only set', () => {
     ).toMatchObject({ code: 'EPERM' })
   })
 
-  it('SO_ATTACH_REUSEPORT_CBPF chooses the listener', async () => {
+  it('is SO_ATTACH_REUSEPORT_CBPF, whose program chooses the listener', async () => {
     const servers: net.Server[] = []
     const counts = [0, 0, 0]
     let port = 0
@@ -348,7 +348,7 @@ describe('an option that is only set', () => {
     expect(counts).toEqual([0, 0, 20])
   })
 
-  it('TCP_MD5SIG lets a connection through only with the same key', async () => {
+  it('is TCP_MD5SIG, which admits only connections with the same key', async () => {
     const key = Buffer.from('shared')
     const fd = tcpSocket()
     setOption(fd, 'TCP_MD5SIG', { address: loopback[4], key })
@@ -374,15 +374,15 @@ describe('an option that is only set', () => {
     setOption(right, 'TCP_MD5SIG', { address: loopback[4], key })
     const signed = connect(right)
     expect(String((await once(signed, 'data'))[0])).toBe('signed')
-    // The SYNs of the two others came in before and were dropped.
+    // The SYNs of the other two arrived before and were dropped.
     expect([unsigned.connecting, signedWrong.connecting]).toEqual([true, true])
   })
 
-  it('TCP_MD5SIG takes an IPv6 peer in every spelling', () => {
+  it('is TCP_MD5SIG, which accepts every spelling of an IPv6 address', () => {
     for (const address of ['::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1', 'fe80::1:2', '::']) {
       const fd = tcpSocket(6)
       setOption(fd, 'TCP_MD5SIG', { address, key: Buffer.from('k') })
-      // The key of exactly that peer is there: an empty one removes it, and only once.
+      // An empty key removes the key of exactly that peer. A second removal fails.
       setOption(fd, 'TCP_MD5SIG', { address, key: new Uint8Array(0) })
       expect(
         failureOf(() => {
@@ -395,7 +395,7 @@ describe('an option that is only set', () => {
     setOption(fd, 'TCP_MD5SIG', { address: '::1', key: new Uint8Array(0) })
   })
 
-  it('TCP_FASTOPEN_KEY is 16 or 32 bytes', () => {
+  it('is TCP_FASTOPEN_KEY, which has 16 or 32 bytes', () => {
     const fd = tcpSocket()
     setOption(fd, 'TCP_FASTOPEN_KEY', new Uint8Array(16))
     setOption(fd, 'TCP_FASTOPEN_KEY', new Uint8Array(32))
@@ -406,13 +406,13 @@ describe('an option that is only set', () => {
     ).toMatchObject({ code: 'EINVAL' })
   })
 
-  it('SO_CNX_ADVICE is taken by a connection', async () => {
+  it('is SO_CNX_ADVICE, which a connection accepts', async () => {
     const { client } = await connectedPair()
     setOption(client, 'SO_CNX_ADVICE', 1)
   })
 
   it.each(['SO_ATTACH_BPF', 'SO_ATTACH_REUSEPORT_EBPF'] as const)(
-    '%s says what it wants for a descriptor',
+    'is %s, whose error names the descriptor that it needs',
     (name) => {
       const error = failureOf(() => {
         setOption(tcpSocket(), name, tcpSocket())
@@ -427,7 +427,7 @@ describe('an option that is only set', () => {
   itPrivileged.each([
     ['SO_RCVBUFFORCE', 'SO_RCVBUF'],
     ['SO_SNDBUFFORCE', 'SO_SNDBUF'],
-  ] as const)('%s goes beyond the limit of %s', (force, plain) => {
+  ] as const)('is %s, which exceeds the limit of %s', (force, plain) => {
     const fd = tcpSocket()
     setOption(fd, plain, 2 ** 30 - 1)
     const limit = getOption(fd, plain)
@@ -439,7 +439,7 @@ describe('an option that is only set', () => {
 describe('repair mode', () => {
   // Needs CAP_NET_ADMIN.
   const itPrivileged = isPrivileged ? it : it.skip
-  itPrivileged('gives and takes the state of the queues', () => {
+  itPrivileged('reads and sets the state of the queues', () => {
     const fd = tcpSocket()
     setOption(fd, 'TCP_REPAIR', 1)
     setOption(fd, 'TCP_REPAIR_QUEUE', 2)
@@ -457,7 +457,7 @@ describe('repair mode', () => {
   })
 })
 
-describe('the message of a refusal', () => {
+describe('the message of a refused option', () => {
   const none = 'no_such_name'
   const cases: readonly [name: WritableOption, value: unknown, fd: () => number, text: RegExp][] = [
     [
@@ -486,7 +486,7 @@ describe('the message of a refusal', () => {
       /: EINVAL, returned once .*: set it before bind\(\)/,
     ],
   ]
-  it.each(cases)('of %s %j names the cause once and the way out', (name, value, open, text) => {
+  it.each(cases)('names the cause once, and the fix: %s %j', (name, value, open, text) => {
     const fd = open()
     const { message } = failureOf(() => {
       setOption(fd, name, value as never)
@@ -496,7 +496,7 @@ describe('the message of a refusal', () => {
   })
 })
 
-describe('without privilege', () => {
+describe('an option that needs a privilege', () => {
   const cases: readonly [name: WritableOption, value: unknown][] = [
     ['SO_DEBUG', true],
     ['SO_MARK', 1],
@@ -509,7 +509,7 @@ describe('without privilege', () => {
     ['IP_TRANSPARENT', true],
     ['SO_TXTIME', { clockId: 0, flags: 0 }],
   ]
-  it.each(cases)('%s says which capability it needs', (name, value) => {
+  it.each(cases)('names the missing capability in its error: %s', (name, value) => {
     const fd = tcpSocket()
     const error = unprivileged(() =>
       failureOf(() => {
@@ -526,7 +526,7 @@ describe('without privilege', () => {
 })
 
 describe('a value', () => {
-  /** Values that no option takes, or those of other kinds. */
+  /** Values that are invalid for every option, or valid for a few kinds only. */
   const junk: readonly unknown[] = [
     undefined,
     null,
@@ -574,11 +574,11 @@ describe('a value', () => {
     [{ code: 1, jt: 0, jf: 0 }],
     [null],
   ]
-  /** Which of them an option of the kind does take. */
+  /** Those that an option of the kind accepts. */
   const taken: Partial<Record<OptionKind, readonly unknown[]>> = { u64: [1n] }
 
   it.each(rows.filter(({ access }) => access === 'w' || access === 'rw'))(
-    'of the wrong kind for $name is refused before any system call',
+    'is refused before any system call if it is of the wrong kind for $name',
     ({ name, kind, length }) => {
       const fd = tcpSocket(6)
       const accepted = taken[kind] ?? []
@@ -601,7 +601,7 @@ describe('a value', () => {
   )
 
   it.each(rows.filter(({ range, access }) => range !== undefined && access !== 'r'))(
-    'beyond the range of $name is refused',
+    'is refused beyond the range of $name',
     ({ name, access, kind, range, also = [] }) => {
       if (access === 'none' || range === undefined) return
       const [min, max] = range
@@ -617,7 +617,7 @@ describe('a value', () => {
     },
   )
 
-  it('is read from an object once', () => {
+  it('has its members read once', () => {
     let reads = 0
     const value = {
       get enabled(): boolean {
@@ -631,7 +631,7 @@ describe('a value', () => {
     expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: true, seconds: 0 })
   })
 
-  it('lets an error of a getter through and sets nothing', () => {
+  it('is not set if one of its getters throws, and the error is passed on', () => {
     const fd = tcpSocket()
     const calls = nativeCallsOf(() => {
       expect(() => {
@@ -646,7 +646,7 @@ describe('a value', () => {
     expect(calls).toEqual([])
   })
 
-  it('that is read is a copy', () => {
+  it('is a copy when it is read', () => {
     const fd = tcpSocket()
     setOption(fd, 'IP_OPTIONS', new Uint8Array([1, 1, 1, 0]))
     const first = getOption(fd, 'IP_OPTIONS')
@@ -666,7 +666,7 @@ describe('a name', () => {
     'TCP_NODELAY\0',
     'x'.repeat(9999),
   ]
-  it.each(names)('%j that is no option is refused before any system call', (name) => {
+  it.each(names)('is refused as an unknown option before any system call if it is %j', (name) => {
     const fd = tcpSocket()
     const calls = nativeCallsOf(() => {
       for (const call of [
@@ -683,7 +683,7 @@ describe('a name', () => {
   })
 
   it.each([undefined, null, 1, NaN, {}, [], Symbol('name'), ['SO_TYPE']])(
-    '%p that is no string is refused',
+    'is refused if it is %p, which is not a string',
     (name) => {
       const fd = tcpSocket()
       expect(failureOf(() => getOption(fd, name as never))).toMatchObject({
@@ -694,7 +694,7 @@ describe('a name', () => {
   )
 
   it.each(rows.filter(({ access }) => access === 'none'))(
-    '$name that is not offered says why',
+    'is refused with the reason if the option is not offered: $name',
     ({ name, because = 'nothing' }) => {
       const fd = tcpSocket()
       for (const call of [
@@ -712,7 +712,7 @@ describe('a name', () => {
   )
 
   it.each(rows.filter((row) => !isPresent(row) && row.access === 'rw'))(
-    '$name of another platform is unsupported',
+    'is refused as unsupported if only another platform has it: $name',
     (row) => {
       const fd = tcpSocket()
       const unsupported = {
@@ -730,7 +730,7 @@ describe('a name', () => {
 })
 
 describe('SO_LINGER', () => {
-  it.each([1, 65_535])('with %d s is refused without blocking: true', (seconds) => {
+  it.each([1, 65_535])('is refused with %d s unless blocking is true', (seconds) => {
     const fd = tcpSocket()
     for (const blocking of [undefined, false]) {
       const value =
@@ -759,7 +759,7 @@ describe('SO_LINGER', () => {
     expect(getOption(fd, 'SO_LINGER')).toEqual({ enabled: false, seconds: 0 })
   })
 
-  it('is silent on a socket that does not listen, and to switch it off', () => {
+  it('causes no warning on a socket that does not listen, or if it is disabled', () => {
     const listener = listeningSocket()
     const warnings = warningsOf(() => {
       setOption(tcpSocket(), 'SO_LINGER', { enabled: true, seconds: 0 })

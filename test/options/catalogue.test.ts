@@ -33,11 +33,11 @@ import {
 
 configure({ hazards: 'ignore' })
 
-// The rows say what Linux does; other platforms have fewer of them.
+// The rows describe Linux.
 const onLinux = process.platform === 'linux' ? describe : describe.skip
 
 onLinux('the catalogue on Linux', () => {
-  it('has a number for every option that is not of macOS alone', () => {
+  it('has a number for every option except those of macOS', () => {
     const absent = rows.filter((row) => !isPresent(row)).map(({ name }) => name)
     expect(absent).toEqual(rows.filter(isMacOnly).map(({ name }) => name))
   })
@@ -49,7 +49,7 @@ onLinux('the catalogue on Linux', () => {
     expect(acting.length).toBeGreaterThanOrEqual(100)
   })
 
-  it('has no two options of one number', () => {
+  it('has no two options with the same number', () => {
     const seen = rows
       // SO_GET_FILTER has the number of SO_ATTACH_FILTER.
       .filter((row) => isPresent(row) && row.name !== 'SO_GET_FILTER')
@@ -57,7 +57,7 @@ onLinux('the catalogue on Linux', () => {
     expect(new Set(seen).size).toBe(seen.length)
   })
 
-  it('exports no option number that has no row', () => {
+  it('has a row for every option number that the addon exports', () => {
     const options = Object.keys(native.constants).filter((name) =>
       /^(SO|TCP|IP|IPV6|UDP|MPTCP|TLS)_/.test(name),
     )
@@ -66,12 +66,12 @@ onLinux('the catalogue on Linux', () => {
 })
 
 describe('a row', () => {
-  it.each(rows)('$name says why it is not offered exactly when it is not', (row) => {
+  it.each(rows)('has a reason exactly if the option is not offered: $name', (row) => {
     expect(row.because !== undefined).toBe(row.access === 'none')
   })
 
   it.each(rows.filter(({ kind }) => ['int', 'u32', 'timeval', 'interfaceIndex'].includes(kind)))(
-    '$name has a range when a number can be set',
+    'has a range if a number can be set: $name',
     ({ access, range, also = [], kind }) => {
       if (access !== 'rw' && access !== 'w') return
       const [min, max] = range ?? []
@@ -85,28 +85,28 @@ describe('a row', () => {
 
   it.each(
     rows.filter(({ kind, access }) => (kind === 'string' || kind === 'bytes') && access !== 'none'),
-  )('$name has a length', ({ length }) => {
+  )('has a length if the value has one: $name', ({ length }) => {
     const [min, max] = length ?? []
     expect(min).toBeGreaterThanOrEqual(0)
     expect(max).toBeGreaterThanOrEqual(min ?? NaN)
-    // What the native side refuses to read or write.
+    // The addon refuses to read or write more.
     expect(max).toBeLessThanOrEqual(32768)
   })
 
-  it.each(rows)('$name has a sentence and a source', ({ summary, source }) => {
+  it.each(rows)('has a sentence and a source: $name', ({ summary, source }) => {
     expect(summary).toMatch(/^[A-Za-z].*\.$/)
     expect(source).not.toBe('')
   })
 
   it.each(rows.filter(({ secret }) => secret === true))(
-    '$name, a secret, cannot be read',
+    'does not let a secret be read: $name',
     (row) => {
       expect(['w', 'none']).toContain(row.access)
     },
   )
 
   it.each(rows.filter(({ doubled }) => doubled === true))(
-    '$name says that it is doubled',
+    'mentions that the kernel doubles the value: $name',
     (row) => {
       expect(row.range?.[1]).toBeLessThanOrEqual(2 ** 30 - 1)
       if (row.access === 'rw') expect(row.rewritten).toMatch(/twice/)
@@ -114,7 +114,7 @@ describe('a row', () => {
   )
 
   it.each(rows.filter(({ alsoChanges }) => alsoChanges !== undefined))(
-    '$name changes options that can be put back',
+    'lists side effects only on options that can be restored: $name',
     ({ alsoChanges }) => {
       for (const name of alsoChanges ?? []) {
         expect(describeOption(name as OptionName).access).toBe('rw')
@@ -123,7 +123,7 @@ describe('a row', () => {
   )
 
   it.each(rows.filter(({ roundTrip }) => roundTrip !== undefined))(
-    '$name is left out of the round trip only when there would be one',
+    'excludes from the round trip only options that can be read: $name',
     ({ access }) => {
       expect(['r', 'rw']).toContain(access)
     },
@@ -131,7 +131,7 @@ describe('a row', () => {
 })
 
 describe('describeOption', () => {
-  it('describes each of optionNames, and nothing else is named', () => {
+  it('describes exactly the options of optionNames', () => {
     expect([...optionNames]).toEqual(rows.map(({ name }) => name))
     for (const { name, ...row } of rows) {
       expect(describeOption(name)).toEqual({
@@ -150,21 +150,21 @@ describe('describeOption', () => {
     })
   })
 
-  it('gives a copy: changing it changes nothing here', () => {
+  it('returns a copy', () => {
     const info = describeOption('TCP_NODELAY') as { summary: string }
     info.summary = 'changed'
     expect(describeOption('TCP_NODELAY').summary).not.toBe('changed')
   })
 
-  it('optionNames cannot be changed', () => {
+  it('has names that cannot be changed: optionNames is frozen', () => {
     expect(Object.isFrozen(optionNames)).toBe(true)
   })
 })
 
 onLinux('an option set on a listening socket', () => {
   /**
-   * Values that a connection survives and that the kernel does not come to by itself, where the
-   * row's own does not do.
+   * Values that a connection survives and that differ from the kernel's own choice, for rows whose
+   * example is unsuitable.
    */
   const instead: Record<string, unknown> = {
     IP_MINTTL: 1,
@@ -178,7 +178,7 @@ onLinux('an option set on a listening socket', () => {
     if (inherited === null) continue
     const family = familyOf(row)
     const reason = reasonToSkip(row, tcpSocket(family))
-    const title = inherited ? `${name} reaches the accepted one` : `${name} stays there`
+    const title = inherited ? `passes ${name} on to accepted sockets` : `keeps ${name} to itself`
     if (reason !== undefined) {
       it.skip(`${title} (${reason})`, () => undefined)
       continue
@@ -197,7 +197,7 @@ onLinux('an option set on a listening socket', () => {
   }
 })
 
-/** The option of a listening socket, set to `value` or left alone, and of one that it accepts. */
+/** Reads an option from a listening socket, after setting it unless `value` is undefined, and from an accepted one. */
 async function acceptedValue(
   { name, when, refused = {} }: Row,
   family: Family,

@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/target.test.ts: a cluster whose one worker listens and reports, as JSON, what
-// socket-tuner makes of its server and of a connection that it accepts.
+// Run by test/target.test.ts: a cluster whose only worker listens. It reports as JSON how
+// socket-tuner treats its server and a connection that it accepts.
 const cluster = require('node:cluster')
 const { once } = require('node:events')
 const net = require('node:net')

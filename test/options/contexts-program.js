@@ -1,6 +1,6 @@
 'use strict'
 
-// Run by test/workers.test.ts: the addon loaded three times in one process, twice of them in
+// Run by test/workers.test.ts: loads the addon three times in one process, twice of them in
 // contexts of their own.
 const vm = require('node:vm')
 const { addonFile } = require('../../dist/kernel/addon')
@@ -29,7 +29,7 @@ for (const { context, native } of [first, second, { context: undefined, native: 
     fd: fd > 2,
     set: native.setInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1),
     setBytes: native.setBytes(fd, SOL_SOCKET, SO_LINGER, bytes),
-    // Read by the next one, into memory of yet another context.
+    // The next context reads this value into memory of its own.
     get: own.getInt(fd, SOL_SOCKET, SO_KEEPALIVE),
     linger: [first.native.getBytes(fd, SOL_SOCKET, SO_LINGER, bytes), [...bytes]],
     close: native.closeFd(fd),

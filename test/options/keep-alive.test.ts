@@ -36,8 +36,8 @@ async function serve(options: net.ServerOpts = {}): Promise<{ server: net.Server
   return { server, port: (await listen(server, { host })).port }
 }
 
-describe('keepalive options set by name', () => {
-  it('are rewritten by setKeepAlive() where they were not', async () => {
+describe('keepalive options that were set by name', () => {
+  it('are overwritten by setKeepAlive() if they were set without this library', async () => {
     const { client } = await connectedPair()
     client.setKeepAlive(true, 60_000)
     expect(keepAliveOf(client)).toMatchObject({
@@ -47,7 +47,7 @@ describe('keepalive options set by name', () => {
     })
   })
 
-  it('outlast setKeepAlive() after tune()', async () => {
+  it('survive setKeepAlive() after tune()', async () => {
     const { client } = await connectedPair()
     tune(client, settings)
     client.setKeepAlive(true, 60_000)
@@ -58,7 +58,7 @@ describe('keepalive options set by name', () => {
     expect(keepAliveOf(client)).toEqual(settings)
   })
 
-  it('outlast it after setOption(), the last value of each, and only those that were set', async () => {
+  it('survive setKeepAlive() after setOption() with their last values, and no other option does', async () => {
     const { client } = await connectedPair()
     setOption(client, 'TCP_KEEPINTVL', 8)
     setOption(client, 'TCP_KEEPINTVL', 9)
@@ -71,7 +71,7 @@ describe('keepalive options set by name', () => {
   })
 
   it.each(['127.0.0.1', 'localhost'])(
-    "outlast net.connect()'s keepAlive in connect() to %s",
+    'survive the keepAlive option of net.connect() in connect() to %s',
     async (to) => {
       const { port } = await serve()
       const options = { keepAlive: true, keepAliveInitialDelay: 60_000 }
@@ -84,7 +84,7 @@ describe('keepalive options set by name', () => {
     },
   )
 
-  it('outlast it where a RawSocket became a net.Socket', async () => {
+  it('survive setKeepAlive() on a RawSocket that became a net.Socket', async () => {
     const { port } = await serve()
     const raw = RawSocket.open(4, { TCP_KEEPINTVL: 7 })
     raw.tune({ TCP_KEEPCNT: 9 })
@@ -95,7 +95,7 @@ describe('keepalive options set by name', () => {
     expect(keepAliveOf(socket)).toEqual(settings)
   })
 
-  it('outlast http.Agent, which calls setKeepAlive() for each idle socket', async () => {
+  it('survive http.Agent, which calls setKeepAlive() for each idle socket', async () => {
     const server = http.createServer((_request, response) => response.end('answer'))
     closeLater(() => {
       server.close()
@@ -115,7 +115,7 @@ describe('keepalive options set by name', () => {
     expect(keepAliveOf(socket)).toEqual(settings)
   })
 
-  it('outlast the keepAlive option of a tuned server, and what handlers call', async () => {
+  it('survive the keepAlive option of a tuned server, and calls of setKeepAlive() in handlers', async () => {
     const { server, port } = await serve({ keepAlive: true, keepAliveInitialDelay: 60_000 })
     tuneServer(server, { settings })
     const client = net.connect(port, host)
@@ -136,11 +136,11 @@ describe('setKeepAlive() with an interval and a count', () => {
   }
   type SetKeepAlive = (options: KeepAliveOptions) => void
 
-  // Node 24.19 and 26.4 on.
+  // Since Node 24.19 and 26.4.
   const isTaken = net.Socket.prototype.setKeepAlive.length > 2
   const itWhereTaken = isTaken ? it : it.skip
 
-  itWhereTaken('sets those that were not set by name', async () => {
+  itWhereTaken('sets only the options that were not set by name', async () => {
     const { client } = await connectedPair()
     const setKeepAlive = client.setKeepAlive.bind(client) as unknown as SetKeepAlive
     setOption(client, 'TCP_KEEPIDLE', 20)
@@ -151,7 +151,7 @@ describe('setKeepAlive() with an interval and a count', () => {
     expect(keepAliveOf(client)).toEqual({ ...settings, TCP_KEEPINTVL: 8, TCP_KEEPCNT: 5 })
   })
 
-  it('comes to the handle as Node gave it', async () => {
+  it('passes all arguments on to the handle', async () => {
     const { client } = await connectedPair()
     const { _handle: handle } = client as unknown as {
       _handle: { setKeepAlive: (...args: unknown[]) => number }
@@ -167,7 +167,7 @@ describe('setKeepAlive() with an interval and a count', () => {
 
 describe('deadPeerDetection()', () => {
   it.each([2, 3, 4, 5, 6, 7, 10, 30, 31, 119, 3_600, 32_767])(
-    'gives settings that come to %i seconds',
+    'returns settings that add up to %i seconds',
     async (seconds) => {
       const made = deadPeerDetection(seconds)
       const { TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT } = made
@@ -181,7 +181,7 @@ describe('deadPeerDetection()', () => {
     },
   )
 
-  it('is 30 s in the profile', () => {
+  it('is the profile for 30 s', () => {
     expect(profiles.deadPeerDetection).toEqual(deadPeerDetection(30))
   })
 

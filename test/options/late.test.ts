@@ -1,4 +1,4 @@
-/** What the rows say of the moment of a set, compared with what the kernel says in each state of a socket. */
+/** Compares the moments of the rows with the kernel's behaviour in each state of a socket. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import {
   configure,
@@ -22,9 +22,10 @@ import {
 } from '../sockets'
 import { anotherValue, familyOf, isPresent, isUnsupported, read, rows, type Row } from './rows'
 
+// The rows describe Linux.
 const onLinux = process.platform === 'linux' ? describe : describe.skip
 
-/** Sockets in each state, that of a connection being made included: nobody answers at its destination. */
+/** Makes a socket in each state. The destination of a connecting socket never answers. */
 const states = {
   fresh: tcpSocket,
   bound: boundSocket,
@@ -35,7 +36,7 @@ const states = {
 
 type State = keyof typeof states
 
-/** When each is too late. */
+/** The states in which it is too late. */
 const late: Readonly<Record<OptionTiming, readonly State[]>> = {
   any: [],
   'pre-bind': ['bound', 'listening', 'connecting', 'connected'],
@@ -59,7 +60,7 @@ function connectingSocket(family: Family): number {
   return fd
 }
 
-/** What came of a set: whether the kernel took it, and the warnings before it. */
+/** Sets the option, and returns the code of its failure and the warnings before it. */
 function attempt(fd: number, name: string, value: unknown): { code: unknown; warnings: string[] } {
   const warnings: string[] = []
   const listener = (message: unknown): void => {
@@ -92,24 +93,27 @@ const timed = rows.filter(
 )
 
 onLinux.each(timed)('$name', (row) => {
-  it.each(Object.keys(states) as State[])('on a %s socket', (state) => {
-    const family = familyOf(row)
-    const fd = states[state](family)
-    if (isUnsupported(row, fd)) return
-    const isLate = late[row.when].includes(state)
-    const { code, warnings } = attempt(fd, row.name, valueFor(row, fd))
-    if (isLate && row.refusedLate === true) {
-      // EBADF where the value is the descriptor of a program.
-      expect(['EINVAL', 'EBADF']).toContain(code)
-      expect(warnings).toEqual([])
-      return
-    }
-    expect(warnings).toEqual(isLate ? ['SOCKET_TUNER_TOO_LATE'] : [])
-    if (isLate) expect(code).toBeUndefined()
-  })
+  it.each(Object.keys(states) as State[])(
+    'is set, refused or warned about on a %s socket as its row says',
+    (state) => {
+      const family = familyOf(row)
+      const fd = states[state](family)
+      if (isUnsupported(row, fd)) return
+      const isLate = late[row.when].includes(state)
+      const { code, warnings } = attempt(fd, row.name, valueFor(row, fd))
+      if (isLate && row.refusedLate === true) {
+        // EBADF if the value must be the descriptor of a program.
+        expect(['EINVAL', 'EBADF']).toContain(code)
+        expect(warnings).toEqual([])
+        return
+      }
+      expect(warnings).toEqual(isLate ? ['SOCKET_TUNER_TOO_LATE'] : [])
+      if (isLate) expect(code).toBeUndefined()
+    },
+  )
 })
 
-onLinux('an option that is for other sockets than TCP ones', () => {
+onLinux('an option without effect on TCP sockets', () => {
   const foreign = rows.filter(
     (row) =>
       row.noEffectOnTcp !== undefined &&
@@ -118,7 +122,7 @@ onLinux('an option that is for other sockets than TCP ones', () => {
       row.privilege === undefined,
   )
 
-  it.each(foreign)('$name, is warned of on a TCP socket and nowhere else', (row) => {
+  it.each(foreign)('causes a warning on a TCP socket, but not on a UDP socket: $name', (row) => {
     const family = familyOf(row)
     const tcp = tcpSocket(family)
     if (isUnsupported(row, tcp)) return
@@ -133,29 +137,29 @@ onLinux('an option that is for other sockets than TCP ones', () => {
   })
 })
 
-onLinux('an option that bind() of another socket asks for', () => {
-  /** Whether a second socket with the option can be bound beside one that was bound before. */
+onLinux('an option that lets another socket bind to the same port', () => {
+  /** Binds a second socket with the option to the port of `fd`. Returns -1 if that fails. */
   function bindsBeside(fd: number, name: 'SO_REUSEADDR' | 'SO_REUSEPORT'): number {
     const second = tcpSocket()
     setOption(second, name, true)
     return native.bindFd(second, loopback[4], native.localPort(fd)) < 0 ? -1 : second
   }
 
-  it('is in time on a bound socket: SO_REUSEADDR', () => {
+  it('is not too late on a bound socket: SO_REUSEADDR', () => {
     const first = boundSocket()
     expect(bindsBeside(first, 'SO_REUSEADDR')).toBe(-1)
     expect(tune(first, { SO_REUSEADDR: true }).SO_REUSEADDR.status).toBe('applied')
     expect(bindsBeside(first, 'SO_REUSEADDR')).toBeGreaterThan(-1)
   })
 
-  it('is in time on a listening socket, and balances: SO_REUSEPORT', () => {
+  it('is not too late on a listening socket, and balances the load: SO_REUSEPORT', () => {
     const first = boundSocket()
     succeed(native.listenFd(first, 64))
     expect(bindsBeside(first, 'SO_REUSEPORT')).toBe(-1)
     expect(tune(first, { SO_REUSEPORT: true }).SO_REUSEPORT.status).toBe('applied')
     const second = bindsBeside(first, 'SO_REUSEPORT')
     succeed(native.listenFd(second, 64))
-    // That all 40 come to one of two is a matter of 1 in 2 to the 39th power.
+    // The probability that all go to the same listener is 2 to the power of -39.
     const CONNECTIONS = 40
     for (let made = 0; made < CONNECTIONS; made++) {
       native.connectFd(tcpSocket(), loopback[4], native.localPort(first))
@@ -166,7 +170,7 @@ onLinux('an option that bind() of another socket asks for', () => {
   })
 })
 
-it('shows a socket in each state', () => {
+it('the sockets of these tests can be made in each state', () => {
   for (const family of [4, 6] as const) {
     for (const open of Object.values(states)) succeed(native.localPort(open(family)))
   }

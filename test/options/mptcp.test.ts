@@ -8,6 +8,7 @@ configure({ hazards: 'ignore' })
 const { AF_INET6 = 0, SOCK_STREAM = 0, IPPROTO_MPTCP = 0 } = native.constants
 const probe = native.openSocket(AF_INET6, SOCK_STREAM, IPPROTO_MPTCP)
 if (probe >= 0) native.closeFd(probe)
+// Kernels may be built without MPTCP, or have it switched off.
 const whereThereIs = probe >= 0 ? describe : describe.skip
 
 whereThereIs('an MPTCP socket', () => {
@@ -22,7 +23,7 @@ whereThereIs('an MPTCP socket', () => {
 
   for (const row of rows.filter(({ access }) => access === 'rw')) {
     const { name, notOnMptcp } = row
-    const title = notOnMptcp === true ? `does not take ${name}` : `takes ${name}`
+    const title = notOnMptcp === true ? `does not accept ${name}` : `accepts ${name}`
     const reason = reasonToSkip(row, tcpSocket(6))
     if (reason !== undefined) {
       it.skip(`${title} (${reason})`, () => undefined)
@@ -36,7 +37,7 @@ whereThereIs('an MPTCP socket', () => {
       if (notOnMptcp !== true) {
         set()
       } else if (isAccepted(set)) {
-        // Neither refused nor stored.
+        // The kernel ignores it.
         expect(read(fd, name)).not.toEqual(value)
       } else {
         expect(failureOf(set).code).toBe('ERR_SOCKET_TUNER_WRONG_SOCKET')
@@ -44,7 +45,7 @@ whereThereIs('an MPTCP socket', () => {
     })
   }
 
-  it('is named by the error of a TCP option', () => {
+  it('is named in the error of a TCP option', () => {
     const error = failureOf(() => {
       setOption(fd, 'TCP_LINGER2', 10)
     })
@@ -54,18 +55,18 @@ whereThereIs('an MPTCP socket', () => {
     )
   })
 
-  // The message says that the kernel does not have the option; it does, for TCP.
+  // The kernel's error claims that it lacks the option, which it has for TCP.
   it.each([
     ['SO_BUF_LOCK', 1],
     ['IPV6_UNICAST_HOPS', 33],
-  ] as const)('is named by the error of %s', (name, value) => {
+  ] as const)('is named in the error of %s', (name, value) => {
     const error = failureOf(() => {
       setOption(fd, name, value)
     })
     expect(error.message).toContain('an IPv6 MPTCP socket')
   })
 
-  it('is tuned with what it has', () => {
+  it('is tuned with the options that it supports', () => {
     expect(tune(fd, { TCP_NODELAY: true, TCP_QUICKACK: true, TCP_KEEPIDLE: 33 })).toMatchObject({
       TCP_NODELAY: { status: 'applied', value: true },
       TCP_QUICKACK: { status: 'unsupported', requested: true },

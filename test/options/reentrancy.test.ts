@@ -1,18 +1,18 @@
-/** Calls of the library from within a call: a target's getter or a value's getter is the caller's code. */
+/** Calls of the library from within a call: getters of a target or a value, and subscribers, are the caller's code. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type * as net from 'node:net'
 import { configure, getOption, queueSizes, setOption, tcpInfo, tune, type Target } from '../../lib'
 import { native } from '../../lib/kernel/binding'
 import { connectedPair, tcpSocket } from '../sockets'
 
-// Any user may set 'reno', and the algorithm that a socket has already.
+// Any user may set 'reno' and the current algorithm.
 const others = { TCP_KEEPIDLE: 99, TCP_KEEPINTVL: 98, TCP_CONGESTION: 'reno', SO_LINGER: off() }
 
 function off(): { enabled: boolean; seconds: number } {
   return { enabled: false, seconds: 0 }
 }
 
-/** Everything of the library that keeps what the kernel said in memory of its own, on another socket. */
+/** Calls on another socket every function that reuses a buffer for the kernel's answers. */
 function interfere(fd: number): void {
   tune(fd, others)
   tcpInfo(fd)
@@ -20,7 +20,7 @@ function interfere(fd: number): void {
   setOption(fd, 'TCP_LINGER2', 5)
 }
 
-/** The socket behind a `_handle` whose every reading interferes. */
+/** Returns a target whose `_handle` calls the library whenever it is read. */
 function hostile(socket: net.Socket): Target {
   const fd = tcpSocket()
   const handle = (socket as unknown as { _handle: object })._handle
@@ -33,7 +33,7 @@ function hostile(socket: net.Socket): Target {
 }
 
 describe('a getter of the target that calls the library', () => {
-  it('does not get into the report of tune()', async () => {
+  it('does not change the report of tune()', async () => {
     const { client } = await connectedPair()
     const algorithm = getOption(client, 'TCP_CONGESTION')
     const report = tune(hostile(client), {
@@ -52,7 +52,7 @@ describe('a getter of the target that calls the library', () => {
     expect(getOption(client, 'TCP_KEEPIDLE')).toBe(20)
   })
 
-  it('does not get into what is read', async () => {
+  it('does not change the value that is read', async () => {
     const { client } = await connectedPair()
     const algorithm = getOption(client, 'TCP_CONGESTION')
     tune(client, { TCP_KEEPIDLE: 20 })
@@ -64,7 +64,7 @@ describe('a getter of the target that calls the library', () => {
   })
 })
 
-it('a getter of a setting that calls tune() does not get into what is set', () => {
+it('a getter of a setting that calls tune() does not change the values that are set', () => {
   const fd = tcpSocket()
   const report = tune(fd, {
     TCP_KEEPIDLE: 20,
@@ -91,7 +91,7 @@ it('a getter of a setting that calls tune() does not get into what is set', () =
   expect(getOption(fd, 'TCP_KEEPIDLE')).toBe(20)
 })
 
-it('a subscriber to warnings that calls the library does not get into the report', async () => {
+it('a subscriber to warnings that calls the library does not change the report', async () => {
   const { client } = await connectedPair()
   const fd = tcpSocket()
   let calls = 0

@@ -5,7 +5,7 @@ import { anotherValue, familyOf, isPresent, read, reasonToSkip, rows, type Row }
 
 configure({ hazards: 'ignore' })
 
-/** What is read of every option of the socket, those aside that move by themselves. */
+/** Reads every option of the socket, except those that change by themselves. */
 function everythingOf(fd: number): Record<string, unknown> {
   const entries = rows
     .filter((row) => isPresent(row) && (row.access === 'r' || row.access === 'rw'))
@@ -22,18 +22,18 @@ function valueOrCode(fd: number, name: string): unknown {
   }
 }
 
-/** A setting that is valid and that the kernel refuses. */
+/** Returns a valid setting that the kernel refuses. */
 function refused({ name }: Row): Settings {
   return name === 'TCP_CONGESTION'
     ? { TCP_FASTOPEN_KEY: new Uint8Array(17) }
     : { TCP_CONGESTION: 'no_such_algo' }
 }
 
-describe('tune, when a later setting fails,', () => {
+describe('tune() that fails at a later setting', () => {
   for (const row of rows.filter(({ access }) => access === 'rw')) {
     const { name } = row
     const reason = reasonToSkip(row, tcpSocket(familyOf(row)))
-    const title = `leaves the whole socket as it was before ${name}`
+    const title = `restores every option that changed with ${name}`
     if (reason !== undefined) {
       it.skip(`${title} (${reason})`, () => undefined)
       continue
@@ -52,7 +52,7 @@ describe('tune, when a later setting fails,', () => {
       expect(changed).toEqual(error.notRestored ?? [])
     })
 
-    it(`leaves ${name} as it was set before`, () => {
+    it(`restores a previous value of ${name}`, () => {
       configure({ hazards: 'ignore' })
       const fd = tcpSocket(6)
       const initial = read(fd, name)

@@ -24,15 +24,15 @@ import {
   type Row,
 } from './rows'
 
-// Each option is read once to find out whether the kernel has it.
+// Each option is read once to check whether the kernel has it.
 configure({ hazards: 'ignore' })
 
 const families: readonly Family[] = [4, 6]
 
-/** The names of the rows that came back as they were set, on either family. */
+/** The options that were read back as set, in either family. */
 const roundTripped = new Set<string>()
 
-/** `it`, or `it.skip` with the reason in the name: no row goes missing without a word. */
+/** Calls `it`, or `it.skip` with the reason in the title, so that no row is skipped silently. */
 function itOrSkip(row: Row, fd: number, title: string, test: jest.ProvidesCallback): void {
   const reason = reasonToSkip(row, fd)
   if (reason === undefined) it(title, test)
@@ -49,7 +49,7 @@ describe.each(families)('on an IPv%i TCP socket', (family) => {
 
   describe('an option that can be set and read', () => {
     for (const row of fitting.filter(({ access }) => access === 'rw')) {
-      itOrSkip(row, probe, `${row.name} reads back as set`, () => {
+      itOrSkip(row, probe, `is read back as it was set: ${row.name}`, () => {
         const fd = tcpSocket(family)
         const initial = read(fd, row.name)
         const value = anotherValue(row, initial)
@@ -74,7 +74,7 @@ describe.each(families)('on an IPv%i TCP socket', (family) => {
       memoryInfo: expect.objectContaining({ drops: 0, backlog: 0 }),
     }
     for (const row of fitting.filter(({ access }) => access === 'r')) {
-      itOrSkip(row, probe, `${row.name} is read on a connection`, async () => {
+      itOrSkip(row, probe, `is read on a connection: ${row.name}`, async () => {
         configure({ hazards: 'ignore' })
         const { client } = await connectedPair(loopback[family])
         expect(shape[row.kind]).toBeDefined()
@@ -92,7 +92,7 @@ describe.each(families)('on an IPv%i TCP socket', (family) => {
 
   describe('an option that can only be set', () => {
     for (const { name } of fitting.filter(({ access }) => access === 'w')) {
-      it(`${name} is not read`, () => {
+      it(`is not read: ${name}`, () => {
         expect(failureOf(() => read(tcpSocket(family), name))).toMatchObject({
           code: 'ERR_SOCKET_TUNER_NOT_READABLE',
           option: name,
@@ -102,12 +102,12 @@ describe.each(families)('on an IPv%i TCP socket', (family) => {
   })
 })
 
-describe('an option of other sockets than TCP ones', () => {
+describe('an option of sockets other than TCP', () => {
   const own = { unix: unixSocket, datagram: () => udpSocket(6), mptcp: mptcpSocket } as const
 
   for (const row of rows.filter((each) => each.only !== undefined && isPresent(each))) {
     const { name, only = 'datagram', access } = row
-    it.each([4, 6] as const)(`${name} is refused on an IPv%i TCP socket`, (family) => {
+    it.each([4, 6] as const)(`is refused on an IPv%i TCP socket: ${name}`, (family) => {
       const fd = tcpSocket(family)
       const isWritable = access === 'rw'
       const error = failureOf(() => {
@@ -118,9 +118,9 @@ describe('an option of other sockets than TCP ones', () => {
       expect(error.message).toContain(`fd ${String(fd)} is an IPv${String(family)} TCP socket`)
     })
 
-    it(`${name} reads back as set on its own`, () => {
+    it(`is read back as it was set on such a socket: ${name}`, () => {
       const fd = own[only]()
-      // This kernel may have no such socket, or not this option yet.
+      // This kernel may lack such sockets or this option.
       if (fd < 0 || isUnsupported(row, fd)) return
       const initial = read(fd, name)
       if (access === 'r') {
@@ -144,7 +144,7 @@ describe('an IPv6 option on an IPv4 socket', () => {
       level: 'IPPROTO_IPV6',
     }
     if (access === 'r' || access === 'rw') {
-      it(`${name} cannot be read`, () => {
+      it(`cannot be read: ${name}`, () => {
         const fd = tcpSocket(4)
         const error = failureOf(() => read(fd, name))
         expect(error).toMatchObject({ ...wrongSocket, syscall: 'getsockopt', fd })
@@ -152,7 +152,7 @@ describe('an IPv6 option on an IPv4 socket', () => {
       })
     }
     if (access === 'w' || access === 'rw') {
-      it(`${name} cannot be set`, () => {
+      it(`cannot be set: ${name}`, () => {
         const fd = tcpSocket(4)
         const value = anotherValue(row, undefined)
         const error = failureOf(() => {
@@ -193,13 +193,13 @@ describe('a value that the kernel rewrites', () => {
     ['IPV6_TCLASS', -1, 0],
     ['IPV6_UNICAST_HOPS', -1, sysctl('ipv6/conf/default/hop_limit')],
   ]
-  it.each(cases)('%s %j reads %j', (name, value, reads) => {
+  it.each(cases)('is read back rewritten: %s %j as %j', (name, value, reads) => {
     const fd = tcpSocket(6)
     set(fd, name, value)
     expect(read(fd, name)).toEqual(reads)
   })
 
-  it.each(['SO_RCVTIMEO', 'SO_SNDTIMEO'])('%s is rounded up to a timer tick', (name) => {
+  it.each(['SO_RCVTIMEO', 'SO_SNDTIMEO'])('is rounded up to a timer tick: %s', (name) => {
     const fd = tcpSocket()
     set(fd, name, 5001)
     expect([5001, 5002, 5004, 5010]).toContain(read(fd, name))
@@ -214,7 +214,7 @@ describe('a value at the end of its range', () => {
       (row.refused === undefined
         ? undefined
         : `may be refused: ${Object.keys(row.refused).join(', ')}`)
-    const title = `is taken by ${row.name}`
+    const title = `is accepted by ${row.name}`
     if (reason !== undefined) {
       it.skip(`${title} (${reason})`, () => undefined)
       continue
@@ -241,22 +241,22 @@ describe('a value at the end of its range', () => {
     ['IP_LOCAL_PORT_RANGE', { min: 65535, max: 65535 }],
     ['SO_LINGER', { enabled: true, seconds: 2_147_483_647, blocking: true }],
   ]
-  it.each(cases)('%s %p is neither cut nor made negative', (name, value) => {
+  it.each(cases)('is neither truncated nor made negative: %s %p', (name, value) => {
     const fd = tcpSocket()
     set(fd, name, value)
     if (name === 'SO_LINGER') expect(value).toMatchObject(read(fd, name) as object)
     else expect(read(fd, name)).toEqual(value)
-    // So that the close of the descriptor waits for nothing.
+    // Otherwise close(2) would block.
     if (name === 'SO_LINGER') set(fd, name, { enabled: false, seconds: 0 })
   })
 })
 
-// Last, when all others have run: nothing above may have been skipped without being noticed.
+// This test runs last, and fails if too many of the tests above were skipped.
 const [major = 0, minor = 0] = release().split('.').map(Number)
 const recent = major > 6 || (major === 6 && minor >= 16)
 const least = isPrivileged ? (recent ? 95 : 80) : recent ? 80 : 65
 
-it(`at least ${String(least)} options have made the round trip`, () => {
+it(`at least ${String(least)} options are set and read back by these tests`, () => {
   expect(roundTripped.size).toBeGreaterThanOrEqual(least)
 })
 
@@ -264,7 +264,7 @@ function isIPv6(row: Row): boolean {
   return familyOf(row) === 6 && isPresent(row) && row.only === undefined
 }
 
-/** A number below /proc/sys/net. */
+/** Reads a number below /proc/sys/net. */
 function sysctl(name: string): number {
   return Number(readFileSync(`/proc/sys/net/${name}`, 'utf8'))
 }

@@ -1,8 +1,10 @@
-/** What the generated tests take from the catalogue's rows. */
+/** The rows of the catalogue for generated tests. */
 import { readFileSync } from 'node:fs'
 import { getOption, type OptionName, type ReadableOption } from '../../lib'
 import { native } from '../../lib/kernel/binding'
 import { catalogue } from '../../lib/options/catalogue'
+import type { Codec } from '../../lib/options/codec'
+import { kinds } from '../../lib/options/kinds'
 import type { OptionRow } from '../../lib/options/row'
 import { isPrivileged, type Family } from '../sockets'
 
@@ -13,7 +15,7 @@ export const rows: readonly Row[] = Object.entries<OptionRow>(catalogue).map(([n
   name: name as OptionName,
 }))
 
-/** The rows that macOS alone has say so in their first word. */
+/** Rows that only macOS has begin with its name. */
 export function isMacOnly({ summary }: Row): boolean {
   return summary.startsWith('macOS:')
 }
@@ -22,7 +24,7 @@ export function isPresent({ name }: Row): boolean {
   return native.constants[name] !== undefined
 }
 
-/** getOption() for a name that is only known at run time. */
+/** Calls getOption() with a name that is only known at run time. */
 export function read(fd: number, name: string): unknown {
   return getOption(fd, name as ReadableOption)
 }
@@ -32,7 +34,7 @@ export function familyOf({ level }: Row): Family {
   return level === 'IPPROTO_IPV6' ? 6 : 4
 }
 
-/** Why the row cannot be tried on `fd`, or undefined. */
+/** Returns why the row cannot be tested on `fd`, or undefined. */
 export function reasonToSkip(row: Row, fd: number): string | undefined {
   if (!isPresent(row)) return `${process.platform} has no such option`
   if (row.roundTrip !== undefined) return row.roundTrip
@@ -52,19 +54,25 @@ export function isUnsupported({ name, access }: Row, fd: number): boolean {
   }
 }
 
-/** A value that the row permits and that differs from `initial`; undefined when it permits none. */
+/** Returns a permitted value other than `initial`, or undefined if there is none. */
 export function anotherValue(row: Row, initial: unknown): unknown {
   return candidates(row, initial).find((value) => !sameValue(readsAs(row, value), initial))
 }
 
 function candidates({ name, kind, range, also, example }: Row, initial: unknown): unknown[] {
-  const first = example === undefined ? [] : [example]
+  const first = example === undefined ? [] : [valueOf(kind, example)]
   if (kind === 'bool') return [...first, !(initial as boolean)]
-  // One more of the algorithms that everyone may choose, where the example is the default.
+  // If the example is the default, another algorithm that any user may choose.
   if (name === 'TCP_CONGESTION') return [...first, ...allowedCongestionControl()]
   if (range === undefined) return first
   const [min, max] = range
   return [...first, min + Math.floor((max - min) / 2), max, min, ...(also ?? [])]
+}
+
+/** The value that the example of a row, which is JSON, stands for. */
+function valueOf(kind: Row['kind'], example: unknown): unknown {
+  if (kind === 'bytes') return Uint8Array.from(example as number[])
+  return (kinds[kind] as Codec).fromJson?.(example) ?? example
 }
 
 function allowedCongestionControl(): string[] {
@@ -72,7 +80,7 @@ function allowedCongestionControl(): string[] {
   return readFileSync(path, 'utf8').trim().split(' ')
 }
 
-/** What the kernel gives back for `value`. */
+/** Returns the value that is read after `value` is set. */
 export function readsAs({ doubled }: Row, value: unknown): unknown {
   return doubled === true ? 2 * (value as number) : value
 }

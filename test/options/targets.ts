@@ -1,4 +1,4 @@
-/** One of each object that this library takes as a socket, connected or listening on loopback. */
+/** One object of each kind that this library accepts as a target, connected or listening on loopback. */
 import * as dgram from 'node:dgram'
 import { once } from 'node:events'
 import * as http from 'node:http'
@@ -20,7 +20,7 @@ import {
   tcpSocket,
 } from '../sockets'
 
-/** TLS by a shared key: no certificate to make, and none that runs out. */
+/** TLS with a pre-shared key needs no certificate, which would expire. */
 const psk = Buffer.alloc(16, 7)
 const serverTls = { ciphers: 'PSK', pskCallback: (): Buffer => psk }
 const clientTls = {
@@ -46,7 +46,7 @@ async function tlsPair(): Promise<Ends> {
   return { client, accepted }
 }
 
-/** A TLS client that was given a connected socket. */
+/** Makes a TLS client over a connected socket. */
 async function tlsOver(): Promise<tls.TLSSocket> {
   const server = tls.createServer(serverTls)
   const port = await listen(server)
@@ -80,7 +80,7 @@ async function http2Pair(
   return { client, accepted }
 }
 
-/** Both ends of an HTTP request that is being answered. */
+/** Makes both ends of an HTTP request that has no complete response yet. */
 async function httpPair(): Promise<{ request: net.Socket; response: net.Socket }> {
   const server = http.createServer()
   const port = await listen(server)
@@ -104,7 +104,7 @@ export async function boundDatagramSocket(type: dgram.SocketType = 'udp4'): Prom
   return socket
 }
 
-/** A path for a unix-domain socket. */
+/** Returns an unused path for a unix-domain socket. */
 export function socketPath(): string {
   const folder = mkdtempSync(join(tmpdir(), 'socket-tuner-'))
   closeLater(() => {
@@ -113,7 +113,7 @@ export function socketPath(): string {
   return join(folder, 'socket')
 }
 
-/** A connection over a unix-domain socket, the accepted end of which is paused. */
+/** Makes a connection over a unix-domain socket whose accepted end is paused. */
 export async function unixPair(): Promise<Ends & { server: net.Server }> {
   const server = net.createServer({ pauseOnConnect: true })
   const path = socketPath()

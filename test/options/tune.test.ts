@@ -35,18 +35,18 @@ import {
 } from '../sockets'
 import { read } from './rows'
 
-/** Above what a process may open. */
+/** Beyond the limit of any process. */
 const MISSING_FD = 2 ** 31 - 1
 
 const NO_ALGORITHM = { TCP_CONGESTION: 'no_such_algo' } as const
 
-/** tune() for settings that the compiler would not let through. */
+/** Calls tune() with settings that the compiler would refuse. */
 function tuneAny(fd: number, settings: unknown): Record<string, { status: string }> {
   return tune(fd, settings as Settings)
 }
 
 describe('tune', () => {
-  it('sets every option and tells what was read back', () => {
+  it('sets every option and reports the values that were read back', () => {
     const fd = tcpSocket()
     const report = tune(fd, { TCP_NODELAY: true, TCP_KEEPIDLE: 30, TCP_CONGESTION: 'reno' })
     expect(report).toEqual({
@@ -59,7 +59,7 @@ describe('tune', () => {
     expect(getOption(fd, 'TCP_CONGESTION')).toBe('reno')
   })
 
-  it('reads back what the kernel has, not what was asked for', () => {
+  it("reports the kernel's value, not the requested one", () => {
     const fd = tcpSocket()
     const { TCP_DEFER_ACCEPT, SO_RCVBUF, TCP_LINGER2 } = tune(fd, {
       TCP_DEFER_ACCEPT: 5,
@@ -72,11 +72,11 @@ describe('tune', () => {
       status: 'adjusted',
       requested: 500,
       value: 120,
-      why: expect.stringContaining('Cut to 120') as string,
+      why: expect.stringContaining('Capped at 120') as string,
     })
   })
 
-  it('takes every kind of value', () => {
+  it('accepts every kind of value', () => {
     const settings = {
       SO_LINGER: { enabled: true, seconds: 0 },
       SO_RCVTIMEO: 5000,
@@ -100,7 +100,7 @@ describe('tune', () => {
     }
   })
 
-  it('applies in the order written', () => {
+  it('applies settings in the order in which they are written', () => {
     const last = { SO_PRIORITY: 3, IP_TOS: 0x10 } as const
     const fd = tcpSocket()
     tune(fd, { IP_TOS: 0x10, SO_PRIORITY: 3 })
@@ -108,12 +108,12 @@ describe('tune', () => {
     const other = tcpSocket()
     const report = tune(other, last)
     expect(getOption(other, 'SO_PRIORITY')).not.toBe(3)
-    // Read back when all are set: the report tells what is there at the end.
+    // The report has the values that are in force after all settings.
     expect(report.SO_PRIORITY).toMatchObject({ status: 'adjusted', requested: 3 })
     expect(Object.keys(report)).toEqual(['SO_PRIORITY', 'IP_TOS'])
   })
 
-  it('leaves out settings that are undefined', () => {
+  it('ignores settings that are undefined', () => {
     const fd = tcpSocket()
     expect(tune(fd, { TCP_NODELAY: undefined, TCP_CORK: true })).toEqual({
       TCP_CORK: { status: 'applied', value: true },
@@ -124,9 +124,9 @@ describe('tune', () => {
   })
 
   it.each<[string, Settings]>([
-    ['none', {}],
-    ['undefined ones only', { SO_KEEPALIVE: undefined }],
-  ])('refuses what is no socket, with settings: %s', (_, settings) => {
+    ['no settings', {}],
+    ['undefined settings only', { SO_KEEPALIVE: undefined }],
+  ])('refuses a descriptor that is not a socket even with %s', (_, settings) => {
     expect(failureOf(() => tuneAny(MISSING_FD, settings))).toMatchObject({ code: 'EBADF' })
     const file = openSync(__filename, 'r')
     try {
@@ -136,12 +136,12 @@ describe('tune', () => {
     }
   })
 
-  it('does all in one native call on a socket whose state does not matter', () => {
+  it('makes one native call if the state of the socket does not matter', () => {
     const fd = tcpSocket()
     expect(nativeCallsOf(() => tune(fd, profiles.deadPeerDetection))).toEqual(['applyBatch'])
   })
 
-  it('takes more settings than the batch is first made for', () => {
+  it('accepts more settings than the initial size of the batch', () => {
     const fd = tcpSocket()
     const settings = {
       ...profiles.deadPeerDetection,
@@ -202,7 +202,7 @@ describe('tune', () => {
   })
 })
 
-describe('tune with a setting that is not valid', () => {
+describe('tune with an invalid last setting', () => {
   it.each([
     ['a value of the wrong type', { TCP_KEEPIDLE: '30' }, 'ERR_INVALID_ARG_TYPE'],
     ['null', { TCP_KEEPIDLE: null }, 'ERR_INVALID_ARG_TYPE'],
@@ -211,15 +211,19 @@ describe('tune with a setting that is not valid', () => {
     ['NaN', { TCP_KEEPIDLE: NaN }, 'ERR_OUT_OF_RANGE'],
     ['2 ** 32 + 30', { TCP_KEEPIDLE: 2 ** 32 + 30 }, 'ERR_OUT_OF_RANGE'],
     ['an unknown name', { TCP_KEEP_IDLE: 30 }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
-    ['a name that Object has', { constructor: 30 }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
-    ['an option that is only read', { SO_TYPE: 1 }, 'ERR_SOCKET_TUNER_NOT_WRITABLE'],
+    [
+      'a name of a member of Object.prototype',
+      { constructor: 30 },
+      'ERR_SOCKET_TUNER_UNKNOWN_OPTION',
+    ],
+    ['an option that can only be read', { SO_TYPE: 1 }, 'ERR_SOCKET_TUNER_NOT_WRITABLE'],
     ['an option that is not offered', { IP_NODEFRAG: true }, 'ERR_SOCKET_TUNER_NOT_EXPOSED'],
     [
       'a blocking linger',
       { SO_LINGER: { enabled: true, seconds: 1 } },
       'ERR_SOCKET_TUNER_BLOCKING_LINGER',
     ],
-  ])('%s as the last one: makes no system call', (_what, bad, code) => {
+  ])('makes no system call if the setting is %s', (_what, bad, code) => {
     const fd = tcpSocket()
     let error: unknown
     const calls = nativeCallsOf(() => {
@@ -230,13 +234,16 @@ describe('tune with a setting that is not valid', () => {
     expect(getOption(fd, 'TCP_NODELAY')).toBe(false)
   })
 
-  it.each([undefined, null, 1, 'TCP_NODELAY', [], true])('settings %p are refused', (settings) => {
-    expect(failureOf(() => tuneAny(tcpSocket(), settings))).toMatchObject({
-      code: 'ERR_INVALID_ARG_TYPE',
-    })
-  })
+  it.each([undefined, null, 1, 'TCP_NODELAY', [], true])(
+    'refuses %p as the settings',
+    (settings) => {
+      expect(failureOf(() => tuneAny(tcpSocket(), settings))).toMatchObject({
+        code: 'ERR_INVALID_ARG_TYPE',
+      })
+    },
+  )
 
-  it('looks at the settings before the target', () => {
+  it('checks the settings before the target', () => {
     expect(failureOf(() => tuneAny(NaN, { TCP_KEEPIDLE: 0 }))).toMatchObject({
       code: 'ERR_OUT_OF_RANGE',
       message: expect.stringContaining('TCP_KEEPIDLE') as string,
@@ -244,13 +251,13 @@ describe('tune with a setting that is not valid', () => {
   })
 })
 
-describe('tune that fails midway', () => {
-  /** What is read of these options before and after. */
+describe('tune that fails at a later setting', () => {
+  /** Reads these options. */
   function snapshot(fd: number, names: readonly string[]): Record<string, unknown> {
     return Object.fromEntries(names.map((name) => [name, read(fd, name)]))
   }
 
-  it('puts back what it had set, and says which option failed', () => {
+  it('restores the previous settings, and names the option that failed', () => {
     const fd = tcpSocket()
     const settings = {
       TCP_NODELAY: true,
@@ -280,7 +287,7 @@ describe('tune that fails midway', () => {
     expect(snapshot(fd, names)).toEqual(before)
   })
 
-  it('puts back values that were set before, not the defaults', () => {
+  it('restores the previous values, not the defaults', () => {
     const fd = tcpSocket()
     tune(fd, { TCP_KEEPIDLE: 77, TCP_NODELAY: true, SO_PRIORITY: 5, TCP_CONGESTION: 'reno' })
     failureOf(() =>
@@ -294,7 +301,7 @@ describe('tune that fails midway', () => {
     })
   })
 
-  it.each(['SO_RCVBUF', 'SO_SNDBUF'] as const)('leaves %s to autotuning again', (name) => {
+  it.each(['SO_RCVBUF', 'SO_SNDBUF'] as const)('returns %s to autotuning', (name) => {
     const fd = tcpSocket()
     const before = snapshot(fd, [name, 'SO_BUF_LOCK'])
     expect(before.SO_BUF_LOCK).toBe(0)
@@ -302,7 +309,7 @@ describe('tune that fails midway', () => {
     expect(snapshot(fd, [name, 'SO_BUF_LOCK'])).toEqual(before)
   })
 
-  it('leaves a buffer locked that was locked before', () => {
+  it('keeps the lock of a buffer that was locked before', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_SNDBUF', 30_000)
     const before = snapshot(fd, ['SO_RCVBUF', 'SO_SNDBUF', 'SO_BUF_LOCK'])
@@ -311,23 +318,23 @@ describe('tune that fails midway', () => {
     expect(snapshot(fd, ['SO_RCVBUF', 'SO_SNDBUF', 'SO_BUF_LOCK'])).toEqual(before)
   })
 
-  it('leaves TCP_MAXSEG unset again, not fixed at the default that it reads as', async () => {
+  it('returns TCP_MAXSEG to unset, although it reads as a default', async () => {
     const fd = tcpSocket()
     const before = getOption(fd, 'TCP_MAXSEG')
     failureOf(() => tune(fd, { TCP_MAXSEG: 1200, ...NO_ALGORITHM }))
     expect(getOption(fd, 'TCP_MAXSEG')).toBe(before)
-    // A limit of 536 would show on a connection; loopback has far larger segments.
+    // A limit of 536 would be seen on a connection: segments on loopback are far larger.
     expect(await segmentSizeOf(fd)).toBeGreaterThan(1400)
   })
 
-  it('puts back SO_PRIORITY, which IP_TOS changes', () => {
+  it('restores SO_PRIORITY, which IP_TOS changes', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_PRIORITY', 3)
     failureOf(() => tune(fd, { IP_TOS: 0x10, ...NO_ALGORITHM }))
     expect(snapshot(fd, ['IP_TOS', 'SO_PRIORITY'])).toEqual({ IP_TOS: 0, SO_PRIORITY: 3 })
   })
 
-  it('puts back SO_TIMESTAMP, which SO_TIMESTAMPNS replaces', () => {
+  it('restores SO_TIMESTAMP, which SO_TIMESTAMPNS replaces', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_TIMESTAMP', true)
     failureOf(() => tune(fd, { SO_TIMESTAMPNS: true, ...NO_ALGORITHM }))
@@ -337,7 +344,7 @@ describe('tune that fails midway', () => {
     })
   })
 
-  it('puts back an option of another family in the middle', () => {
+  it('restores an option of another family between two others', () => {
     const fd = tcpSocket(4)
     const error = failureOf(() =>
       tune(fd, { TCP_NODELAY: true, IPV6_TCLASS: 72, TCP_KEEPIDLE: 30 }),
@@ -352,7 +359,7 @@ describe('tune that fails midway', () => {
     expect(getOption(fd, 'TCP_KEEPIDLE')).not.toBe(30)
   })
 
-  it('puts back SOL_SOCKET options of a unix socket that is given one of TCP', () => {
+  it('restores SOL_SOCKET options of a unix-domain socket if a TCP option follows', () => {
     const fd = unixSocket()
     const error = failureOf(() => tune(fd, { SO_PRIORITY: 3, TCP_NODELAY: true }))
     expect(error).toMatchObject({ code: 'ERR_SOCKET_TUNER_WRONG_SOCKET', option: 'TCP_NODELAY' })
@@ -360,7 +367,7 @@ describe('tune that fails midway', () => {
     expect(getOption(fd, 'SO_PRIORITY')).toBe(0)
   })
 
-  it('puts back when it is the privilege that lacks', () => {
+  it('restores the previous settings if the process lacks a privilege', () => {
     const fd = tcpSocket()
     const error = unprivileged(() =>
       failureOf(() => tune(fd, { TCP_NODELAY: true, SO_MARK: 7, TCP_CORK: true })),
@@ -373,7 +380,7 @@ describe('tune that fails midway', () => {
     })
   })
 
-  it('names in notRestored what could not be put back', () => {
+  it('lists options that could not be restored in notRestored', () => {
     const fd = tcpSocket()
     const error = failureOf(() =>
       tune(fd, {
@@ -393,11 +400,12 @@ describe('tune that fails midway', () => {
     expect(getOption(fd, 'SO_LOCK_FILTER')).toBe(true)
   })
 
+  // Needs CAP_NET_ADMIN.
   const itPrivileged = isPrivileged ? it : it.skip
   itPrivileged.each([
     ['SO_RCVBUFFORCE', 'SO_RCVBUF'],
     ['SO_SNDBUFFORCE', 'SO_SNDBUF'],
-  ] as const)('puts back %s, which cannot be read, by %s', (name, changed) => {
+  ] as const)('restores %s, which cannot be read, by setting %s', (name, changed) => {
     const fd = tcpSocket()
     const before = snapshot(fd, [changed, 'SO_BUF_LOCK'])
     const error = failureOf(() => tune(fd, { [name]: 8_000_000, ...NO_ALGORITHM }))
@@ -405,15 +413,15 @@ describe('tune that fails midway', () => {
     expect(snapshot(fd, [changed, 'SO_BUF_LOCK'])).toEqual(before)
   })
 
-  it('puts back SO_RCVBUF, which a large SO_RCVLOWAT enlarges', () => {
+  it('restores SO_RCVBUF, which a large SO_RCVLOWAT enlarges', () => {
     const fd = tcpSocket()
     const before = snapshot(fd, ['SO_RCVLOWAT', 'SO_RCVBUF', 'SO_BUF_LOCK'])
     failureOf(() => tune(fd, { SO_RCVLOWAT: 1_000_000, ...NO_ALGORITHM }))
     expect(snapshot(fd, ['SO_RCVLOWAT', 'SO_RCVBUF', 'SO_BUF_LOCK'])).toEqual(before)
   })
 
-  // The set that puts it back succeeds, and the kernel cuts the value to net.core.rmem_max.
-  itPrivileged('says so of a buffer that was beyond the limit of the administrator', () => {
+  // Setting the previous value succeeds, but the kernel limits it to net.core.rmem_max.
+  itPrivileged('lists a buffer that was larger than net.core.rmem_max in notRestored', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_RCVBUFFORCE', 500_000_000)
     const error = failureOf(() => tune(fd, { SO_RCVBUF: 50_000, ...NO_ALGORITHM }))
@@ -421,7 +429,7 @@ describe('tune that fails midway', () => {
     expect(error.notRestored).toEqual(['SO_RCVBUF'])
   })
 
-  it('puts back TCP_WINDOW_CLAMP, which a large SO_RCVLOWAT raises', () => {
+  it('restores TCP_WINDOW_CLAMP, which a large SO_RCVLOWAT raises', () => {
     const fd = tcpSocket()
     setOption(fd, 'TCP_WINDOW_CLAMP', 2000)
     failureOf(() => tune(fd, { SO_RCVLOWAT: 1_000_000, ...NO_ALGORITHM }))
@@ -430,7 +438,7 @@ describe('tune that fails midway', () => {
 
   // SO_SNDBUFFORCE needs CAP_NET_ADMIN.
   const itForced = isPrivileged ? it : it.skip
-  itForced('says so of one that was beyond it and is forced to another size', () => {
+  itForced('lists a forced buffer that was larger than net.core.wmem_max in notRestored', () => {
     const fd = tcpSocket()
     setOption(fd, 'SO_SNDBUFFORCE', 500_000_000)
     const error = failureOf(() => tune(fd, { SO_SNDBUFFORCE: 50_000, ...NO_ALGORITHM }))
@@ -439,8 +447,8 @@ describe('tune that fails midway', () => {
   })
 })
 
-describe('tune with an option that is not there', () => {
-  it('reports one that this platform has not, and sets the others', () => {
+describe('tune with an option that is unavailable here', () => {
+  it('reports an option that this platform lacks, and sets the others', () => {
     const fd = tcpSocket()
     const report = tune(fd, { TCP_NODELAY: true, SO_NOSIGPIPE: true, TCP_CORK: true })
     expect(report).toEqual({
@@ -455,36 +463,36 @@ describe('tune with an option that is not there', () => {
     expect(getOption(fd, 'TCP_CORK')).toBe(true)
   })
 
-  it('reports one that this kernel has not, and sets the others', () => {
+  it('reports an option that this kernel lacks, and sets the others', () => {
     const fd = tcpSocket()
-    // Of all options only this one is refused by a kernel of today, unless a cgroup has sockets.
+    // This is the only option that recent kernels report as unknown, unless a memory cgroup accounts for sockets.
     const report = tune(fd, { TCP_NODELAY: true, SO_RESERVE_MEM: 65_536, TCP_CORK: true })
     expect(report).toEqual({
       TCP_NODELAY: { status: 'applied', value: true },
       SO_RESERVE_MEM: {
         status: 'unsupported',
         requested: 65_536,
-        why: expect.stringContaining('Linux has had it since 5.16') as string,
+        why: expect.stringContaining('Linux has it since 5.16') as string,
       },
       TCP_CORK: { status: 'applied', value: true },
     })
   })
 
-  it('still puts all back when a later one fails', () => {
+  it('restores all others if a later one fails', () => {
     const fd = tcpSocket()
     failureOf(() => tune(fd, { TCP_NODELAY: true, SO_RESERVE_MEM: 65_536, ...NO_ALGORITHM }))
     expect(getOption(fd, 'TCP_NODELAY')).toBe(false)
   })
 
-  it('checks its value all the same', () => {
+  it('validates its value', () => {
     expect(failureOf(() => tuneAny(tcpSocket(), { SO_NOSIGPIPE: 1 }))).toMatchObject({
       code: 'ERR_INVALID_ARG_TYPE',
     })
   })
 })
 
-describe('tune of a socket that is past the moment', () => {
-  it('reports TCP_MAXSEG on a connected socket as too late, set all the same', async () => {
+describe('tune on a socket for which it is too late', () => {
+  it('sets TCP_MAXSEG on a connected socket, but reports that it is too late', async () => {
     const { client } = await connectedPair()
     const warnings = warningsOf(() => {
       const report = tune(client, { TCP_NODELAY: true, TCP_MAXSEG: 1200 })
@@ -495,7 +503,7 @@ describe('tune of a socket that is past the moment', () => {
         value: expect.any(Number) as number,
         why: expect.stringContaining('before connect()') as string,
       })
-      // Once for each option, however often it happens.
+      // The process warning is emitted once per option.
       tune(client, { TCP_MAXSEG: 1200 })
       setOption(client, 'TCP_MAXSEG', 1200)
     })
@@ -507,7 +515,7 @@ describe('tune of a socket that is past the moment', () => {
     })
   })
 
-  it('takes a receive buffer on a connection that has the window scale for it', async () => {
+  it('reports nothing for a receive buffer that the window scale of a connection allows', async () => {
     const { client } = await connectedPair()
     const { rcvWscale = 0 } = tcpInfo(client)
     expect(rcvWscale).toBeGreaterThan(0)
@@ -519,7 +527,7 @@ describe('tune of a socket that is past the moment', () => {
     expect(warnings).toEqual([])
   })
 
-  it('reports one that is larger than the window scale allows as too late', async () => {
+  it('reports a receive buffer that is too large for the window scale as too late', async () => {
     const port = await listen(net.createServer(destroyLater))
     const client = connect({ host: loopback[4], port, settings: { SO_RCVBUF: 4096 } })
     destroyLater(client)
@@ -533,7 +541,7 @@ describe('tune of a socket that is past the moment', () => {
         value: 131_072,
         why:
           'SO_RCVBUF must be set before connect(), or on the listening socket, for a receive window of more ' +
-          'than 65535 bytes, which is what the window scale of this connection allows',
+          'than 65535 bytes, the limit of the window scale of this connection',
       })
     })
     expect(warnings.map(({ code }) => code)).toEqual(['SOCKET_TUNER_TOO_LATE'])
@@ -568,7 +576,7 @@ describe('tune of a socket that is past the moment', () => {
     })
   })
 
-  it('is silent on a fresh one', () => {
+  it('reports nothing on a fresh socket', () => {
     const warnings = warningsOf(() => {
       const report = tune(tcpSocket(), { IP_FREEBIND: true, SO_RCVBUF: 40_000, TCP_MAXSEG: 1200 })
       expect(report.IP_FREEBIND.status).toBe('applied')
@@ -578,7 +586,7 @@ describe('tune of a socket that is past the moment', () => {
 })
 
 describe('tune with an option for sockets of another kind', () => {
-  it('reports that it has no effect on TCP, and warns once', () => {
+  it('reports that the option has no effect on TCP, and emits one warning', () => {
     const warnings = warningsOf(() => {
       expect(tune(tcpSocket(), { IP_CHECKSUM: true, TCP_NODELAY: true })).toEqual({
         IP_CHECKSUM: {
@@ -600,7 +608,7 @@ describe('tune with an option for sockets of another kind', () => {
     ])
   })
 
-  it('reports it as applied on such a socket', () => {
+  it('reports the option as applied on such a socket', () => {
     const warnings = warningsOf(() => {
       expect(tune(udpSocket(), { IP_CHECKSUM: true, SO_BROADCAST: true })).toEqual({
         IP_CHECKSUM: { status: 'applied', value: true },
@@ -611,7 +619,7 @@ describe('tune with an option for sockets of another kind', () => {
   })
 })
 
-describe('tune and secrets', () => {
+describe('the secrets in settings', () => {
   const bytes = Buffer.from('a-16-byte-secret')
   const secret = bytes.toString()
 
@@ -642,7 +650,7 @@ describe('tune and secrets', () => {
     expectNoSecret(error)
   })
 
-  it('are not in the report of a platform that has not the option', () => {
+  it('are not in the report of a platform without the option', () => {
     const { tune: tuneElsewhere } = libraryWithout('TCP_FASTOPEN_KEY')
     const report = tuneElsewhere(tcpSocket(), { TCP_FASTOPEN_KEY: bytes })
     expect(report.TCP_FASTOPEN_KEY).toEqual({
@@ -654,7 +662,7 @@ describe('tune and secrets', () => {
   })
 })
 
-/** The library as it is where one constant is missing. */
+/** Loads the library as if the platform lacked one constant. */
 function libraryWithout(name: string): typeof Library {
   let library: typeof Library | undefined
   jest.isolateModules(() => {
@@ -668,7 +676,7 @@ function libraryWithout(name: string): typeof Library {
   return library
 }
 
-/** The size of the segments that the socket sends once it is connected. */
+/** Connects the socket, and returns the size of the segments that it sends. */
 async function segmentSizeOf(fd: number): Promise<number> {
   const server = net.createServer()
   const port = await listen(server)

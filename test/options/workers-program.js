@@ -1,13 +1,14 @@
 'use strict'
 
-// Run by test/workers.test.ts in a process of its own, since what it looks for may end the process:
-// rounds of worker threads that load the addon at once, use options, and are terminated midway.
+// Run by test/workers.test.ts in a process of its own, since a defect may end the process:
+// rounds of worker threads that load the addon at the same time, use options, and are terminated midway.
 // Its argument is the number of rounds.
 const { readdirSync } = require('node:fs')
 const net = require('node:net')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
-// Not all of the library: each of 200 threads would compile it.
+// Only the binding, since each of 200 threads would compile the whole library.
 const { native } = require('../../dist/kernel/binding')
+const { Poller } = require('../../dist/kernel/poller')
 const { tcpInfo } = require('../../dist/observe/tcp-info')
 const { getOption, setOption } = require('../../dist/options/access')
 const { tune } = require('../../dist/options/tune')
@@ -46,7 +47,7 @@ function run(terminate, totals) {
   })
 }
 
-/** Sockets alone: Node opens descriptors of its own for its threads. */
+/** Counts sockets only, since Node opens other descriptors for its threads. */
 function openDescriptors() {
   const { SOL_SOCKET, SO_TYPE } = native.constants
   return readdirSync('/proc/self/fd').filter(
@@ -60,18 +61,44 @@ function work() {
   server.listen(0, '127.0.0.1', () => {
     const client = net.connect(server.address().port, '127.0.0.1', async () => {
       let calls = 0
+      const stopPolling = pollFrom(server.address().port)
       do {
         use(server, calls)
         use(client, calls)
         if (++calls === 10) parentPort.postMessage('working')
-        // Terminated in a turn of the event loop, or in the middle of the calls.
+        // The termination may come between turns of the event loop or during the calls.
         if (calls % 50 === 0) await new Promise(setImmediate)
       } while (workerData.forever || calls < 100)
       client.destroy()
       server.close()
+      stopPolling()
       parentPort.postMessage('finished')
     })
   })
+}
+
+/** Polls connections, each of which opens the next one. Returns a function that closes them. */
+function pollFrom(port) {
+  const watched = new Map()
+  const open = () => {
+    // The poller closes them if the thread is terminated.
+    const fd = native.openSocket(AF_INET, SOCK_STREAM, 0)
+    const slot = poller.watch(fd)
+    watched.set(slot, fd)
+    native.connectFd(fd, '127.0.0.1', port)
+  }
+  const ignore = () => {}
+  const events = { opened: open, input: ignore, ended: ignore, failed: ignore, turned: ignore }
+  const poller = Poller.open()
+  poller.listener = events
+  open()
+  return () => {
+    for (const [slot, fd] of watched) {
+      poller.unwatch(slot)
+      native.closeFd(fd)
+    }
+    poller.close()
+  }
 }
 
 function use(target, calls) {
@@ -89,7 +116,7 @@ function use(target, calls) {
   throw new Error('did not fail')
 }
 
-/** configure() of a worker is its own. */
+/** Returns whether configure() of this worker has set 'throw'. */
 function hazardsThrow() {
   const fd = native.openSocket(AF_INET, SOCK_STREAM, 0)
   try {

@@ -49,28 +49,28 @@ afterEach(() => {
   configure({ hazards: 'warn' })
 })
 
-describe('the warning of ports that run short', () => {
-  it('counts no port in TIME_WAIT as taken that can be used again', () => {
+describe('the warning about ports that run out', () => {
+  it('does not count reusable ports in TIME_WAIT as used', () => {
     const report = { ...calm, used: 95, timeWait: 90, reusable: 50, free: 5, available: 55 }
     expect(new Alarm(warnAt).judge(report)).toEqual(['used'])
     expect(messages).toEqual([
       expect.stringContaining(
-        '45 of 100 ports from 10.0.0.9 to 10.0.0.1:80 are taken, 40 of them in',
+        '45 of 100 ports from 10.0.0.9 to 10.0.0.1:80 are in use, 40 of them in',
       ),
     ])
   })
 
   it.each([
-    [0, 'to 10.0.0.1:80 are used up at 20 connections/s'],
-    [0.2, 'to 10.0.0.1:80 will be used up in 1 s at 20 connections/s'],
-    [59.5, 'to 10.0.0.1:80 will be used up in 60 s at 20 connections/s'],
-  ])('says that there is none in %d s', (secondsUntilExhaustion, text) => {
+    [0, 'to 10.0.0.1:80 have run out at 20 connections/s'],
+    [0.2, 'to 10.0.0.1:80 run out in 1 s at 20 connections/s'],
+    [59.5, 'to 10.0.0.1:80 run out in 60 s at 20 connections/s'],
+  ])('reports that the ports run out in %d s', (secondsUntilExhaustion, text) => {
     const troubles = new Alarm(warnAt).judge({ ...calm, secondsUntilExhaustion })
     expect(troubles).toEqual(['exhaustion'])
     expect(messages).toEqual([expect.stringContaining(text)])
   })
 
-  it('is not given where the caller shows the troubles itself', () => {
+  it('is not emitted if the caller handles it itself', () => {
     const alarm = new Alarm(warnAt, true)
     expect(alarm.judge({ ...calm, secondsUntilExhaustion: 0 })).toEqual(['exhaustion'])
     expect(messages).toEqual([])
@@ -79,12 +79,12 @@ describe('the warning of ports that run short', () => {
 
 describe('the time until a warning', () => {
   it.each<[string, Partial<Judged>, number]>([
-    ['is that until the share is taken', {}, 2],
-    ['does not end where the ports last', { rate: 0 }, Infinity],
-    ['is that until so many seconds are left', { rate: 10, secondsUntilExhaustion: 61 }, 1],
-    ['is over where the share is taken', { available: 60 }, Infinity],
-    ['goes on to the next', { available: 60, secondsUntilExhaustion: 70 }, 10],
-    ['is over where both are', { available: 60, secondsUntilExhaustion: 60 }, Infinity],
+    ['lasts until the share is in use', {}, 2],
+    ['is infinite if the ports do not run out', { rate: 0 }, Infinity],
+    ['lasts until the given seconds are left', { rate: 10, secondsUntilExhaustion: 61 }, 1],
+    ['is infinite after the warning about the share', { available: 60 }, Infinity],
+    ['lasts until the next warning', { available: 60, secondsUntilExhaustion: 70 }, 10],
+    ['is infinite after both warnings', { available: 60, secondsUntilExhaustion: 60 }, Infinity],
   ])('%s', (_, report, seconds) => {
     expect(secondsUntilWarning({ ...calm, ...report }, warnAt)).toBe(seconds)
   })

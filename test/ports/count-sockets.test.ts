@@ -8,7 +8,7 @@ import { listenOnFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { destroyLater, loopback } from '../sockets'
 
-/** Connections to a server on all addresses of both families. */
+/** Makes a server on all addresses of both families, and connections to it. */
 async function connections(...hosts: string[]): Promise<number> {
   const server = net.createServer((socket) => {
     destroyLater(socket)
@@ -24,7 +24,7 @@ async function connections(...hosts: string[]): Promise<number> {
 }
 
 describe('countSockets()', () => {
-  it('counts by destination, and tells IPv4-mapped addresses apart', async () => {
+  it('counts by destination, with IPv4-mapped addresses as separate groups', async () => {
     const port = await connections(loopback[4], loopback[4], loopback[6])
     const states = ['ESTABLISHED'] as const
     const groupBy = ['remoteAddress', 'remotePort'] as const
@@ -51,13 +51,17 @@ describe('countSockets()', () => {
   })
 
   it.each<[string, (port: number) => CountSocketsOptions, number]>([
-    ['the remote address, at both ends', () => ({ remoteAddress: '::1' }), 2],
-    ['an IPv4 address, also where it is mapped', () => ({ localAddress: '127.0.0.1' }), 4],
+    ['the remote address, which both ends match', () => ({ remoteAddress: '::1' }), 2],
+    [
+      'an IPv4 address, which its mapped form matches too',
+      () => ({ localAddress: '127.0.0.1' }),
+      4,
+    ],
     ['a mapped address', () => ({ localAddress: '::ffff:127.0.0.1' }), 2],
     ['both addresses', () => ({ localAddress: '::1', remoteAddress: '::1' }), 2],
     ['a range of ports', (port) => ({ localPortRange: { min: port, max: port } }), 3],
-    ['an address that is not there', () => ({ remoteAddress: '192.0.2.1' }), 0],
-    ['a port that is not there', (port) => ({ localPort: port, remotePort: port }), 0],
+    ['an address without sockets', () => ({ remoteAddress: '192.0.2.1' }), 0],
+    ['a port without sockets', (port) => ({ localPort: port, remotePort: port }), 0],
   ])('filters by %s', async (_, filterOf, expected) => {
     const port = await connections(loopback[4], loopback[4], loopback[6])
     const ends = await Promise.all(
@@ -68,7 +72,7 @@ describe('countSockets()', () => {
     expect(ends.reduce((sum, { total }) => sum + total, 0)).toBe(expected)
   })
 
-  it('counts all states, each for itself, unless it is told which', async () => {
+  it('counts all states separately by default', async () => {
     const port = await connections(loopback[4])
     expect(await countSockets({ localPort: port })).toMatchObject({
       total: 2,
@@ -90,7 +94,7 @@ describe('countSockets()', () => {
     ])
   })
 
-  it('tells when the timers of a group end', async () => {
+  it('reports when the timers of a group end', async () => {
     const server = net.createServer((socket) => socket.resume())
     const port = await listenOnFreshPort(server)
     const socket = net.connect(port, loopback[4])
@@ -110,7 +114,7 @@ describe('countSockets()', () => {
     expect(timeWaitCount()).toBeGreaterThanOrEqual(1)
   })
 
-  it('tells of the greatest groups only, and how many there are, with a limit', async () => {
+  it('returns the largest groups up to a limit, and the number of all groups', async () => {
     const port = await connections(loopback[6], loopback[4], loopback[4])
     const states = ['ESTABLISHED'] as const
     const groupBy = ['remoteAddress'] as const
@@ -121,7 +125,7 @@ describe('countSockets()', () => {
     })
   })
 
-  it('puts groups of one size in the order of their fields', async () => {
+  it('sorts groups of the same size by their fields', async () => {
     const port = await connections(...Array<string>(200).fill(loopback[4]))
     const census = await countSockets({
       states: ['ESTABLISHED'],
@@ -133,7 +137,7 @@ describe('countSockets()', () => {
     expect(ports).toEqual(ports.toSorted((a, b) => a - b))
   })
 
-  it('is unsupported where the kernel has no inet_diag', async () => {
+  it('is unsupported on a kernel without inet_diag', async () => {
     jest.spyOn(native, 'dumpSockets').mockImplementationOnce((...args) => {
       args[4](-constants.errno.ENOENT)
       return 0
@@ -141,7 +145,7 @@ describe('countSockets()', () => {
     await expect(countSockets()).rejects.toThrow(coded('ERR_SOCKET_TUNER_UNSUPPORTED'))
   })
 
-  it('can be asked many times at once', async () => {
+  it('can run many times at once', async () => {
     const port = await connections(loopback[4])
     const all = await Promise.all(
       Array.from({ length: 50 }, () => countSockets({ states: ['ESTABLISHED'], remotePort: port })),
@@ -151,25 +155,21 @@ describe('countSockets()', () => {
 
   it.each<[string, unknown, string]>([
     ['null', null, 'ERR_INVALID_ARG_TYPE'],
-    ['states that are no array', { states: 'TIME_WAIT' }, 'ERR_INVALID_ARG_TYPE'],
+    ['states that are not an array', { states: 'TIME_WAIT' }, 'ERR_INVALID_ARG_TYPE'],
     ['no states', { states: [] }, 'ERR_INVALID_ARG_VALUE'],
     ['an unknown state', { states: ['WAITING'] }, 'ERR_INVALID_ARG_VALUE'],
     ['a state of undefined', { states: [undefined] }, 'ERR_INVALID_ARG_VALUE'],
     ['an unknown field', { groupBy: ['port'] }, 'ERR_INVALID_ARG_VALUE'],
-    ['groupBy that is no array', { groupBy: 'state' }, 'ERR_INVALID_ARG_TYPE'],
+    ['groupBy that is not an array', { groupBy: 'state' }, 'ERR_INVALID_ARG_TYPE'],
     ['a host name', { remoteAddress: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
     ['an address that is a number', { localAddress: 7 }, 'ERR_INVALID_ARG_TYPE'],
     ['a port out of range', { remotePort: 65_536 }, 'ERR_OUT_OF_RANGE'],
-    ['a fraction of a port', { localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
-    [
-      'a range of ports from above',
-      { localPortRange: { min: 2, max: 1 } },
-      'ERR_INVALID_ARG_VALUE',
-    ],
+    ['a fractional port', { localPort: 1.5 }, 'ERR_OUT_OF_RANGE'],
+    ['a reversed range of ports', { localPortRange: { min: 2, max: 1 } }, 'ERR_INVALID_ARG_VALUE'],
     ['a range that is a number', { localPortRange: 1 }, 'ERR_INVALID_ARG_TYPE'],
-    ['a limit of none', { limit: 0 }, 'ERR_OUT_OF_RANGE'],
-    ['a limit that is text', { limit: '1' }, 'ERR_INVALID_ARG_TYPE'],
-    ['timers that are no boolean', { timers: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['a limit of 0', { limit: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['a limit as a string', { limit: '1' }, 'ERR_INVALID_ARG_TYPE'],
+    ['timers that are not a boolean', { timers: 1 }, 'ERR_INVALID_ARG_TYPE'],
   ])('refuses %s', async (_, options, code) => {
     await expect(countSockets(options as CountSocketsOptions)).rejects.toThrow(coded(code))
   })
@@ -184,17 +184,17 @@ describe('native.dumpSockets()', () => {
     ['no arguments', []],
     ['no family', [0, 1, 0, nothing, done]],
     ['an unknown family', [4, 1, 0, nothing, done]],
-    ['states that are no number', [3, '1', 0, nothing, done]],
-    ['a filter that is no memory', [3, 1, 0, 'x', done]],
+    ['states that are not a number', [3, '1', 0, nothing, done]],
+    ['a filter that is not a buffer', [3, 1, 0, 'x', done]],
     ['a filter that is too long', [3, 1, 0, new Uint8Array(70_000), done]],
     ['no callback', [3, 1, 0, nothing]],
-    ['a callback that is none', [3, 1, 0, nothing, {}]],
+    ['a callback that is not a function', [3, 1, 0, nothing, {}]],
   ])('refuses %s', (_, args) => {
     const { dumpSockets } = native as unknown as { dumpSockets: (...all: unknown[]) => number }
     expect(dumpSockets(...args)).toBe(EINVAL)
   })
 
-  it("gives the kernel's refusal of a filter that is none", async () => {
+  it('reports that the kernel refuses an invalid filter', async () => {
     const result = await new Promise((resolve) => {
       native.dumpSockets(3, 1 << 6, 0, new Uint8Array([9, 9, 9, 9]), resolve)
     })

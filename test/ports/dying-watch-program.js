@@ -1,6 +1,6 @@
 'use strict'
 
-/** Goes on when its watch dies, which the kernel's refusal is played for, and nobody reads its promise. */
+/** Continues after its watch has ended with a simulated refusal of the kernel, although its promise is not handled. */
 const { subscribe } = require('node:diagnostics_channel')
 const { native } = require('../../dist/kernel/binding')
 const { watchPorts } = require('../../dist/ports')

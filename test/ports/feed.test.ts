@@ -6,34 +6,34 @@ beforeEach(() => {
 })
 
 describe('Feed', () => {
-  it('gives each batch to every loop, one by one', async () => {
+  it('passes each batch to every loop, item by item', async () => {
     const feed = new Feed<number>(allLeft)
     const readers = [feed.read(), feed.read()]
     const waiting = readers[0]?.next()
-    feed.give([1, 2])
+    feed.push([1, 2])
     expect(await waiting).toEqual({ done: false, value: 1 })
     expect(await readers[0]?.next()).toEqual({ done: false, value: 2 })
     expect(await readers[1]?.next()).toEqual({ done: false, value: 1 })
   })
 
-  it('gives a slow loop the newest batch', async () => {
+  it('passes only the newest batch to a slow loop', async () => {
     const feed = new Feed<number>(allLeft)
     const reader = feed.read()
-    for (const batch of [[1, 2], [3, 4], [5]]) feed.give(batch)
+    for (const batch of [[1, 2], [3, 4], [5]]) feed.push(batch)
     expect(await reader.next()).toEqual({ done: false, value: 5 })
   })
 
-  it('serves calls that did not wait for each other', async () => {
+  it('serves concurrent calls of next()', async () => {
     const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const three = [reader.next(), reader.next(), reader.next()]
-    feed.give([1, 2])
-    feed.give([3])
+    feed.push([1, 2])
+    feed.push([3])
     const values = (await Promise.all(three)).map(({ value }) => value)
     expect(values).toEqual([1, 2, 3])
   })
 
-  it('ends those that wait, and those that come later', async () => {
+  it('ends pending and later calls of next()', async () => {
     const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
@@ -52,7 +52,7 @@ describe('Feed', () => {
     await expect(feed.read().next()).rejects.toThrow('gone')
   })
 
-  it('tells when the last loop was left, and not of those that ended', async () => {
+  it('reports when the last loop was left, but not when loops have ended', async () => {
     const feed = new Feed<number>(allLeft)
     const [first, second] = [feed.read(), feed.read()]
     await first.return?.()
@@ -67,13 +67,13 @@ describe('Feed', () => {
     expect(allLeft).toHaveBeenCalledTimes(1)
   })
 
-  it('gives nothing to a loop that was left', async () => {
+  it('passes nothing to a loop that was left', async () => {
     const feed = new Feed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     expect(await reader.return?.()).toEqual({ done: true, value: undefined })
     expect(await waiting).toEqual({ done: true, value: undefined })
-    feed.give([1])
+    feed.push([1])
     expect(await reader.next()).toEqual({ done: true, value: undefined })
   })
 })

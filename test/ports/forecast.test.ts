@@ -15,29 +15,29 @@ function ask(outlook: Partial<Outlook>): number | undefined {
 }
 
 describe('secondsUntilExhaustion()', () => {
-  it('is 0 without a port, whatever the rate', () => {
+  it('is 0 without a free port, whatever the rate', () => {
     expect(ask({ available: 0 })).toBe(0)
     expect(ask({ available: 0, rate: 5 })).toBe(0)
   })
 
-  it('is never where none is taken', () => {
+  it('is undefined if no port is taken', () => {
     expect(ask({ rate: 0 })).toBeUndefined()
   })
 
-  it('is what is left by the rate, while nothing comes back', () => {
+  it('is the number of free ports divided by the rate if no port becomes free', () => {
     expect(ask({ rate: 50 })).toBeCloseTo(20)
     expect(ask({ rate: 50.5 })).toBeCloseTo(1000 / 50.5)
   })
 
-  it('is never where ports come back before the last one goes', () => {
+  it('is undefined if ports become free before the last one is taken', () => {
     expect(ask({ rate: 1000 / 60 - 0.1 })).toBeUndefined()
     expect(ask({ rate: 1000 / 60 + 0.1 })).toBeCloseTo(1000 / (1000 / 60 + 0.1))
   })
 
-  it('counts those that come back by then, in the second in which they do', () => {
+  it('counts ports that become free in the meantime, in their second', () => {
     const endings = new Uint32Array(60)
     endings[5] = 500
-    // 20 s without them, 10 s more with them.
+    // The free ports last for 20 s, those that become free for 10 s more.
     expect(ask({ rate: 50, endings })).toBeCloseTo(30)
     endings.fill(0)
     endings[25] = 500
@@ -46,14 +46,14 @@ describe('secondsUntilExhaustion()', () => {
     expect(ask({ rate: 50, endings })).toBeUndefined()
   })
 
-  it('gives a port back when its connection has lived too', () => {
-    // 20 s of life: 80 s until the first comes back.
+  it('assumes that a port becomes free after the lifetime of its connection', () => {
+    // Connections live for 20 s, so the first port is free again after 80 s.
     expect(ask({ available: 1300, rate: 20, live: 400 })).toBeCloseTo(65)
     expect(ask({ available: 1700, rate: 20, live: 400 })).toBeUndefined()
   })
 
-  it('sees connections pile up that are not closed', () => {
-    // In the first 60 s 600, then 2 a second.
+  it('takes the growth of live connections into account', () => {
+    // 600 ports in the first 60 s, then 2 per second.
     expect(ask({ rate: 10, growth: 2 })).toBeCloseTo(60 + 400 / 2)
   })
 })

@@ -8,7 +8,7 @@ const range = { min: 1000, max: 2999 }
 const ESTABLISHED = tcpStates.indexOf('ESTABLISHED')
 const TIME_WAIT = tcpStates.indexOf('TIME_WAIT')
 
-/** A look at `seconds`, when the first so many ports are live and those after them in TIME_WAIT. */
+/** A snapshot at `seconds` in which `live` ports have connections, and the next `waiting` ports are in TIME_WAIT. */
 function look(seconds: number, live: number, waiting: number, ports = range): Snapshot {
   const map = new PortMap(ports)
   for (let at = 0; at < live; at++) map.set(at, ESTABLISHED, 0)
@@ -25,11 +25,11 @@ function look(seconds: number, live: number, waiting: number, ports = range): Sn
 }
 
 describe('RateLearner', () => {
-  it('knows nothing after one look', () => {
+  it('reports no rate after one snapshot', () => {
     expect(new RateLearner().learn(look(0, 0, 0))).toBeUndefined()
   })
 
-  it('has the rate of the last 10 s', () => {
+  it('averages the rate over the last 10 s', () => {
     const learner = new RateLearner()
     learner.learn(look(0, 0, 0))
     expect(learner.learn(look(1, 0, 100))).toEqual({ rate: 100, growth: 0 })
@@ -40,7 +40,7 @@ describe('RateLearner', () => {
     expect(learner.learn(look(13, 0, 220))).toEqual({ rate: 10, growth: 0 })
   })
 
-  it('sees live connections become more, beyond chance', () => {
+  it('detects significant growth of live connections', () => {
     const learner = new RateLearner()
     learner.learn(look(0, 0, 0))
     expect(learner.learn(look(1, 50, 0))).toEqual({ rate: 50, growth: 50 })
@@ -49,7 +49,7 @@ describe('RateLearner', () => {
     expect(other.learn(look(1, 103, 0))).toEqual({ rate: 3, growth: 0 })
   })
 
-  it('begins anew when the range was changed', () => {
+  it('starts over if the range has changed', () => {
     const learner = new RateLearner()
     learner.learn(look(0, 0, 0))
     expect(learner.learn(look(1, 0, 100, { min: 1000, max: 3999 }))).toBeUndefined()

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Takes every descriptor, begins a watch, gives them back, and prints what the watch said. */
+/** Opens descriptors up to the limit, starts a watch, closes them, and prints the events of the watch. */
 const fs = require('node:fs')
 const { setTimeout: delay } = require('node:timers/promises')
 const { watchPorts } = require('../../dist/ports')
@@ -24,11 +24,11 @@ async function until(isReached) {
 
 async function main() {
   const { taken, code } = takeAll()
-  // With a source that is named it needs no descriptor to begin.
+  // With a given source the watch needs no descriptor to start.
   const address = '127.0.0.1'
   const destinations = [{ remoteAddress: address, remotePort: 9, localAddress: address }]
   const watch = watchPorts({ destinations, intervalMs: 10 })
-  await until(() => watch.failedLooks > 1 || !watch.running)
+  await until(() => watch.failedReadings > 1 || !watch.running)
   const starved = { code, failure: watch.failure?.code, running: watch.running }
   for (const fd of taken) fs.closeSync(fd)
   await until(() => watch.failure === undefined || !watch.running)

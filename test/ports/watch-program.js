@@ -1,6 +1,6 @@
 'use strict'
 
-/** Ends by itself, though it watches its ports. */
+/** Exits by itself although it watches its ports. */
 const { watchPorts } = require('../../dist/ports')
 
 const watch = watchPorts({ destinations: [{ remoteAddress: '127.0.0.1', remotePort: 9 }] })

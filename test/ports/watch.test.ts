@@ -19,7 +19,7 @@ import {
 import { native } from '../../lib/kernel/binding'
 import { isBefore, parseKernelVersion } from '../../lib/kernel/version'
 import { coded } from '../helpers/coded'
-import { dumpsCostNothing, looksCostNothing } from '../helpers/free-looks'
+import { dumpsCostNothing, readingsCostNothing } from '../helpers/free-readings'
 import { connectionsToFreshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf, listen } from '../sockets'
@@ -27,7 +27,7 @@ import { closeLater, destroyLater, failureOf, listen } from '../sockets'
 const run = promisify(execFile)
 const remoteAddress = '127.0.0.1'
 
-/** BOUND_INACTIVE of inet_diag. */
+/** Whether inet_diag lists bound sockets (BOUND_INACTIVE). */
 const kernel = parseKernelVersion(release())
 const knowsBound = kernel !== undefined && !isBefore(kernel, '6.8')
 
@@ -47,7 +47,7 @@ function failLookups(code: string) {
   return jest.spyOn(dns, 'lookup').mockRejectedValue(error)
 }
 
-/** Ports from `first` on that can be bound. */
+/** Returns ports from `first` on that can be bound. */
 async function freePorts(first: number, count: number): Promise<number[]> {
   const found: number[] = []
   for (let port = first; found.length < count && port < 65_536; port++) {
@@ -91,13 +91,13 @@ describe('portBudget()', () => {
     expect(other.used).toBe(0)
   })
 
-  it('takes an IPv4-mapped address for the IPv4 address that it is', async () => {
+  it('treats an IPv4-mapped address as its IPv4 address', async () => {
     const remotePort = await connectionsToFreshPort(1)
     const budget = await portBudget({ remoteAddress: '::ffff:7f00:1', remotePort })
     expect(budget).toMatchObject({ remoteAddress, localAddress: '127.0.0.1', used: 1 })
   })
 
-  it('takes 0.0.0.0 and :: for what connect() reaches by them', async () => {
+  it('treats 0.0.0.0 and :: as the addresses that connect() would use', async () => {
     const remotePort = await connectionsToFreshPort(1)
     for (const [unspecified, reached] of [
       ['0.0.0.0', '127.0.0.1'],
@@ -121,7 +121,7 @@ describe('portBudget()', () => {
     expect(address).toMatchObject({ host: undefined, others: [], used: 2 })
   })
 
-  it('counts the addresses of the family that the source has', async () => {
+  it('counts only the addresses in the family of the source', async () => {
     answerLookups(['::1', '127.0.0.1'])
     const destination = { remoteAddress: 'a.example', remotePort: 9, localAddress: '127.0.0.3' }
     const { others, ...budget } = await portBudget(destination)
@@ -132,7 +132,7 @@ describe('portBudget()', () => {
     await expect(portBudget(destination)).rejects.toEqual(refused)
   })
 
-  it('leaves out addresses of a name that this host cannot reach, unless it reaches none', async () => {
+  it('omits unreachable addresses of a name unless all are unreachable', async () => {
     const connectFd = native.connectFd.bind(native)
     jest
       .spyOn(native, 'connectFd')
@@ -147,22 +147,22 @@ describe('portBudget()', () => {
     await expect(portBudget(destination)).rejects.toEqual(coded('ENETUNREACH'))
   })
 
-  it('asks for the zone of a link-local address', async () => {
+  it('requires the zone of a link-local address', async () => {
     jest.spyOn(native, 'connectFd').mockReturnValue(-os.errno.EINVAL)
     const asked = portBudget({ remoteAddress: 'fe80::1', remotePort: 9 })
     await expect(asked).rejects.toMatchObject({
       code: 'EINVAL',
-      message: expect.stringContaining('fe80::1 needs its zone') as string,
+      message: expect.stringContaining('fe80::1 cannot be reached without its zone') as string,
     })
   })
 
-  it('rejects a host name that is not known, as Node does', async () => {
+  it("rejects an unknown host name with Node's error", async () => {
     failLookups('ENOTFOUND')
     const asked = portBudget({ remoteAddress: 'a.example', remotePort: 9 })
     await expect(asked).rejects.toMatchObject({ code: 'ENOTFOUND', syscall: 'getaddrinfo' })
   })
 
-  it('counts no connection from a port outside of the range', async () => {
+  it('ignores connections from ports outside of the range', async () => {
     const remotePort = await connectionsToFreshPort(0)
     const { range, used } = await portBudget({ remoteAddress, remotePort })
     expect(used).toBe(0)
@@ -174,7 +174,7 @@ describe('portBudget()', () => {
     expect((await portBudget({ remoteAddress, remotePort })).used).toBe(0)
   })
 
-  it('leaves out ports on which a socket listens, and those that are bound', async () => {
+  it('excludes ports of bound and listening sockets', async () => {
     const server = net.createServer()
     const listening = await listen(server, '::1')
     const socket = RawSocket.open(4)
@@ -182,7 +182,7 @@ describe('portBudget()', () => {
       socket.close()
     })
     const bound = native.localPort(socket.bind({ address: '127.0.0.9' }).fd)
-    // Of these ports alone: other programs of this namespace listen and bind meanwhile.
+    // Only these ports, since other programs in this namespace bind and listen too.
     const budgetOf = (port: number): Promise<PortBudget> =>
       portBudget({ remoteAddress, remotePort: 9, portRange: { min: port, max: port } })
     expect(await budgetOf(listening)).toMatchObject({ listening: 1, bound: 0, ports: 0 })
@@ -191,7 +191,7 @@ describe('portBudget()', () => {
     )
   })
 
-  it('says when the table changed under the count', async () => {
+  it('reports if the table changed during the count', async () => {
     const dump = native.dumpSockets.bind(native)
     jest
       .spyOn(native, 'dumpSockets')
@@ -205,7 +205,7 @@ describe('portBudget()', () => {
     expect((await portBudget({ remoteAddress, remotePort: 9 })).interrupted).toBe(false)
   })
 
-  it('is for a range within that of the namespace', async () => {
+  it('counts only a given range within that of the namespace', async () => {
     const { range } = await portBudget({ remoteAddress, remotePort: 9 })
     const portRange = { min: range.min + 10, max: range.max - 10 }
     expect(await portBudget({ remoteAddress, remotePort: 9, portRange })).toMatchObject({
@@ -230,14 +230,14 @@ describe('portBudget()', () => {
     ['an array of names', { remoteAddress: ['a'], remotePort: 80 }, 'ERR_INVALID_ARG_TYPE'],
     ['no port', { remoteAddress }, 'ERR_INVALID_ARG_TYPE'],
     ['port 0', { remoteAddress, remotePort: 0 }, 'ERR_OUT_OF_RANGE'],
-    ['a port of text', { remoteAddress, remotePort: '80' }, 'ERR_INVALID_ARG_TYPE'],
+    ['a port as a string', { remoteAddress, remotePort: '80' }, 'ERR_INVALID_ARG_TYPE'],
     [
       'a source of another family',
       { remoteAddress, remotePort: 80, localAddress: '::1' },
       'ERR_SOCKET_TUNER_ADDRESS_FAMILY',
     ],
     [
-      'a range upside down',
+      'a reversed range',
       { remoteAddress, remotePort: 80, portRange: { min: 2, max: 1 } },
       'ERR_INVALID_ARG_VALUE',
     ],
@@ -256,17 +256,17 @@ describe('portBudget()', () => {
   })
 })
 
-describe('where there is none of it', () => {
+describe('portBudget() where it cannot work', () => {
   it.each([
     ['no addon', () => jest.spyOn(native, 'openSocket').mockReturnValue(-os.errno.EOPNOTSUPP)],
     ['no netlink', () => jest.spyOn(native, 'dumpSockets').mockReturnValue(-os.errno.EOPNOTSUPP)],
-  ])('portBudget() says so: %s', async (_, fail) => {
+  ])('rejects with a coded error if there is %s', async (_, fail) => {
     fail()
     const asked = portBudget({ remoteAddress, remotePort: 9 })
     await expect(asked).rejects.toEqual(coded('ERR_SOCKET_TUNER_UNSUPPORTED'))
   })
 
-  it('portBudget() says that there is no way to the destination', async () => {
+  it('reports that the destination is unreachable', async () => {
     jest.spyOn(native, 'connectFd').mockReturnValue(-os.errno.ENETUNREACH)
     const asked = portBudget({ remoteAddress, remotePort: 9 })
     await expect(asked).rejects.toEqual(coded('ENETUNREACH'))
@@ -274,9 +274,9 @@ describe('where there is none of it', () => {
 })
 
 describe('watchPorts()', () => {
-  beforeEach(looksCostNothing)
+  beforeEach(readingsCostNothing)
 
-  it('gives a report for each destination at each look, and publishes it', async () => {
+  it('yields and publishes a report for each destination at each reading', async () => {
     const remotePort = await connectionsToFreshPort(2)
     const published: unknown[] = []
     const onReport = (report: unknown) => void published.push(report)
@@ -297,9 +297,9 @@ describe('watchPorts()', () => {
     expect(watch.latest.map(({ used }) => used)).toEqual([2, 0])
   })
 
-  it('counts what connect() of this process costs', async () => {
+  it('measures the cost of connect() in this process', async () => {
     const remotePort = await connectionsToFreshPort(0)
-    // A loop gets the newest look only; the channel has all of them.
+    // A slow loop receives only the newest reading, the channel all of them.
     const looks: PortReport[] = []
     const onReport = (report: unknown) => void looks.push(report as PortReport)
     subscribe('socket-tuner:ports', onReport)
@@ -307,7 +307,7 @@ describe('watchPorts()', () => {
     const socket = net.connect(remotePort, remoteAddress)
     destroyLater(socket)
     await once(socket, 'connect')
-    // The look itself takes a moment: the call may be counted in the one before.
+    // A reading takes some time, so the call may be counted in the previous one.
     await until(
       'it is seen',
       () => looks,
@@ -321,7 +321,7 @@ describe('watchPorts()', () => {
     expect(slowestConnectMicroseconds).toBe(connectMicroseconds)
   })
 
-  it('warns of each trouble when it begins', async () => {
+  it('warns about each problem when it begins', async () => {
     configure({ hazards: 'ignore' })
     const messages: { code: string; reason: string }[] = []
     const onWarning = (warning: unknown) => void messages.push(warning as (typeof messages)[0])
@@ -381,7 +381,7 @@ describe('watchPorts()', () => {
     watch.stop()
   })
 
-  it('does not begin where its signal was given already', async () => {
+  it('does not start if its signal is already aborted', async () => {
     const spy = jest.spyOn(native, 'dumpSockets')
     const signal = AbortSignal.abort()
     const watch = watching({ destinations: [{ remoteAddress, remotePort: 9 }], signal })
@@ -390,13 +390,13 @@ describe('watchPorts()', () => {
     spy.mockRestore()
   })
 
-  it('holds no process open', async () => {
+  it('does not keep the process alive', async () => {
     const program = path.join(__dirname, 'watch-program.js')
     const { stdout } = await run(process.execPath, [program])
     expect(stdout).toBe('looked\n')
   })
 
-  it('counts calls of connect() for each destination, also where two have the same address', async () => {
+  it('counts calls of connect() for each of two destinations with the same address', async () => {
     const remotePort = await connectionsToFreshPort(0)
     const looks: PortReport[] = []
     const onReport = (report: unknown) => void looks.push(report as PortReport)
@@ -428,7 +428,7 @@ describe('watchPorts()', () => {
     ])
   })
 
-  it('follows a host name, and lets an old address go when its connections are over', async () => {
+  it('follows a host name, and drops an old address when its connections have ended', async () => {
     const remotePort = await connectionsToFreshPort(0)
     const socket = net.connect(remotePort, '127.0.0.1')
     destroyLater(socket)
@@ -440,7 +440,7 @@ describe('watchPorts()', () => {
     const destinations = [{ remoteAddress: 'a.example', remotePort }]
     const watch = watching({ destinations, intervalMs: 10 })
     const addresses = () => watch.latest.map((report) => report.remoteAddress)
-    await until('the first look', addresses, ({ length }) => length === 2)
+    await until('the first reading', addresses, ({ length }) => length === 2)
     expect(lookups).toHaveBeenCalledTimes(1)
     answerLookups(['127.0.0.3'])
     later += 29_000
@@ -456,12 +456,12 @@ describe('watchPorts()', () => {
     expect(watch.failure).toBeUndefined()
   })
 
-  it('takes no longer pause after a look in which the machine was held up', async () => {
+  it('does not extend the pause after a reading that other work delayed', async () => {
     jest.restoreAllMocks()
     dumpsCostNothing()
     const held = new Int32Array(new SharedArrayBuffer(4))
     const clock = Date.now.bind(Date)
-    // A report has the time: the thread waits there, and uses no processor.
+    // Each report calls Date.now(), where this makes the thread wait without using the processor.
     jest.spyOn(Date, 'now').mockImplementationOnce(() => {
       Atomics.wait(held, 0, 0, 200)
       return clock()
@@ -472,18 +472,18 @@ describe('watchPorts()', () => {
     subscribe('socket-tuner:ports', onReport)
     watching({ destinations: [{ remoteAddress, remotePort }], intervalMs: 10 })
     await until(
-      'another look',
+      'another reading',
       () => looks.length,
       (count) => count >= 2,
     )
     unsubscribe('socket-tuner:ports', onReport)
   })
 
-  it('follows the source address that the kernel takes', async () => {
+  it('follows the source address that the kernel chooses', async () => {
     const remotePort = await connectionsToFreshPort(0)
     const watch = watching({ destinations: [{ remoteAddress, remotePort }], intervalMs: 10 })
     const sources = () => watch.latest.map(({ localAddress }) => localAddress)
-    await until('the first look', sources, (all) => all.join() === '127.0.0.1')
+    await until('the first reading', sources, (all) => all.join() === '127.0.0.1')
     const source = jest.spyOn(native, 'localAddress').mockImplementation((_, text) => {
       return Buffer.from(text.buffer, text.byteOffset).write('127.0.0.7')
     })
@@ -496,7 +496,7 @@ describe('watchPorts()', () => {
 
   const nine = [{ remoteAddress, remotePort: 9 }]
 
-  /** What this library published while `call` ran. */
+  /** Returns the messages that were published while `call` ran. */
   async function published(channel: string, call: () => Promise<unknown>): Promise<unknown[]> {
     const messages: unknown[] = []
     const onMessage = (message: unknown) => void messages.push(message)
@@ -510,7 +510,7 @@ describe('watchPorts()', () => {
   }
 
   it.each(['EMFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EINTR', 'ETIMEDOUT'] as const)(
-    'makes a look again that fails by %s, and goes on',
+    'repeats a reading that fails with %s, and continues',
     async (name) => {
       configure({ hazards: 'ignore' })
       const spy = refuseDumps(-os.errno[name])
@@ -518,8 +518,8 @@ describe('watchPorts()', () => {
       const first = watch[Symbol.asyncIterator]().next()
       const warnings = await published('socket-tuner:warning', () =>
         until(
-          'three looks',
-          () => watch.failedLooks,
+          'three readings',
+          () => watch.failedReadings,
           (looks) => looks >= 3,
         ),
       )
@@ -528,19 +528,19 @@ describe('watchPorts()', () => {
       spy.mockRestore()
       expect((await first).value).toMatchObject({ remotePort: 9 })
       expect(watch).toMatchObject({ running: true, failure: undefined })
-      expect(watch.failedLooks).toBeGreaterThanOrEqual(3)
+      expect(watch.failedReadings).toBeGreaterThanOrEqual(3)
     },
   )
 
-  it('makes a look again for which a setting could not be read', async () => {
+  it('repeats a reading for which a setting could not be read', async () => {
     const failure = Object.assign(new Error('EMFILE'), { code: 'EMFILE', syscall: 'open' })
     const spy = jest.spyOn(fs, 'readFileSync').mockImplementation(() => {
       throw failure
     })
     const watch = watching({ destinations: nine, intervalMs: 10 })
     await until(
-      'a look fails',
-      () => watch.failedLooks,
+      'a failed reading',
+      () => watch.failedReadings,
       (looks) => looks > 0,
     )
     expect(watch).toMatchObject({ running: true, failure: coded('EMFILE') })
@@ -549,9 +549,9 @@ describe('watchPorts()', () => {
     expect(watch.failure).toBeUndefined()
   })
 
-  it('outlives a time without any descriptor', async () => {
+  it('survives a time without free descriptors', async () => {
     const program = path.join(__dirname, 'starved-watch-program.js')
-    // Some are Node's own.
+    // Node itself needs some of them.
     const script = 'ulimit -n 64; exec "$0" "$1"'
     const { stdout } = await run('sh', ['-c', script, process.execPath, program])
     expect(JSON.parse(stdout)).toEqual({
@@ -560,33 +560,33 @@ describe('watchPorts()', () => {
     })
   })
 
-  it('pauses longer after each look that fails', async () => {
+  it('pauses longer after each failed reading', async () => {
     configure({ hazards: 'ignore' })
     refuseDumps(-os.errno.EAGAIN)
     const pauses = jest.spyOn(global, 'setTimeout')
     const watch = watching({ destinations: nine, intervalMs: 10 })
     await until(
-      'five looks',
-      () => watch.failedLooks,
+      'five readings',
+      () => watch.failedReadings,
       (looks) => looks >= 5,
     )
     watch.stop()
     const lengths = pauses.mock.calls.map(([, ms = 0]) => ms).filter((ms) => ms > 0)
-    // Less what a look took.
+    // A pause is shorter by the time of the reading.
     const least = [20, 40, 80, 160].map((ms) => ms / 2)
     for (const ms of least)
       expect(lengths.some((length) => length >= ms && length <= 2 * ms)).toBe(true)
   })
 
   it.each<[string, number, string]>([
-    ['is not there', -os.errno.EOPNOTSUPP, 'ERR_SOCKET_TUNER_UNSUPPORTED'],
+    ['is unsupported', -os.errno.EOPNOTSUPP, 'ERR_SOCKET_TUNER_UNSUPPORTED'],
     ['is forbidden', -os.errno.EPERM, 'EPERM'],
     ['is denied', -os.errno.EACCES, 'EACCES'],
-  ])('says everywhere that it has died where the count %s', async (_, errno, code) => {
+  ])('reports its end by promise, channel and warning if the count %s', async (_, errno, code) => {
     configure({ hazards: 'ignore' })
     const watch = watching({ destinations: nine, intervalMs: 10 })
     await watch[Symbol.asyncIterator]().next()
-    expect(watch).toMatchObject({ running: true, failure: undefined, failedLooks: 0 })
+    expect(watch).toMatchObject({ running: true, failure: undefined, failedReadings: 0 })
     const waiting = watch[Symbol.asyncIterator]().next()
     refuseDumps(errno)
     const ends: unknown[] = []
@@ -602,7 +602,7 @@ describe('watchPorts()', () => {
         code: 'SOCKET_TUNER_WATCH_ENDED',
         reason: `${code} 127.0.0.1:9`,
         message: expect.stringMatching(
-          /^The watch of the ports to 127\.0\.0\.1:9 has ended: /,
+          /^The watch of the ports for 127\.0\.0\.1:9 has ended: /,
         ) as string,
       },
     ])
@@ -610,7 +610,7 @@ describe('watchPorts()', () => {
     expect(watch).toMatchObject({
       running: false,
       failure: coded(code),
-      failedLooks: 1,
+      failedReadings: 1,
       latest: [],
     })
     await expect(waiting).rejects.toEqual(coded(code))
@@ -619,20 +619,20 @@ describe('watchPorts()', () => {
     await expect(watch.ended).rejects.toEqual(coded(code))
   })
 
-  it('ends where its host name is not known at first', async () => {
+  it('ends if its host name is unknown at first', async () => {
     configure({ hazards: 'ignore' })
     failLookups('ENOTFOUND')
     const watch = watching({ destinations: [{ remoteAddress: 'a.example', remotePort: 9 }] })
     await expect(watch.ended).rejects.toEqual(coded('ENOTFOUND'))
   })
 
-  it('waits for a resolver that does not answer at first', async () => {
+  it('keeps trying if the resolver does not answer at first', async () => {
     failLookups('EAI_AGAIN')
     const destinations = [{ remoteAddress: 'a.example', remotePort: 9 }]
     const watch = watching({ destinations, intervalMs: 10 })
     await until(
-      'a look fails',
-      () => watch.failedLooks,
+      'a failed reading',
+      () => watch.failedReadings,
       (looks) => looks > 0,
     )
     answerLookups(['127.0.0.1'])
@@ -640,7 +640,7 @@ describe('watchPorts()', () => {
     expect(watch.latest).toMatchObject([{ host: 'a.example', remoteAddress: '127.0.0.1' }])
   })
 
-  it('resolves its promise, and publishes its end without an error, when it is stopped', async () => {
+  it('resolves its promise, and publishes its end without an error, if it is stopped', async () => {
     const watch = watching({ destinations: nine })
     const ends = await published('socket-tuner:ports-ended', async () => {
       watch.stop()
@@ -652,7 +652,7 @@ describe('watchPorts()', () => {
     await expect(aborted.ended).resolves.toBeUndefined()
   })
 
-  it('warns once, and ends no process, where nobody reads its promise', async () => {
+  it('warns once, and does not end the process, if its promise is ignored', async () => {
     const program = path.join(__dirname, 'dying-watch-program.js')
     const { stdout, stderr } = await run(process.execPath, [program])
     expect(stdout).toBe('alive\n')
@@ -663,22 +663,22 @@ describe('watchPorts()', () => {
   const one = [{ remoteAddress, remotePort: 80 }]
   it.each<[string, unknown, string]>([
     ['nothing', undefined, 'ERR_INVALID_ARG_TYPE'],
-    ['no destination', { destinations: [] }, 'ERR_INVALID_ARG_VALUE'],
+    ['an empty list of destinations', { destinations: [] }, 'ERR_INVALID_ARG_VALUE'],
     ['65 destinations', { destinations: Array(65).fill(one[0]) }, 'ERR_INVALID_ARG_VALUE'],
-    ['no array', { destinations: one[0] }, 'ERR_INVALID_ARG_TYPE'],
+    ['destinations that are not an array', { destinations: one[0] }, 'ERR_INVALID_ARG_TYPE'],
     [
       'a URL',
       { destinations: [...one, { remoteAddress: 'http://a', remotePort: 1 }] },
       'ERR_INVALID_ARG_VALUE',
     ],
-    ['0 ms', { destinations: one, intervalMs: 0 }, 'ERR_OUT_OF_RANGE'],
-    ['NaN ms', { destinations: one, intervalMs: NaN }, 'ERR_OUT_OF_RANGE'],
-    ['ms of text', { destinations: one, intervalMs: '1' }, 'ERR_INVALID_ARG_TYPE'],
+    ['an interval of 0 ms', { destinations: one, intervalMs: 0 }, 'ERR_OUT_OF_RANGE'],
+    ['an interval of NaN', { destinations: one, intervalMs: NaN }, 'ERR_OUT_OF_RANGE'],
+    ['an interval as a string', { destinations: one, intervalMs: '1' }, 'ERR_INVALID_ARG_TYPE'],
     ['a share of 0', { destinations: one, warnAt: { used: 0 } }, 'ERR_INVALID_ARG_VALUE'],
     ['a share above 1', { destinations: one, warnAt: { used: 1.1 } }, 'ERR_INVALID_ARG_VALUE'],
-    ['a share of text', { destinations: one, warnAt: { used: '1' } }, 'ERR_INVALID_ARG_TYPE'],
-    ['seconds below 0', { destinations: one, warnAt: { seconds: -1 } }, 'ERR_OUT_OF_RANGE'],
-    ['a signal that is none', { destinations: one, signal: {} }, 'ERR_INVALID_ARG_TYPE'],
+    ['a share as a string', { destinations: one, warnAt: { used: '1' } }, 'ERR_INVALID_ARG_TYPE'],
+    ['negative seconds', { destinations: one, warnAt: { seconds: -1 } }, 'ERR_OUT_OF_RANGE'],
+    ['an invalid signal', { destinations: one, signal: {} }, 'ERR_INVALID_ARG_TYPE'],
   ])('refuses %s, and leaves nothing running', (_, options, code) => {
     const spy = jest.spyOn(native, 'dumpSockets')
     expect(failureOf(() => watchPorts(options as never))).toEqual(coded(code))

@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/prefork/prefork.test.ts: as the `exec` of a group it serves; by itself it starts a worker of
-// node:cluster, which prefork() has not started, and writes with what code it is refused.
+// Run by test/prefork/prefork.test.ts. As the `exec` of a group it serves. Otherwise it starts a worker of
+// node:cluster, in which prefork() must be refused, and prints the code of the error.
 const cluster = require('node:cluster')
 const http = require('node:http')
 const { prefork } = require('../../dist/prefork')

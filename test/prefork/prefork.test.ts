@@ -30,7 +30,7 @@ interface Who {
 interface Ready {
   address: net.AddressInfo
   port: number
-  /** In place of the others, when prefork() rejected. */
+  /** Present instead of the other members if prefork() rejected. */
   error?: { code: string; message: string; cause?: { code?: string; message: string } }
 }
 
@@ -40,7 +40,7 @@ afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.stop()))
 })
 
-/** A process with a group of two workers. */
+/** Starts a process with a group of two workers. */
 async function start(config: object = {}): Promise<{ program: Program; ready: Ready }> {
   const all = { host, workers: 2, restartDelayMs: 1, ...config }
   const program = new Program('prefork-server', all, ['env'])
@@ -62,10 +62,10 @@ async function pids(program: Program): Promise<number[]> {
   return (await program.ask('pids')) as number[]
 }
 
-/** Kept connections have 1.5 s of silence, unused ones 6 s. */
+/** Kept connections may be idle for 1.5 s, unused ones for 6 s. */
 const patient = { shutdownTimeoutMs: 12_000, keepAliveTimeout: 3_600_000 }
 
-/** A connection, also over TLS, that a worker has accepted. */
+/** Connects, with TLS if there is a certificate, and waits until a worker has accepted the connection. */
 async function connected(
   kind: string,
   port: number,
@@ -80,7 +80,7 @@ async function connected(
   return socket
 }
 
-/** Whether somebody listens. */
+/** Returns whether a connection to the port succeeds. */
 async function isOpen(port: number): Promise<boolean> {
   const socket = net.connect(port, host)
   const open = await new Promise<boolean>((resolve) => {
@@ -96,7 +96,7 @@ async function isOpen(port: number): Promise<boolean> {
 }
 
 describe('prefork()', () => {
-  it('serves one port by all its workers and counts what each accepts', async () => {
+  it('serves one port with all its workers, and counts the connections of each', async () => {
     const { program, ready } = await start()
     expect(ready.address).toEqual({ address: host, family: 'IPv4', port: ready.port })
     const answers = await Promise.all(Array.from({ length: 100 }, () => get(ready.port)))
@@ -108,7 +108,7 @@ describe('prefork()', () => {
     ])
   })
 
-  it.each(['http2', 'net', 'https'])('serves by a %s server', async (kind) => {
+  it.each(['http2', 'net', 'https'])('serves with a %s server', async (kind) => {
     const certificate = kind === 'https' ? makeCertificate() : undefined
     const { ready } = await start({ kind, tls: certificate, workers: 1 })
     expect(await askBy(kind, ready.port, certificate)).toMatchObject({ slot: 0 })
@@ -126,7 +126,7 @@ describe('prefork()', () => {
     expect(before).not.toContain((await get(ready.port)).pid)
   })
 
-  it('keeps its workers when their replacement does not start', async () => {
+  it('keeps its workers if their replacements do not start', async () => {
     const { program, ready } = await start()
     const before = await pids(program)
     await program.ask('crash', 'throw')
@@ -138,7 +138,7 @@ describe('prefork()', () => {
     expect(before).toContain((await get(ready.port)).pid)
   })
 
-  it('starts another worker for one that is killed', async () => {
+  it('replaces a worker that is killed', async () => {
     const { program } = await start()
     const [victim = 0, other] = await pids(program)
     process.kill(victim, 'SIGKILL')
@@ -151,7 +151,7 @@ describe('prefork()', () => {
     expect(after.map(({ pid }) => pid)).toContain(other)
   })
 
-  it('replaces a worker that gets SIGTERM, and ignores SIGINT to it', async () => {
+  it('replaces a worker that receives SIGTERM, but not one that receives SIGINT', async () => {
     const { program } = await start()
     const [victim = 0] = await pids(program)
     process.kill(victim, 'SIGINT')
@@ -163,7 +163,7 @@ describe('prefork()', () => {
     expect(await pids(program)).toHaveLength(2)
   })
 
-  it('answers what is under way when it closes, and leaves no worker and no port', async () => {
+  it('answers requests in progress when it closes, and leaves no process and no open port', async () => {
     const { program, ready } = await start()
     const before = await pids(program)
     const accepted = 8
@@ -182,14 +182,14 @@ describe('prefork()', () => {
     expect(await program.ask('restart')).toMatchObject({ code: 'ERR_SOCKET_TUNER_PREFORK_CLOSED' })
   })
 
-  it('can be called again when it is closed, and not before', async () => {
+  it('can be called again only after it is closed', async () => {
     const { program } = await start()
     expect(await program.ask('again')).toMatchObject({ code: 'ERR_SOCKET_TUNER_PREFORK_PLACE' })
     expect(await program.ask('dispose')).toBe('done')
     expect(await program.ask('again')).toBe('done')
   })
 
-  it('lets a kept connection have its last answer, with Connection: close', async () => {
+  it('sends the last response on a kept connection with Connection: close', async () => {
     const { program, ready } = await start({ workers: 1 })
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
     closeLater(() => {
@@ -212,20 +212,23 @@ describe('prefork()', () => {
     expect(await restarted).toBe('done')
   })
 
-  it.each(['http', 'https'])('closes kept and unused connections that idle (%s)', async (kind) => {
-    const certificate = kind === 'https' ? makeCertificate() : undefined
-    const { program, ready } = await start({ kind, tls: certificate, ...patient })
-    const used = await connected(kind, ready.port, certificate)
-    const unused = await connected(kind, ready.port, certificate)
-    used.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-    await once(used, 'data')
-    const ended = Promise.all([used, unused].map((socket) => once(socket.resume(), 'end')))
-    expect(await program.ask('close')).toBe('done')
-    await ended
-    expect(await program.ask('cleaned')).toBe(2)
-  })
+  it.each(['http', 'https'])(
+    'closes idle connections, whether used before or not (%s)',
+    async (kind) => {
+      const certificate = kind === 'https' ? makeCertificate() : undefined
+      const { program, ready } = await start({ kind, tls: certificate, ...patient })
+      const used = await connected(kind, ready.port, certificate)
+      const unused = await connected(kind, ready.port, certificate)
+      used.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      await once(used, 'data')
+      const ended = Promise.all([used, unused].map((socket) => once(socket.resume(), 'end')))
+      expect(await program.ask('close')).toBe('done')
+      await ended
+      expect(await program.ask('cleaned')).toBe(2)
+    },
+  )
 
-  it('does not close a connection whose answer takes longer than idle ones have', async () => {
+  it('does not close a connection whose response takes longer than the idle timeout', async () => {
     const { program, ready } = await start(patient)
     const answer = get(ready.port, '/slow?delay=4000')
     await until(
@@ -237,13 +240,80 @@ describe('prefork()', () => {
     expect(await answer).toHaveProperty('pid')
   })
 
-  it('takes the longest shutdownTimeoutMs that there is', async () => {
+  it('adds `Connection: close` to a response whose head is not written yet', async () => {
+    const { program, ready } = await start({ workers: 1, ...patient })
+    const agent = new http.Agent({ keepAlive: true })
+    closeLater(() => {
+      agent.destroy()
+    })
+    const request = http.get({ host, port: ready.port, agent, path: '/slow?delay=1000' })
+    const responded = once(request, 'response') as Promise<[http.IncomingMessage]>
+    await until(
+      'it is accepted',
+      () => counters(program),
+      (all) => all.some(({ connections }) => connections === 1),
+    )
+    expect(await program.ask('close')).toBe('done')
+    const [response] = await responded
+    expect(response.headers.connection).toBe('close')
+    expect(await json(response)).toMatchObject({ slot: 0 })
+    expect(await program.ask('cleaned')).toBe(1)
+  })
+
+  it('ends HTTP/2 sessions with GOAWAY, spread over shutdownOverMs', async () => {
+    const { program, ready } = await start({ kind: 'http2', shutdownOverMs: 500, ...patient })
+    const sessions = Array.from({ length: 4 }, () =>
+      http2.connect(`http://${host}:${String(ready.port)}`),
+    )
+    closeLater(() => {
+      for (const session of sessions) session.destroy()
+    })
+    const codes: number[] = []
+    const closed = sessions.map(async (session) => {
+      session.on('goaway', (code: number) => codes.push(code))
+      expect(await json(session.request({ ':path': '/' }))).toHaveProperty('pid')
+      await once(session, 'close')
+    })
+    await until(
+      'all are accepted',
+      () => counters(program),
+      (all) => all.reduce((total, { connections }) => total + connections, 0) === sessions.length,
+    )
+    expect(await program.ask('close')).toBe('done')
+    await Promise.all(closed)
+    expect(new Set(codes)).toEqual(new Set([0]))
+    expect(await program.ask('cleaned')).toBe(2)
+  })
+
+  it('limits the connections of its workers, even of those that run another file', async () => {
+    for (const other of [{}, { exec: WORKER_PROGRAM }]) {
+      const { program, ready } = await start({ workers: 1, maxRequests: 2, ...other })
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+      const connections: (string | undefined)[] = []
+      while (connections.length < 4) {
+        const request = http.get({ host, port: ready.port, agent })
+        const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+        connections.push(response.headers.connection)
+        await json(response)
+      }
+      expect(connections).toEqual(['keep-alive', 'close', 'keep-alive', 'close'])
+      agent.destroy()
+      await program.stop()
+    }
+  })
+
+  it('rejects limits for a server that is not an HTTP server', async () => {
+    const { ready } = await start({ kind: 'net', maxRequests: 2, crashLimit: 1, workers: 1 })
+    expect(ready).toMatchObject({ error: { cause: { code: 'ERR_INVALID_ARG_VALUE' } }, pids: [] })
+  })
+
+  it('accepts the longest shutdownTimeoutMs', async () => {
     const { program } = await start({ shutdownTimeoutMs: 2 ** 31 - 1 })
     expect(await program.ask('close')).toBe('done')
     expect(await program.ask('cleaned')).toBe(2)
   })
 
-  it('leaves no worker and no port when the primary is killed', async () => {
+  it('leaves no process and no open port if the primary is killed', async () => {
     const { program, ready } = await start()
     const before = await pids(program)
     await program.stop()
@@ -256,7 +326,7 @@ describe('prefork()', () => {
     expect(await get(ready.port)).toMatchObject({ slot: 0, arguments: ['a', 'b'] })
   })
 
-  it('ends a worker that does not come to an end', async () => {
+  it('kills a worker that does not exit', async () => {
     const { program, ready } = await start({ workers: 1, shutdownTimeoutMs: 50 })
     const idle = net.connect(ready.port, host)
     closeLater(() => idle.destroy())
@@ -267,7 +337,7 @@ describe('prefork()', () => {
     await allGone(before)
   })
 
-  it("shares one socket, as node:cluster does it, with steering 'cluster'", async () => {
+  it("shares one socket, as node:cluster does, with steering 'cluster'", async () => {
     const { program, ready } = await start({ steering: 'cluster' })
     const answers = await Promise.all(Array.from({ length: 20 }, () => get(ready.port)))
     expect(new Set(answers.map(({ slot }) => slot)).size).toBe(2)
@@ -286,7 +356,7 @@ describe('prefork() whose workers end', () => {
     ['after listening', 'exit code 4', {}],
   ]
 
-  it.each(ends)('as soon as they are started (%s) gives up', async (crash, text, more) => {
+  it.each(ends)('gives up if they end right after their start (%s)', async (crash, text, more) => {
     const { program, ready } = await start({ crash, crashLimit: 3 })
     const error = ready.error ?? (await untilEnded(program))
     expect(error).toMatchObject({
@@ -297,7 +367,7 @@ describe('prefork() whose workers end', () => {
     expect(error.message).toContain('3 times in a row')
   })
 
-  it('before they listen leaves no process and no port', async () => {
+  it('leaves no process and no open port if they end before they listen', async () => {
     const { port } = await freePort()
     const { ready } = await start({ crash: 'exit', crashLimit: 2, port })
     expect(ready).toMatchObject({
@@ -307,7 +377,7 @@ describe('prefork() whose workers end', () => {
     expect(await isOpen(port)).toBe(false)
   })
 
-  it('does not wait for ever for one that does not listen', async () => {
+  it('kills a worker that does not listen in time', async () => {
     const { ready } = await start({ crash: 'silence', crashLimit: 1, startTimeoutMs: 300 })
     expect(ready).toMatchObject({
       error: {
@@ -318,7 +388,7 @@ describe('prefork() whose workers end', () => {
     })
   })
 
-  it('later, again and again, closes the group and says why', async () => {
+  it('closes the group with the reason if they repeatedly end after they listened', async () => {
     const { program, ready } = await start({ crashLimit: 2 })
     await program.ask('crash', 'exit')
     const before = await pids(program)
@@ -346,12 +416,12 @@ describe('prefork() whose workers fail in their cleanup', () => {
       expect(await program.ask('ended')).toMatchObject(failure)
       await allGone(before)
       expect(await isOpen(ready.port)).toBe(false)
-      // By the worker, with the place.
+      // The worker has printed the error with its stack.
       expect(program.errors).toMatch(/Error: the database stays open\n +at .*prefork-server\.js/)
     },
   )
 
-  it('reports what is no error too', async () => {
+  it('reports a thrown value that is not an error', async () => {
     const { program } = await start({ cleanup: 'with an object' })
     expect(await program.ask('close')).toMatchObject({
       code: 'ERR_SOCKET_TUNER_PREFORK_CLEANUP',
@@ -359,7 +429,7 @@ describe('prefork() whose workers fail in their cleanup', () => {
     })
   })
 
-  it('rejects restart() when all are replaced', async () => {
+  it('rejects restart() after all workers are replaced', async () => {
     const { program, ready } = await start({ cleanup: 'throw' })
     const before = await pids(program)
     expect(await program.ask('restart')).toMatchObject(failure)
@@ -371,7 +441,7 @@ describe('prefork() whose workers fail in their cleanup', () => {
     ])
   })
 
-  it('ends the primary with the error when nobody handles it', async () => {
+  it('ends the primary with the error if it is not handled', async () => {
     const { program } = await start({ cleanup: 'throw', deaf: true })
     const end = program.ask('never').catch((error: unknown) => error)
     process.kill(program.pid, 'SIGTERM')
@@ -380,8 +450,8 @@ describe('prefork() whose workers fail in their cleanup', () => {
   })
 })
 
-describe('prefork() with a fault in its own shutdown', () => {
-  it('rejects with it, and serves what it had accepted', async () => {
+describe('prefork() that fails in its own shutdown', () => {
+  it('rejects with the error, and still serves accepted connections', async () => {
     const { program, ready } = await start({ fault: true })
     const before = await pids(program)
     const answer = get(ready.port, '/slow?delay=300')
@@ -398,7 +468,7 @@ describe('prefork() with a fault in its own shutdown', () => {
     expect(await isOpen(ready.port)).toBe(false)
   })
 
-  it('ends the primary with it when nobody handles it', async () => {
+  it('ends the primary with the error if it is not handled', async () => {
     const { program } = await start({ fault: true, deaf: true })
     const before = await pids(program)
     const end = program.ask('never').catch((error: unknown) => error)
@@ -409,36 +479,42 @@ describe('prefork() with a fault in its own shutdown', () => {
   })
 })
 
-describe('prefork() with what it cannot do', () => {
+describe('prefork() with invalid arguments', () => {
   const serve = (): undefined => undefined
 
   it.each<[string, unknown, string]>([
     ['no workers', { workers: 0 }, 'ERR_OUT_OF_RANGE'],
     ['10,000 workers', { workers: 10_000 }, 'ERR_OUT_OF_RANGE'],
     ['half a worker', { workers: 1.5 }, 'ERR_OUT_OF_RANGE'],
-    ['workers as text', { workers: '2' }, 'ERR_INVALID_ARG_TYPE'],
+    ['workers as a string', { workers: '2' }, 'ERR_INVALID_ARG_TYPE'],
     ['an unknown steering', { steering: 'random' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a port beyond all', { port: 65_536 }, 'ERR_OUT_OF_RANGE'],
+    ['a port out of range', { port: 65_536 }, 'ERR_OUT_OF_RANGE'],
     ['the path of a unix-domain socket', { path: '/tmp/socket' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a host that is no text', { host: 1 }, 'ERR_INVALID_ARG_TYPE'],
-    ['no backlog', { backlog: Number.NaN }, 'ERR_OUT_OF_RANGE'],
+    ['a host that is not a string', { host: 1 }, 'ERR_INVALID_ARG_TYPE'],
+    ['a backlog of NaN', { backlog: Number.NaN }, 'ERR_OUT_OF_RANGE'],
     ['no serve', { serve: undefined }, 'ERR_INVALID_ARG_TYPE'],
-    ['arguments that are none', { args: [1] }, 'ERR_INVALID_ARG_TYPE'],
+    ['arguments that are not strings', { args: [1] }, 'ERR_INVALID_ARG_TYPE'],
     ['a crash limit of 0', { crashLimit: 0 }, 'ERR_OUT_OF_RANGE'],
     ['an unknown option', { settings: { NO_SUCH: 1 } }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
     ['SO_REUSEPORT', { settings: { SO_REUSEPORT: true } }, 'ERR_INVALID_ARG_VALUE'],
+    ['an age of 0', { maxConnectionAgeMs: 0 }, 'ERR_OUT_OF_RANGE'],
+    [
+      'a shutdownOverMs above shutdownTimeoutMs',
+      { shutdownOverMs: 2, shutdownTimeoutMs: 1 },
+      'ERR_INVALID_ARG_VALUE',
+    ],
     ['null', null, 'ERR_INVALID_ARG_TYPE'],
   ])('refuses %s', async (_, wrong, code) => {
     const options = wrong === null ? null : { host, serve, ...(wrong as object) }
     await expect(prefork(options as PreforkOptions)).rejects.toThrow(coded(code))
   })
 
-  it('refuses settings for the socket that node:cluster makes', async () => {
+  it('refuses settings if node:cluster opens the socket', async () => {
     const options = { host, serve, steering: 'cluster', settings: { TCP_NODELAY: true } } as const
     await expect(prefork(options)).rejects.toThrow(coded('ERR_SOCKET_TUNER_UNSUPPORTED'))
   })
 
-  it("gives Node's error for a port in use, also of a listener with SO_REUSEPORT", async () => {
+  it("rejects with Node's error for a port in use, even if its listener has SO_REUSEPORT", async () => {
     const { port, close } = await usedPort()
     await expect(prefork({ host, port, serve })).rejects.toMatchObject({
       code: 'EADDRINUSE',
@@ -452,7 +528,7 @@ describe('prefork() with what it cannot do', () => {
     await expect(prefork({ host, port: ready.port, serve })).rejects.toThrow(coded('EADDRINUSE'))
   })
 
-  it("gives that error also where the socket is node:cluster's", async () => {
+  it("rejects with Node's error for a port in use if node:cluster opens the socket", async () => {
     const { port } = await usedPort()
     const { ready } = await start({ steering: 'cluster', port })
     expect(ready).toMatchObject({ error: { code: 'EADDRINUSE', port }, pids: [] })
@@ -503,7 +579,7 @@ async function freePort(): Promise<{ port: number }> {
   return { port }
 }
 
-/** Asks once and reads the answer. */
+/** Sends one request, and returns the answer. */
 async function askBy(kind: string, port: number, certificate?: Certificate): Promise<unknown> {
   if (kind === 'net') return json(net.connect(port, host))
   if (kind === 'http2') {

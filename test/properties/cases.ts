@@ -1,4 +1,4 @@
-/** How much the properties try, and what they try it on. */
+/** The number of cases of each property, and the sockets and values that they use. */
 import fc from 'fast-check'
 import { native } from '../../lib/kernel/binding'
 import { size } from '../helpers/size'
@@ -6,10 +6,10 @@ import type { Row } from '../options/rows'
 import { rows } from '../options/rows'
 import { boundSocket, listeningSocket, tcpSocket, udpSocket, unixSocket } from '../sockets'
 
-// Many cases take their time, however fast each is.
+// Many fast cases take long.
 jest.setTimeout(600_000)
 
-/** A share of the 100,000 cases that all properties try together at full size. */
+/** Returns a share of the 100,000 cases that all properties have together at full size. */
 export function cases(share: number): number {
   return Math.ceil((share * size('PROPERTY_PERCENT')) / 100)
 }
@@ -26,7 +26,7 @@ export const victims = {
 
 export const victimKind = fc.constantFrom(...(Object.keys(victims) as (keyof typeof victims)[]))
 
-/** Anything that JavaScript has. */
+/** Any JavaScript value. */
 export const anything = fc.oneof(
   fc.anything({
     withBigInt: true,
@@ -47,7 +47,7 @@ export const anything = fc.oneof(
   fc.string({ unit: 'binary' }),
 )
 
-/** A descriptor that is not open, or no descriptor at all; never one of this process. */
+/** A descriptor that is not open, or a value that is not a descriptor. */
 export const noDescriptor = fc.oneof(
   fc.integer({ min: 1_000_000, max: 2 ** 31 - 1 }),
   fc.integer({ max: -1 }),
@@ -56,7 +56,7 @@ export const noDescriptor = fc.oneof(
   fc.constantFrom(2 ** 31, 2 ** 32, 2 ** 32 + 3, -(2 ** 32) + 3, 2 ** 53, Number.MAX_VALUE),
 )
 
-/** Values that pass the validation of the row, whatever the kernel then says to them. */
+/** Values that pass the validation of the row. The kernel may refuse them. */
 export function validValue(row: Row): fc.Arbitrary<unknown> {
   const [min, max] = row.range ?? [0, 2 ** 31 - 1]
   const [shortest, longest] = row.length ?? [0, 16]
@@ -115,7 +115,7 @@ export function validValue(row: Row): fc.Arbitrary<unknown> {
   }
 }
 
-/** Reading these changes something, or they change by themselves. */
+/** Options that change when they are read, or by themselves. */
 const restless = new Set([
   'SO_MEMINFO',
   'SO_ERROR',
@@ -132,7 +132,7 @@ const readable = rows.filter(
 )
 const buffer = new Uint8Array(64)
 
-/** What the kernel says of every option of a socket, in few bytes. */
+/** Returns the values of all options of a socket in a compact form. */
 export function snapshot(fd: number, of: readonly Row[] = readable): string[] {
   return of.map(({ name, level }) => {
     const length = native.getBytes(
@@ -141,13 +141,13 @@ export function snapshot(fd: number, of: readonly Row[] = readable): string[] {
       native.constants[name] ?? 0,
       buffer,
     )
-    // The seconds of a linger that is off mean nothing, and stay.
+    // The seconds of a disabled linger mean nothing, and the kernel keeps them.
     if (name === 'SO_LINGER' && buffer[0] === 0) buffer.fill(0, 4, 8)
     return `${name} ${length < 0 ? String(length) : buffer.subarray(0, length).join()}`
   })
 }
 
-/** The rows that a snapshot reads of these, and of some that are often set. */
+/** The rows of these options, and of some that are often set, for snapshots. */
 export function rowsToWatch(names: readonly string[]): readonly Row[] {
   const watched = new Set([
     ...names,

@@ -6,10 +6,10 @@ import { anything, cases, noDescriptor, snapshot, victimKind, victims } from './
 
 const functions = native as unknown as Readonly<Record<string, (...args: unknown[]) => unknown>>
 
-/** All of them; closeFd and the like get no descriptor of this process but the victim's. */
+/** All native functions. They receive no descriptor of this process except the victim's. */
 const names = Object.keys(native).filter((name) => name !== 'constants')
 
-/** A number, whatever the arguments are: never a throw, never a crash. */
+/** Calls the function, which must return a number and never throw. */
 function numberFrom(name: string, args: readonly unknown[]): number {
   let result: unknown
   try {
@@ -28,7 +28,7 @@ const level = fc.constantFrom(
 )
 const length = fc.oneof(fc.constantFrom(0, 1, 4, 8, 216, 32_768, 32_769), fc.nat({ max: 70_000 }))
 
-/** Memory as it can be given to a native function, whole, shared, cut out or gone. */
+/** Buffers of every kind: whole, shared, a part of another one, detached. */
 const memory = fc.oneof(
   length.map((size) => new Uint8Array(size).fill(1)),
   length.map((size) => new Uint8Array(new SharedArrayBuffer(size))),
@@ -49,7 +49,7 @@ function detached<T extends Uint8Array | Int32Array>(array: T): T {
   return array
 }
 
-/** An array whose buffer has become shorter than it is. */
+/** Returns an array whose buffer was shrunk. */
 function shrunk(size: number): Uint8Array {
   const buffer = resizable(size + 8, size + 8)
   const array = new Uint8Array(buffer, 4, size)
@@ -57,7 +57,7 @@ function shrunk(size: number): Uint8Array {
   return array
 }
 
-/** An ArrayBuffer of ECMAScript 2024, which the types do not know. */
+/** The ArrayBuffer of ECMAScript 2024, which the types lack. */
 interface ResizableBuffer extends ArrayBuffer {
   resize(length: number): void
 }
@@ -79,7 +79,7 @@ const argument = fc.oneof(
   fc.constantFrom('127.0.0.1', '::1', '::1%lo', 'x'.repeat(200), '\0'),
 )
 
-/** The first argument is a descriptor for all but openSocket: one that is safe to give away. */
+/** Stands for a descriptor that a call may close. The first argument is a descriptor except for openSocket. */
 const VICTIM = Symbol('victim')
 const first = fc.oneof(
   { weight: 3, arbitrary: fc.constant<unknown>(VICTIM) },
@@ -92,7 +92,7 @@ const withVictim = (args: readonly unknown[], fd: number): unknown[] =>
 
 describe('a native function', () => {
   it.each(names.filter((name) => name !== 'openSocket'))(
-    '%s gives a number for any arguments',
+    'returns a number for any arguments: %s',
     (name) => {
       fc.assert(
         fc.property(
@@ -114,7 +114,7 @@ describe('a native function', () => {
     },
   )
 
-  it('openSocket gives a number for any arguments', () => {
+  it('returns a number for any arguments: openSocket', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(argument, fc.nat({ max: 50 })), { maxLength: 4 }), (args) => {
         const fd = numberFrom('openSocket', args)
@@ -124,7 +124,7 @@ describe('a native function', () => {
     )
   })
 
-  it.each(names)('%s changes nothing of a socket that it is not given', (name) => {
+  it.each(names)('changes no socket other than its target: %s', (name) => {
     const fd = victims['fresh IPv6']()
     const before = snapshot(fd)
     fc.assert(
@@ -132,7 +132,7 @@ describe('a native function', () => {
         fc.oneof(
           noDescriptor,
           anything.filter((value) => typeof value !== 'number'),
-          // Each would be the victim, if it were cut, rounded or converted.
+          // Each would become the victim's descriptor if it were truncated, rounded or converted.
           fc.constantFrom<unknown>(
             fd + 2 ** 32,
             fd + 2 ** 31 * 2 ** 8,
@@ -158,7 +158,7 @@ describe('a native function', () => {
   })
 
   it.each(['getInt', 'getBytes', 'setInt', 'setBytes', 'setProgram'])(
-    '%s survives every option with every length of memory',
+    'does not crash for any option and any length of memory: %s',
     (name) => {
       fc.assert(
         fc.property(
@@ -176,7 +176,7 @@ describe('a native function', () => {
     },
   )
 
-  it('getBytes writes nothing behind its memory', () => {
+  it('writes nothing behind its memory: getBytes', () => {
     fc.assert(
       fc.property(
         victimKind,
@@ -198,7 +198,7 @@ describe('a native function', () => {
     )
   })
 
-  it('applyBatch survives any program', () => {
+  it('does not crash for any program: applyBatch', () => {
     const slot = fc.oneof(fc.nat({ max: 127 }), fc.integer(), level)
     fc.assert(
       fc.property(
@@ -223,10 +223,10 @@ describe('a native function', () => {
     )
   })
 
-  it('gives a number for a descriptor alone, and for nothing', () => {
+  it('returns a number for only a descriptor, and for no arguments', () => {
     for (const name of names) {
       const results = [numberFrom(name, []), numberFrom(name, [undefined])]
-      // One of them takes nothing.
+      // descriptorLimit takes no arguments.
       if (name === 'descriptorLimit') expect(Math.min(...results)).toBeGreaterThan(0)
       else expect(Math.max(...results)).toBeLessThan(0)
       const constructed = (): unknown => Reflect.construct(functions[name] as () => void, [])
@@ -235,7 +235,7 @@ describe('a native function', () => {
   })
 })
 
-/** Which descriptors a call with the victim has closed or opened. */
+/** Returns the descriptors that a call with the victim has closed or opened. */
 function whatBecameOf(
   name: string,
   gotVictim: boolean,

@@ -19,7 +19,7 @@ beforeEach(() => {
   library.configure({ hazards: 'ignore' })
 })
 
-/** Succeeds, or throws an error with a code; nothing else. Says whether it threw. */
+/** Expects success or an error with a code, and returns whether there was one. */
 function succeedsOrIsRefused(call: () => unknown): boolean {
   try {
     call()
@@ -43,14 +43,14 @@ function expectCoded(error: unknown): void {
   }
 }
 
-/** The name of an option, or something like it. */
+/** The name of an option, or a similar text. */
 const optionName = fc.oneof(
   { weight: 8, arbitrary: fc.constantFrom<unknown>(...rows.map(({ name }) => name)) },
   { weight: 1, arbitrary: fc.constantFrom<unknown>('__proto__', 'constructor', 'so_type', '') },
   { weight: 1, arbitrary: anything },
 )
 
-/** A row, with a value that passes its validation or one that may not. */
+/** A row with a value that may or may not be valid. */
 const setting = fc
   .constantFrom(...rows)
   .chain((row) => fc.tuple(fc.constant(row.name), fc.oneof(validValue(row), anything)))
@@ -63,7 +63,7 @@ function targetOf(fd: number, as: How): Target {
   return (as === 'object' ? { fd } : { _handle: { fd } }) as Target
 }
 
-/** What may be given as a target and is none. */
+/** Values that are not targets. */
 const noTarget = fc.oneof(
   noDescriptor,
   noDescriptor.map((fd) => ({ fd })),
@@ -75,7 +75,7 @@ function mayBeTarget(value: unknown): boolean {
   return typeof value === 'object' && value !== null && ('fd' in value || '_handle' in value)
 }
 
-describe('any call with any arguments succeeds or throws a code', () => {
+describe('a call with any arguments succeeds or throws a coded error:', () => {
   it('getOption', () => {
     fc.assert(
       fc.property(victimKind, how, optionName, (kind, as, name) => {
@@ -89,7 +89,7 @@ describe('any call with any arguments succeeds or throws a code', () => {
     )
   })
 
-  it('setOption, and nothing is changed when it throws', () => {
+  it('setOption, which changes nothing if it throws', () => {
     fc.assert(
       fc.property(victimKind, how, setting, (kind, as, [name, value]) => {
         const fd = victims[kind]()
@@ -105,7 +105,7 @@ describe('any call with any arguments succeeds or throws a code', () => {
     )
   })
 
-  it('setOption with a name that is none', () => {
+  it('setOption with an unknown name', () => {
     fc.assert(
       fc.property(victimKind, optionName, anything, (kind, name, value) => {
         const fd = victims[kind]()
@@ -134,7 +134,7 @@ describe('any call with any arguments succeeds or throws a code', () => {
     )
   })
 
-  it('everything on what is no target', () => {
+  it('every function on an invalid target', () => {
     fc.assert(
       fc.property(noTarget, setting, anything, (target, [name, value], other) => {
         const settings: Settings = { SO_KEEPALIVE: true, ...{ [name]: value } }
@@ -158,7 +158,7 @@ describe('any call with any arguments succeeds or throws a code', () => {
     )
   })
 
-  it('closeSocket rejects what is no socket', async () => {
+  it('closeSocket on a value that is not a socket', async () => {
     await fc.assert(
       fc.asyncProperty(noTarget, anything, async (target, options) => {
         try {

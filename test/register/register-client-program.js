@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/register/register.test.ts under socket-tuner/register, of which it knows nothing: makes
-// one request to 127.0.0.1 in each of the ways that are named, one after the other.
+// Run by test/register/register.test.ts under socket-tuner/register, to which it has no reference. Makes
+// one request to 127.0.0.1 in each of the named ways, one after another.
 const http = require('node:http')
 const http2 = require('node:http2')
 const https = require('node:https')
@@ -13,7 +13,7 @@ const host = '127.0.0.1'
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
 const secure = { ca, servername: 'localhost' }
 
-/** A host name whose addresses are these. */
+/** Returns a lookup that resolves to these addresses. */
 function resolvingTo(...addresses) {
   const all = addresses.map((address) => ({ address, family: 4 }))
   return (name, options, callback) => {
@@ -22,7 +22,7 @@ function resolvingTo(...addresses) {
   }
 }
 
-/** Asks and closes when it has the answer: first, since the server waits. */
+/** Sends a request, and closes when it has the answer. The server waits, so this side closes first. */
 function askOn(socket) {
   return new Promise((resolve, reject) => {
     socket.on('error', reject)
@@ -96,7 +96,7 @@ const all = {
 
 async function main() {
   for (const way of ways) await all[way]()
-  // The agents' connections are closed too.
+  // Closes the agents' connections too.
   http.globalAgent.destroy()
   process.stdout.write(JSON.stringify(ways))
 }

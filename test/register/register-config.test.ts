@@ -10,22 +10,26 @@ function read(text: string) {
 }
 
 describe('the configuration of register', () => {
-  it('takes what the sections have', () => {
+  it('accepts all members of its sections', () => {
     const { clients, servers, absent } = read(
       JSON.stringify({
         clients: {
           match: { addresses: ['10.0.0.0/8', '::1', 'fc00::/7'], ports: [80, 443] },
           settings: { TCP_NODELAY: true, SO_MAX_PACING_RATE: 1_000_000, IP_TTL: 61 },
-          sources: ['127.0.0.1', '127.0.0.2', '::1'],
+          source: ['127.0.0.1', '127.0.0.2', '::1'],
           portRange: 'kernel',
           close: { mode: 'deliver', requireTimestamps: false },
         },
-        servers: { backlog: 100, close: { mode: 'lingering', deadlineMs: 1_000 } },
+        servers: {
+          backlog: 100,
+          close: { mode: 'lingering', deadlineMs: 1_000 },
+          maxConnectionAgeMs: 300_000,
+        },
       }),
     )
     expect(clients).toMatchObject({
       settings: { TCP_NODELAY: true, SO_MAX_PACING_RATE: 1_000_000n, IP_TTL: 61 },
-      sources: ['127.0.0.1', '127.0.0.2', '::1'],
+      sources: { 4: { addresses: ['127.0.0.1', '127.0.0.2'] }, 6: '::1' },
       portRange: 'kernel',
       policy: { mode: { name: 'deliver' }, requireTimestamps: false, closeNotify: true },
     })
@@ -33,11 +37,12 @@ describe('the configuration of register', () => {
       settings: {},
       backlog: 100,
       policy: { mode: { name: 'lingering' }, deadlineMs: 1_000 },
+      limits: { maxConnectionAgeMs: 300_000, connectionAgeJitterPercent: 10 },
     })
     expect(absent).toEqual([])
   })
 
-  it('matches by address and port', () => {
+  it('matches destinations by address and port', () => {
     const match = { addresses: ['10.0.0.0/8', '::1'], ports: [80] }
     const { clients } = read(JSON.stringify({ clients: { match } }))
     const has = (address: string, port: number): boolean | undefined =>
@@ -50,16 +55,16 @@ describe('the configuration of register', () => {
     ])
   })
 
-  it('matches all without match', () => {
+  it('matches everything if it has no `match`', () => {
     const { clients, servers } = read('{ "clients": {} }')
     expect(clients?.match.has('192.0.2.1', 1, 4)).toBe(true)
     expect(servers).toBeUndefined()
   })
 })
 
-describe('a text that is not JSON', () => {
+describe('a configuration that is not JSON', () => {
   it.each(['', '{', '{ "clients": {} "servers": {} }', "{ 'clients': {} }", '{} {}'])(
-    'is refused with what JSON.parse() says of it: %j',
+    'is refused with the message of JSON.parse(): %j',
     (text) => {
       const { message } = failureOf(() => JSON.parse(text) as unknown)
       expect(() => read(text)).toThrow(`SOCKET_TUNER: ${message}`)
@@ -67,12 +72,15 @@ describe('a text that is not JSON', () => {
   )
 })
 
-describe('a value that is wrong', () => {
+describe('a configuration with an invalid value', () => {
   it.each([
     ['1', 'The "configuration" argument must be of type object. Received type number (1)'],
-    ['{ "client": {} }', "'client' is no option: did you mean 'clients'?"],
+    ['{ "client": {} }', "'client' is not an option: did you mean 'clients'?"],
     ['{ "clients": [] }', 'The "clients" argument must be of type object'],
-    ['{ "clients": { "clsoe": "fin" } }', "'clients.clsoe' is no option: did you mean 'close'?"],
+    [
+      '{ "clients": { "clsoe": "fin" } }',
+      "'clients.clsoe' is not an option: did you mean 'close'?",
+    ],
     [
       '{ "clients": { "settings": { "TCP_NODELAY": 1 } } }',
       'clients.settings.TCP_NODELAY: The "TCP_NODELAY" argument must be of type boolean. Received type number (1)',
@@ -99,27 +107,25 @@ describe('a value that is wrong', () => {
       '{ "servers": { "close": { "mode": "fin", "deadlineMs": 0 } } }',
       'The value of "servers.close.deadlineMs" is out of range',
     ],
+    ['{ "servers": { "maxRequests": 0 } }', 'The value of "servers.maxRequests"'],
     ['{ "servers": { "backlog": -1 } }', 'The value of "servers.backlog"'],
     ['{ "servers": { "backlog": "5" } }', 'The "servers.backlog" property'],
-    ['{ "servers": { "source": "::1" } }', "'servers.source' is no option: "],
+    ['{ "servers": { "source": "::1" } }', "'servers.source' is not an option: "],
     [
       '{ "clients": { "source": "nowhere" } }',
       "The property 'clients.source' must be an IP address",
     ],
     [
-      '{ "clients": { "source": "::1", "sources": ["::1"] } }',
-      "The property 'clients.sources' cannot be given together with source",
+      '{ "clients": { "sources": ["::1"] } }',
+      "'clients.sources' is not an option: did you mean 's",
     ],
-    ['{ "clients": { "sources": [] } }', "The property 'clients.sources' must have at least 1"],
-    ['{ "clients": { "sources": "::1" } }', 'The "clients.sources" property must be an array'],
+    ['{ "clients": { "source": [] } }', "The property 'clients.source' must have at least one"],
+    ['{ "clients": { "source": 5 } }', 'The "clients.source" property must be an IP address, or'],
     [
-      '{ "clients": { "sources": ["::1", "127.0.0.1", "::1"] } }',
-      "The argument 'addresses[1]' must not be there twice",
+      '{ "clients": { "source": ["::1", "127.0.0.1", "::1"] } }',
+      "The property 'clients.source[2]' must not be the same address as clients.source[0]",
     ],
-    [
-      '{ "clients": { "sources": [5] } }',
-      'The "clients.sources[0]" property must be of type string',
-    ],
+    ['{ "clients": { "source": [5] } }', 'The "clients.source[0]" property must be of type string'],
     [
       '{ "clients": { "portRange": { "min": 5, "max": 4 } } }',
       'The value of "clients.portRange.min" is out of range',
@@ -130,7 +136,7 @@ describe('a value that is wrong', () => {
     ],
     [
       '{ "clients": { "match": { "hosts": [] } } }',
-      "'clients.match.hosts' is no option: did you mean 'ports'?",
+      "'clients.match.hosts' is not an option: did you mean 'ports'?",
     ],
     [
       '{ "clients": { "match": { "addresses": ["example.com"] } } }',
@@ -144,7 +150,7 @@ describe('a value that is wrong', () => {
       '{ "clients": { "match": { "ports": [80, 65536] } } }',
       'The value of "clients.match.ports[1]" is out of range',
     ],
-  ])('is refused with its path: %j', (text, message) => {
+  ])('is refused with the path of the value: %j', (text, message) => {
     const error = failureOf(() => read(text))
     expect(error.message.slice(0, message.length + 14)).toBe(`SOCKET_TUNER: ${message}`)
   })
@@ -164,7 +170,7 @@ describe('a process whose configuration has an error', () => {
   }
 
   it.each(['--require', '--import'] as const)(
-    'ends with 1 and the path before the program begins (%s)',
+    'exits with code 1 before the program begins, and names the path of the value (%s)',
     async (how) => {
       const configuration = '{\n  "clients": { "settings": { "TCP_NODELAY": "yes" } }\n}'
       expect(await run(PROGRAM, [], { how, configuration })).toEqual({
@@ -177,7 +183,7 @@ describe('a process whose configuration has an error', () => {
     },
   )
 
-  it('ends for an error in socket-tuner.json of the working directory', async () => {
+  it('exits for an error in socket-tuner.json of the working directory', async () => {
     const cwd = folder({ 'socket-tuner.json': '{ "clients": }' })
     const file = path.join(cwd, 'socket-tuner.json')
     const ended = await run(PROGRAM, [], { cwd })
@@ -185,7 +191,7 @@ describe('a process whose configuration has an error', () => {
     expect(ended.stderr).toContain(`socket-tuner/register: ${file}: Unexpected token`)
   })
 
-  it('ends for an error in the file that SOCKET_TUNER names, and where there is none', async () => {
+  it('exits for an error in the file that SOCKET_TUNER names, and if there is no such file', async () => {
     const cwd = folder({ 'my.json': '\uFEFF{ "clients": {\n"close": 1 } }' })
     const file = path.join(cwd, 'my.json')
     const wrong = await run(PROGRAM, [], { cwd, configuration: '@my.json' })
@@ -196,7 +202,7 @@ describe('a process whose configuration has an error', () => {
     expect(missing.stderr).toContain('socket-tuner/register: SOCKET_TUNER: ENOENT')
   })
 
-  it('does not look for the file where SOCKET_TUNER is set', async () => {
+  it('does not read socket-tuner.json if SOCKET_TUNER is set', async () => {
     const cwd = folder({ 'socket-tuner.json': 'none' })
     expect(await run(PROGRAM, [], { cwd, configuration: '' })).toMatchObject({
       status: 0,
@@ -205,7 +211,7 @@ describe('a process whose configuration has an error', () => {
     expect(await run(PROGRAM, [], { cwd })).toMatchObject({ status: 1 })
   })
 
-  it('keeps for its worker threads what it began with', async () => {
+  it('passes its initial configuration to its worker threads', async () => {
     const cwd = folder({ 'socket-tuner.json': '{ "servers": { "close": "deliver" } }' })
     const program = new Registered('register-server-program.js', ['thread'], { cwd, debug: true })
     const port = await program.port()

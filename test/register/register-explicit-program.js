@@ -1,8 +1,8 @@
 'use strict'
 
-// Run by test/register/register.test.ts under socket-tuner/register: connects by this library's own
-// connect(), which is to be left to the program. Prints the IP_TTL of its sockets and how the
-// first is closed.
+// Run by test/register/register.test.ts under socket-tuner/register. Connects with this library's own
+// connect(), which register must not change. Prints the IP_TTL of its sockets, and how the first one
+// is closed.
 const { once } = require('node:events')
 const { connect, closeSocket, getOption, setCloseMode } = require('../../dist')
 const net = require('node:net')

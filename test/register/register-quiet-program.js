@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/register/register.test.ts with and without socket-tuner/register: prints what a program
-// can see of itself and of its sockets, which is to be the same.
+// Run by test/register/register.test.ts with and without socket-tuner/register. Prints everything that a program
+// can observe of itself and of its sockets. Both outputs must be equal.
 const { once } = require('node:events')
 const net = require('node:net')
 const tls = require('node:tls')

@@ -1,8 +1,8 @@
 'use strict'
 
-// Run by test/register/register.test.ts under socket-tuner/register, of which it knows nothing: an http
-// server, in a cluster worker, in a worker thread, or one that listens when it has failed to, and again
-// when it was closed. Prints its port and ends with its standard input.
+// Run by test/register/register.test.ts under socket-tuner/register, to which it has no reference: an http
+// server, in a cluster worker, in a worker thread, or one that listens after a failed attempt, and again
+// after it was closed. Prints its port, and exits when its standard input ends.
 const cluster = require('node:cluster')
 const { once } = require('node:events')
 const http = require('node:http')
@@ -23,7 +23,7 @@ async function serve() {
     other.close()
     await once(server, 'close')
   }
-  // On the wildcard address, as most servers.
+  // Most servers listen on the wildcard address.
   server.listen(0, () => process.stdout.write(`${server.address().port}\n`))
 }
 
@@ -40,7 +40,7 @@ if (how === 'cluster' && cluster.isPrimary) {
     process.exit()
   })
 } else if (how === 'thread' && isMainThread) {
-  // What a thread is given is what was there when the process began.
+  // The thread must receive the configuration that the process started with.
   delete process.env.SOCKET_TUNER
   process.chdir('/')
   new Worker(__filename, { argv: ['thread'] })

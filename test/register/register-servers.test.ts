@@ -1,16 +1,19 @@
+import { once } from 'node:events'
 import * as net from 'node:net'
 import { getOption } from '../../lib'
 import { timeWaitsLeft } from '../helpers/left-states'
 import type { Connection } from '../helpers/tcp-table'
+import { closeLater } from '../sockets'
 import { linesOf, Registered, type Ended } from './registered'
 
+const KEPT = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 /** 12 bytes of each segment are timestamps. */
 const SEGMENT = 1000 - 12
 
 interface Exchange {
-  /** The segment that the server let its client send. */
+  /** The largest segment that the server allowed its client to send. */
   segment: number
-  /** The server's end. */
+  /** The server's end of the connection. */
   end: Connection
 }
 
@@ -59,15 +62,15 @@ describe('a server under register', () => {
     ['in a process', 'process'],
     ['in a worker thread', 'thread'],
     ['in a cluster worker', 'cluster'],
-    ['that listens again', 'again'],
-  ])('is tuned, and keeps no TIME_WAIT (%s)', async (_, how) => {
+    ['when it listens again', 'again'],
+  ])('is tuned, and leaves no TIME_WAIT (%s)', async (_, how) => {
     const program = new Registered('register-server-program.js', [how], { configuration: tuned })
     const { ended, ends } = await askAll(program)
     expect(ended).toMatchObject({ status: 0, stderr: '' })
     expect(await timeWaitsLeft(ends)).toBe(0)
   })
 
-  it('keeps one for each connection that it closes without a close mode', async () => {
+  it('leaves TIME_WAIT for each connection that it closes without a close mode', async () => {
     const configuration = { servers: { settings: { TCP_MAXSEG: 1000 } } }
     const program = new Registered('register-server-program.js', ['process'], { configuration })
     const { ended, ends } = await askAll(program)
@@ -75,7 +78,7 @@ describe('a server under register', () => {
     expect(await timeWaitsLeft(ends)).toBe(REQUESTS)
   })
 
-  it('is as Node makes it where it is none of those that match', async () => {
+  it('is not changed if it does not match', async () => {
     const servers = { ...tuned.servers, match: { ports: [1] } }
     const configuration = { servers }
     const program = new Registered('register-server-program.js', ['process'], { configuration })
@@ -86,7 +89,31 @@ describe('a server under register', () => {
     expect(await timeWaitsLeft([end])).toBe(1)
   })
 
-  it('says with SOCKET_TUNER_DEBUG what was done to each socket, and a summary', async () => {
+  it('ends each connection after its maximum number of requests', async () => {
+    const configuration = { servers: { maxRequests: 2, maxConnectionAgeMs: 3_600_000 } }
+    const options = { configuration, debug: true }
+    const program = new Registered('register-server-program.js', ['process'], options)
+    const port = await program.port()
+    const client = net.connect(port, '127.0.0.1')
+    closeLater(() => client.destroy())
+    let answers = ''
+    client.setEncoding('latin1').on('data', (text: string) => {
+      answers += text
+      if (answers.endsWith('answer') && !answers.includes('Connection: close')) client.write(KEPT)
+    })
+    client.write(KEPT)
+    await once(client, 'end')
+    expect(answers.match(/^Connection: .*$/gm)).toEqual([
+      'Connection: keep-alive',
+      'Connection: close',
+    ])
+    const { stderr } = await program.stop()
+    expect(linesOf(stderr)[0]).toBe(
+      `server [::]:${String(port)}: no options; connections end after 3600000 ms or 2 requests`,
+    )
+  })
+
+  it('logs the changes to each socket and a summary if SOCKET_TUNER_DEBUG is set', async () => {
     const settings = { ...tuned.servers.settings, IP_BIND_ADDRESS_NO_PORT: true }
     const configuration = { servers: { ...tuned.servers, settings } }
     const options = { configuration, debug: true }
@@ -100,7 +127,7 @@ describe('a server under register', () => {
     )
     expect(lines.filter((line) => line.startsWith('accepted'))).toHaveLength(REQUESTS)
     expect(lines.slice(-2)).toEqual([
-      `server [::]:${String(port)}: closes: 10 deliver; not as asked: none; 0 left TIME_WAIT; 0 bytes discarded`,
+      `server [::]:${String(port)}: closes: 10 deliver; fallbacks: none; 0 left TIME_WAIT; 0 bytes discarded`,
       'servers: 1 tuned',
     ])
   })

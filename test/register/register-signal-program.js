@@ -1,7 +1,7 @@
 'use strict'
 
-// Run by test/register/register-signals.test.ts with and without socket-tuner/register: makes connections to
-// itself, prints 'ready', and is then sent a signal. Ends with its standard input.
+// Run by test/register/register-signals.test.ts with and without socket-tuner/register. Makes connections to
+// itself, prints 'ready', and then receives a signal. Exits when its standard input ends.
 const { once } = require('node:events')
 const { writeSync } = require('node:fs')
 const net = require('node:net')

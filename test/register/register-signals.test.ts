@@ -14,16 +14,15 @@ type Way =
 
 const close = 'deliver'
 const configuration = { clients: { close }, servers: { close } }
-const three = 'closes: 3 deliver; not as asked: none; 0 left TIME_WAIT; 0 bytes discarded'
+const three = 'closes: 3 deliver; fallbacks: none; 0 left TIME_WAIT; 0 bytes discarded'
 
-/** The lines of the summary among what was written. */
+/** Returns the lines of the summary in the standard error. */
 function summaryOf({ stderr }: Ended): string[] {
   return linesOf(stderr)
     .filter((line) => /attempts tuned|^server .* closes: \d|servers: \d/.test(line))
     .map((line) => line.replace(/127\.0\.0\.1:\d+/, 'here'))
 }
 
-/** The end of a process, with the signal that ended it. */
 interface Death extends Ended {
   signal: NodeJS.Signals | null
 }
@@ -32,7 +31,7 @@ async function deathOf(program: Registered, ended = program.ended): Promise<Deat
   return { ...(await ended), signal: program.child.signalCode }
 }
 
-/** Runs the program until it is ready, and sends it the signal. */
+/** Starts the program, waits until it is ready, and sends the signal. */
 async function signalled(
   way: Way,
   signal: NodeJS.Signals,
@@ -45,7 +44,7 @@ async function signalled(
   return program
 }
 
-/** The same to its end, with and without register: but for the summary all must be the same. */
+/** Does so with and without register. Everything but the summary must be the same. */
 async function endedBy(way: Way, signal: NodeJS.Signals): Promise<Death> {
   const [plain, registered] = await Promise.all(
     [false, true].map(async (isRegistered) => deathOf(await signalled(way, signal, isRegistered))),
@@ -63,9 +62,9 @@ async function endedBy(way: Way, signal: NodeJS.Signals): Promise<Death> {
 
 const nobody = JSON.stringify({ listeners: [0, 0, 0], named: [] })
 
-describe('The summary of SOCKET_TUNER_DEBUG', () => {
+describe('the summary of SOCKET_TUNER_DEBUG', () => {
   it.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
-    'is written before %s ends a program that does not listen for it',
+    'is written before %s ends a program without a listener for it',
     async (signal) => {
       const ended = await endedBy('no listener', signal)
       expect(ended).toMatchObject({ signal, status: null, stdout: `${nobody}\nready\n` })
@@ -83,20 +82,20 @@ describe('The summary of SOCKET_TUNER_DEBUG', () => {
     expect(ended.stdout).toMatch(/ready\nhandled\n$/)
   })
 
-  it('is written when the own listener raises the signal again', async () => {
+  it("is written when the program's own listener raises the signal again", async () => {
     const ended = await endedBy('a listener that raises it again', 'SIGTERM')
     expect(ended).toMatchObject({ signal: 'SIGTERM', status: null })
     expect(ended.stdout).toMatch(/ready\nhandled\n$/)
   })
 
-  it('is written when a listener was taken off again', async () => {
+  it("is written if the program's listener was removed", async () => {
     const ended = await endedBy('a listener that was taken off', 'SIGHUP')
     expect(ended).toMatchObject({
       ...{ signal: 'SIGHUP', status: null, stdout: `${nobody}\nready\n` },
     })
   })
 
-  it('is not written while the own listener lets the program go on', async () => {
+  it("is not written if the program's own listener lets the program continue", async () => {
     const program = await signalled('a listener that goes on', 'SIGTERM', true)
     await program.printed('handled\n')
     program.child.kill('SIGTERM')
@@ -109,7 +108,7 @@ describe('The summary of SOCKET_TUNER_DEBUG', () => {
 })
 
 describe('native.writeOnSignal()', () => {
-  it('takes none but the signals that ask a process to end, and leaves them to who listens', () => {
+  it('accepts only signals that request the end of a process, and does not override existing handlers', () => {
     const { SIGKILL, SIGUSR1, SIGHUP } = constants.signals
     const binding = path.join(__dirname, '..', '..', 'dist', 'kernel', 'binding.js')
     const program = `
@@ -130,7 +129,7 @@ describe('native.writeOnSignal()', () => {
 })
 
 describe('native.setSignalText()', () => {
-  it('takes no more than a pipe takes at once', () => {
+  it('accepts no more than a pipe can accept at once', () => {
     expect(native.setSignalText(new Uint8Array(4097))).toBe(-constants.errno.EINVAL)
     expect(native.setSignalText(new Uint8Array(4096))).toBe(0)
     expect(native.setSignalText(new Uint8Array(0))).toBe(0)

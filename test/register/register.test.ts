@@ -25,7 +25,7 @@ const tlsWays = ['tls.connect', 'tls.connect, two addresses', 'tls over net', 'h
 
 interface Target {
   port: number
-  /** Of each connection in turn, the largest segment that may be sent on it, and where it came from. */
+  /** The largest segment that may be sent on each connection, in order. */
   segments: number[]
   sources: (string | undefined)[]
 }
@@ -59,10 +59,10 @@ interface ClientTask {
   localAddress?: string
 }
 
-/** Runs the client to its end, which must be a good one; what it wrote to its standard error. */
+/** Runs the client, which must succeed, and returns its standard error. */
 async function askFrom(task: ClientTask, options: RunOptions): Promise<string> {
   const ended = await run('register-client-program.js', [JSON.stringify(task)], options)
-  // With what it said of the error, if there was one.
+  // If it fails, the diff shows its standard error.
   expect(ended).toEqual({
     status: 0,
     stdout: JSON.stringify(task.ways),
@@ -77,14 +77,14 @@ const ca = certificate.cert
 describe.each(['--require', '--import'] as const)('register by %s', (how) => {
   const configuration = { clients: { settings: { TCP_MAXSEG: 1000 } } }
 
-  it('sets options before connect(2) on every connection, and writes nothing', async () => {
+  it('sets options before connect(2) on every connection, and prints nothing', async () => {
     const target = await serve()
     const task = { port: target.port, ways: plainWays }
     expect(await askFrom(task, { how, configuration })).toBe('')
     expect(target.segments).toEqual(plainWays.map(() => SEGMENT))
   })
 
-  it('sets them on every TLS connection', async () => {
+  it('sets options before connect(2) on every TLS connection', async () => {
     const target = await serve(certificate)
     const task = { port: target.port, ways: tlsWays, ca }
     expect(await askFrom(task, { how, configuration })).toBe('')
@@ -94,10 +94,10 @@ describe.each(['--require', '--import'] as const)('register by %s', (how) => {
 
 describe('register without a configuration', () => {
   it.each([
-    ['there is none', undefined],
+    ['SOCKET_TUNER is not set', undefined],
     ['it is empty', ''],
-    ['it has no section', {}],
-  ])('leaves every connection as Node makes it when %s', async (_, configuration) => {
+    ['it has no sections', {}],
+  ])('changes no connection if %s', async (_, configuration) => {
     const target = await serve()
     const task = { port: target.port, ways: plainWays }
     expect(await askFrom(task, { configuration, cwd: '/' })).toBe('')
@@ -107,11 +107,11 @@ describe('register without a configuration', () => {
 })
 
 describe('a client under register', () => {
-  // Those whose client closes first.
+  // In these ways the client closes first.
   const closing = ['net.connect', 'socket.connect', 'http.Agent']
   const closingTls = ['tls.connect', 'tls.connect, two addresses', 'tls over net']
 
-  it('keeps no TIME_WAIT with close: deliver, and one for each connection without', async () => {
+  it('leaves no TIME_WAIT with close mode deliver, and one per connection without it', async () => {
     const target = await serve()
     const task = { port: target.port, ways: closing }
     await askFrom(task, { configuration: { clients: { close: 'deliver' } } })
@@ -120,7 +120,7 @@ describe('a client under register', () => {
     expect(await timeWaits({ remotePort: target.port })).toBe(closing.length)
   })
 
-  it('keeps none over TLS, also over a connection that it made before', async () => {
+  it('leaves no TIME_WAIT over TLS, even if TLS is added to an existing connection', async () => {
     const target = await serve(certificate)
     const task = { port: target.port, ways: closingTls, ca }
     await askFrom(task, { configuration: { clients: { close: 'deliver' } } })
@@ -128,17 +128,17 @@ describe('a client under register', () => {
     expect(await timeWaits({ remotePort: target.port })).toBe(0)
   })
 
-  it('comes from the sources by turns, but where the program has an address of its own', async () => {
+  it('rotates the sources, unless the program passes its own address', async () => {
     const target = await serve()
     const ways = ['net.connect', 'http', 'a local address', 'socket.connect', 'net.connect']
-    const sources = ['127.0.0.5', '127.0.0.6', '::1']
-    await askFrom({ port: target.port, ways }, { configuration: { clients: { sources } } })
+    const source = ['127.0.0.5', '127.0.0.6', '::1']
+    await askFrom({ port: target.port, ways }, { configuration: { clients: { source } } })
     const used = target.sources.filter((address) => address !== '127.0.0.3')
     expect(used).toHaveLength(4)
     expect(new Set(used)).toEqual(new Set(['127.0.0.5', '127.0.0.6']))
   })
 
-  it('is tuned where it is one of those that match', async () => {
+  it('is tuned if it matches', async () => {
     const [one, other] = [await serve(), await serve()]
     const settings = { TCP_MAXSEG: 1000 }
     const ways = ['net.connect', 'a dead address first']
@@ -152,32 +152,32 @@ describe('a client under register', () => {
     expect(await timeWaits({ remotePort: other.port })).toBe(2)
   })
 
-  it('is left to the program where that tunes it by this library', async () => {
+  it('is not changed if the program itself tunes it with this library', async () => {
     const target = await serve()
     const configuration = { clients: { settings: { IP_TTL: 77 }, close: 'deliver' } }
     const { port } = target
     const ended = await run('register-explicit-program.js', [String(port)], { configuration })
     expect(ended).toMatchObject({ status: 0, stderr: '' })
     expect(JSON.parse(ended.stdout)).toMatchObject({ ttl: [61, 61, 77], mode: 'deliver' })
-    // The first by closeSocket(), the second as Node closes, the third by its own mode.
+    // closeSocket() closes the first connection, Node the second one, and its own close mode the third one.
     expect(await timeWaits({ remotePort: port })).toBe(1)
   })
 })
 
 describe('a setting that the kernel refuses', () => {
-  it('is left out with a warning, and the others are set', async () => {
+  it('is ignored with a warning, and the other settings are applied', async () => {
     const target = await serve()
     const settings = { TCP_CONGESTION: 'no such', TCP_MAXSEG: 1000 }
     const task = { port: target.port, ways: plainWays }
     const stderr = await askFrom(task, { configuration: { clients: { settings } } })
     expect(stderr).toMatch(
-      /\[SOCKET_TUNER_NOT_TUNED\] SocketTunerWarning: clients\.settings\.TCP_CONGESTION is left out/,
+      /\[SOCKET_TUNER_NOT_TUNED\] SocketTunerWarning: clients\.settings\.TCP_CONGESTION is ignored/,
     )
     expect(stderr.match(/Warning/g)).toHaveLength(1)
     expect(target.segments).toEqual(plainWays.map(() => SEGMENT))
   })
 
-  it('is no cause for a word when it is of IPv6 and the connection is not', async () => {
+  it('causes no warning if it is an IPv6 option and the connection is IPv4', async () => {
     const target = await serve()
     const settings = { IPV6_UNICAST_HOPS: 7, TCP_MAXSEG: 1000 }
     const task = { port: target.port, ways: plainWays }
@@ -186,22 +186,20 @@ describe('a setting that the kernel refuses', () => {
   })
 })
 
-describe('a source that this host does not have', () => {
-  it('is warned of once, and Node chooses one', async () => {
+describe('a source that is not an address of this host', () => {
+  it('causes one warning, and the connection is made without it', async () => {
     const target = await serve()
     const task = { port: target.port, ways: plainWays }
     const clients = { source: '192.0.2.1', settings: { TCP_MAXSEG: 1000 } }
     const stderr = await askFrom(task, { configuration: { clients } })
-    expect(stderr).toMatch(
-      /SOCKET_TUNER_NOT_TUNED.* is left as Node makes it: bind EADDRNOTAVAIL 192\.0\.2\.1/,
-    )
+    expect(stderr).toMatch(/SOCKET_TUNER_NOT_TUNED.* is not tuned: bind EADDRNOTAVAIL 192\.0\.2\.1/)
     expect(stderr.match(/Warning/g)).toHaveLength(1)
     expect(target.sources).toHaveLength(plainWays.length)
   })
 })
 
 describe('SOCKET_TUNER_DEBUG', () => {
-  it('tells of each attempt to connect, and a summary', async () => {
+  it('logs each attempt to connect, and a summary', async () => {
     const { port } = await serve()
     const clients = { settings: { TCP_MAXSEG: 1000 }, close: 'deliver' }
     const ways = ['net.connect', 'a dead address first', 'a local address']
@@ -212,19 +210,19 @@ describe('SOCKET_TUNER_DEBUG', () => {
       `${to('127.0.0.9')}; closes: deliver`,
       `${to('127.0.0.1')}; closes: deliver`,
       `${to('127.0.0.1')}; bound by the program; closes: deliver`,
-      'clients: 4 attempts tuned, 0 left alone, 0 not tuned; closes: 3 deliver; not as asked: none; 0 left TIME_WAIT; 0 bytes discarded',
+      'clients: 4 attempts tuned, 0 left alone, 0 not tuned; closes: 3 deliver; fallbacks: none; 0 left TIME_WAIT; 0 bytes discarded',
     ])
   })
 
-  it('says that there is no configuration', async () => {
+  it('reports that there is no configuration', async () => {
     const { stderr } = await run('register-quiet-program.js', [], { debug: true, cwd: '/' })
     expect(linesOf(stderr)).toEqual([
-      'nothing is tuned: there is neither SOCKET_TUNER nor socket-tuner.json',
+      'nothing is tuned: neither SOCKET_TUNER nor socket-tuner.json exists',
     ])
   })
 })
 
-it('is not to be seen by a program that looks at itself', async () => {
+it('register is invisible to a program that inspects itself', async () => {
   const clients = { settings: { TCP_MAXSEG: 1000 }, close: 'deliver' }
   const configuration = { clients, servers: clients }
   const [without, with_] = [

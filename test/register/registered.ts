@@ -1,4 +1,4 @@
-/** Programs under socket-tuner/register, in processes of their own. */
+/** Runs programs under socket-tuner/register, in separate processes. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import * as path from 'node:path'
 import { countNewStates } from '../helpers/new-connections'
@@ -10,9 +10,9 @@ export const REGISTER = path.join(__dirname, '..', '..', 'dist', 'register', 'in
 const DEADLINE_MS = 20_000
 
 export interface RunOptions {
-  /** An object is given as JSON in SOCKET_TUNER, a string as it is; undefined leaves it out. */
+  /** The value of SOCKET_TUNER: an object is passed as JSON, a string unchanged. By default it is not set. */
   configuration?: unknown
-  /** Undefined for a program without register. */
+  /** How register is loaded. Undefined runs the program without it. */
   how?: '--require' | '--import' | undefined
   debug?: boolean
   cwd?: string
@@ -30,7 +30,7 @@ export class Registered {
   stdout = ''
   stderr = ''
 
-  /** @param program one beside this file, or an absolute path */
+  /** @param program an absolute path, or the name of a file in this folder */
   constructor(
     program: string,
     args: readonly string[],
@@ -60,13 +60,13 @@ export class Registered {
     })
   }
 
-  /** The port that the server in it prints. */
+  /** Resolves with the port that its server prints. */
   async port(): Promise<number> {
     await this.printed('\n')
     return Number(this.stdout)
   }
 
-  /** Resolves when this was written to standard output. */
+  /** Resolves when the text was written to standard output. */
   async printed(text: string): Promise<void> {
     const ended = { yet: false }
     void this.ended.then(() => (ended.yet = true))
@@ -79,24 +79,24 @@ export class Registered {
     if (ended.yet) throw new Error(`ended: ${this.stderr}`)
   }
 
-  /** Ends a program that ends with its standard input. */
+  /** Ends the standard input of the program, and waits for its exit. */
   stop(): Promise<Ended> {
     this.child.stdin?.end()
     return this.ended
   }
 }
 
-/** Runs a program to its end. */
+/** Runs a program until it exits. */
 export function run(program: string, args: readonly string[], options: RunOptions): Promise<Ended> {
   return new Registered(program, args, options).ended
 }
 
-/** What register wrote, without the name before it. */
+/** Returns the lines of register, without their prefix. */
 export function linesOf(stderr: string): string[] {
   return [...stderr.matchAll(/^socket-tuner\[\d+\]: (.*)$/gm)].map(([, line = '']) => line)
 }
 
-/** How many connections kept TIME_WAIT at one end, when all are over. */
+/** Waits until all connections have ended, and returns the number of TIME_WAIT entries at one end. */
 export async function timeWaits(end: End): Promise<number> {
   const { TIME_WAIT = 0 } = await until(
     'all connections are over',

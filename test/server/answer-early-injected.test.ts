@@ -1,4 +1,4 @@
-/** answerEarly() where there is no connection, or no more: injected requests, clients that have gone. */
+/** answerEarly() without a connection: injected requests, and clients that have disconnected. */
 import * as shot from '@hapi/shot'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,10 +18,10 @@ const upload = 'x'.repeat(1_000)
 const none = { end: 'none', unreadBytes: 0 }
 const gone = { ...none, fallback: { code: 'destroyed' } }
 
-/** The part of an Express application that is used here. */
+/** The part of an Express application that these tests use. */
 type Express = http.RequestListener & { put(url: string, handler: http.RequestListener): void }
 
-/** An http server; it is closed with its connections after the test. */
+/** Starts an http server. It is closed with its connections after the test. */
 async function serve(handler: http.RequestListener): Promise<number> {
   const server = http.createServer(handler)
   closeLater(() => {
@@ -34,7 +34,7 @@ async function serve(handler: http.RequestListener): Promise<number> {
 
 describe('answerEarly() to an injected request', () => {
   it('resolves under fastify.inject()', async () => {
-    // Not in Jest: light-my-request requires an ES module.
+    // This runs outside of Jest because light-my-request requires an ES module.
     const program = `
       const { answerEarly } = require(${JSON.stringify(path.join(__dirname, '../../dist'))})
       const app = require('fastify')()
@@ -61,7 +61,7 @@ describe('answerEarly() to an injected request', () => {
     })
   })
 
-  it("resolves under @hapi/shot, whose response does not know its request, as in hapi's inject()", async () => {
+  it("resolves under @hapi/shot, whose response has no reference to its request, as in hapi's inject()", async () => {
     let report: Promise<EarlyAnswerReport> | undefined
     const response = await shot.inject(
       (request, reply) => {
@@ -73,7 +73,7 @@ describe('answerEarly() to an injected request', () => {
     expect(await report).toEqual(none)
   })
 
-  it('resolves when the injected client goes away first', async () => {
+  it('resolves if the injected client disconnects first', async () => {
     let report: Promise<EarlyAnswerReport> | undefined
     await shot.inject(
       (request, reply) => {
@@ -85,7 +85,7 @@ describe('answerEarly() to an injected request', () => {
     expect(await report).toEqual(none)
   })
 
-  it('resolves where an http server is given a stream that is no socket', async () => {
+  it('resolves if the http server has a stream instead of a socket', async () => {
     const server = http.createServer()
     const [here, there] = streamPair()
     server.emit('connection', there)
@@ -129,7 +129,7 @@ describe('answerEarly() behind Express', () => {
   })
 })
 
-describe('answerEarly() to a client that has gone', () => {
+describe('answerEarly() to a client that has disconnected', () => {
   const head = 'PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx'
 
   async function abandoned(
@@ -145,7 +145,7 @@ describe('answerEarly() to a client that has gone', () => {
   it.each([
     ['its body', head],
     ['nothing more', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'],
-  ])('resolves when the socket is destroyed already, with %s to come', async (_, text) => {
+  ])('resolves if the socket is already destroyed, with %s outstanding', async (_, text) => {
     const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
       void abandoned(text, (request, response) => {
         request.socket.destroy()
@@ -155,7 +155,7 @@ describe('answerEarly() to a client that has gone', () => {
     expect(report).toMatchObject(gone)
   })
 
-  it('resolves when the socket is destroyed with the answer under way', async () => {
+  it('resolves if the socket is destroyed while the answer is being sent', async () => {
     const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
       void abandoned(head, (request, response) => {
         answerEarly(request, response, { ...answer, idleMs: 10 }).then(resolve, reject)
@@ -173,7 +173,7 @@ describe('answerEarly() to a client that has gone', () => {
         socket.destroySoon()
       },
     ],
-  ])('reports that nothing was sent after %s of the socket', async (_, end) => {
+  ])('reports that nothing was sent if the socket was closed by %s before', async (_, end) => {
     const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
       void abandoned(head, (request, response) => {
         end(request.socket)
@@ -185,26 +185,29 @@ describe('answerEarly() to a client that has gone', () => {
 
   it.each([
     ['with its body to come', head],
-    ['that has come in whole', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'],
-  ])('reports that nothing was sent where the RST of the client is there, %s', async (_, text) => {
-    const reports: Promise<EarlyAnswerReport>[] = []
-    const port = await serve((request, response) => {
-      client.resetAndDestroy()
-      // Node must not notice.
-      while (tcpInfo(request.socket).state !== 'CLOSE');
-      reports.push(answerEarly(request, response, answer))
-      told()
-    })
-    let told: () => void = () => undefined
-    const answered = new Promise<void>((resolve) => (told = resolve))
-    const client = net.connect(port, host)
-    destroyLater(client)
-    client.write(text)
-    await answered
-    expect(await Promise.all(reports)).toMatchObject([gone])
-  })
+    ['that is complete', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'],
+  ])(
+    "reports that nothing was sent if the client's RST has arrived before, for a request %s",
+    async (_, text) => {
+      const reports: Promise<EarlyAnswerReport>[] = []
+      const port = await serve((request, response) => {
+        client.resetAndDestroy()
+        // Wait without a turn of the event loop, so that Node does not notice.
+        while (tcpInfo(request.socket).state !== 'CLOSE');
+        reports.push(answerEarly(request, response, answer))
+        told()
+      })
+      let told: () => void = () => undefined
+      const answered = new Promise<void>((resolve) => (told = resolve))
+      const client = net.connect(port, host)
+      destroyLater(client)
+      client.write(text)
+      await answered
+      expect(await Promise.all(reports)).toMatchObject([gone])
+    },
+  )
 
-  it('resolves when the client has reset the connection', async () => {
+  it('resolves if the client has reset the connection', async () => {
     const port = await serve((request, response) => {
       client.resetAndDestroy()
       request.once('close', () => {
@@ -237,7 +240,7 @@ describe('answerEarly() to a client that has gone', () => {
     expect(await Promise.all(reports)).toMatchObject([gone])
   })
 
-  it('refuses a response that was sent', async () => {
+  it('refuses a response that has already been sent', async () => {
     const error = await new Promise<unknown>((resolve) => {
       void abandoned(head, (request, response) => {
         response.end('sent')
@@ -249,7 +252,7 @@ describe('answerEarly() to a client that has gone', () => {
 })
 
 describe('answerEarly() to requests of one connection', () => {
-  it('keeps the connection of a request that announced no body, before Node knows that it is complete', async () => {
+  it('keeps the connection of a request without a body, even before Node knows that it is complete', async () => {
     const reports: Promise<EarlyAnswerReport>[] = []
     const port = await serve((request, response) => {
       expect(request.complete).toBe(false)
@@ -268,7 +271,7 @@ describe('answerEarly() to requests of one connection', () => {
     expect(await Promise.all(reports)).toEqual(Array(2).fill({ end: 'kept', unreadBytes: 0 }))
   })
 
-  it('lingers after a pipelined request whose turn comes later', async () => {
+  it('lingers after a pipelined request that is answered later', async () => {
     let first: http.ServerResponse | undefined
     let report: Promise<EarlyAnswerReport> | undefined
     const port = await serve((request, response) => {
@@ -308,7 +311,7 @@ describe('answerEarly() over HTTP/2', () => {
   }
 
   it.each(['before', 'after'])(
-    'resolves when the stream is destroyed %s the answer',
+    'resolves if the stream is destroyed %s the answer',
     async (when) => {
       const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
         void session((request, response) => {
@@ -324,7 +327,7 @@ describe('answerEarly() over HTTP/2', () => {
     },
   )
 
-  it('resolves when the client has reset the stream', async () => {
+  it('resolves if the client has reset the stream', async () => {
     const report = await new Promise<EarlyAnswerReport>((resolve, reject) => {
       void session((request, response) => {
         stream?.close(http2.constants.NGHTTP2_CANCEL)
@@ -351,7 +354,7 @@ describe('answerEarly() over HTTP/2', () => {
   })
 })
 
-it('answerEarly() leaves a connection that it keeps without a policy', async () => {
+it('answerEarly() sets no close mode on a connection that it keeps', async () => {
   let socket: net.Socket | undefined
   const port = await serve((request, response) => {
     ;({ socket } = request)
@@ -362,7 +365,7 @@ it('answerEarly() leaves a connection that it keeps without a policy', async () 
   expect(socket && policyOf(socket)).toBeUndefined()
 })
 
-/** Two streams, each of which reads what is written to the other. */
+/** Makes two streams, each of which reads what is written to the other. */
 function streamPair(): [Duplex, Duplex] {
   const make = (other: () => Duplex): Duplex =>
     new Duplex({

@@ -14,7 +14,7 @@ import { closeLater, destroyLater, failureOf, loopback } from '../sockets'
 
 const host = loopback[4]
 
-/** An http server whose handler is `answer`; it is closed with its connections after the test. */
+/** Starts an http server with the handler `answer`. It is closed with its connections after the test. */
 async function serve(answer: http.RequestListener): Promise<{ port: number; server: http.Server }> {
   const server = http.createServer(answer)
   closeLater(() => {
@@ -25,7 +25,7 @@ async function serve(answer: http.RequestListener): Promise<{ port: number; serv
   return { port, server }
 }
 
-/** What answerEarly() reports, once there is a request. */
+/** Starts a server that answers by answerEarly(), and returns the report of the first request. */
 async function early(
   answer: EarlyAnswer,
 ): Promise<{ port: number; report: Promise<EarlyAnswerReport> }> {
@@ -40,7 +40,7 @@ async function early(
 }
 
 describe('answerEarly()', () => {
-  it('answers, closes the connection, and reports what it threw away', async () => {
+  it('answers, closes the connection, and reports the discarded bytes', async () => {
     const { port, report } = await early({
       status: 413,
       headers: { 'x-limit': '10' },
@@ -62,7 +62,7 @@ describe('answerEarly()', () => {
     expect(await report).toMatchObject({ end: 'lingering' })
   })
 
-  it('keeps the connection when the request had come in whole', async () => {
+  it('keeps the connection if the request was complete', async () => {
     const { port, server } = await serve((request, response) => {
       request.resume().once('end', () => {
         reports.push(answerEarly(request, response, { status: 401 }))
@@ -83,7 +83,7 @@ describe('answerEarly()', () => {
     expect(server.listening).toBe(true)
   })
 
-  it('gives up on a client that is silent, or sends too much', async () => {
+  it('stops waiting for a client that is silent or sends too much', async () => {
     const silent = await early({ status: 400, idleMs: 30 })
     const first = net.connect({ host, port: silent.port, allowHalfOpen: true })
     destroyLater(first)
@@ -106,7 +106,7 @@ describe('answerEarly()', () => {
     expect(report.unreadBytes).toBeGreaterThan(1_000)
   })
 
-  it('counts among the closes of a tuned server', async () => {
+  it('is counted among the closes of a tuned server', async () => {
     const { port, server } = await serve((request, response) => {
       void answerEarly(request, response, { status: 413, idleMs: 30 })
     })
@@ -126,7 +126,7 @@ describe('answerEarly()', () => {
     expect(tuning.counters()).toMatchObject({ closes: { lingering: 1, deliver: 0 }, lingering: 0 })
   })
 
-  it('ends only the stream over HTTP/2, after the answer', async () => {
+  it('ends only the stream over HTTP/2, not the session, after the answer', async () => {
     const reports: Promise<EarlyAnswerReport>[] = []
     const server = http2.createServer((request, response) => {
       reports.push(answerEarly(request, response, { status: 413, body: 'too much' }))
@@ -154,12 +154,12 @@ describe('answerEarly()', () => {
     ['no status', {}, 'ERR_INVALID_ARG_TYPE'],
     ['a status of 100', { status: 100 }, 'ERR_OUT_OF_RANGE'],
     ['a status of 600', { status: 600 }, 'ERR_OUT_OF_RANGE'],
-    ['headers that are no object', { status: 413, headers: 'x' }, 'ERR_INVALID_ARG_TYPE'],
+    ['headers that are not an object', { status: 413, headers: 'x' }, 'ERR_INVALID_ARG_TYPE'],
     ['a body that is a number', { status: 413, body: 7 }, 'ERR_INVALID_ARG_TYPE'],
     ['a deadline of 0', { status: 413, deadlineMs: 0 }, 'ERR_OUT_OF_RANGE'],
     ['a negative limit', { status: 413, maxDiscardBytes: -1 }, 'ERR_OUT_OF_RANGE'],
-    ['a limit of no connection', { status: 413, maxLingering: 0 }, 'ERR_OUT_OF_RANGE'],
-  ])('refuses %s and sends nothing', async (_, answer, code) => {
+    ['a limit of 0 connections', { status: 413, maxLingering: 0 }, 'ERR_OUT_OF_RANGE'],
+  ])('refuses %s, and sends nothing', async (_, answer, code) => {
     const errors: Error[] = []
     const { port } = await serve((request, response) => {
       errors.push(failureOf(() => answerEarly(request, response, answer as EarlyAnswer)))
@@ -170,7 +170,7 @@ describe('answerEarly()', () => {
     expect(errors).toMatchObject([{ code }])
   })
 
-  it('takes the headers that frame the answer from the answer itself', async () => {
+  it('sets the headers for framing itself', async () => {
     const { port } = await early({
       status: 413,
       headers: { 'Content-Length': 3, Connection: 'keep-alive', 'transfer-encoding': 'chunked' },
@@ -186,7 +186,7 @@ describe('answerEarly()', () => {
     request.destroy()
   })
 
-  it('changes nothing for a header that cannot be sent', async () => {
+  it('changes nothing if a header is invalid', async () => {
     const errors: Error[] = []
     const { port } = await serve((request, response) => {
       const answer = { status: 413, headers: { 'no header': 'x' } }
@@ -202,7 +202,7 @@ describe('answerEarly()', () => {
     request.destroy()
   })
 
-  it('refuses what is no request, no response, not its response, or answered already', async () => {
+  it('refuses an invalid request or response, the response of another request, and a request that is already answered', async () => {
     const errors: Error[] = []
     const { port } = await serve((request, response) => {
       const attempt = (...args: unknown[]) => {

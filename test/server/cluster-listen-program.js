@@ -1,6 +1,6 @@
 'use strict'
 
-/** A cluster whose workers listen() on sockets of their own: each on the same port, by SO_REUSEPORT. */
+/** A cluster whose workers listen() on their own sockets, all on the same port with SO_REUSEPORT. */
 const cluster = require('node:cluster')
 const net = require('node:net')
 const { tmpdir } = require('node:os')
@@ -18,7 +18,7 @@ async function inWorker() {
   })
   const onPath = net.createServer()
   await listen(onPath, { path: join(tmpdir(), `socket-tuner-cluster-${process.pid}`) })
-  // An error for a socket that is the primary's.
+  // getOption() would throw if the socket belonged to the primary.
   const ownPath = getOption(onPath, 'SO_TYPE') === 1
   onPath.close()
   process.send({ port, own: getOption(server, 'SO_REUSEPORT'), ownPath })

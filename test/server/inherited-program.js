@@ -1,6 +1,6 @@
 'use strict'
 
-/** Serves one connection on the listening socket that it inherits as descriptor 3. */
+/** Serves one connection on the listening socket that it inherited as descriptor 3. */
 const net = require('node:net')
 const { listen } = require('../../dist')
 

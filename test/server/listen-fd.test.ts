@@ -53,7 +53,7 @@ async function accepted(server: net.Server, to: net.NetConnectOpts): Promise<net
 
 let names = 0
 
-/** A listening unix-domain socket that no handle has, and its abstract name. */
+/** Makes a listening unix-domain socket that no handle owns, and returns its descriptor and abstract name. */
 async function listeningUnix(): Promise<{ fd: number; name: string }> {
   const name = `\0socket-tuner-fd-${String(process.pid)}-${String(names++)}`
   const server = net.createServer().listen(name)
@@ -67,7 +67,7 @@ describe('listen() on a descriptor', () => {
   it.each<[string, () => net.Server]>([
     ['net', () => net.createServer()],
     ['http', () => http.createServer()],
-  ])('makes a %s server listen on a bound socket, its settings in force', async (_, make) => {
+  ])('makes a %s server listen on a bound socket with its settings in force', async (_, make) => {
     const server = serverOf(make())
     const fd = boundSocket()
     const port = native.localPort(fd)
@@ -82,7 +82,7 @@ describe('listen() on a descriptor', () => {
     expect(getOption(await accepted(server, { port, host }), 'TCP_NODELAY')).toBe(true)
   })
 
-  it('sets the settings on connections that waited already', async () => {
+  it('applies the settings to connections that already wait', async () => {
     const fd = listeningSocket()
     const port = native.localPort(fd)
     await connected({ port, host })
@@ -96,7 +96,7 @@ describe('listen() on a descriptor', () => {
     expect(getOption(await accepted(server, { port, host }), 'TCP_KEEPIDLE')).toBe(44)
   })
 
-  it('takes a port for a socket that is not bound', async () => {
+  it('chooses a port for an unbound socket', async () => {
     const fd = tcpSocket()
     const server = serverOf(net.createServer())
     const address = (await listen(server, { fd })) as net.AddressInfo
@@ -105,11 +105,11 @@ describe('listen() on a descriptor', () => {
     await accepted(server, { port: address.port, host })
   })
 
-  it('takes a unix-domain socket, and sets the settings on each connection', async () => {
+  it('accepts a unix-domain socket, and applies the settings to each connection', async () => {
     const { fd, name } = await listeningUnix()
     const server = serverOf(net.createServer())
     const address = await listen(server, { fd, settings: { SO_SNDBUF: 50_000 } })
-    // Node 20 fills an abstract name up with NULs.
+    // Node 20 pads an abstract name with NULs.
     expect((address as string).replace(/\0+$/, '')).toBe(name)
     for (let times = 0; times < 2; times++) {
       const socket = await accepted(server, { path: name })
@@ -127,7 +127,7 @@ describe('listen() on a descriptor', () => {
     expect(() => fstatSync(fd)).toThrow(coded('EBADF'))
   })
 
-  it('takes what a process inherits, as from systemd', async () => {
+  it('accepts an inherited socket, as from systemd', async () => {
     const fd = listeningSocket()
     const port = native.localPort(fd)
     const child = spawn(process.execPath, [PROGRAM], { stdio: ['ignore', 'pipe', 'inherit', fd] })
@@ -135,14 +135,13 @@ describe('listen() on a descriptor', () => {
     if (child.stdout === null) throw new Error('its output is a pipe')
     const said = text(child.stdout)
     const socket = await connected({ port, host })
-    // It answers one connection and ends.
     expect(await text(socket)).toBe('served by a child')
     expect(JSON.parse(await said)).toEqual({ address: host, family: 'IPv4', port })
   })
 })
 
-describe('listen() on a descriptor that is refused', () => {
-  /** It is refused with this code, and stays open. */
+describe('listen() on an unsuitable descriptor', () => {
+  /** Expects a refusal with this code, after which the descriptor is still open. */
   async function refuses(fd: number, code: string, options: ListenOptions = {}): Promise<Error> {
     const server = net.createServer()
     const error: unknown = await listen(server, { fd, ...options }).catch((e: unknown) => e)
@@ -153,12 +152,12 @@ describe('listen() on a descriptor that is refused', () => {
     return error as Error
   }
 
-  it('says what another socket is', async () => {
+  it('names the kind of a socket that is not a stream socket', async () => {
     const { message } = await refuses(udpSocket(), 'ERR_SOCKET_TUNER_WRONG_SOCKET')
     expect(message).toMatch(/is an IPv4 UDP socket \(SO_TYPE 2\)$/)
   })
 
-  it('refuses a connected one', async () => {
+  it('refuses a connected socket', async () => {
     const { client } = await connectedPair()
     const copy = native.duplicateFd(descriptorOf(client))
     closeLater(() => native.closeFd(copy))
@@ -166,19 +165,19 @@ describe('listen() on a descriptor that is refused', () => {
     expect(getOption(client, 'TCP_KEEPIDLE')).not.toBe(44)
   })
 
-  it('refuses a unix-domain one that has no name', async () => {
+  it('refuses a unix-domain socket without a name', async () => {
     const { message } = await refuses(unixSocket(), 'EINVAL')
     expect(message).toContain('it is not bound')
   })
 
-  it('refuses what is no socket, and what is not open', async () => {
+  it('refuses a descriptor that is not a socket or not open', async () => {
     const file = openSync('/dev/null', 'r')
     closeLater(() => native.closeFd(file))
     await refuses(file, 'ENOTSOCK')
     await refuses(closedDescriptor(), 'EBADF')
   })
 
-  it('refuses the descriptor of another server, which goes on serving', async () => {
+  it('refuses the descriptor of another server, which continues to listen', async () => {
     for (const to of [{ port: 0, host }, { path: socketPath() }]) {
       const server = serverOf(net.createServer())
       server.listen(to)
@@ -191,7 +190,7 @@ describe('listen() on a descriptor that is refused', () => {
     }
   })
 
-  it('refuses settings of another kind of socket', async () => {
+  it('refuses settings for another kind of socket', async () => {
     await refuses(boundSocket(), 'ERR_SOCKET_TUNER_WRONG_SOCKET', {
       settings: { IPV6_V6ONLY: true },
     })

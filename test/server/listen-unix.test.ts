@@ -16,7 +16,7 @@ function serverOf<T extends net.Server>(server: T): T {
   return server
 }
 
-/** A connection to a server, and its end there. */
+/** Connects to the server, and returns the accepted socket. */
 async function connection(server: net.Server, path: string): Promise<net.Socket> {
   const accepted = once(server, 'connection') as Promise<[net.Socket]>
   destroyLater(net.connect(path))
@@ -31,7 +31,7 @@ describe('listen() on a path', () => {
     ['http', () => http.createServer()],
     ['http2', () => http2.createServer()],
     ['tls', () => tls.createServer()],
-  ])('makes a %s server listen and sets the settings on each connection', async (_, make) => {
+  ])('makes a %s server listen, and applies the settings to each connection', async (_, make) => {
     const server = serverOf(make())
     const path = socketPath()
     const settings = { SO_SNDBUF: 50_000, SO_RCVBUF: 60_000 }
@@ -45,19 +45,19 @@ describe('listen() on a path', () => {
     }
   })
 
-  // Abstract names are Linux's own: unix(7).
+  // Abstract names exist only on Linux (unix(7)).
   const onLinux = process.platform === 'linux' ? it : it.skip
-  onLinux('takes an abstract name', async () => {
+  onLinux('accepts an abstract name', async () => {
     const path = `\0socket-tuner-listen-${String(process.pid)}`
     const server = serverOf(net.createServer())
     expect(await listen(server, { path, settings: { SO_SNDBUF: 50_000 } })).toBe(path)
     expect(getOption(await connection(server, path), 'SO_SNDBUF')).toBe(100_000)
   })
 
-  it('gives the backlog to listen(2)', async () => {
+  it('passes the backlog to listen(2)', async () => {
     const path = socketPath()
     await listen(serverOf(net.createServer(destroyLater)), { path, backlog: 3 })
-    // connect(2) is called at once, and nothing is accepted in this turn of the event loop.
+    // connect(2) is called at once, but no connection is accepted in this turn of the event loop.
     const clients = Array.from({ length: 10 }, () => net.connect(path))
     const outcomes = await Promise.all(
       clients.map(async (client) => {
@@ -68,19 +68,19 @@ describe('listen() on a path', () => {
         )
       }),
     )
-    // One more may wait than the backlog says.
+    // The kernel admits one connection more than the backlog.
     expect(outcomes.filter((outcome) => outcome === 'connected')).toHaveLength(4)
     expect(outcomes.filter((outcome) => outcome === 'EAGAIN')).toHaveLength(6)
   })
 
-  it('puts the connections under a close mode', async () => {
+  it('sets the close mode of its connections', async () => {
     const path = socketPath()
     const server = serverOf(net.createServer())
     await listen(server, { path, close: 'reset' })
-    expect(policyOf(await connection(server, path))?.mode.name).toBe('reset')
+    expect(policyOf(await connection(server, path))?.options.mode.name).toBe('reset')
   })
 
-  it('does not warn of SO_LINGER, which is not inherited there', async () => {
+  it('does not warn about SO_LINGER, which unix-domain sockets do not inherit', async () => {
     configure({ hazards: 'throw' })
     const path = socketPath()
     const server = serverOf(net.createServer())
@@ -90,14 +90,14 @@ describe('listen() on a path', () => {
   })
 })
 
-describe('listen() on a path that is refused', () => {
+describe('listen() on a path with invalid options', () => {
   it.each<[keyof Settings, Settings]>([
     ['TCP_NODELAY', { TCP_NODELAY: true }],
     ['IP_TOS', { SO_SNDBUF: 50_000, IP_TOS: 8 }],
-    // The kernel accepts these, and nothing comes of it.
+    // The kernel accepts these, and ignores them.
     ['SO_KEEPALIVE', { SO_KEEPALIVE: true }],
     ['SO_MARK', { SO_MARK: 1 }],
-  ])('refuses %s, which does nothing there', async (option, settings) => {
+  ])('refuses %s, which has no effect on unix-domain sockets', async (option, settings) => {
     const path = socketPath()
     const server = net.createServer()
     await expect(listen(server, { path, settings })).rejects.toMatchObject({
@@ -115,11 +115,15 @@ describe('listen() on a path that is refused', () => {
     ['a descriptor beside it', { fd: 3 }, 'ERR_INVALID_ARG_VALUE'],
     ['ipv6Only beside it', { ipv6Only: true }, 'ERR_INVALID_ARG_VALUE'],
     ['mptcp beside it', { mptcp: true }, 'ERR_INVALID_ARG_VALUE'],
-    ['an empty one', { path: '' }, 'ERR_INVALID_ARG_VALUE'],
-    ['a NUL within', { path: '/tmp/a\0b' }, 'ERR_INVALID_ARG_VALUE'],
-    // 120 bytes.
-    ['a longer one than an address holds', { path: `/${'é'.repeat(60)}` }, 'ERR_INVALID_ARG_VALUE'],
-    ['what is no string', { path: 7 }, 'ERR_INVALID_ARG_TYPE'],
+    ['an empty path', { path: '' }, 'ERR_INVALID_ARG_VALUE'],
+    ['a path with a NUL', { path: '/tmp/a\0b' }, 'ERR_INVALID_ARG_VALUE'],
+    // The path has 121 bytes, an address at most 108.
+    [
+      'a path that is too long for an address',
+      { path: `/${'é'.repeat(60)}` },
+      'ERR_INVALID_ARG_VALUE',
+    ],
+    ['a path that is not a string', { path: 7 }, 'ERR_INVALID_ARG_TYPE'],
     ['an unknown setting', { settings: { NOTHING: 1 } }, 'ERR_SOCKET_TUNER_UNKNOWN_OPTION'],
   ])('refuses %s', async (_, options, code) => {
     const path = socketPath()
@@ -132,13 +136,13 @@ describe('listen() on a path that is refused', () => {
     expect(existsSync(path)).toBe(false)
   })
 
-  it('takes false and undefined for what is not given', async () => {
+  it('treats false and undefined as missing options', async () => {
     const path = socketPath()
     const options = { path, host: undefined, ipv6Only: false, mptcp: false }
     expect(await listen(serverOf(net.createServer()), options)).toBe(path)
   })
 
-  it('says that a file is in the way, and leaves nothing', async () => {
+  it('names an existing file as the cause, and leaves no descriptor open', async () => {
     const path = socketPath()
     writeFileSync(path, '')
     const before = openDescriptors()
@@ -148,31 +152,31 @@ describe('listen() on a path that is refused', () => {
       syscall: 'listen',
       address: path,
       message: expect.stringMatching(
-        /^listen EADDRINUSE: address already in use .*: a server listens there, or .*Remove the file/,
+        /^listen EADDRINUSE: address already in use .*: a server listens on this path, or .*Remove the file/,
       ) as string,
     })
     await expectNoMoreThan(before)
     expect(server.listenerCount('error') + server.listenerCount('listening')).toBe(0)
     expect(server.listenerCount('connection')).toBe(0)
-    // It can be tried again.
+    // The server can listen afterwards.
     const other = socketPath()
     expect(await listen(serverOf(server), { path: other })).toBe(other)
   })
 
-  it('says that a directory is not there', async () => {
+  it('names a missing directory as the cause', async () => {
     await expect(listen(net.createServer(), { path: `${socketPath()}/no` })).rejects.toMatchObject({
       code: expect.stringMatching(/^(EACCES|ENOTDIR|ENOENT)$/) as string,
       syscall: 'listen',
     })
   })
 
-  it('closes the server when the kernel refuses a setting', async () => {
+  it('closes the server if the kernel refuses a setting', async () => {
     const path = socketPath()
     const before = openDescriptors()
     const server = net.createServer()
     const listening = jest.fn()
     server.on('listening', listening)
-    // No descriptor of a program.
+    // Descriptor 1 is not a BPF program.
     const refused = listen(server, { path, settings: { SO_ATTACH_BPF: 1 } })
     await expect(refused).rejects.toMatchObject({ code: 'EINVAL', option: 'SO_ATTACH_BPF' })
     await expectNoMoreThan(before)

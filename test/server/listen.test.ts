@@ -48,7 +48,7 @@ describe('listen()', () => {
     await connected(address.port)
   })
 
-  it('hands the settings down to the connections', async () => {
+  it('passes the settings on to its connections', async () => {
     const server = serverOf(net.createServer())
     const settings = { TCP_NODELAY: true, TCP_MAXSEG: 900 }
     const { port } = await listen(server, { host, settings })
@@ -61,7 +61,7 @@ describe('listen()', () => {
     expect([888, 900]).toContain(getOption(client, 'TCP_MAXSEG'))
   })
 
-  it('listens on all addresses of both families without a host, and of IPv6 with ipv6Only', async () => {
+  it('listens on all addresses if there is no host, and on all IPv6 addresses with ipv6Only', async () => {
     const both = await listen(serverOf(net.createServer()))
     await connected(both.port)
     await connected(both.port, '::1')
@@ -74,18 +74,18 @@ describe('listen()', () => {
     expect(error).toMatchObject({ code: 'ECONNREFUSED' })
   })
 
-  it('takes an empty host for none, as Node does', async () => {
+  it('treats an empty host as missing, as Node does', async () => {
     const { port } = await listen(serverOf(net.createServer()), { host: '' })
     await connected(port)
     await connected(port, '::1')
   })
 
-  it('takes a host name', async () => {
+  it('accepts a host name', async () => {
     const { address } = await listen(serverOf(net.createServer()), { host: 'localhost' })
     expect([loopback[4], loopback[6]]).toContain(address)
   })
 
-  it('shares a port with SO_REUSEPORT, which Node 20 cannot', async () => {
+  it('can share a port with SO_REUSEPORT, even on Node 20', async () => {
     const settings = { SO_REUSEPORT: true }
     const { port } = await listen(serverOf(net.createServer()), { host, settings })
     expect(await listen(serverOf(net.createServer()), { host, port, settings })).toMatchObject({
@@ -94,7 +94,7 @@ describe('listen()', () => {
     await expect(listen(net.createServer(), { host, port })).rejects.toThrow(coded('EADDRINUSE'))
   })
 
-  it('says so where the socket that has the port lacks SO_REUSEPORT', async () => {
+  it('names another socket on the port, without SO_REUSEPORT, as the cause', async () => {
     const { port } = await listen(serverOf(net.createServer()), { host })
     const settings = { SO_REUSEPORT: true }
     await expect(listen(net.createServer(), { host, port, settings })).rejects.toMatchObject({
@@ -103,21 +103,21 @@ describe('listen()', () => {
     })
   })
 
-  it("makes a cluster worker listen on a socket of its own, not the primary's", async () => {
+  it("makes a cluster worker listen on its own socket, not the primary's", async () => {
     const program = join(__dirname, 'cluster-listen-program.js')
     const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 20_000 })
     const said = JSON.parse(stdout) as { port: number }[]
     expect(said).toEqual(Array(2).fill({ port: said[0]?.port, own: true, ownPath: true }))
   })
 
-  it('gives the backlog to listen(2)', async () => {
+  it('passes the backlog to listen(2)', async () => {
     const server = serverOf(net.createServer())
     await listen(server, { host, backlog: 7 })
-    // The limit of the accept queue, on a listening socket.
+    // On a listening socket this is the limit of the accept queue.
     expect(tcpInfo(server).sacked).toBe(7)
   })
 
-  it('puts the connections under a close mode', async () => {
+  it('sets the close mode of its connections', async () => {
     const server = serverOf(net.createServer())
     const { port } = await listen(server, { host, close: 'deliver' })
     expect(getOption(server, 'TCP_LINGER2')).toBe(-1)
@@ -126,10 +126,10 @@ describe('listen()', () => {
       net.Socket,
     ]
     destroyLater(accepted)
-    expect(policyOf(accepted)?.mode.name).toBe('deliver')
+    expect(policyOf(accepted)?.options.mode.name).toBe('deliver')
   })
 
-  it('says when net.core.somaxconn cuts the backlog', async () => {
+  it('warns if net.core.somaxconn limits the backlog', async () => {
     configure({ hazards: 'throw' })
     const limit = listenBacklogLimit() ?? 0
     const server = net.createServer()
@@ -143,8 +143,8 @@ describe('listen()', () => {
   })
 })
 
-describe('listen() that is refused', () => {
-  it("gives Node's error for a port in use, and leaves nothing", async () => {
+describe('listen() that fails', () => {
+  it("rejects with Node's error for a port in use, and leaves no descriptor open", async () => {
     const { port } = await listen(serverOf(net.createServer()), { host })
     const before = openDescriptors()
     const server = net.createServer()
@@ -158,11 +158,11 @@ describe('listen() that is refused', () => {
     await expectNoMoreThan(before)
     expect(server.listening).toBe(false)
     expect(server.listenerCount('connection')).toBe(0)
-    // It can be tried again.
+    // The server can listen afterwards.
     await listen(serverOf(server), { host })
   })
 
-  it('gives EACCES for a privileged port', async () => {
+  it('rejects with EACCES for a privileged port', async () => {
     const root = process.geteuid?.() === 0
     if (root) process.seteuid?.(65_534)
     try {
@@ -179,7 +179,7 @@ describe('listen() that is refused', () => {
     }
   })
 
-  it('gives EADDRNOTAVAIL for an address that is not on this host', async () => {
+  it('rejects with EADDRNOTAVAIL for an address that is not of this host', async () => {
     await expect(listen(net.createServer(), { host: '192.0.2.1' })).rejects.toMatchObject({
       code: 'EADDRNOTAVAIL',
       syscall: 'listen',
@@ -224,7 +224,7 @@ describe('listen() that is refused', () => {
     expect(server.listening).toBe(false)
   })
 
-  it('refuses what is no server, and one that listens', async () => {
+  it('refuses a value that is not a server, and a server that already listens', async () => {
     await expect(listen({} as unknown as net.Server)).rejects.toThrow(coded('ERR_INVALID_ARG_TYPE'))
     const server = serverOf(net.createServer())
     await listen(server, { host })

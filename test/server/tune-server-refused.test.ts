@@ -1,4 +1,4 @@
-/** Settings that the listening socket refuses: whom tuneServer() tells, and when. */
+/** Settings that the listening socket refuses: how and when tuneServer() reports them. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import * as http from 'node:http'
@@ -14,7 +14,7 @@ import { closeLater, loopback } from '../sockets'
 const host = loopback[4]
 const run = promisify(execFile)
 const library = JSON.stringify(path.join(__dirname, '..', '..', 'dist'))
-/** Accepted before there is a socket, and refused by each. */
+/** The library accepts this value, and every socket refuses it. */
 const refused = { SO_BINDTODEVICE: 'nosuch0' }
 
 function serverOf<T extends net.Server>(server: T): T {
@@ -29,7 +29,7 @@ async function listening<T extends net.Server>(server: T): Promise<T> {
 }
 
 describe('an option that the listening socket refuses', () => {
-  it("is 'error' on a server that listens later, which then serves untuned", async () => {
+  it("is emitted as 'error' if the server listens later, which then serves untuned", async () => {
     const server = http.createServer((_request, response) => response.end('served'))
     const tuning = tuneServer(server, { settings: { TCP_KEEPIDLE: 44, ...refused } })
     const failed = once(server, 'error')
@@ -45,14 +45,14 @@ describe('an option that the listening socket refuses', () => {
     expect(response.statusCode).toBe(200)
   })
 
-  it("is 'error' on a server that listens already, after tuneServer() has returned", async () => {
+  it("is emitted as 'error' after tuneServer() has returned if the server already listens", async () => {
     const server = await listening(net.createServer())
     tuneServer(server, { settings: refused })
     expect(await once(server, 'error')).toEqual([coded('ENODEV')])
     expect(server.listening).toBe(true)
   })
 
-  it('is emitted once, also when tuneServer() is called between listen() and the event', async () => {
+  it("is emitted only once, even if tuneServer() is called between listen() and 'listening'", async () => {
     const errors: Error[] = []
     const server = serverOf(net.createServer()).on('error', (error) => errors.push(error))
     server.listen(0, host)
@@ -64,7 +64,7 @@ describe('an option that the listening socket refuses', () => {
     expect(errors).toEqual([coded('ENODEV')])
   })
 
-  it('rejects `applied` for whoever reads it, and is nothing else where nobody listens', async () => {
+  it("only rejects `applied` if the program has read it and 'error' has no listener", async () => {
     const now = await listening(net.createServer())
     await expect(tuneServer(now, { settings: refused }).applied).rejects.toThrow(coded('ENODEV'))
     const later = net.createServer()
@@ -74,21 +74,21 @@ describe('an option that the listening socket refuses', () => {
     await expect(applied).rejects.toThrow(coded('ENODEV'))
   })
 
-  it('rejects `applied` also when it is read afterwards', async () => {
+  it('rejects `applied` even if it is read afterwards', async () => {
     const server = await listening(net.createServer())
     const tuning = tuneServer(server, { settings: refused })
     await once(server, 'error')
     await expect(tuning.applied).rejects.toThrow(coded('ENODEV'))
   })
 
-  it('is told to both where `applied` was read and somebody listens', async () => {
+  it("both rejects `applied` and is emitted if the program has read it and 'error' has a listener", async () => {
     const server = await listening(net.createServer())
     const failed = once(server, 'error')
     await expect(tuneServer(server, { settings: refused }).applied).rejects.toThrow(coded('ENODEV'))
     expect(await failed).toEqual([coded('ENODEV')])
   })
 
-  it("is 'error' for a hazard too, after configure({ hazards: 'throw' })", async () => {
+  it("is also emitted for a hazard after configure({ hazards: 'throw' })", async () => {
     const server = net.createServer()
     tuneServer(server, { settings: { SO_LINGER: { enabled: true, seconds: 0 } } })
     configure({ hazards: 'throw' })
@@ -97,7 +97,7 @@ describe('an option that the listening socket refuses', () => {
   })
 
   it.each(['listens', 'does not listen yet'])(
-    "ends the process by an uncaught 'error' where a server that %s has no listener",
+    "ends the process with an uncaught 'error' if a server that %s has no listener",
     async (state) => {
       const program = `
         const { tuneServer } = require(${library})
@@ -114,7 +114,7 @@ describe('an option that the listening socket refuses', () => {
     },
   )
 
-  it("is 'error' on the server in a worker thread, and of the thread where it has no listener", async () => {
+  it('is emitted in a worker thread, and is an error of the thread if there is no listener', async () => {
     const program = `
       const { tuneServer } = require(${library})
       const server = require('node:net').createServer()
@@ -126,7 +126,7 @@ describe('an option that the listening socket refuses', () => {
 })
 
 describe('the tuning of a server', () => {
-  it('is put on each listening socket that the server has', async () => {
+  it('applies to each listening socket of the server', async () => {
     const server = net.createServer()
     tuneServer(server, { settings: { TCP_KEEPIDLE: 44 } })
     for (let i = 0; i < 2; i++) {
@@ -138,7 +138,7 @@ describe('the tuning of a server', () => {
     }
   })
 
-  it('counts a connection once where the server is tuned between listen() and the event', async () => {
+  it("counts a connection once if the server is tuned between listen() and 'listening'", async () => {
     const server = serverOf(net.createServer())
     server.listen(0, host)
     const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 } })
@@ -151,7 +151,7 @@ describe('the tuning of a server', () => {
     expect(tuning.counters().tuned).toBe(1)
   })
 
-  it('rejects `applied` when the server is closed, or the tuning stopped, before the server listens', async () => {
+  it('rejects `applied` if the server is closed, or the tuning is stopped, before the server listens', async () => {
     const closed = net.createServer()
     const { applied } = tuneServer(closed, { settings: { TCP_KEEPIDLE: 44 } })
     closed.close()
@@ -166,7 +166,7 @@ describe('the tuning of a server', () => {
     await expect(tuning.applied).rejects.toThrow(coded('ERR_SOCKET_TUNER_NO_HANDLE'))
   })
 
-  it('leaves no listener on the server when it was stopped', async () => {
+  it('leaves no listener on the server after it was stopped', async () => {
     const server = await listening(net.createServer())
     const before = server.eventNames()
     const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 }, close: 'deliver' })
@@ -175,7 +175,7 @@ describe('the tuning of a server', () => {
     expect(server.eventNames()).toEqual(before)
   })
 
-  it('is set on each connection of a unix-domain server, where nothing is inherited', async () => {
+  it('sets the options on each connection of a unix-domain server, since connections inherit nothing', async () => {
     const server = serverOf(net.createServer())
     server.listen(path.join(os.tmpdir(), `tune-server-${String(process.pid)}.sock`))
     await once(server, 'listening')
@@ -189,7 +189,7 @@ describe('the tuning of a server', () => {
     expect(tuning.counters().tuned).toBe(1)
   })
 
-  it("is 'error' for an option of TCP on a unix-domain server", async () => {
+  it("is emitted as 'error' if a TCP option is set on a unix-domain server", async () => {
     const server = net.createServer()
     tuneServer(server, { settings: { TCP_NODELAY: true } })
     serverOf(server).listen(path.join(os.tmpdir(), `tune-refused-${String(process.pid)}.sock`))

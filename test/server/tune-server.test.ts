@@ -19,11 +19,10 @@ const KEEP_ALIVE = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'
 
 interface Exchange {
   answer: string
-  /** The client's port. */
   port: number
 }
 
-/** One request on a connection of its own, over when the server has closed it. */
+/** Sends one request on its own connection, and waits until the server has closed it. */
 function ask(port: number, request = CLOSE): Promise<Exchange> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1')
@@ -39,13 +38,13 @@ function ask(port: number, request = CLOSE): Promise<Exchange> {
   })
 }
 
-/** How many of these exchanges left TIME_WAIT at the server's end. */
+/** Counts the exchanges that left TIME_WAIT at the server's end. */
 function timeWaits(localPort: number, exchanges: readonly Exchange[]): Promise<number> {
   return timeWaitsLeft(exchanges.map(({ port }) => ({ localPort, remotePort: port })))
 }
 
-describe('tuneServer settings', () => {
-  it('sets on the listening socket what connections inherit, and the rest on each', async () => {
+describe('tuneServer()', () => {
+  it('sets inherited options on the listening socket, and the others on each connection', async () => {
     const server = net.createServer()
     const port = await listening(server)
     const tuning = tuneServer(server, {
@@ -67,13 +66,13 @@ describe('tuneServer settings', () => {
     expect(tuning.counters()).toMatchObject({ tuned: 1, notTuned: 0 })
   })
 
-  it('reaches connections that were complete before it was called', async () => {
+  it('applies to connections that were complete before the call', async () => {
     const server = net.createServer()
     const port = await listening(server)
     const accepted = once(server, 'connection')
     const client = net.connect(port, '127.0.0.1')
     closeLater(() => client.destroy())
-    // On loopback connect() returns with the handshake complete; libuv accepts in the next turn.
+    // On loopback the handshake is complete when connect(2) returns. libuv accepts in the next turn.
     await new Promise((resolve) => {
       process.nextTick(resolve)
     })
@@ -85,7 +84,7 @@ describe('tuneServer settings', () => {
     expect(tuning.counters().tuned).toBe(1)
   })
 
-  it('checks values at once and applies them when the server listens', async () => {
+  it('checks values at once, and applies them when the server listens', async () => {
     const server = net.createServer()
     expect(() => tuneServer(server, { settings: { TCP_KEEPIDLE: 0 } })).toThrow(
       coded('ERR_OUT_OF_RANGE'),
@@ -98,13 +97,13 @@ describe('tuneServer settings', () => {
   })
 
   it.each([undefined, null, 5, {}, new net.Socket()])(
-    'refuses what is no server (%#)',
+    'refuses a value that is not a server (%#)',
     (server) => {
       expect(() => tuneServer(server as never, {})).toThrow(coded('ERR_INVALID_ARG_TYPE'))
     },
   )
 
-  it.each(['stop', Symbol.dispose] as const)('stops by %p', async (method) => {
+  it.each(['stop', Symbol.dispose] as const)('can be stopped by %p', async (method) => {
     const server = net.createServer((peer) => peer.end())
     const port = await listening(server)
     const tuning = tuneServer(server, { settings: { SO_PRIORITY: 3 }, close: 'deliver' })
@@ -115,7 +114,7 @@ describe('tuneServer settings', () => {
   })
 })
 
-describe('tuneServer close on an http server', () => {
+describe('tuneServer() on an http server', () => {
   const COUNT = 20
 
   async function serve(close?: CloseModeName): Promise<{ port: number; tuning: ServerTuning }> {
@@ -133,12 +132,12 @@ describe('tuneServer close on an http server', () => {
     return exchanges
   }
 
-  it('untuned leaves TIME_WAIT after each response with Connection: close', async () => {
+  it('does not prevent TIME_WAIT after a response with Connection: close unless it sets a close mode', async () => {
     const { port } = await serve()
     expect(await timeWaits(port, await askOften(port))).toBe(COUNT)
   })
 
-  it('deliver leaves none, and counts the closes', async () => {
+  it('prevents TIME_WAIT with close mode deliver, and counts the closes', async () => {
     const { port, tuning } = await serve('deliver')
     const exchanges = await askOften(port)
     await until(
@@ -150,7 +149,7 @@ describe('tuneServer close on an http server', () => {
     expect(tuning.counters()).toMatchObject({ fallbacks: {}, timeWaitLeft: 0, discardedBytes: 0 })
   })
 
-  it('deliver follows a keep-alive timeout', async () => {
+  it('uses close mode deliver after a keep-alive timeout too', async () => {
     const { port, tuning } = await serve('deliver')
     const exchange = await ask(port, KEEP_ALIVE)
     expect(exchange.answer).toContain('answer')

@@ -1,4 +1,4 @@
-/** What an editor shows at a call: name completion, and what is said of each option and value. */
+/** The completions and descriptions that an editor shows in a call. */
 import { dirname, join } from 'node:path'
 import * as ts from 'typescript'
 
@@ -6,7 +6,7 @@ const ROOT = join(__dirname, '..', '..')
 const FILE = join(__dirname, 'edited.ts')
 const CURSOR = '|'
 
-/** A program of one file that imports the library, as an editor has it open. */
+/** A program of one file that imports the library, as if open in an editor. */
 class Editor {
   #text = ''
   #version = 0
@@ -36,7 +36,7 @@ class Editor {
     })
   }
 
-  /** Opens a statement; returns where its cursor is. */
+  /** Opens a statement, and returns the position of its cursor. */
   #open(statement: string): number {
     const text = `import * as net from 'node:net'
       import { RawSocket, connect, getOption, listen, setOption, SocketTunerError, tune, tuneServer } from '../../lib'
@@ -52,7 +52,7 @@ class Editor {
     return found?.entries.map(({ name }) => name) ?? []
   }
 
-  /** What is said of a completion when it is selected. */
+  /** Returns the description of a selected completion. */
   detailOf(statement: string, name: string): string {
     const at = this.#open(statement)
     const options = {}
@@ -68,7 +68,7 @@ class Editor {
     return ts.displayPartsToString(details?.documentation)
   }
 
-  /** What is said of the name under the mouse. */
+  /** Returns the description of the name under the mouse. */
   hover(statement: string): string {
     const info = this.#service.getQuickInfoAtPosition(FILE, this.#open(statement))
     return `${ts.displayPartsToString(info?.displayParts)}\n${ts.displayPartsToString(info?.documentation)}`
@@ -85,7 +85,7 @@ class Editor {
 const editor = new Editor()
 const names = ['SO_KEEPALIVE', 'TCP_NODELAY', 'IP_TOS', 'IPV6_V6ONLY', 'TCP_MD5SIG']
 
-describe('an editor completes the names of options', () => {
+describe('an editor', () => {
   it.each([
     'tune(socket, { | })',
     'tune(socket, { TCP_QUICKACK: true, | })',
@@ -95,10 +95,10 @@ describe('an editor completes the names of options', () => {
     'tuneServer(server, { settings: { | } })',
     'connect({ port: 1, settings: { | } })',
     'void listen(server, { port: 1, settings: { | } })',
-  ])('%s', (statement) => {
+  ])('completes the names of options in %s', (statement) => {
     const found = editor.completions(statement)
     expect(found).toEqual(expect.arrayContaining(names))
-    // What is only read or not offered cannot be set.
+    // Options that are read-only or not offered are not completed.
     expect(found).not.toContain('SO_TYPE')
     expect(found).not.toContain('TCP_INFO')
   })
@@ -107,7 +107,7 @@ describe('an editor completes the names of options', () => {
     "setOption(socket, '|', true)",
     "getOption(socket, '|')",
     "RawSocket.open(4).setOption('|', true)",
-  ])('%s', (statement) => {
+  ])('completes the names of options in %s', (statement) => {
     expect(editor.completions(statement)).toEqual(
       expect.arrayContaining(['SO_KEEPALIVE', 'TCP_NODELAY', 'IP_TOS', 'IPV6_V6ONLY']),
     )
@@ -119,12 +119,12 @@ describe('an editor completes the names of options', () => {
   })
 })
 
-describe('an editor shows what an option does, its unit and its range', () => {
+describe('an editor shows the description, unit and range of an option', () => {
   it.each([
     'tune(socket, { | })',
     'RawSocket.open(4, { | })',
     'tuneServer(server, { settings: { | } })',
-  ])('in the list at %s', (statement) => {
+  ])('in the list of completions in %s', (statement) => {
     expect(editor.detailOf(statement, 'TCP_KEEPIDLE')).toMatch(
       /^Sends the first keepalive probe .*\n\nSeconds, 1 to 32767\./,
     )
@@ -135,21 +135,21 @@ describe('an editor shows what an option does, its unit and its range', () => {
     'RawSocket.open(4, { TCP_KEEP|IDLE: 3 })',
     'connect({ port: 1, settings: { TCP_KEEP|IDLE: 3 } })',
     'tuneServer(server, { settings: { TCP_KEEP|IDLE: 3 } })',
-  ])('at %s', (statement) => {
+  ])('under the mouse in %s', (statement) => {
     expect(editor.hover(statement)).toMatch(/Sends the first keepalive probe .*\n\nSeconds, 1 to/)
   })
 })
 
-describe('an editor knows the codes of errors', () => {
+describe('the code of an error', () => {
   const compare = 'declare const error: SocketTunerError; if (error.code === '
 
-  it('and completes them', () => {
+  it('is completed by an editor', () => {
     expect(editor.completions(`${compare}'|') socket.end()`)).toEqual(
       expect.arrayContaining(['ERR_SOCKET_TUNER_UNSUPPORTED', 'EPERM', 'EADDRNOTAVAIL']),
     )
   })
 
-  it('and marks one that does not exist', () => {
+  it('is marked by an editor if it does not exist', () => {
     expect(editor.errors(`${compare}'EPERM') socket.end()`)).toEqual([])
     expect(editor.errors(`${compare}'ERR_SOCKET_TUNER_UNKNOWN') socket.end()`)).toEqual([
       expect.stringContaining('no overlap'),
@@ -159,10 +159,14 @@ describe('an editor knows the codes of errors', () => {
 
 describe('an editor shows the options of a function', () => {
   it.each([
-    ["connect({ port: 1, close: { mode: 'deliver', | } })", 'deadlineMs', /^Deadline/],
-    ['void listen(server, { | })', 'backlog', /^Connections that may wait/],
-    ['tuneServer(server, { | })', 'close', /^What destroy\(\)/],
-  ])('by name, with what the table says of them: %s', (statement, name, comment) => {
+    [
+      "connect({ port: 1, close: { mode: 'deliver', | } })",
+      'deadlineMs',
+      /^The deadline of a lingering close/,
+    ],
+    ['void listen(server, { | })', 'backlog', /^The most connections that may wait/],
+    ['tuneServer(server, { | })', 'close', /^The standing close mode of the accepted sockets/],
+  ])('by name, with their comments from the table: %s', (statement, name, comment) => {
     expect(editor.completions(statement)).toContain(name)
     expect(editor.detailOf(statement, name)).toMatch(comment)
   })

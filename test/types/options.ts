@@ -1,7 +1,6 @@
 /**
- * What the compiler says of calls to this library, checked by `tsc -p test`: a line below
- * `@ts-expect-error` that compiles is an error, and so is a type that is not the one expected.
- * Nothing here is run.
+ * Compiled only, by `tsc -p test`: calls to this library that must or must not compile. A line below
+ * `@ts-expect-error` that compiles is an error, and so is a type that differs from the expected one.
  */
 import type * as dgram from 'node:dgram'
 import type * as http from 'node:http'
@@ -39,7 +38,9 @@ import {
   type PortRange,
   type QueueSizes,
   type ReadableOption,
+  type RetirementReason,
   type Settings,
+  type ShutdownReport,
   type SocketAddress,
   type Target,
   type TcpInfo,
@@ -48,16 +49,16 @@ import {
   type WritableOption,
 } from '../../lib'
 import type { catalogue } from '../../lib/options/catalogue'
-import type { ReadValues, WriteValues } from '../../lib/options/values'
+import type { kinds } from '../../lib/options/kinds'
 
 type IsAny<T> = 0 extends 1 & T ? true : false
-/** Whether each of two types can stand for the other, `any` for itself alone. */
+/** Whether two types are assignable to each other; `any` equals only itself. */
 type Equal<A, B> = [IsAny<A>, A, B] extends [IsAny<B>, B, A] ? true : false
 
-/** Compiles when `A` is exactly `B`. */
+/** Compiles only if `A` is exactly `B`. */
 declare function same<A, B>(..._: Equal<A, B> extends true ? [] : [never]): void
 
-/** Compiles when the value is of exactly the type `Expected`. */
+/** Compiles only if the value has exactly the type `Expected`. */
 declare function exactly<Expected>(): <Actual>(
   value: Actual,
   ..._: Equal<Actual, Expected> extends true ? [] : [never]
@@ -65,7 +66,7 @@ declare function exactly<Expected>(): <Actual>(
 
 declare const socket: net.Socket
 
-// The helper itself tells `any` from all else.
+// The helper itself tells `any` from every other type.
 same<string, string>()
 // @ts-expect-error -- not the same
 same<string, number>()
@@ -250,8 +251,11 @@ export function tuning(settings: Settings): void {
   tune(socket)
 }
 
-/** The types are generated from the rows: each has the type of the row's kind. */
+/** The types are generated from the rows. Each option has the type of its kind. */
 type Catalogue = typeof catalogue
+type Kinds = typeof kinds
+type Reads<N extends keyof Catalogue> = ReturnType<Kinds[Catalogue[N]['kind']]['decode']>
+type Takes<N extends keyof Catalogue> = Exclude<Kinds[Catalogue[N]['kind']]['takes'], undefined>
 type NamesOf<Access> = {
   [N in keyof Catalogue]: Catalogue[N]['access'] extends Access ? N : never
 }[keyof Catalogue]
@@ -260,11 +264,11 @@ same<ReadableOption, NamesOf<'r' | 'rw'>>()
 same<WritableOption, NamesOf<'w' | 'rw'>>()
 same<
   { readonly [N in ReadableOption]: OptionValue<N> },
-  { readonly [N in ReadableOption]: ReadValues[Catalogue[N]['kind']] }
+  { readonly [N in ReadableOption]: Reads<N> }
 >()
 same<
   { readonly [N in WritableOption]: OptionInput<N> },
-  { readonly [N in WritableOption]: WriteValues[Catalogue[N]['kind']] }
+  { readonly [N in WritableOption]: Takes<N> }
 >()
 
 export function rawSocket(raw: RawSocket): void {
@@ -292,7 +296,7 @@ export function naming(name: OptionName, readable: ReadableOption, writable: Wri
   exactly<OptionInfo>()(info)
   same<typeof info.number, number | undefined>()
   same<(typeof optionNames)[number], OptionName>()
-  // Every option that is read or set is one of all.
+  // Every option that can be read or set is an option name.
   const both: OptionName[] = [readable, writable]
   exactly<OptionName[]>()(both)
   same<Extract<ReadableOption, 'TCP_MD5SIG' | 'TCP_INFO' | 'TCP_NODELAY'>, 'TCP_NODELAY'>()
@@ -301,11 +305,11 @@ export function naming(name: OptionName, readable: ReadableOption, writable: Wri
   describeOption('SO_NONE')
   // @ts-expect-error -- the names cannot be changed
   optionNames[0] = 'TCP_NODELAY'
-  // @ts-expect-error -- neither can what is said of one
+  // @ts-expect-error -- the description of an option cannot be changed
   info.summary = ''
 }
 
-/** No option has a value of type `any`, nor one that nothing can be assigned to by mistake. */
+/** The options whose value has the type `any`. */
 type AnyIn<T> = { [K in keyof T]-?: 0 extends 1 & T[K] ? K : never }[keyof T]
 same<AnyIn<{ [N in ReadableOption]: OptionValue<N> }>, never>()
 same<AnyIn<{ [N in WritableOption]: OptionInput<N> }>, never>()
@@ -333,6 +337,13 @@ export function closing(server: net.Server): void {
   )
   // @ts-expect-error -- no such option
   tuneServer(server, { settings: { TCP_NO_DELAY: true } })
+  const tuning = tuneServer(server, { maxConnectionAgeMs: 300_000, maxRequests: 10_000 })
+  exactly<Record<RetirementReason, number>>()(tuning.counters().retired)
+  exactly<Promise<ShutdownReport>>()(tuning.shutdown({ overMs: 20_000, keepAccepting: false }))
+  // @ts-expect-error -- a number
+  tuneServer(server, { maxRequests: '5' })
+  // @ts-expect-error -- no such option
+  void tuning.shutdown({ over: 5 })
 }
 
 export function configuring(): void {

@@ -1,6 +1,6 @@
 /**
- * What the compiler says of `tunedConnector` beside undici 6, 7 and 8, checked by `tsc -p test`: a
- * line below `@ts-expect-error` that compiles is an error. Nothing here is run.
+ * Compiled only, by `tsc -p test`: calls to `tunedConnector` with the types of undici 6, 7 and 8. A line
+ * below `@ts-expect-error` that compiles is an error.
  */
 import type * as net from 'node:net'
 import type * as undici6 from 'undici6'
@@ -17,7 +17,7 @@ import {
 
 const connect = tunedConnector()
 
-// The options of each release's clients take it.
+// The options of each release's clients accept it.
 export const options6: [
   undici6.Agent.Options,
   undici6.Pool.Options,
@@ -37,7 +37,7 @@ export const options8: [
   undici8.buildConnector.connector,
 ] = [{ connect }, { connect }, { connect }, connect]
 
-// It can be wrapped by a connector that is typed by undici.
+// A connector with undici's type can wrap it.
 export const wrapped6: undici6.buildConnector.connector = (asked, callback) => {
   connect(asked, callback)
 }
@@ -48,7 +48,7 @@ export const wrapped8: undici8.buildConnector.connector = (asked, callback) => {
   connect(asked, callback)
 }
 
-// It takes what each release's own connector can be told.
+// It accepts the options of each release's own connector.
 type Own<Options> = Options & { lookup?: net.LookupFunction }
 export function ownOptions(
   six: Pick<Own<undici6.buildConnector.BuildOptions>, Common>,
@@ -69,6 +69,7 @@ type Common =
 tunedConnector({ settings: profiles.stressClient, source: new SourcePool(['127.0.0.2']) })
 tunedConnector({ close: { mode: 'fin', requireTimestamps: false }, portRange: 'kernel' })
 tunedConnector({ ca: ['certificate'], rejectUnauthorized: false, ALPNProtocols: ['h2'] })
+export const { reused }: { reused: number } = tunedConnector({ retry: false }).counters()
 tunedConnector({ timeout: null, maxCachedSessions: null, socketPath: null, allowH2: null })
 
 // @ts-expect-error -- no option

@@ -1,14 +1,15 @@
-/** `socket-tuner top`: the ports of this network namespace as they go. */
+/** `socket-tuner top`: shows the ports of this network namespace, live. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { TopArguments } from '../arguments'
+import { cut, lookOf } from '../look'
+import { Screen, canDraw } from '../screen'
 import { render } from './render'
-import { Screen, lookOf } from './screen'
 import { TopSource, type View } from './source'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-const HINT = 'q ends'
+const HINT = 'q quits'
 
-/** @throws what {@link TopSource} does: nothing is left on the screen then */
+/** @throws (as a rejection) what {@link TopSource} throws; the terminal is restored then */
 export async function runTop(options: TopArguments): Promise<void> {
   const source = new TopSource()
   await source.add(options.targets)
@@ -24,12 +25,12 @@ function print(view: View, json: boolean): void {
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-/** JSON has no infinity, and no undefined: what is not known is not there. */
+/** Leaves out what is unknown: JSON has neither undefined nor infinity. */
 function asData({ time, timeWait, servers, rows }: View): object {
   return { time, timeWait, servers, destinations: rows.map(({ report }) => report) }
 }
 
-/** Until a key or a signal ends it. */
+/** Runs until a key or a signal ends it. */
 async function live(source: TopSource, first: View, options: TopArguments): Promise<void> {
   const { stdout, stdin } = process
   const controller = new AbortController()
@@ -40,18 +41,17 @@ async function live(source: TopSource, first: View, options: TopArguments): Prom
   const draw = (): void => {
     const look = lookOf(stdout, process.env)
     const [title = '', ...lines] = render(view, look)
-    // A line that is wrapped would move the others.
-    screen?.draw([`${title}  ${HINT}`.slice(0, look.width), ...lines])
+    screen?.draw([cut(`${title}  ${HINT}`, look), ...lines])
   }
   for (const signal of SIGNALS) process.on(signal, quit)
   const terminal = { output: stdout, input: stdin }
-  const isScreen = stdout.isTTY && !options.json && process.env.TERM !== 'dumb'
+  const isScreen = !options.json && canDraw(stdout, process.env)
   const screen = isScreen ? new Screen(terminal, quit, draw) : undefined
   try {
     for (;;) {
       if (screen === undefined) print(view, options.json)
       else draw()
-      if (!(await isPaused(options.seconds, controller.signal))) return
+      if (!(await hasPaused(options.seconds, controller.signal))) return
       view = await source.look()
     }
   } finally {
@@ -60,8 +60,8 @@ async function live(source: TopSource, first: View, options: TopArguments): Prom
   }
 }
 
-/** False when it was called off. */
-async function isPaused(seconds: number, signal: AbortSignal): Promise<boolean> {
+/** Waits. @returns false when the signal was aborted first */
+async function hasPaused(seconds: number, signal: AbortSignal): Promise<boolean> {
   try {
     await delay(1000 * seconds, undefined, { signal })
     return true

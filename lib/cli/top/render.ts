@@ -1,16 +1,9 @@
-/** The view as text. */
+/** Renders the view as text. */
 import { endpoint } from '../../connect/address'
 import type { PortReport } from '../../ports/report'
+import { cut, paint, sparkline, type Look } from '../look'
 import { align, count } from '../text'
 import { WARN_AT, type Row, type View } from './source'
-
-export interface Look {
-  /** Columns; lines are cut there. */
-  readonly width: number
-  readonly colour: boolean
-  /** The terminal can show more than ASCII. */
-  readonly unicode: boolean
-}
 
 const SIDES = 'lllrrrrrrrrl'
 const HEAD = [
@@ -27,12 +20,7 @@ const HEAD = [
   'connect',
   'fill',
 ]
-const BLOCKS = '▁▂▃▄▅▆▇█'
-const MARKS = '.:-=+*%#'
 const TROUBLE = '!'
-const RED = '\u001b[31m'
-const BOLD = '\u001b[1m'
-const PLAIN = '\u001b[0m'
 const SPARKS = 20
 const MINUTE_S = 60
 const HOUR_S = 3600
@@ -49,22 +37,22 @@ export function render(view: View, look: Look): string[] {
   return [
     cut(title, look),
     '',
-    paint(cut(head, look), BOLD, look),
+    paint(cut(head, look), 'bold', look),
     ...lines.map((line) => {
       const text = cut(line, look)
-      return line.startsWith(TROUBLE) ? paint(text, RED, look) : text
+      return line.startsWith(TROUBLE) ? paint(text, 'red', look) : text
     }),
     '',
-    ...told(view).map((line) => cut(line, look)),
+    ...legend(view).map((line) => cut(line, look)),
   ]
 }
 
-/** They look like many, and are harmless. */
+/** Names the entries on servers' ports, which are harmless however many there are. */
 function atServers({ servers }: View): string {
   if (servers.length === 0) return ''
   const sum = servers.reduce((before, server) => before + server.count, 0)
   const ports = servers.map(({ localPort }) => String(localPort)).join(', ')
-  return `, ${count(sum)} of them at servers' ports (${ports}), where they take none`
+  return `, ${count(sum)} of them on servers' own ports (${ports}), where they occupy no ephemeral port`
 }
 
 function cells({ report, history }: Row, look: Look): string[] {
@@ -81,11 +69,11 @@ function cells({ report, history }: Row, look: Look): string[] {
     slowIn(report),
     duration(report.secondsUntilExhaustion),
     cost(report.probeMicroseconds, look),
-    spark(history, look),
+    sparkline(history, SPARKS, look),
   ]
 }
 
-/** At the present rate, until connect() has to search: connections that end in between left out. */
+/** The time until connect() has to search, at the current rate; ports that come free meanwhile are not counted. */
 function slowIn({ untilSlow, rate }: PortReport): string {
   if (untilSlow <= 0) return 'now'
   return rate <= 0 ? '-' : duration(untilSlow / rate)
@@ -105,38 +93,22 @@ function cost(microseconds: number | undefined, { unicode }: Look): string {
   return `${microseconds.toFixed(0)} ${unicode ? 'µs' : 'us'}`
 }
 
-function spark(history: readonly number[], { unicode }: Look): string {
-  const marks = unicode ? BLOCKS : MARKS
-  return history
-    .slice(-SPARKS)
-    .map((share) => marks[Math.min(marks.length - 1, Math.floor(share * marks.length))])
-    .join('')
-}
-
-/** What the marks of trouble mean. */
-function told({ rows }: View): string[] {
+/** Explains the marks of trouble. */
+function legend({ rows }: View): string[] {
   const troubles = new Set(rows.flatMap(({ report }) => report.troubles))
   const lines = {
-    used: `! ${String(100 * WARN_AT.used)} % of the ports or more are taken`,
+    used: `! at least ${String(100 * WARN_AT.used)} % of the ports are taken`,
     exhaustion: soonText(rows),
-    'slow-connect': '! connect() searches for its port, on the event loop',
+    'slow-connect': '! connect() is slow: it searches for a port on the event loop',
   }
   return [...troubles].map((trouble) => lines[trouble])
 }
 
-/** As the column says it: `now`, or how long the first of them lasts. */
+/** In the words of the column: `now`, or the time until the first of them runs out. */
 function soonText(rows: readonly Row[]): string {
   const seconds = rows.flatMap(({ report }) =>
     report.troubles.includes('exhaustion') ? [report.secondsUntilExhaustion ?? 0] : [],
   )
   const first = duration(Math.min(...seconds))
-  return first === 'now' ? '! no port is left' : `! no port will be left in ${first}`
-}
-
-function cut(line: string, { width }: Look): string {
-  return line.slice(0, width).trimEnd()
-}
-
-function paint(line: string, code: string, { colour }: Look): string {
-  return colour ? `${code}${line}${PLAIN}` : line
+  return first === 'now' ? '! no port is left' : `! the ports run out in ${first}`
 }

@@ -1,4 +1,4 @@
-/** What `top` shows: the busiest destinations of this network namespace, and those asked for. */
+/** The data of `top`: the busiest destinations of this network namespace, and those of --target. */
 import { endpoint } from '../../connect/address'
 import {
   findDestinations,
@@ -13,35 +13,36 @@ import { PlaceWatch } from '../../ports/place-watch'
 import type { PortReport } from '../../ports/report'
 import { readOwners } from '../../ports/snapshot'
 import { timeWaitCount } from '../../ports/time-wait-count'
+import { portAlarm } from '../../ports/watch-options'
 
 export interface View {
-  /** ms since the epoch */
+  /** ms since the epoch. */
   readonly time: number
-  /** Sockets in TIME_WAIT in all. */
+  /** All sockets in TIME_WAIT. */
   readonly timeWait: number
-  /** Local ports that many of them share: a server's, which closed first. They take no client's ports. */
+  /** Local ports that many of them share: those of a server that closed first. They occupy no client port. */
   readonly servers: readonly TimeWaitAtPort[]
   readonly rows: readonly Row[]
 }
 
 export interface Row {
   readonly report: PortReport
-  /** Share of the ports that could not be taken, 0 to 1, look by look: the last one is the newest. */
+  /** The share of the ports that are taken, 0 to 1, for each reading; the newest is last. */
   readonly history: readonly number[]
 }
 
-/** New destinations are looked for once in so many looks. */
+/** New destinations are searched for on every third reading. */
 const DISCOVER_EVERY = 3
 const MOST_ROWS = 10
 const HISTORY = 60
-/** A client's port is in TIME_WAIT towards a few destinations at most. */
+/** A local port with at least 20 entries is a server's: a client's port has one for each of a few destinations. */
 const SERVERS_SHARE = 20
-/** When a row is marked. */
-export const WARN_AT = { used: 0.4, seconds: 60 }
+/** The limits at which a row is marked: the defaults of watchPorts(). */
+export const WARN_AT = portAlarm.check('warnAt', {})
 
 interface Shown {
   readonly watch: PlaceWatch
-  /** Asked for: it stays, whatever its connections. */
+  /** From --target: stays even without connections. */
   readonly fixed: boolean
   readonly history: number[]
 }
@@ -51,7 +52,7 @@ export class TopSource {
   #servers: readonly TimeWaitAtPort[] = []
   #looks = 0
 
-  /** @throws (as a rejection) what dns.lookup() gives; what watchPorts() does */
+  /** @throws (as a rejection) what dns.lookup() and watchPorts() throw */
   async add(targets: readonly DiagnosisTarget[]): Promise<void> {
     for (const { host, port } of targets)
       await this.#show({ remoteAddress: host, remotePort: port }, true)
@@ -62,10 +63,10 @@ export class TopSource {
     const timeWait = timeWaitCount()
     if (this.#looks++ % DISCOVER_EVERY === 0) await this.#discover()
     const owners = await readOwners()
-    const asked: Row[] = []
+    const targeted: Row[] = []
     const found: Row[] = []
     for (const [key, { watch, fixed, history }] of this.#shown) {
-      const report = await watch.look(owners)
+      const report = await watch.read(owners)
       if (!fixed && report.used < 2) {
         watch.stop()
         this.#shown.delete(key)
@@ -73,15 +74,15 @@ export class TopSource {
       }
       history.push(shareTaken(report))
       if (history.length > HISTORY) history.shift()
-      ;(fixed ? asked : found).push({ report, history: [...history] })
+      ;(fixed ? targeted : found).push({ report, history: [...history] })
     }
-    // What was asked for is there, however few its connections.
-    const busiest = found.toSorted(byUse).slice(0, Math.max(0, MOST_ROWS - asked.length))
-    const rows = [...asked, ...busiest].toSorted(byUse)
+    // The rows of --target are always shown.
+    const busiest = found.toSorted(byUse).slice(0, Math.max(0, MOST_ROWS - targeted.length))
+    const rows = [...targeted, ...busiest].toSorted(byUse)
     return { time: Date.now(), timeWait, servers: this.#servers, rows }
   }
 
-  /** A destination with a single connection is most often a server's client. */
+  /** Ignores destinations with a single connection: most are clients of a server here. */
   async #discover(): Promise<void> {
     const byPort = (await readTimeWaitByPort()) ?? []
     this.#servers = byPort.filter(({ count }) => count >= SERVERS_SHARE)
@@ -96,7 +97,7 @@ export class TopSource {
     for (const place of await placesOf(checkDestination('destination', destination))) {
       const key = `${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`
       if (this.#shown.has(key)) continue
-      // The marks of the rows say it: a warning of the process would say it twice.
+      // Silent: the marks of the rows report the same as a process warning would.
       const watch = new PlaceWatch(place, new Alarm(WARN_AT, true))
       this.#shown.set(key, { watch, fixed, history: [] })
     }

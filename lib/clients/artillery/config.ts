@@ -1,55 +1,43 @@
-/** The plugin's part of a script, checked. */
+/** The plugin's options in a script. */
 import { isMainThread } from 'node:worker_threads'
-import { written } from '../../close/options'
-import { ipAddress } from '../../connect/address'
-import { SourcePool } from '../../connect/source-pool'
+import { connectorOf, type Connector } from '../../connect/connector'
 import { ArgumentValueError, SocketTunerError } from '../../errors'
-import { list, spec, text, type InputOf } from '../../spec'
-import { TunedAgent, type TunedAgentOptions } from '../http'
-import { agentOptions } from '../http/options'
+import { spec, text, type InputOf, type OutputOf } from '../../spec'
+import { connectionFields } from '../http/options'
 import type { Script } from './script'
 
-const { retry, ...tuning } = agentOptions.fields
+const { retry, ...tuning } = connectionFields
 
 export const pluginOptions = spec({
   ...tuning,
-  /** An address of the machine that makes the load. */
-  source: ipAddress,
-  /** The same, several: each thread spreads its own connections over them. */
-  sources: list(ipAddress, { min: 1 }),
   /**
-   * As in TunedAgent, but false unless it is given: a load test is to count the requests that fail.
+   * As in TunedAgent, but the default is false: a load test counts the requests that fail.
    */
   retry: retry.default(false),
-  /** Artillery's own: what goes before the plugin's name to make the name of its module. */
+  /** An option of Artillery: the prefix that it puts before the plugin's name to get the name of the module. */
   scope: text(),
 })
 
-/** What stands under the plugin's name in `config.plugins`. */
+/** The value under the plugin's name in `config.plugins`. */
 export type PluginConfig = Readonly<InputOf<typeof pluginOptions>>
 
-/**
- * The options for the agents.
- *
- * @throws what `new TunedAgent()` and `new SourcePool()` throw, and
- *   ERR_SOCKET_TUNER_UNKNOWN_OPTION for what is no option of the plugin
- */
-export function readConfig({ config }: Script): TunedAgentOptions {
-  const { name, own } = find(config.plugins)
-  const { sources, ...checked } = pluginOptions.check(name, own)
-  if (checked.source !== undefined && sources !== undefined)
-    throw new ArgumentValueError(`${name}.sources`, 'cannot be given together with source', sources)
-  const options: TunedAgentOptions & { scope: undefined } = {
-    ...checked,
-    source: sources === undefined ? checked.source : new SourcePool(sources),
-    close: written(checked.close),
-    scope: undefined,
-  }
-  check(options)
-  return options
+/** The checked options. */
+export interface CheckedConfig {
+  readonly retry: boolean
+  /** Opens all connections of this thread. @throws ERR_SOCKET_TUNER_UNSUPPORTED */
+  readonly connector: () => Connector
 }
 
-/** Under the name that makes `artillery-plugin-socket-tuner`, or under that of the entry point. */
+/**
+ * @throws what `new Connector()` throws; ERR_SOCKET_TUNER_UNKNOWN_OPTION for an unknown option
+ */
+export function readConfig({ config }: Script): CheckedConfig {
+  const { name, own } = find(config.plugins)
+  const checked = pluginOptions.check(name, own)
+  return { retry: checked.retry, connector: connectorHere(checked) }
+}
+
+/** Finds the options under the name for `artillery-plugin-socket-tuner`, or under the name of the entry point. */
 function find(plugins: Script['config']['plugins']): { name: string; own: unknown } {
   for (const key of ['socket-tuner', 'artillery']) {
     if (plugins !== undefined && key in plugins)
@@ -58,13 +46,16 @@ function find(plugins: Script['config']['plugins']): { name: string; own: unknow
   throw new ArgumentValueError('config.plugins', "must have 'socket-tuner' or 'artillery'", plugins)
 }
 
-function check(options: TunedAgentOptions): void {
+function connectorHere(checked: OutputOf<typeof pluginOptions>): () => Connector {
   try {
-    new TunedAgent(options).destroy()
+    const connector = connectorOf(checked)
+    return () => connector
   } catch (error) {
-    // The load may be made on another machine; where it is made, it is this one's threads that make it.
-    if (isMainThread && isUnsupported(error)) return
-    throw error
+    // The load may run on another machine. There, its own threads check this.
+    if (!isMainThread || !isUnsupported(error)) throw error
+    return () => {
+      throw error
+    }
   }
 }
 
@@ -73,7 +64,7 @@ function isUnsupported(error: unknown): boolean {
 }
 
 /**
- * Artillery's agents connect to the proxies that these variables name, by a client of their own.
+ * With these variables, Artillery's agents connect to a proxy by a client of their own.
  *
  * @throws ERR_INVALID_ARG_VALUE
  */
@@ -82,7 +73,7 @@ export function checkNoProxy(environment: NodeJS.ProcessEnv): void {
     const value = environment[name]
     if (value === undefined || value === '') continue
     const reason = 'cannot be set together with the socket-tuner plugin, which tunes no proxy'
-    // There may be a password in it.
+    // The value may contain a password.
     throw new ArgumentValueError(name, reason, value, 'a URL')
   }
 }

@@ -1,13 +1,13 @@
-/** Artillery's test script and its virtual users, as far as the plugin has to do with them. */
+/** The parts of Artillery's test scripts and virtual users that the plugin uses. */
 import * as http from 'node:http'
 
-/** A virtual user on its way through a scenario: the HTTP engine keeps its agents with it. */
+/** The context of a virtual user in a scenario. The HTTP engine stores its agents here. */
 export interface Context {
   _httpAgent?: unknown
   _httpsAgent?: unknown
 }
 
-/** What counts, in the thread that a virtual user is in. */
+/** Collects the counters of the virtual user's thread. */
 export interface Events {
   emit(event: 'counter', name: string, value: number): unknown
 }
@@ -18,7 +18,7 @@ export interface Scenario {
   beforeScenario?: string | readonly string[] | undefined
 }
 
-/** What a scenario calls by its name. */
+/** A function that a scenario calls by its name. */
 type Hook = (context: Context, events: Events, done: (error?: unknown) => void) => void
 
 export interface Script {
@@ -46,12 +46,12 @@ export function replaceAgents(
 
 const NAME = 'socketTunerAgents'
 
-/** Has a function called at the beginning of each scenario of the HTTP engine, before all others. */
+/** Calls a function at the start of each scenario of the HTTP engine, before all others. */
 export function hookInto(
   { config, scenarios = [] }: Script,
   begin: (context: Context, events: Events) => void,
 ): void {
-  // Artillery looks at the kind of function: it is to have a callback.
+  // Artillery distinguishes async functions from those with a callback, such as this one.
   const hook: Hook = (context, events, done) => {
     try {
       begin(context, events)

@@ -1,7 +1,7 @@
 /**
- * The end of a run over Artillery's threads. Its main thread tells those that make load to end and
- * ends the process without waiting for them, which would close their connections before they do it
- * themselves, with no close mode. So the main thread is held until they have said that they are done.
+ * Coordinates the end of a run. Artillery's main thread makes the load threads end, and ends the process without
+ * waiting for them, so their connections would be closed without a close mode. Here, the main thread waits until all
+ * load threads have reported that they are done.
  */
 import { BroadcastChannel, isMainThread, threadId } from 'node:worker_threads'
 
@@ -10,15 +10,15 @@ export interface Thread {
   leave(): Promise<void>
 }
 
-/** What a thread that makes load says to the main one. */
-interface Word {
+/** The message from a load thread to the main thread, at its start and its end. */
+interface ThreadReport {
   readonly thread: number
   readonly open: boolean
 }
 
 const CHANNEL = 'socket-tuner/artillery'
 
-/** A thread that died has no last word. */
+/** A thread that died sends no last message. */
 const DEADLINE_MS = 2000
 
 export function enterThread(): Thread {
@@ -32,18 +32,17 @@ export class LoadThread implements Thread {
   constructor(id: number) {
     this.#id = id
     this.#channel.unref()
-    this.#say(true)
+    this.#report(true)
   }
 
   leave(): Promise<void> {
-    this.#say(false)
+    this.#report(false)
     this.#channel.close()
     return Promise.resolve()
   }
 
-  #say(open: boolean): void {
-    const word: Word = { thread: this.#id, open }
-    this.#channel.postMessage(word)
+  #report(open: boolean): void {
+    this.#channel.postMessage({ thread: this.#id, open } satisfies ThreadReport)
   }
 }
 
@@ -57,11 +56,11 @@ export class MainThread implements Thread {
     this.#deadlineMs = deadlineMs
     this.#channel.unref()
     this.#channel.onmessage = (event: unknown) => {
-      this.#heard((event as { readonly data: Word }).data)
+      this.#receive((event as { readonly data: ThreadReport }).data)
     }
   }
 
-  /** Threads that make load, as far as they have been heard. */
+  /** The load threads that have sent a message. */
   get open(): number {
     return this.#open.size
   }
@@ -81,7 +80,7 @@ export class MainThread implements Thread {
     })
   }
 
-  #heard({ thread, open }: Word): void {
+  #receive({ thread, open }: ThreadReport): void {
     if (open) this.#open.add(thread)
     else this.#open.delete(thread)
     if (this.#open.size === 0) this.#allDone?.()

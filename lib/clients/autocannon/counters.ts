@@ -3,22 +3,22 @@ import { fallbackCodes, type FallbackCode } from '../../close/fallback'
 import { closeModeNames, type CloseModeName } from '../../close/modes'
 import { FAILURE_BYTES, SharedFailures, type FailureCount } from './failures'
 
-/** What became of the connections of a run, in all its threads. */
+/** The counters of the connections of a run, over all threads. */
 export interface SocketCounters extends Pick<
   CloseCounters,
   'closes' | 'fallbacks' | 'timeWaitLeft'
 > {
   /** Connections that were made. */
   created: number
-  /** Attempts that failed, and were made again. */
+  /** Attempts to connect that failed and were repeated. */
   failed: number
-  /** Connections that were made, and then ended by an error, as ECONNRESET. */
+  /** Connections that were made and then ended by an error, such as ECONNRESET. */
   broken: number
-  /** Attempts that had no answer yet when the run ended. */
+  /** Attempts to connect without an answer at the end of the run. */
   unfinished: number
   /**
-   * Why attempts failed and connections broke: how many by the code of the error, and the message of the
-   * first. ETIMEDOUT has also those that autocannon gave up after its `timeout`.
+   * The reasons of failed attempts and broken connections: by the code of the error, their number and the message of
+   * the first. ETIMEDOUT includes attempts that autocannon gave up after its `timeout`.
    */
   failures: Readonly<Record<string, Readonly<FailureCount>>>
 }
@@ -31,7 +31,7 @@ const causes = Object.keys(fallbackCodes) as FallbackCode[]
 const slots: readonly Counter[] = [...ownCounters, ...closeModeNames, ...causes]
 const SLOT_BYTES = slots.length * Uint32Array.BYTES_PER_ELEMENT
 
-/** Counters in memory that threads share, so that the sum is there at any time and without messages. */
+/** Counters in memory that threads share, so that the sum can be read at any time without messages. */
 export class SharedCounters {
   readonly memory: SharedArrayBuffer
   readonly #counts: Uint32Array
@@ -47,7 +47,7 @@ export class SharedCounters {
     Atomics.add(this.#counts, slots.indexOf(counter), 1)
   }
 
-  /** Of an attempt, or of a connection that was made. */
+  /** Counts an attempt that failed, or a connection that broke. */
   addFailure(counter: 'failed' | 'broken', code: string, message: string): void {
     this.add(counter)
     this.#failures.add(code, message)

@@ -1,17 +1,17 @@
-/** Why connections failed, by code: in memory that threads share, as the counters are. */
+/** Failures of connections by code, in memory that threads share. */
 
-/** What failed with one code. */
+/** The failures with one code. */
 export interface FailureCount {
   count: number
-  /** Of the first of them. */
+  /** The message of the first one. */
   message: string
 }
 
-/** Codes that have a place of their own; what comes after these is counted under {@link OTHERS}. */
+/** The most codes with entries of their own. Failures with further codes are counted together, as {@link OTHERS}. */
 const ENTRIES = 32
-/** Of code and message together. */
+/** The room for a code and its message. */
 const TEXT_BYTES = 1024
-/** Words: the state, the count, the length of the code and that of the message. */
+/** The words of an entry before its text: state, count, length of the code, length of the message. */
 const HEADER = 4
 const HEADER_BYTES = HEADER * Int32Array.BYTES_PER_ELEMENT
 const ENTRY_BYTES = HEADER_BYTES + TEXT_BYTES
@@ -22,7 +22,7 @@ const READY = 2
 
 const OTHERS = 'others'
 
-/** How much memory is needed. */
+/** The size of the memory. */
 export const FAILURE_BYTES = ENTRIES * ENTRY_BYTES + Int32Array.BYTES_PER_ELEMENT
 
 export class SharedFailures {
@@ -30,7 +30,7 @@ export class SharedFailures {
   readonly #text: Buffer
   readonly #others: Int32Array
 
-  /** @param offset of {@link FAILURE_BYTES} in it, which are zero at first; a multiple of 4 */
+  /** @param offset where {@link FAILURE_BYTES} begin, which must be zero; a multiple of 4 */
   constructor(memory: SharedArrayBuffer, offset: number) {
     const end = offset + ENTRIES * ENTRY_BYTES
     this.#words = new Int32Array(memory, offset, (end - offset) / Int32Array.BYTES_PER_ELEMENT)
@@ -45,7 +45,7 @@ export class SharedFailures {
         this.#write(entry, code, message)
         return
       }
-      // One that another thread is writing may turn out to be of the same code: read() adds them up.
+      // An entry that another thread is writing may be of the same code. read() adds the two up.
       if (Atomics.load(this.#words, at) === READY && this.#read(entry).code === code) {
         Atomics.add(this.#words, at + 1, 1)
         return

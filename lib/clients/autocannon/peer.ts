@@ -1,16 +1,16 @@
-/** autocannon's interface as its README.md has it: it brings no types of its own. */
+/** autocannon's interface, as its README.md describes it. The package has no declarations. */
 import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { ConnectionOptions } from 'node:tls'
 import type { SocketCounters } from './counters'
 
-/** A function, or the path of a module that exports one: with `workers` only the path. */
+/** A function, or the path of a module that exports one. With `workers`, it must be a path. */
 type Hook<F> = F | string
 
-/** As autocannon's option; what the function takes is left to the caller's own types. */
+/** autocannon's option. The caller's own types describe the parameter of the function. */
 export type SetupClient = Hook<(client: never) => void>
 
-/** One of the requests that are made in turn. */
+/** One of the requests that a client sends in turn. */
 export interface AutocannonRequest {
   readonly method?: string | undefined
   readonly path?: string | undefined
@@ -31,14 +31,14 @@ export interface AutocannonOptions {
   readonly connections?: number | undefined
   /** Seconds, or a timestring. */
   readonly duration?: number | string | undefined
-  /** Requests in all, in place of `duration`. */
+  /** The total number of requests, instead of `duration`. */
   readonly amount?: number | undefined
   /** Milliseconds. */
   readonly sampleInt?: number | undefined
   /** Seconds. */
   readonly timeout?: number | undefined
   readonly pipelining?: number | undefined
-  /** Errors after which the run ends. */
+  /** The number of errors after which the run ends. */
   readonly bailout?: number | undefined
   readonly method?: string | undefined
   readonly title?: string | undefined
@@ -46,7 +46,7 @@ export interface AutocannonOptions {
   readonly form?: string | object | undefined
   readonly headers?: OutgoingHttpHeaders | undefined
   readonly initialContext?: object | undefined
-  /** Called with each client when it has been tuned. */
+  /** Called with each client after it was tuned. */
   readonly setupClient?: SetupClient | undefined
   readonly verifyBody?: Hook<(body: string) => boolean> | undefined
   readonly maxConnectionRequests?: number | undefined
@@ -54,7 +54,7 @@ export interface AutocannonOptions {
   readonly connectionRate?: number | undefined
   readonly overallRate?: number | undefined
   readonly ignoreCoordinatedOmission?: boolean | undefined
-  /** Requests after which a client closes its connection and makes another. */
+  /** The number of requests after which a client closes its connection and opens another one. */
   readonly reconnectRate?: number | undefined
   readonly requests?: readonly AutocannonRequest[] | undefined
   readonly har?: object | undefined
@@ -69,7 +69,7 @@ export interface AutocannonOptions {
   readonly warmup?: Partial<AutocannonOptions> | undefined
 }
 
-/** A distribution; it has also the percentiles `p2_5` to `p99_999`. */
+/** A distribution, which also has the percentiles `p2_5` to `p99_999`. */
 export interface AutocannonStatistics {
   readonly average: number
   readonly mean: number
@@ -79,12 +79,9 @@ export interface AutocannonStatistics {
   readonly [statistic: string]: number
 }
 
-/** autocannon's own result, and what became of the connections. */
+/** autocannon's own result, with counters of the connections. */
 export interface AutocannonResult {
-  /**
-   * Counted until the moment at which it is read: TLS connections that were closed at the very end
-   * may come a little later.
-   */
+  /** Counted until it is read. TLS connections that are closed at the very end may be counted a little later. */
   readonly sockets: SocketCounters
   readonly title: string | undefined
   readonly url: string | string[]
@@ -118,17 +115,17 @@ export interface AutocannonResult {
   readonly warmup?: Omit<AutocannonResult, 'sockets'>
 }
 
-/** autocannon's own instance, with its events; `autocannon.track()` takes it. */
+/** autocannon's own instance, with its events, for `autocannon.track()`. */
 export interface AutocannonInstance extends EventEmitter {
   stop(): void
 }
 
-/** The same where there is no callback: it can be awaited. */
+/** The instance of a run without a callback, which can be awaited. */
 export interface AutocannonRun extends AutocannonInstance, PromiseLike<AutocannonResult> {
   catch<T = never>(rejected: (reason: unknown) => T | PromiseLike<T>): Promise<AutocannonResult | T>
 }
 
 export type AutocannonCallback = (error: Error | null, result: AutocannonResult) => void
 
-/** What `require('autocannon')` gives, as far as it is used. */
+/** The module `autocannon`, as far as it is used here. */
 export type Autocannon = (options: never, callback?: never) => object

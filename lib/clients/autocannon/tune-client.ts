@@ -1,27 +1,26 @@
 /**
- * The connections of one client of autocannon.
+ * Tunes the connections of one client of autocannon.
  *
- * autocannon has no option for them: its Client makes each one, the first and those after a
- * reconnect, in its method `_connect`, by net.connect() or tls.connect(). That method is its own to
- * the letter here; only, while it runs, the first call of one of the two functions is answered by a
- * tuned connection. So nothing of autocannon's is copied, nobody else's connection is touched, and an
- * autocannon that connects otherwise is noticed.
+ * autocannon has no option for that. Its Client opens each connection, also after a reconnect, in its method `_connect`,
+ * by net.connect() or tls.connect(). While this method runs, the first call of either function returns a tuned
+ * connection. So no code of autocannon is copied, no other connection is changed, and a release of autocannon that
+ * connects in another way is noticed.
  */
 import * as net from 'node:net'
 import { netArguments, tlsArguments } from '../../connect/arguments'
 import { SocketTunerError } from '../../errors'
 import { answerNextConnect } from '../../node/next-connect'
-import type { Connections, Owner } from './connections'
+import type { CountedConnections, Owner } from './counted-connections'
 
-/** What is used of autocannon's Client: README.md of autocannon, "Client API", and lib/httpClient.js. */
+/** The members of autocannon's Client that are used (README.md, "Client API", and lib/httpClient.js of autocannon). */
 export interface Client {
   readonly destroyed: boolean
   _connect: () => void
   destroy(): void
 }
 
-/** Makes all connections of a client tuned ones. Call it before the client makes its first one. */
-export function tuneClient(client: Client, connections: Connections): void {
+/** Tunes all connections of a client. Must be called before it opens the first one. */
+export function tuneClient(client: Client, connections: CountedConnections): void {
   // autocannon may be of any release.
   if (typeof (client as Partial<Client>)._connect !== 'function') throw unsupported()
   const connect = client._connect.bind(client)
@@ -40,8 +39,8 @@ export function tuneClient(client: Client, connections: Connections): void {
       connectNow()
       return
     }
-    // A connect() that is refused for want of a port says so in this very tick, and autocannon tries
-    // again as soon as it is told: the event loop would never come to anything else.
+    // Without a free port, connect() fails in this tick, and autocannon tries again at once. That would block the event
+    // loop for ever.
     wasRefused = false
     retry = setImmediate(() => {
       if (!client.destroyed) connectNow()
@@ -68,16 +67,16 @@ export function tuneClient(client: Client, connections: Connections): void {
     try {
       client.destroy()
     } catch {
-      // A client that is not known: what matters is why it cannot be used.
+      // An unknown client. The error that matters is the one below.
     }
     throw failure
   }
 }
 
-/** The error for an autocannon that does not connect as the known ones do. */
+/** The error for a release of autocannon that connects in an unknown way. */
 export function unsupported(): SocketTunerError {
   return new SocketTunerError(
-    'This release of autocannon makes its connections in a way that is not known: 8 and 9 are supported',
+    'This release of autocannon connects in an unknown way: 8 and 9 are supported',
     { code: 'ERR_SOCKET_TUNER_UNSUPPORTED', syscall: 'connect' },
   )
 }

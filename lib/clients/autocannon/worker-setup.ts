@@ -1,6 +1,6 @@
 /**
- * The module that autocannon's workers are given as `setupClient`: it is loaded once in each of them,
- * and finds what it has to do among the options that autocannon hands to them.
+ * The module that autocannon's workers get as `setupClient`. Each worker loads it once. It reads its own options from
+ * those that autocannon passes to the worker.
  */
 import { workerData } from 'node:worker_threads'
 import { setupOfTask, TASK, type Task } from './setup'

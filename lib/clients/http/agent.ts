@@ -2,8 +2,10 @@ import * as http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { netArguments } from '../../connect/arguments'
 import { agentMethodsOf, type ConnectionCallback } from '../../node/http-client'
+import type { ReuseCounters } from '../sockets/reuse'
+import { destinationOf, type WarmDestination } from './destination'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
-import { Pool, type AgentCounters } from './pool'
+import { Pool } from './pool'
 
 interface RequestOptions extends http.ClientRequestArgs {
   servername?: string | undefined
@@ -12,15 +14,14 @@ interface RequestOptions extends http.ClientRequestArgs {
 const agent = agentMethodsOf(http.Agent)
 
 /**
- * http.Agent with all that it offers. Its connections are tuned before connect(2) and leave no
- * TIME_WAIT, and are kept for the next request unless `keepAlive` is false.
+ * An http.Agent whose connections are tuned before connect(2) and leave no TIME_WAIT. It keeps them for the next
+ * request unless `keepAlive` is false, and has all options and methods of http.Agent.
  *
- * An idle connection is looked at before it is used again and given up before its server closes it,
- * as the server's Keep-Alive header tells. An idempotent request that fails on one all the same is
- * sent once more, on a fresh connection; other requests are never sent twice.
+ * It checks an idle connection before reuse, and closes it before the time that the server announces in its Keep-Alive
+ * header. An idempotent request that fails on an idle connection all the same is repeated once, on a new connection.
+ * Other requests are never sent twice.
  *
- * The constructor refuses bad options. What comes up when a connection is made is an 'error' of the
- * request.
+ * The constructor refuses invalid options. An error of one connection is the 'error' of its request.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION, ERR_SOCKET_TUNER_UNSUPPORTED
@@ -36,16 +37,33 @@ export class TunedAgent extends http.Agent {
     this.#pool = new Pool(this, prepared)
   }
 
-  /** What happened so far: a snapshot. */
-  counters(): AgentCounters {
+  /** Returns a snapshot of the counters. */
+  counters(): ReuseCounters {
     return { ...this.#pool.counters }
   }
 
   /**
-   * Connects as net.createConnection() does, with the agent's tuning, and takes what that takes: options,
-   * a port and a host, or the path of a unix-domain socket, then a listener for 'connect'.
+   * Opens `minIdle` connections before the first request, and keeps as many idle ones ready until `destroy()`.
    *
-   * @throws what `connect()` throws; for a request of the agent it is the request's 'error'
+   * They are used by requests with the same host, port and TLS options. They do not keep the process running, except
+   * that a connect() in progress may do so for up to 10 s.
+   *
+   * @param destination a URL, or the options of http.request() that decide where it connects to
+   * @returns resolves when they are ready, or as many as the limits of the agent allow. Rejects with the error of the
+   *   first one that fails, or with ERR_SOCKET_TUNER_DESTROYED at destroy(). Further attempts follow all the same, so
+   *   the promise may be ignored.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_URL; ERR_INVALID_ARG_VALUE for another protocol and without `minIdle`
+   */
+  warm(destination: WarmDestination): Promise<void> {
+    const options = destinationOf(this, destination)
+    return this.#pool.warm(this.getName(options), options)
+  }
+
+  /**
+   * Connects with the agent's tuning. Takes the arguments of net.createConnection(): options, a port and a host, or
+   * the path of a unix-domain socket, then a listener for 'connect'.
+   *
+   * @throws what `connect()` throws. For a request of the agent, this is the request's 'error' instead
    */
   override createConnection(
     options: http.ClientRequestArgs,
@@ -59,8 +77,8 @@ export class TunedAgent extends http.Agent {
   }
 
   /**
-   * Called for each request; in its oldest form with host, port and local address. Node would work out
-   * a server name for TLS each time. A subclass that lays TLS over its connections names the server
+   * Called by Node for each request; in its oldest signature with host, port and local address. Sets an empty server
+   * name, because Node would compute one each time. A subclass that adds TLS to its connections names the server
    * itself.
    */
   addRequest(
@@ -73,7 +91,7 @@ export class TunedAgent extends http.Agent {
     agent.addRequest.call(this, request, options, port, localAddress)
   }
 
-  /** Asked for twice when a connection is free, of which it stays the same. */
+  /** Node calls this twice per freed connection, so the name is cached. */
   override getName(options?: http.ClientRequestArgs): string {
     const connection = this.#pool.freeing
     if (connection !== undefined && connection.options === options)
@@ -81,18 +99,18 @@ export class TunedAgent extends http.Agent {
     return super.getName(options)
   }
 
-  /** Called when an idle connection has been chosen for a request, which is not given a dead one. */
+  /** Called by Node when it has chosen an idle connection for a request. Replaces a dead one. */
   override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
     if (this.#pool.reuse(socket, request)) super.reuseSocket(socket, request)
   }
 
-  /** Called for each new connection, whoever makes it. */
+  /** Called by Node for each new connection, also for one of a subclass's createConnection(). */
   createSocket(
     request: http.ClientRequest,
     options: http.ClientRequestArgs,
     callback: ConnectionCallback,
   ): void {
-    this.#pool.open(this.getName(options), callback, (created) => {
+    this.#pool.open(request, this.getName(options), options, callback, (created) => {
       agent.createSocket.call(this, request, options, created)
     })
   }

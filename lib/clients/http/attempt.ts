@@ -7,48 +7,28 @@ import {
   type Output,
   type WriteCallback,
 } from '../../node/http-client'
-
-/** More than this is not kept to be sent again, bytes (UTF-16 units of a string). */
-const KEPT = 65_536
-
-/** Requests that wait for a word of the server before they go on. */
-const conversation = /^(?:expect|upgrade):/im
+import { isConversation, MOST_SENT_AGAIN } from '../sockets/reuse'
 
 interface Written {
   readonly data: string | Uint8Array
   readonly encoding: BufferEncoding | null | undefined
-  /** undefined when it has been called. */
+  /** undefined once it has been called. */
   callback: WriteCallback | null | undefined
 }
 
-/** RFC 9110 section 9.2.2. */
-export function isIdempotent(request: http.ClientRequest): boolean {
-  switch (request.method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'TRACE':
-    case 'PUT':
-    case 'DELETE':
-      return true
-    default:
-      return false
-  }
-}
-
 /**
- * A request on a reused connection, until it has an answer: keeps what it wrote, so that it can be
- * taken back from a connection that turns out to be dead and be sent on another one.
+ * A request on an idle connection that is used, until the answer begins. Keeps what the request wrote, so that the
+ * request can be repeated on another connection if this one turns out to be dead.
  */
 export class Attempt {
   readonly #request: http.ClientRequest
-  /** Of the connection, before this request: more means that an answer has begun. */
+  /** The bytes read on the connection before this request. If there are more, an answer has begun. */
   readonly #bytesRead: number
-  /** What it wrote first, which for most requests is all, and what came after that. */
+  /** The first write, which for most requests is the only one, and the later ones. */
   #first: Written | undefined
   #more: Written[] | undefined
   #size = 0
-  /** Told nothing yet of their write that failed: it may be made again. */
+  /** The callbacks of failed writes. They are not called yet, because the write may be repeated. */
   #failed: { readonly callback: WriteCallback; readonly error: Error }[] | undefined
   #state: 'open' | 'taken back' | 'over' = 'open'
 
@@ -57,7 +37,7 @@ export class Attempt {
     this.#bytesRead = bytesRead
   }
 
-  /** Takes note of a write; returns the callback to give to the socket. */
+  /** Records a write. Returns the callback to pass to the socket. */
   wrote(
     data: Output['data'],
     encoding: Output['encoding'],
@@ -65,11 +45,11 @@ export class Attempt {
   ): Output['callback'] {
     if (this.#state !== 'open') return callback
     this.#size += data.length
-    if (this.#size > KEPT) {
+    if (this.#size > MOST_SENT_AGAIN) {
       this.end()
       return callback
     }
-    // The caller may use its buffer again once it has been written.
+    // The caller may overwrite its buffer once the callback was called.
     const copy = typeof data === 'string' ? data : Buffer.from(data)
     const written: Written = { data: copy, encoding, callback }
     if (this.#first === undefined) this.#first = written
@@ -88,7 +68,7 @@ export class Attempt {
     }
   }
 
-  /** There is nothing to be sent again any more. */
+  /** Ends the attempt: the request will not be repeated. */
   end(): void {
     if (this.#state !== 'open') return
     this.#state = 'over'
@@ -100,8 +80,8 @@ export class Attempt {
   }
 
   /**
-   * Takes the request back from a socket that failed, if it can be sent again: then the request is as
-   * it was before it had a socket, with all that it wrote waiting to be written.
+   * Detaches the request from a socket that failed, if it can be repeated. The request is then in the state that it had
+   * before it got a socket, and everything that it wrote waits to be written.
    */
   takeBack(socket: net.Socket): http.ClientRequest | undefined {
     const request = this.#request
@@ -111,7 +91,7 @@ export class Attempt {
       answerTo(request) !== undefined ||
       request.socket !== socket ||
       socket.bytesRead !== this.#bytesRead ||
-      conversation.test(headOf(request))
+      isConversation(headOf(request))
     ) {
       this.end()
       return undefined

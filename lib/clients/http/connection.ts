@@ -1,28 +1,40 @@
-/** What the agents keep with each of their connections. */
+/** The state that the agents keep for each connection. */
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { beforeDestroy, interceptWrites, whenLeft } from '../../node/http-client'
+import {
+  answerTo,
+  interceptDestroy,
+  interceptWrites,
+  requestOn,
+  whenLeft,
+} from '../../node/http-client'
+import { isCutOff, readBeforeFailing } from '../sockets/early-answers'
+import { isConnectionFailure } from '../sockets/reuse'
 import type { Attempt } from './attempt'
 
 export interface Connection {
   readonly socket: net.Socket
-  /** The name that the agent keeps it under. */
+  /** The name under which the agent stores the connection. */
   readonly name: string
-  /** What the agent made it with, once it has been free. */
+  /** The options of the connection, known once it was free. */
   options: http.ClientRequestArgs | undefined
-  /** What Node's own getName() makes of that, once it was asked. */
+  /** The result of Node's getName() for these options, once it was called. */
   agentName: string | undefined
   /** When its last request was over, by `performance.now()`. */
   freeSince: number
-  /** When an idle connection is given up, likewise. */
+  /** When an idle connection is closed, by `performance.now()`. */
   expiresAt: number
   /** The agent was destroyed. */
   abandoned: boolean
-  /** The request on it, while it can be sent again. */
+  /** The request on it, while it can be repeated. */
   attempt: Attempt | undefined
-  /** Whether Node looks at the connection too; undefined while it has not been free. */
-  nodeLooks: boolean | undefined
+  /** Whether Node checks the connection too; undefined until it was free for the first time. */
+  nodeChecks: boolean | undefined
+  /** The agent has given the connection away, for example for an upgrade. */
+  isLeft: boolean
+  /** `minIdle` opened the connection, and it is idle without having had a request. */
+  isUnused: boolean
 }
 
 const kConnection = Symbol('socket-tuner http connection')
@@ -31,12 +43,12 @@ interface Kept {
   [kConnection]?: Connection
 }
 
-/** undefined for a stream that is none of the agents' connections. */
+/** The state of a connection; undefined for any other stream. */
 export function connectionOf(socket: Duplex): Connection | undefined {
   return (socket as Kept)[kConnection]
 }
 
-/** Begins to keep a connection. */
+/** Attaches a state to a new connection. */
 export function keep(socket: net.Socket, name: string): Connection {
   return ((socket as Kept)[kConnection] = {
     socket,
@@ -47,13 +59,43 @@ export function keep(socket: net.Socket, name: string): Connection {
     expiresAt: Infinity,
     abandoned: false,
     attempt: undefined,
-    nodeLooks: undefined,
+    nodeChecks: undefined,
+    isLeft: false,
+    isUnused: false,
   })
 }
 
 /**
- * Takes the request back from a connection that fails, if that can be, and hands it on when the
- * connection is closed, before the agent hears of it.
+ * Lets a request get the answer that its server sent before it closed, even if the request could not be written to
+ * its end. Suppresses errors of the connection after a complete answer.
+ */
+export function answerFirst(connection: Connection): void {
+  const { socket } = connection
+  whenLeft(socket, left)
+  readBeforeFailing(
+    socket,
+    (error) => connection.isLeft || (isCutOff(error) && answerOn(socket) !== undefined),
+  )
+  interceptDestroy(socket, (error) => {
+    if (error === undefined || connection.isLeft || !isConnectionFailure(error)) return error
+    return answerOn(socket)?.complete === true ? undefined : error
+  })
+}
+
+function left(this: net.Socket): void {
+  const connection = connectionOf(this)
+  if (connection !== undefined) connection.isLeft = true
+}
+
+/** The answer on a connection, once its head has arrived. */
+function answerOn(socket: net.Socket): http.IncomingMessage | undefined {
+  const request = requestOn(socket)
+  return request === undefined ? undefined : answerTo(request)
+}
+
+/**
+ * Takes the request back from a connection that fails, if it can be repeated. Passes it to `handOn` when the
+ * connection is closed, before the agent is notified.
  */
 export function watch(
   connection: Connection,
@@ -79,11 +121,12 @@ export function watch(
     return attempt === undefined ? own : attempt.wrote(data, encoding, own)
   })
 
-  // At once: what a request writes between this and the 'error' would be lost.
-  beforeDestroy(socket, (error) => {
-    if (connection.attempt === undefined || socket.destroyed) return
-    if (isFailure(error)) takeBack(error)
+  // Must not wait for 'error': writes of the request in between would be lost.
+  interceptDestroy(socket, (error) => {
+    if (connection.attempt === undefined || socket.destroyed) return error
+    if (isConnectionFailure(error)) takeBack(error)
     else leave()
+    return error
   })
 
   socket.prependListener('end', () => {
@@ -92,13 +135,7 @@ export function watch(
   whenLeft(socket, leave)
 }
 
-/** Whether the connection failed: the program destroys a socket for reasons of its own. */
-function isFailure(error: Error | undefined): error is NodeJS.ErrnoException {
-  const { errno, syscall } = (error ?? {}) as NodeJS.ErrnoException
-  return typeof errno === 'number' && (syscall === 'read' || syscall === 'write')
-}
-
-/** As Node's own for a connection that ended before an answer. */
+/** The error that Node reports for a connection that ended before an answer. */
 function hangUp(): NodeJS.ErrnoException {
   return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
 }

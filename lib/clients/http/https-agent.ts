@@ -4,18 +4,20 @@ import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { httpsAgentArguments } from '../../connect/arguments'
-import { connectBelow } from '../../connect/connect-tls'
+import { connectTlsBy } from '../../connect/connector'
 import { agentMethodsOf, type ConnectionCallback } from '../../node/http-client'
+import type { ReuseCounters } from '../sockets/reuse'
+import { destinationOf, type WarmDestination } from './destination'
 import { prepareAgent, type AgentTuning, type TunedHttpsAgentOptions } from './options'
-import { Pool, type AgentCounters } from './pool'
+import { Pool } from './pool'
 
 const agent = agentMethodsOf(https.Agent)
 
-/** What https.Agent is called with for a connection. */
+/** The options that https.Agent gets for a connection. */
 type TlsArgs = https.RequestOptions & Pick<ConnectionOptions, 'socket'>
 
 /**
- * https.Agent, its session cache included, with what {@link TunedAgent} adds to http.Agent.
+ * An https.Agent, with its session cache and with everything that {@link TunedAgent} adds to http.Agent.
  *
  * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE,
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION, ERR_SOCKET_TUNER_UNSUPPORTED
@@ -31,16 +33,33 @@ export class TunedHttpsAgent extends https.Agent {
     this.#pool = new Pool(this, prepared)
   }
 
-  /** What happened so far: a snapshot. */
-  counters(): AgentCounters {
+  /** Returns a snapshot of the counters. */
+  counters(): ReuseCounters {
     return { ...this.#pool.counters }
   }
 
   /**
-   * Connects as https.Agent does, with the agent's tuning. Takes what that takes: options, after a port
-   * and a host or not. The callback is called for a tunnel through a proxy only (`proxyEnv`).
+   * Opens `minIdle` connections before the first request, and keeps as many idle ones ready until `destroy()`.
    *
-   * @throws what `connect()` and tls.connect() throw; for a request of the agent it is the request's 'error'
+   * They are used by requests with the same host, port and TLS options. They do not keep the process running, except
+   * that a connect() in progress may do so for up to 10 s.
+   *
+   * @param destination a URL, or the options of https.request() that decide where it connects to
+   * @returns resolves when they are ready, or as many as the limits of the agent allow. Rejects with the error of the
+   *   first one that fails, or with ERR_SOCKET_TUNER_DESTROYED at destroy(). Further attempts follow all the same, so
+   *   the promise may be ignored.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_URL; ERR_INVALID_ARG_VALUE for another protocol and without `minIdle`
+   */
+  warm(destination: WarmDestination): Promise<void> {
+    const options = destinationOf(this, destination)
+    return this.#pool.warm(this.getName(options), options)
+  }
+
+  /**
+   * Connects with the agent's tuning. Takes the arguments of https.Agent's own method: options, optionally after a port
+   * and a host. The callback is only called for a tunnel through a proxy (`proxyEnv`).
+   *
+   * @throws what `connect()` and tls.connect() throw. For a request of the agent, this is the request's 'error' instead
    */
   override createConnection(
     options: https.RequestOptions,
@@ -53,7 +72,7 @@ export class TunedHttpsAgent extends https.Agent {
     return this.#connect(options)
   }
 
-  /** Asked for twice when a connection is free, of which it stays the same. */
+  /** Node calls this twice per freed connection, so the name is cached. */
   override getName(options?: https.RequestOptions): string {
     const connection = this.#pool.freeing
     if (connection !== undefined && connection.options === options)
@@ -61,18 +80,18 @@ export class TunedHttpsAgent extends https.Agent {
     return super.getName(options)
   }
 
-  /** Called when an idle connection has been chosen for a request, which is not given a dead one. */
+  /** Called by Node when it has chosen an idle connection for a request. Replaces a dead one. */
   override reuseSocket(socket: Duplex, request: http.ClientRequest): void {
     if (this.#pool.reuse(socket, request)) super.reuseSocket(socket, request)
   }
 
-  /** Called for each new connection, whoever makes it. */
+  /** Called by Node for each new connection, also for one of a subclass's createConnection(). */
   createSocket(
     request: http.ClientRequest,
     options: https.RequestOptions,
     callback: ConnectionCallback,
   ): void {
-    this.#pool.open(this.getName(options), callback, (created) => {
+    this.#pool.open(request, this.getName(options), options, callback, (created) => {
       agent.createSocket.call(this, request, options, created)
     })
   }
@@ -82,11 +101,11 @@ export class TunedHttpsAgent extends https.Agent {
     super.destroy()
   }
 
-  /** Has Node's agent lay TLS over a connection that is made here, so that its sessions are its own. */
+  /** Opens the connection here and lets Node's agent add TLS to it, so that the agent's session cache is used. */
   #connect(options: TlsArgs): net.Socket {
-    const socket = connectBelow(
+    const socket = connectTlsBy(
+      this.#prepared.connector,
       options,
-      this.#prepared.tuning,
       (layered) => agent.createConnection.call(this, layered) as net.Socket,
     )
     if (options.timeout) socket.setTimeout(options.timeout)

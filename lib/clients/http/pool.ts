@@ -1,80 +1,77 @@
 import type * as http from 'node:http'
+import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import { attachPolicy, policyOf } from '../../close/hooks'
-import type { Tuning } from '../../connect/tuning'
+import type { Connector } from '../../connect/connector'
+import { adopt } from '../../connect/foreign'
 import {
+  afterAddRequest,
   agentPartsOf,
   answerTo,
   aroundFree,
   failWithoutSocket,
-  followLooks,
+  followChecks,
   insteadOfSocket,
+  noRequest,
   requestOn,
   timeoutOf,
   type AgentParts,
   type ConnectionCallback,
 } from '../../node/http-client'
+import { ArgumentValueError } from '../../errors'
 import { isStreamSocket } from '../../target'
-import { Attempt, isIdempotent } from './attempt'
-import { connectionOf, keep, watch, type Connection } from './connection'
-import { idleLimit, isUsable, isWhole } from './idle'
+import { isUsable, isWhole } from '../sockets/idle'
+import { LEAD_MS, MinIdle } from '../sockets/min-idle'
+import { FRESH_MS, idleLimit, isIdempotent, type ReuseCounters } from '../sockets/reuse'
+import { Attempt } from './attempt'
+import { answerFirst, connectionOf, keep, watch, type Connection } from './connection'
 import type { AgentTuning } from './options'
+import { WarmConnections } from './warm-connections'
+import { MAX_INT32 } from '../../spec'
 
-/** What became of an agent's connections and requests. */
-export interface AgentCounters {
-  /** Connections that were begun. */
-  created: number
-  /** Requests that were given a connection which had carried an answer before. */
-  reused: number
-  /** Idle connections that were dead when they were looked at to be used again. */
-  deadBeforeReuse: number
-  /** Idle connections that were given up before their server closes them, as it had announced. */
-  expired: number
-  /** Requests that failed on a reused connection and were sent once more. */
-  retried: number
-}
-
-/**
- * A connection that has been free for less is not looked at for a request that is sent once more if
- * it fails, ms. The system call would cost a busy client 4 % of its requests per second.
- */
-const FRESH_MS = 1
-
-/** The longest that a timer runs, ms. */
-const MAX_DELAY_MS = 2 ** 31 - 1
-
-/** Looks after the connections of an agent, which keeps them and gives them out as ever. */
+/** Checks, expires and replaces the connections of an agent. The agent still stores and assigns them. */
 export class Pool {
-  readonly counters: AgentCounters = {
-    created: 0,
-    reused: 0,
-    deadBeforeReuse: 0,
-    expired: 0,
-    retried: 0,
-  }
+  readonly counters: ReuseCounters
   readonly #parts: AgentParts
-  readonly #tuning: Tuning
+  readonly #connector: Connector
   readonly #retries: boolean
   readonly #marginMs: number
-  /** Runs while there are idle connections whose time is limited. */
+  readonly #warm: WarmConnections
+  readonly #minIdle: MinIdle<http.ClientRequestArgs> | undefined
+  /** Runs while idle connections have a time limit. */
   #timer: NodeJS.Timeout | undefined
   /** When it ends, by `performance.now()`. */
   #timerEnds = Infinity
   #lastHeader: string | undefined
   #lastLimitMs = Infinity
-  /** The connection that the agent is told of as free. */
+  /** The connection whose 'free' event is being handled. */
   freeing: Connection | undefined
 
-  constructor(agent: http.Agent, { tuning, retry, marginMs }: AgentTuning) {
+  constructor(agent: http.Agent, { connector, counters, retry, minIdle, marginMs }: AgentTuning) {
     this.#parts = agentPartsOf(agent)
-    this.#tuning = tuning
-    // Where no connection is used twice there is none to fail for that.
+    this.#connector = connector
+    this.counters = counters
+    // If no connection is used twice, no request can fail because of that.
     this.#retries = retry && (this.#parts.keepAlive || Number.isFinite(agent.maxSockets))
     this.#marginMs = marginMs
+    this.#warm = new WarmConnections(agent)
+    if (minIdle > 0) {
+      this.#minIdle = new MinIdle(minIdle, this.#warm, counters)
+      if (Number.isFinite(agent.maxTotalSockets))
+        afterAddRequest(agent, () => {
+          this.#warm.makeWay()
+        })
+    }
     this.#listen(agent)
   }
 
-  /** Hears of a free connection before the agent, which gives it to the next request that waits. */
+  /** @throws ERR_INVALID_ARG_VALUE without `minIdle` */
+  warm(name: string, destination: http.ClientRequestArgs): Promise<void> {
+    if (this.#minIdle === undefined)
+      throw new ArgumentValueError('options.minIdle', 'must be at least 1 for warm()', 0)
+    return this.#minIdle.warm(name, () => lasting(destination))
+  }
+
+  /** Handles a free connection before the agent assigns it to the next waiting request. */
   #listen(agent: http.Agent): void {
     aroundFree(
       agent,
@@ -87,7 +84,7 @@ export class Pool {
       (socket, waiting: http.ClientRequest | undefined) => {
         this.freeing = undefined
         const connection = connectionOf(socket)
-        // Unless the agent has found that it is dead.
+        // The agent may have found it dead.
         if (connection !== undefined && waiting !== undefined && !socket.destroyed)
           this.#use(connection, waiting)
       },
@@ -95,14 +92,17 @@ export class Pool {
   }
 
   /**
-   * Has each new connection looked after before the agent gives it to a request. What `begin` throws
-   * before it has called back is the request's error, wherever the agent makes the connection from.
+   * Prepares each new connection before the agent assigns it to a request. If `begin` throws before it calls back, the
+   * error is the request's, wherever the agent was called from.
    */
   open(
+    request: http.ClientRequest,
     name: string,
+    options: http.ClientRequestArgs,
     callback: ConnectionCallback,
     begin: (created: ConnectionCallback) => void,
   ): void {
+    if (request !== noRequest) this.#minIdle?.requested(name, () => lasting(options))
     const state = { settled: false }
     const created: ConnectionCallback = (error, socket) => {
       state.settled = true
@@ -120,20 +120,31 @@ export class Pool {
   #created(socket: Duplex, name: string): void {
     this.counters.created++
     if (!isStreamSocket(socket)) return
-    const { policy } = this.#tuning
-    // Made by another createConnection() than the agents' own.
-    if (policy !== undefined && policyOf(socket) === undefined)
-      attachPolicy({ ...policy, socket, armed: false })
+    // A subclass may have created it in its own createConnection().
+    adopt(this.#connector, socket)
     const connection = keep(socket, name)
+    answerFirst(connection)
+    if (this.#minIdle !== undefined) this.#replace(connection, this.#minIdle)
     if (!this.#retries) return
     watch(connection, (request, error) => {
       this.#again(request, connection, error)
     })
   }
 
+  /** Has a connection replaced when it has ended. */
+  #replace(connection: Connection, minIdle: MinIdle<http.ClientRequestArgs>): void {
+    connection.socket.once('close', () => {
+      const { isUnused, name, freeSince, expiresAt } = connection
+      const now = performance.now()
+      if (!isUnused) minIdle.check(name)
+      // An expired connection is no failure of its server.
+      else minIdle.lost(name, expiresAt <= now ? Infinity : now - freeSince)
+    })
+  }
+
   /**
-   * The agent is about to give an idle connection to a request: whether it works. If it does not, the
-   * agent gives the request another one.
+   * Called when the agent is about to assign an idle connection to a request. Returns whether the connection works. If
+   * not, the agent assigns another one.
    */
   reuse(socket: Duplex, request: http.ClientRequest): boolean {
     const connection = connectionOf(socket)
@@ -148,7 +159,7 @@ export class Pool {
     return true
   }
 
-  /** Has the agent look for another connection when it hands this one to the request. */
+  /** Makes the agent find another connection at the moment at which it assigns this one. */
   #divert({ socket, options }: Connection, request: http.ClientRequest): void {
     const timeout = timeoutOf(request)
     insteadOfSocket(request, () => {
@@ -157,21 +168,58 @@ export class Pool {
     socket.destroy()
   }
 
-  /** The agent is about to keep a connection idle, for how long it may. */
+  /** Limits the time of a connection that the agent is about to keep idle. */
   #idle(connection: Connection): void {
     const request = requestOn(connection.socket)
     if (request === undefined || !this.#parts.keepAlive) return
     const limitMs = this.#limitBy(answerTo(request)?.headers['keep-alive']?.toString())
+    if (this.#minIdle !== undefined) this.#announced(connection.name, limitMs, this.#minIdle)
     if (limitMs <= 0) {
-      // So that the agent does not keep it.
+      // A destroyed connection is not kept.
       connection.socket.destroy()
       return
     }
-    connection.expiresAt = connection.freeSince + limitMs
-    if (connection.expiresAt < this.#timerEnds) this.#closeIdleAt(connection.expiresAt)
+    this.#expire(connection, limitMs)
   }
 
-  /** A server says the same each time. */
+  #expire(connection: Connection, limitMs: number): void {
+    connection.expiresAt = connection.freeSince + limitMs
+    const next = this.#next(connection, performance.now())
+    if (next < this.#timerEnds) this.#closeIdleAt(next)
+  }
+
+  /** The time at which an idle connection must be replaced or closed next. */
+  #next({ expiresAt }: Connection, now: number): number {
+    const replacedAt = expiresAt - LEAD_MS
+    return this.#minIdle !== undefined && replacedAt > now ? replacedAt : expiresAt
+  }
+
+  /** Applies the server's time limit to the unused connections too. */
+  #announced(name: string, limitMs: number, minIdle: MinIdle<http.ClientRequestArgs>): void {
+    minIdle.answered(name)
+    if (minIdle.limitOf(name) === limitMs) return
+    minIdle.limit(name, limitMs)
+    for (const socket of this.#parts.freeSockets[name] ?? []) {
+      const connection = connectionOf(socket)
+      if (connection?.isUnused === true) this.#expire(connection, limitMs)
+    }
+  }
+
+  /** Called when the agent is about to keep a connection that `minIdle` opened. */
+  #unused(connection: Connection): void {
+    this.#expire(connection, this.#minIdle?.limitOf(connection.name) ?? Infinity)
+    // This also keeps the socket reading, so that it ends when the server closes it.
+    connection.socket.on('data', closeUnused)
+  }
+
+  /** Called when a request gets a connection that `minIdle` opened. */
+  #firstUse(connection: Connection): void {
+    connection.isUnused = false
+    connection.socket.off('data', closeUnused)
+    this.counters.warmedUsed++
+  }
+
+  /** Caches the result, since a server sends the same header each time. */
   #limitBy(header: string | undefined): number {
     if (header !== this.#lastHeader) {
       this.#lastHeader = header
@@ -180,8 +228,10 @@ export class Pool {
     return this.#lastLimitMs
   }
 
-  /** The agent is destroyed, and its connections are about to be. */
+  /** Called when the agent is destroyed, before its connections are. */
   abandon(): void {
+    this.#minIdle?.stop()
+    this.#warm.abandon()
     for (const sockets of Object.values(this.#parts.sockets)) {
       for (const socket of sockets ?? []) {
         const connection = connectionOf(socket)
@@ -191,13 +241,13 @@ export class Pool {
   }
 
   /**
-   * A connection is free, after a request or because it is new. Returns the request that is to have it
-   * next, unless it is the first on it.
+   * Called when a connection is free: after a request, or because it is new. Returns the waiting request that gets it
+   * next, unless this is the first request on the connection.
    */
   #freed(connection: Connection, options: http.ClientRequestArgs): http.ClientRequest | undefined {
     const { socket } = connection
     if (!socket.connecting)
-      connection.nodeLooks ??= followLooks(socket, () => this.counters.deadBeforeReuse++)
+      connection.nodeChecks ??= followChecks(socket, () => this.counters.deadBeforeReuse++)
     connection.attempt?.end()
     connection.attempt = undefined
     if (connection.options !== options) {
@@ -206,13 +256,18 @@ export class Pool {
     }
     connection.freeSince = performance.now()
     const request = this.#parts.requests[connection.name]?.[0]
+    if (connection.isUnused) {
+      if (request === undefined) this.#unused(connection)
+      else this.#firstUse(connection)
+      return undefined
+    }
     if (request === undefined) {
       this.#idle(connection)
       return undefined
     }
     if (socket.bytesRead === 0) return undefined
     if (this.#passes(connection, request)) return request
-    // The agent makes another one for the request that waits.
+    // The agent opens another one for the waiting request.
     socket.destroy()
     return undefined
   }
@@ -225,27 +280,35 @@ export class Pool {
       return false
     }
     if (now - connection.freeSince < FRESH_MS && this.#isRetried(request)) return true
-    // One look is enough: the agent's comes right before this, or right after.
-    if (connection.nodeLooks ? isWhole(connection.socket) : isUsable(connection.socket)) return true
+    // One check is enough: Node's own comes right before this one, or right after.
+    if (connection.nodeChecks ? isWhole(connection.socket) : isUsable(connection.socket))
+      return true
     this.counters.deadBeforeReuse++
     return false
   }
 
   #use(connection: Connection, request: http.ClientRequest): void {
     const { bytesRead } = connection.socket
-    // A connection may be idle that was never used: its first request was destroyed too early.
+    const { options = {}, isUnused } = connection
+    this.#minIdle?.requested(connection.name, () => lasting(options))
+    if (isUnused) {
+      this.#firstUse(connection)
+      if (this.#isRetried(request)) connection.attempt = new Attempt(request, bytesRead)
+      return
+    }
+    // A connection may be idle without having been used: its first request was destroyed early.
     if (request.destroyed || bytesRead === 0) return
     this.counters.reused++
     if (this.#isRetried(request)) connection.attempt = new Attempt(request, bytesRead)
   }
 
   #isRetried(request: http.ClientRequest): boolean {
-    return this.#retries && isIdempotent(request)
+    return this.#retries && isIdempotent(request.method)
   }
 
   /**
-   * Puts a request that was taken back before all others that wait. The agent, which is told next
-   * that the connection has closed, makes another one for it.
+   * Puts a request that was taken back in front of all waiting ones. The agent is notified next that the connection is
+   * closed, and opens another one for it.
    */
   #again(request: http.ClientRequest, connection: Connection, error: Error): void {
     if (connection.abandoned || request.destroyed) {
@@ -256,7 +319,7 @@ export class Pool {
     ;(this.#parts.requests[connection.name] ??= []).unshift(request)
   }
 
-  /** Node shortens it while a connection is idle, and does not always put it back. */
+  /** Node shortens the timeout of an idle connection and does not always restore it. */
   #restoreTimeout({ socket }: Connection): void {
     const { timeout = 0 } = this.#parts.options
     if ((socket.timeout ?? 0) !== timeout) socket.setTimeout(timeout)
@@ -265,26 +328,38 @@ export class Pool {
   #closeIdleAt(time: number): void {
     clearTimeout(this.#timer)
     this.#timerEnds = time
-    const ms = Math.min(time - performance.now(), MAX_DELAY_MS)
+    const ms = Math.min(Math.max(0, time - performance.now()), MAX_INT32)
     this.#timer = setTimeout(() => {
       this.#closeIdle()
     }, ms).unref()
   }
 
-  /** Closes the idle connections whose time has come. */
+  /** Closes the idle connections that have expired. */
   #closeIdle(): void {
     this.#timerEnds = Infinity
     const now = performance.now()
     let next = Infinity
     for (const socket of Object.values(this.#parts.freeSockets).flatMap((idle) => idle ?? [])) {
-      const expiresAt = connectionOf(socket)?.expiresAt ?? Infinity
-      if (expiresAt > now) {
-        next = Math.min(next, expiresAt)
+      const connection = connectionOf(socket)
+      if (connection === undefined) continue
+      if (connection.expiresAt > now) {
+        next = Math.min(next, this.#next(connection, now))
       } else if (!socket.destroyed) {
         this.counters.expired++
         socket.destroy()
       }
     }
     if (next !== Infinity) this.#closeIdleAt(next)
+    this.#minIdle?.checkAll()
   }
+}
+
+/** The options of a request that hold for other connections to the same destination. */
+function lasting(options: http.ClientRequestArgs): http.ClientRequestArgs {
+  return { ...options, signal: undefined, timeout: undefined, headers: undefined }
+}
+
+/** A server that sends something before the first request is about to close. */
+function closeUnused(this: net.Socket): void {
+  this.destroy()
 }

@@ -5,8 +5,8 @@ const kUndiciError: unique symbol = Symbol.for('undici.error.UND_ERR')
 const kConnectTimeout: unique symbol = Symbol.for('undici.error.UND_ERR_CONNECT_TIMEOUT')
 
 /**
- * What undici's users know its own connect timeout by: name, code, and `instanceof` of undici's
- * `errors.ConnectTimeoutError`, which goes by these symbols.
+ * Has the name and code of undici's own connect timeout. `instanceof` undici's `errors.ConnectTimeoutError` holds too,
+ * since it checks these symbols.
  */
 export class ConnectTimeoutError extends Error {
   override readonly name = 'ConnectTimeoutError'
@@ -15,12 +15,12 @@ export class ConnectTimeoutError extends Error {
   readonly [kConnectTimeout] = true
 }
 
-/** Destroys the socket when the time is over; returns what calls that off. 0 is no limit. */
+/** Destroys the socket after a time, ms; 0 is no limit. Returns a function that cancels this. */
 export function limitConnect(socket: net.Socket, timeoutMs: number, what: string): () => void {
   if (timeoutMs === 0) return nothing
   let immediate: NodeJS.Immediate | undefined
   const timer = setTimeout(() => {
-    // What the network has to say came first, if this tick has been late.
+    // Handles events of the network first, in case this timer is late.
     immediate = setImmediate(() => {
       const reason = `attempted address: ${what}, timeout: ${String(timeoutMs)}ms`
       socket.destroy(new ConnectTimeoutError(`Connect Timeout Error (${reason})`))

@@ -1,4 +1,4 @@
-/** What tunedConnector() may be told, checked once. */
+/** The options of tunedConnector(), checked once. */
 import type * as net from 'node:net'
 import * as tls from 'node:tls'
 import { anyPort, checkFamily, familyOf, wrongFamily, type IpFamily } from '../../connect/address'
@@ -11,6 +11,7 @@ import { ArgumentTypeError, ArgumentValueError } from '../../errors'
 import { netConnectNames, tlsNames } from '../../node/option-names'
 import type { Settings } from '../../options/option'
 import {
+  MAX_INT32,
   boolean,
   custom,
   fn,
@@ -28,8 +29,6 @@ type TlsOptions = Omit<
 >
 
 type TcpOptions = Pick<net.TcpNetConnectOpts, 'hints' | 'localAddress' | 'signal'>
-
-const MAX_MS = 2 ** 31 - 1
 
 const protocols = custom<string[] | Bytes>(
   'an array of strings, or bytes in the wire format',
@@ -51,28 +50,41 @@ export const connectorOptions = sharedSpec(
     /** Default `'deliver'`. */
     close: tuningOptions.fields.close.default(plainClose(closeModes.deliver)),
     /**
-     * Offers HTTP/2 on TLS. Default: what undici 7 and 8 say of the client's own `allowH2`, else false
-     * (undici 8's own connector: true).
+     * Repeats an idempotent request (RFC 9110 section 9.2.2) once, on a new connection, if it fails on an idle
+     * connection before any byte of the answer. HTTP/1 only. Default true.
+     */
+    retry: boolean().default(true).orNull(),
+    /**
+     * The number of HTTP/1 connections to keep ready for each origin, beside those that undici has: an origin that was
+     * passed to `connect.warm()`, until `connect.close()`, or one that has had a request in the last 60 s. Default 0.
+     */
+    minIdle: whole(0, MAX_INT32).default(0).orNull(),
+    /**
+     * Offers HTTP/2 on TLS. Default: the client's own `allowH2` in undici 7 and 8, else false. (The default of undici
+     * 8's own connector is true.)
      */
     allowH2: boolean().orNull(),
-    /** HTTP/2 before HTTP/1.1 where both are offered. Default false. */
+    /** Prefers HTTP/2 to HTTP/1.1 if both are offered. Default false. */
     preferH2: boolean().default(false).orNull(),
-    /** HTTP/2 without TLS, by prior knowledge (undici 7 and 8). Default false. */
+    /** Uses HTTP/2 without TLS, with prior knowledge (undici 7 and 8). Default false. */
     useH2c: boolean().default(false).orNull(),
-    /** TLS sessions kept to be resumed, one per server name and port. Default 100; 0 keeps none. */
+    /** The number of TLS sessions to keep, one per server name and port. Default 100; 0 keeps none. */
     maxCachedSessions: whole(0, Number.MAX_SAFE_INTEGER).default(100).orNull(),
-    /** A unix-domain socket to connect to: `settings` that act there go with it, `source` and `portRange` do not. */
+    /**
+     * A unix-domain socket to connect to. Cannot be combined with `source`, `portRange`, or `settings` that have no
+     * effect there.
+     */
     socketPath: text().orNull(),
-    /** How long a connection may take to be ready, TLS included, ms. Default 10 000; 0 is for ever. */
-    timeout: whole(0, MAX_MS).default(10_000).orNull(),
-    /** SO_KEEPALIVE. Default true. `settings` have the last word. */
+    /** The time limit for a connection, including TLS, ms. Default 10,000; 0 is no limit. */
+    timeout: whole(0, MAX_INT32).default(10_000).orNull(),
+    /** SO_KEEPALIVE. Default true. `settings` take precedence. */
     keepAlive: boolean().default(true).orNull(),
-    /** Silence before the first keep-alive probe, ms. Default 60 000. */
-    keepAliveInitialDelay: whole(0, MAX_MS).default(60_000).orNull(),
+    /** Silence before the first keep-alive probe, ms. Default 60,000. */
+    keepAliveInitialDelay: whole(0, MAX_INT32).default(60_000).orNull(),
     /** As tls.connect(). */
     rejectUnauthorized: boolean().orNull(),
     /** As net.connect(), ms. */
-    autoSelectFamilyAttemptTimeout: whole(1, MAX_MS).orNull(),
+    autoSelectFamilyAttemptTimeout: whole(1, MAX_INT32).orNull(),
     /** As tls.connect(). */
     servername: text().orNull(),
     /** As net.connect(). */
@@ -93,17 +105,18 @@ type OwnOptions = InputOf<typeof connectorOptions>
 type CheckedConnector = OutputOf<typeof connectorOptions>
 
 /**
- * The options that undici's own connector takes, and what goes beyond them. Null stands for the
- * default, as it does there.
+ * The options of undici's own connector, and additional ones. As there, null means the default.
  */
 export interface TunedConnectorOptions extends OwnOptions, TlsOptions, TcpOptions {}
 
-/** The same, ready for any number of connections. */
+/** The checked options, ready for any number of connections. */
 export interface Prepared {
   readonly connector: Connector
-  /** For net.connect() and tls.connect(). */
+  /** Passed to net.connect() and tls.connect(). */
   readonly shared: SharedOptions
   readonly secureContext: tls.SecureContext
+  readonly retry: boolean
+  readonly minIdle: number
   readonly timeoutMs: number
   readonly maxCachedSessions: number
   readonly socketPath: string | undefined
@@ -129,7 +142,7 @@ export function prepare(options: TunedConnectorOptions): Prepared {
   const checked = connectorOptions.check('options', options)
   const { settings, keepAlive, keepAliveInitialDelay, socketPath } = checked
   const own = keepAliveOptions.some((name) => settings[name] !== undefined)
-  // Node's setKeepAlive() would set all four anew once connected.
+  // Node's setKeepAlive() would set all four again after connect().
   const all = own && keepAlive ? withKeepAlive(settings, keepAliveInitialDelay) : settings
   const connector = connectorOf({ ...checked, settings: all })
   const tuning = tuningOf(connector)
@@ -145,6 +158,8 @@ export function prepare(options: TunedConnectorOptions): Prepared {
       keepAliveInitialDelay,
     },
     secureContext: options.secureContext ?? tls.createSecureContext(withoutNull(options)),
+    retry: checked.retry,
+    minIdle: checked.minIdle,
     timeoutMs: checked.timeout,
     maxCachedSessions: checked.maxCachedSessions,
     socketPath,
@@ -154,7 +169,7 @@ export function prepare(options: TunedConnectorOptions): Prepared {
   }
 }
 
-/** To Node an option that is undefined is one that is given. */
+/** Omits undefined options: Node treats them as given. */
 function forNode(checked: CheckedConnector): Partial<SharedOptions> {
   const { rejectUnauthorized, autoSelectFamilyAttemptTimeout, servername, lookup } = checked
   const { checkServerIdentity, ALPNProtocols, family, localPort } = checked
@@ -178,7 +193,7 @@ function withKeepAlive(settings: Settings, delayMs: number): Settings {
   return { SO_KEEPALIVE: true, TCP_KEEPIDLE: seconds, ...settings }
 }
 
-/** As for every connection, which could refuse it only when it is made. */
+/** Makes the checks of each connection in advance. */
 function checkSource(
   localAddress: string | undefined,
   { family: asked = 0, localPort = 0 }: CheckedConnector,
@@ -194,7 +209,14 @@ function checkSource(
   if (tuning.pool !== undefined && localPort > 0) {
     throw new ArgumentValueError(
       'options.localPort',
-      'cannot be given together with a SourcePool',
+      'cannot be given together with several source addresses',
+      localPort,
+    )
+  }
+  if (tuning.portWait !== undefined && localPort > 0) {
+    throw new ArgumentValueError(
+      'options.localPort',
+      "cannot be given together with portWaitMs, which waits for a port of the kernel's choice",
       localPort,
     )
   }

@@ -1,4 +1,4 @@
-/** TLS sessions to resume: the newest one of each server, for as many servers as are allowed. */
+/** TLS sessions to resume: the latest one of each server, for a limited number of servers. */
 export class SessionCache {
   readonly #limit: number
   readonly #sessions = new Map<string, Buffer>()
@@ -11,7 +11,7 @@ export class SessionCache {
     return this.#sessions.get(server)
   }
 
-  /** The server whose session is the oldest makes room. */
+  /** Drops the server with the oldest session if the cache is full. */
   set(server: string, session: Buffer): void {
     if (this.#limit === 0) return
     this.#sessions.delete(server)

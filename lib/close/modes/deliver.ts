@@ -1,23 +1,31 @@
-import type * as net from 'node:net'
 import { isAccepted } from '../../node/accepted'
+import type { StreamLike } from '../../node/descriptor-stream'
 import { isBeingRead } from '../../node/http-connections'
 import { connectionState, type ConnectionState } from '../../observe/tcp-info'
 import { announce, hazard } from '../../warnings'
 import { fallback, type Fallback } from '../fallback'
 import { finish } from './fin'
 import { hasLinger2, setForgotten } from '../linger2'
-import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged, readBytes } from '../pending'
+import { bytesLost, bytesNotInKernel, discardUnread, isAcknowledged, transferred } from '../pending'
 import type { CloseMode, CloseOutcome, Done, Ending } from '../mode'
-import { afterTakeOver, takeOver } from '../take-over'
-import { hasPeerFinished, timeWaitOf, type ConnectionEnd } from '../time-wait'
-import { awaitsTickets, closeNotifySize, hasRead, lacksTicket, withoutCloseNotify } from '../tls'
+import { afterTakeOver, takeOver, untilAcknowledged, type Until } from '../take-over'
+import { finishedAtEnd, timeWaitOf, type ConnectionEnd } from '../time-wait'
+import {
+  awaitsTickets,
+  closeNotifySize,
+  hasRead,
+  isTls,
+  lacksTicket,
+  withoutCloseNotify,
+} from '../tls'
 
 /** The same on the wire as `fin`, and the kernel forgets the connection when the FIN is acknowledged. */
 export const deliver: CloseMode = {
   name: 'deliver',
-  summary: 'data, then FIN; forgotten as soon as it is acknowledged',
+  summary: 'data, then FIN; the kernel drops the connection once that is acknowledged',
   atOnce: false,
   withoutShutdown: 'notify',
+  holdsLastWrite: true,
   inherited: true,
   keepsTimeWait: false,
   holdsDescriptor: false,
@@ -35,24 +43,24 @@ export const deliver: CloseMode = {
 }
 
 /**
- * A first session ticket is waited for so long: one that is lost on the way is sent again within that time,
- * twice on most networks. A server that sends none, which is rare, costs as much.
+ * The longest wait for a first session ticket. A lost one is sent again within this time, twice on most networks.
+ * With a server that sends no tickets, which is rare, every close waits this long.
  */
 const TICKET_WAIT_MS = 1_000
 
 /**
- * Makes close() send what is queued and the FIN, and the kernel drop the connection when the FIN is
- * acknowledged: TCP_LINGER2 below 0 (tcp(7)). There must be no shutdown() before: the peer's FIN
- * could come in between, and the socket would be in TIME_WAIT already.
+ * Makes close() send the queued data and the FIN, and the kernel drop the connection when the FIN is acknowledged:
+ * TCP_LINGER2 below 0 (tcp(7)). No shutdown() may precede it: the peer's FIN could arrive in between, and the socket
+ * would already be in TIME_WAIT.
  *
- * One system call tells all that has to be known: whether timestamps protect the next connection
- * on these ports, whether there is unread input, and who closed first.
+ * One system call reports everything that matters: whether timestamps protect the next connection on these ports, whether
+ * input is unread, and who closed first.
  */
 function closeAndForget(ending: Ending, done: Done): void {
-  const { policy, fd, finOrder } = ending
+  const { policy, fd, streamEnded } = ending
   const { socket } = policy
   if (isKnownToBeSafe(ending)) {
-    const timeWait = socket.readableEnded ? 'peer' : 'avoided'
+    const timeWait = streamEnded ? 'peer' : 'avoided'
     const discardedBytes = bytesNotInKernel(socket)
     done({ mode: 'deliver', discardedBytes, unreadBytes: 0, timeWait })
     return
@@ -65,44 +73,58 @@ function closeAndForget(ending: Ending, done: Done): void {
     return
   }
   const discarded = discardUnread(fd, socket, connection)
-  const streamEnded = socket.readableEnded
-  const peerFinished = hasPeerFinished(fd, connection, readBytes(socket, discarded))
-  const outcome = outcomeOf({ ...connection, finOrder, peerFinished, streamEnded }, discardedBytes)
-  const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), peerFinished)
-  if (policy.held !== true && awaitsTickets(socket)) {
-    const ticket = discarded === 0 && !isOver(connection.state) && lacksTicket(socket)
-    const condition = isSafe(ticket)
-    if (!condition(fd, 0)) {
-      const copy = takeOver(ending, { condition, discarded }, (rest) => {
-        const end = { ...rest.end, finOrder, streamEnded }
-        done(
-          afterTakeOver({ ...outcomeOf(end, discardedBytes), unreadBytes: rest.unreadBytes }, rest),
-        )
-      })
-      if (copy >= 0) return
-    }
+  const { state, notTcp } = connection
+  const finished = finishedAtEnd(fd, connection, transferred(socket, discarded), ending.finOrder)
+  const { peerFinished, finOrder } = finished
+  const end = { state, notTcp, peerFinished, finOrder, streamEnded }
+  const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), finished.peerFinished)
+  const until = untilSafe(ending, connection, discarded)
+  if (until !== undefined) {
+    const copy = takeOver(ending, until, (rest) => {
+      done(afterTakeOver(outcomeOf(rest.end, discardedBytes, rest.unreadBytes), rest))
+    })
+    if (copy >= 0) return
   }
-  done({ ...outcome, unreadBytes })
+  done(outcomeOf(end, discardedBytes, unreadBytes))
 }
 
-/** Whether the listening socket has set TCP_LINGER2, and nothing has to be asked of the kernel. */
+/** The condition that must hold before close(2); undefined if it holds now. */
+function untilSafe(
+  { policy, fd }: Ending,
+  connection: ConnectionState,
+  discarded: number,
+): Until | undefined {
+  const { socket } = policy
+  const hasEnded = isOver(connection.state)
+  if (!isTls(socket)) {
+    return hasEnded ? undefined : untilAcknowledged(policy, fd, connection, discarded)
+  }
+  if (policy.held || !awaitsTickets(socket)) return undefined
+  const condition = isSafe(discarded === 0 && !hasEnded && lacksTicket(socket))
+  return condition(fd, 0) ? undefined : { condition, discarded }
+}
+
+/** Whether the socket inherited TCP_LINGER2, and needs no system call before close(2). */
 function isKnownToBeSafe({ policy, finOrder }: Ending): boolean {
-  const { armed, requireTimestamps, requirePeerData, socket } = policy
+  const { armed, socket } = policy
+  const { requireTimestamps, requirePeerData } = policy.options
   if (!armed || requireTimestamps || finOrder !== undefined || !isBeingRead(socket)) return false
   return !requirePeerData || hasRead(socket)
 }
 
-/** The FIN may have gone out before, by end(), and the connection be in TIME_WAIT already. */
-function outcomeOf(end: ConnectionEnd, discardedBytes: number): CloseOutcome {
+/** After end(), the FIN has been sent, and the connection may already be in TIME_WAIT. */
+function outcomeOf(end: ConnectionEnd, discardedBytes: number, unreadBytes: number): CloseOutcome {
   const timeWait = timeWaitOf(end, 'forgetting')
-  const rest = { discardedBytes, unreadBytes: 0, timeWait, wasOver: end.state === 'CLOSE' }
-  if (timeWait !== 'here') return { mode: 'deliver', ...rest }
-  return { mode: 'fin', fallback: fallback('ended', 'end() had sent the FIN before'), ...rest }
+  const wasOver = end.state === 'CLOSE'
+  if (timeWait !== 'here')
+    return { mode: 'deliver', discardedBytes, unreadBytes, timeWait, wasOver }
+  const why = fallback('ended', 'end() had already sent the FIN')
+  return { mode: 'fin', fallback: why, discardedBytes, unreadBytes, timeWait, wasOver }
 }
 
 /**
- * Tells when a TLS 1.3 client can close: all is acknowledged and, where a ticket is to come, something has
- * come or has had its time.
+ * Returns the condition for a TLS 1.3 client to close: everything is acknowledged and, if a ticket is expected,
+ * input has come or the wait is over.
  */
 function isSafe(ticket: boolean): (fd: number, bytesCome: number) => boolean {
   const since = performance.now()
@@ -112,14 +134,14 @@ function isSafe(ticket: boolean): (fd: number, bytesCome: number) => boolean {
   }
 }
 
-/** Sets TCP_LINGER2 unless it must not be; returns why it was not. */
+/** Sets TCP_LINGER2, or returns the reason not to. */
 function arm({ policy, fd }: Ending, connection: ConnectionState): Fallback | undefined {
   if (!hasLinger2) {
     const why = `${process.platform} has no TCP_LINGER2`
     announce(
       'SOCKET_TUNER_DELIVER_UNSUPPORTED',
       process.platform,
-      `Closed with 'fin' in place of 'deliver': ${why}`,
+      `Closed with 'fin' instead of 'deliver': ${why}`,
     )
     return fallback('unsupported', why)
   }
@@ -127,23 +149,23 @@ function arm({ policy, fd }: Ending, connection: ConnectionState): Fallback | un
     return fallback('not-tcp', 'not a TCP socket: there is no TIME_WAIT to avoid')
   }
   if (isOver(connection.state)) return undefined
-  if (policy.requireTimestamps && !connection.timestamps) {
+  if (policy.options.requireTimestamps && !connection.timestamps) {
     announce(
       'SOCKET_TUNER_DELIVER_FALLBACK',
       'timestamps',
-      "Closed with 'fin' in place of 'deliver', leaving TIME_WAIT for 60 s: the connection has no TCP timestamps, " +
+      "Closed with 'fin' instead of 'deliver', leaving TIME_WAIT for 60 s: the connection has no TCP timestamps, " +
         'so a delayed segment of it could enter the next connection on the same ports',
     )
     return fallback('no-timestamps', 'TCP timestamps were not negotiated')
   }
-  if (policy.requirePeerData && isSilent(policy.socket, connection)) {
+  if (policy.options.requirePeerData && isSilent(policy.socket, connection)) {
     announce(
       'SOCKET_TUNER_DELIVER_FALLBACK',
       'silent-peer',
-      "Closed with 'fin' in place of 'deliver', leaving TIME_WAIT for 60 s: the peer has sent nothing, " +
-        "so its connect() may be under way still, and would fail by 'deliver'",
+      "Closed with 'fin' instead of 'deliver', leaving TIME_WAIT for 60 s: the peer has sent nothing, " +
+        "so its connect() may still be under way, and 'deliver' would make it fail",
     )
-    return fallback('silent-peer', 'the peer had sent nothing yet')
+    return fallback('silent-peer', 'the peer had sent nothing')
   }
   if (policy.armed) return undefined
   const error = setForgotten(fd, true)
@@ -153,20 +175,19 @@ function arm({ policy, fd }: Ending, connection: ConnectionState): Fallback | un
 }
 
 /**
- * Whether a peer that connected to us has sent nothing. Its program may not have noticed that connect()
- * is complete: it asks the kernel for SO_ERROR then, and would find the EPIPE that the RST after the FIN
- * leaves there, and never read what was sent to it. Data in a SYN (TCP Fast Open) shows nothing: it
- * leaves with connect().
+ * Whether a peer that connected to us has sent nothing. Its program may not have noticed that connect() is complete. When
+ * it does, it reads SO_ERROR, finds the EPIPE that the RST after the FIN leaves there, and never reads what was sent to
+ * it. Data in a SYN (TCP Fast Open) proves nothing, since connect() sends it.
  */
 function isSilent(
-  socket: net.Socket,
+  socket: StreamLike,
   { bytesReceived, synData, dataSegsIn }: ConnectionState,
 ): boolean {
   if (!isAccepted(socket)) return false
   return bytesReceived === 0 || (synData && dataSegsIn === 1)
 }
 
-/** Whether closing in this state leaves no TIME_WAIT here whatever is set. */
+/** Whether a close in this state leaves no TIME_WAIT here, whatever the options are. */
 function isOver(state: ConnectionState['state']): boolean {
   return state === 'CLOSE' || state === 'CLOSE_WAIT' || state === 'LAST_ACK' || state === 'SYN_SENT'
 }

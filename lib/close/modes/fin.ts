@@ -2,10 +2,10 @@ import { native } from '../../kernel/binding'
 import { connectionState, type ConnectionState } from '../../observe/tcp-info'
 import type { Fallback } from '../fallback'
 import { disarm } from '../linger2'
-import { bytesLost, discardUnread, readBytes } from '../pending'
-import type { CloseMode, Done, Ending } from '../mode'
-import { afterTakeOver, takeOver } from '../take-over'
-import { finOrderIn, hasPeerFinished, timeWaitOf } from '../time-wait'
+import { bytesLost, discardUnread, transferred } from '../pending'
+import type { CloseMode, CloseOutcome, Done, Ending } from '../mode'
+import { afterTakeOver, takeOver, untilAcknowledged, type Until } from '../take-over'
+import { finOrderIn, finishedAtEnd, timeWaitOf, type TimeWait } from '../time-wait'
 import { closeNotifySize, isTls, withoutCloseNotify } from '../tls'
 
 /** A FIN after everything that was written. */
@@ -14,6 +14,7 @@ export const fin: CloseMode = {
   summary: 'data, then FIN; TIME_WAIT stays with the side that closes first',
   atOnce: false,
   withoutShutdown: false,
+  holdsLastWrite: false,
   inherited: false,
   keepsTimeWait: true,
   holdsDescriptor: false,
@@ -21,46 +22,57 @@ export const fin: CloseMode = {
   close: closeWithFin,
 }
 
-/** Lets close() send a FIN after everything that is in the kernel. */
+/** Lets close() send a FIN after everything in the kernel. */
 export function closeWithFin(ending: Ending, done: Done): void {
   finish(ending, connectionState(ending.fd), done)
 }
 
-/** The same for a connection whose state is known already. */
+/** The same for a connection whose state is known. */
 export function finish(
   ending: Ending,
   connection: ConnectionState,
   done: Done,
   fallback?: Fallback,
 ): void {
-  const { policy, fd } = ending
+  const { policy, fd, streamEnded } = ending
   const { socket } = policy
-  const streamEnded = socket.readableEnded
   disarm(policy, fd)
   const discardedBytes = bytesLost(socket, connection)
   const discarded = discardUnread(fd, socket, connection)
-  const peerFinished = hasPeerFinished(fd, connection, readBytes(socket, discarded))
-  const outcome = {
-    mode: 'fin' as const,
-    ...(fallback === undefined ? {} : { fallback }),
-    discardedBytes,
-    wasOver: connection.state === 'CLOSE',
+  const finished = finishedAtEnd(fd, connection, transferred(socket, discarded), ending.finOrder)
+  const { state, notTcp } = connection
+  const outcomeOf = (unreadBytes: number, timeWait: TimeWait): CloseOutcome => {
+    const wasOver = state === 'CLOSE'
+    const outcome = { mode: 'fin', discardedBytes, unreadBytes, timeWait, wasOver }
+    return fallback === undefined ? outcome : { ...outcome, fallback }
   }
-  // A TLS peer still sends: tickets after the handshake, and its close_notify in answer to ours.
-  if (isOpen(connection) && isTls(socket)) {
-    const { idleMs } = policy
+  const until = isOpen(connection) ? untilDelivered(ending, connection, discarded) : undefined
+  if (until !== undefined) {
     const finOrder = ending.finOrder ?? finOrderIn(connection.state)
-    const copy = takeOver(ending, { idleMs, discarded }, (rest) => {
+    const copy = takeOver({ ...ending, finOrder }, until, (rest) => {
       const { unreadBytes } = rest
-      const timeWait = timeWaitOf({ ...rest.end, finOrder, streamEnded }, 'fin')
-      done(afterTakeOver({ ...outcome, unreadBytes, timeWait }, rest))
+      done(afterTakeOver(outcomeOf(unreadBytes, timeWaitOf(rest.end, 'fin')), rest))
     })
     native.shutdownWrite(fd)
     if (copy >= 0) return
   }
-  const end = { ...connection, finOrder: ending.finOrder, peerFinished, streamEnded }
+  const { peerFinished, finOrder } = finished
+  const end = { state, notTcp, peerFinished, finOrder, streamEnded }
   const unreadBytes = withoutCloseNotify(discarded, closeNotifySize(socket), peerFinished)
-  done({ ...outcome, unreadBytes, timeWait: timeWaitOf(end, 'fin') })
+  done(outcomeOf(unreadBytes, timeWaitOf(end, 'fin')))
+}
+
+/**
+ * The condition that must hold before close(2). A TLS peer sends tickets after the handshake, and its close_notify in
+ * answer to ours. A plain peer may send anything.
+ */
+function untilDelivered(
+  { policy, fd }: Ending,
+  connection: ConnectionState,
+  discarded: number,
+): Until | undefined {
+  if (isTls(policy.socket)) return { idleMs: policy.options.idleMs, discarded }
+  return untilAcknowledged(policy, fd, connection, discarded)
 }
 
 function isOpen({ state }: ConnectionState): boolean {

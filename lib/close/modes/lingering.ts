@@ -10,24 +10,24 @@ import type { CloseMode, CloseOutcome, Done, Ending } from '../mode'
 import { afterTakeOver, takeOver, type TakenOver } from '../take-over'
 import { finOrderIn, timeWaitOf } from '../time-wait'
 
-/** A FIN, and then input is thrown away until the peer has finished. */
+/** Sends a FIN, then discards input until the peer has finished. */
 export const lingering: CloseMode = {
   name: 'lingering',
-  summary: 'data, then FIN; input is thrown away until the peer has finished',
+  summary: 'data, then FIN; input is discarded until the peer has finished',
   atOnce: false,
   withoutShutdown: false,
+  holdsLastWrite: false,
   inherited: false,
   keepsTimeWait: true,
   holdsDescriptor: true,
-  // Somebody has to read.
+  // Options are not enough: someone has to read.
   onDescriptor: undefined,
   close: closeLingering,
 }
 
 /**
- * Sends the FIN, then reads and throws away what the peer still sends until it has finished or a
- * deadline passes. While input is read no RST goes out, so the peer gets everything that was written
- * (nginx's lingering_close).
+ * Sends the FIN, then reads and discards what the peer still sends until it has finished or a deadline passes. No RST is
+ * sent while input is read, so the peer gets everything that was written (nginx's lingering_close).
  */
 function closeLingering(ending: Ending, done: Done): void {
   const { policy, fd } = ending
@@ -41,9 +41,10 @@ function closeLingering(ending: Ending, done: Done): void {
   disarm(policy, fd)
   const discardedBytes = bytesNotInKernel(policy.socket)
   const finOrder = ending.finOrder ?? finOrderIn(state)
-  const { idleMs, maxDiscardBytes: maxBytes, maxLingering: limit } = policy
+  const { idleMs, maxDiscardBytes: maxBytes, maxLingering: limit } = policy.options
   const group = { of: policy.lingering ?? ofThisThread, limit }
-  const copy = takeOver(ending, { idleMs, maxBytes, group, discarded: 0 }, (rest) => {
+  const lingering = { ...ending, finOrder, streamEnded: false }
+  const copy = takeOver(lingering, { idleMs, maxBytes, group, discarded: 0 }, (rest) => {
     const { unreadBytes, cut, end } = rest
     warn(cut)
     const outcome: CloseOutcome = {
@@ -51,10 +52,8 @@ function closeLingering(ending: Ending, done: Done): void {
       ...(cut === undefined ? {} : { fallback: cut }),
       discardedBytes,
       unreadBytes,
-      // A peer that is still sending is reset at some moment.
-      timeWait: isStillSending(cut)
-        ? 'unknown'
-        : timeWaitOf({ ...end, finOrder, streamEnded: false }, 'fin'),
+      // A peer that is still sending is reset by its next segment.
+      timeWait: isStillSending(cut) ? 'unknown' : timeWaitOf(end, 'fin'),
     }
     done(afterTakeOver(outcome, rest))
   })
@@ -63,7 +62,7 @@ function closeLingering(ending: Ending, done: Done): void {
     return
   }
   closeWithFin(ending, (outcome) => {
-    const why = `no descriptor to linger with (errno ${String(-copy)})`
+    const why = `there is no descriptor for lingering (errno ${String(-copy)})`
     done({ ...outcome, fallback: fallback('refused', why) })
   })
 }

@@ -2,16 +2,17 @@ import { native } from '../../kernel/binding'
 import { connectionState } from '../../observe/tcp-info'
 import { hazard } from '../../warnings'
 import type { CloseMode, Done, Ending } from '../mode'
-import { bytesNotInKernel, readBytes } from '../pending'
+import { bytesNotInKernel, transferred } from '../pending'
 import { armReset } from '../reset-cost'
 import { closeNotifySize, withoutCloseNotify } from '../tls'
 
-/** A RST: what the peer has not acknowledged is thrown away, and counted. */
+/** Sends a RST. Data that the peer has not acknowledged is discarded and counted. */
 export const reset: CloseMode = {
   name: 'reset',
-  summary: 'RST; what was not acknowledged is thrown away, and counted',
+  summary: 'RST; unacknowledged data is discarded, and counted',
   atOnce: true,
   withoutShutdown: true,
+  holdsLastWrite: false,
   inherited: false,
   keepsTimeWait: false,
   holdsDescriptor: false,
@@ -28,22 +29,14 @@ export const reset: CloseMode = {
     }
     const bytes = bytesNotInKernel(socket) + Math.max(0, native.unacknowledgedBytes(fd))
     if (bytes > 0)
-      hazard(
-        'SOCKET_TUNER_RESET_DISCARDS',
-        'reset',
-        `A reset would throw away ${String(bytes)} bytes`,
-      )
+      hazard('SOCKET_TUNER_RESET_DISCARDS', 'reset', `A reset would discard ${String(bytes)} bytes`)
   },
 }
 
-function closeWithReset({ policy, fd, finOrder }: Ending, done: Done): void {
+function closeWithReset(ending: Ending, done: Done): void {
+  const { policy, fd } = ending
   const { socket } = policy
-  const cost = armReset(
-    fd,
-    bytesNotInKernel(socket),
-    { finOrder, streamEnded: socket.readableEnded },
-    readBytes(socket, 0),
-  )
+  const cost = armReset(fd, bytesNotInKernel(socket), ending, transferred(socket, 0))
   const { peerFinished, ...outcome } = cost
   const alert = closeNotifySize(socket)
   done({ ...outcome, unreadBytes: withoutCloseNotify(cost.unreadBytes, alert, peerFinished) })

@@ -1,4 +1,4 @@
-/** Which ports connections and TIME_WAIT entries take, counted by the kernel's own table. */
+/** The ports that connections and TIME_WAIT entries occupy, counted in the kernel's table of sockets. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { endpoint } from '../../connect/address'
 import { SocketTunerError } from '../../errors'
@@ -13,7 +13,7 @@ import { checkDestination, placeAt, type Place } from '../../ports/place'
 import { readOwners } from '../../ports/snapshot'
 import type { ResolvedTarget } from '../target'
 
-/** The ports from one source address to one destination, as portBudget() counts them. */
+/** The ports from one source address to one destination, in the terms of portBudget(). */
 export type DestinationPorts = Pick<
   PortBudget,
   | 'localAddress'
@@ -31,7 +31,7 @@ export interface Ends {
   readonly localAddress: string
   readonly remoteAddress: string
   readonly remotePort: number
-  /** How many; of both families, where an IPv6 socket has an IPv4 peer. */
+  /** The number of connections, including those of IPv6 sockets to IPv4 peers. */
   readonly connections: number
 }
 
@@ -40,24 +40,24 @@ export interface TimeWaitAtPort {
   readonly count: number
 }
 
-/** How many are told: those with the most. */
-const TOLD = 10
-/** Remote ports that are looked at more closely. */
-const PORTS_LOOKED_AT = 5
-/** Groups that are gone through between two turns of the event loop. */
-const AT_A_STRETCH = 1_000
-/** A host name may have many addresses. */
-const ADDRESSES_LOOKED_AT = 8
+/** The most groups in a result: those with the most connections. */
+const MOST_GROUPS = 10
+/** The most remote ports whose destinations are counted. */
+const MOST_REMOTE_PORTS = 5
+/** Groups that are processed in one turn of the event loop. */
+const GROUPS_PER_TURN = 1_000
+/** The most addresses of a host name that are counted. */
+const MOST_ADDRESSES = 8
 
-/** TIME_WAIT entries by local port: a server's are all at its own. Undefined where they cannot be counted. */
+/** TIME_WAIT entries by local port: those of a server are all on its own port. Undefined if they cannot be counted. */
 export async function readTimeWaitByPort(): Promise<TimeWaitAtPort[] | undefined> {
   const groups = await count(['TIME_WAIT'], ['localPort'], {})
-  return groups?.slice(0, TOLD).map(({ localPort = 0, count }) => ({ localPort, count }))
+  return groups?.slice(0, MOST_GROUPS).map(({ localPort = 0, count }) => ({ localPort, count }))
 }
 
 /**
- * The ports of the destinations with the most connections, of this namespace's clients, and of the
- * target's. Undefined where they cannot be counted.
+ * The ports of the destinations with the most connections from this namespace, and of the target. Undefined if
+ * they cannot be counted.
  */
 export async function readDestinations(
   target?: ResolvedTarget,
@@ -68,7 +68,7 @@ export async function readDestinations(
   for (const place of [...placesOfTarget(target), ...found.map(placeOf)])
     places.set(`${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`, place)
   const counted: DestinationPorts[] = []
-  // One after the other: a count takes a thread of the pool, which the program needs too.
+  // One at a time: each count occupies a thread of the pool, which the program needs too.
   try {
     const owners = await readOwners()
     for (const place of places.values())
@@ -86,10 +86,10 @@ function destinationPorts(budget: PortBudget): DestinationPorts {
   return { localAddress, remoteAddress, remotePort, ports, used, timeWait, reusable, available }
 }
 
-/** Where it is reached from here; an address that is not has no source, and no ports. */
+/** Leaves out addresses that this host cannot reach: without a source address they have no ports. */
 function placesOfTarget(target: ResolvedTarget | undefined): Place[] {
   if (target === undefined) return []
-  return target.addresses.slice(0, ADDRESSES_LOOKED_AT).flatMap((remoteAddress) => {
+  return target.addresses.slice(0, MOST_ADDRESSES).flatMap((remoteAddress) => {
     try {
       const checked = checkDestination('target', { remoteAddress, remotePort: target.port })
       return [placeAt(checked, checked.remoteAddress)]
@@ -107,14 +107,14 @@ function placeOf({ localAddress, remoteAddress, remotePort }: Ends): Place {
 
 function filtersOf(target: ResolvedTarget | undefined): DumpFilter[] {
   if (target === undefined) return []
-  const addresses = target.addresses.slice(0, ADDRESSES_LOOKED_AT)
+  const addresses = target.addresses.slice(0, MOST_ADDRESSES)
   return addresses.map((remoteAddress) => ({ remoteAddress, remotePort: target.port }))
 }
 
 /**
- * Between which ends there are the most connections from ports of the ephemeral range, and those that
- * match `asked`. Counted by remote port first: a server's connections are each from another port, so that
- * they are few in each group, however many clients there are. Undefined where they cannot be counted.
+ * The pairs of addresses with the most connections from ephemeral ports, and those that match `asked`.
+ * Undefined if they cannot be counted. Connections are counted by remote port first. That sorts out the clients
+ * of a server here: each has another remote port, so their groups are small.
  */
 export async function findDestinations(
   asked: readonly DumpFilter[] = [],
@@ -123,12 +123,12 @@ export async function findDestinations(
   if (localPortRange === undefined) return undefined
   const byPort = await count(connectedStates, ['remotePort'], { localPortRange })
   if (byPort === undefined) return undefined
-  const busiest = byPort.slice(0, PORTS_LOOKED_AT).map(({ remotePort }) => ({ remotePort }))
-  const looked: Ends[] = []
-  for (const filter of busiest) looked.push(...(await endsOf({ ...filter, localPortRange })))
+  const busiest = byPort.slice(0, MOST_REMOTE_PORTS).map(({ remotePort }) => ({ remotePort }))
+  const busy: Ends[] = []
+  for (const filter of busiest) busy.push(...(await endsOf({ ...filter, localPortRange })))
   const wanted: Ends[] = []
   for (const filter of asked) wanted.push(...(await endsOf({ ...filter, localPortRange })))
-  const all = [...wanted, ...most(looked)]
+  const all = [...wanted, ...most(busy)]
   return [...new Map(all.map((ends) => [keyOf(ends), ends])).values()]
 }
 
@@ -140,8 +140,8 @@ async function endsOf(filter: DumpFilter): Promise<Ends[]> {
   )
   const found = new Map<string, Ends>()
   for (const [index, group] of (groups ?? []).entries()) {
-    if (index % AT_A_STRETCH === AT_A_STRETCH - 1) await nextTurn()
-    // An IPv6 socket's connection over IPv4 takes the same ports as one of an IPv4 socket.
+    if (index % GROUPS_PER_TURN === GROUPS_PER_TURN - 1) await nextTurn()
+    // An IPv6 socket with an IPv4 peer occupies the same ports as an IPv4 socket.
     const ends = {
       localAddress: plainAddress(group.localAddress ?? ''),
       remoteAddress: plainAddress(group.remoteAddress ?? ''),
@@ -153,9 +153,9 @@ async function endsOf(filter: DumpFilter): Promise<Ends[]> {
   return most([...found.values()])
 }
 
-/** Those with the most connections. */
+/** The pairs with the most connections. */
 function most(found: readonly Ends[]): Ends[] {
-  return found.toSorted((a, b) => b.connections - a.connections).slice(0, TOLD)
+  return found.toSorted((a, b) => b.connections - a.connections).slice(0, MOST_GROUPS)
 }
 
 async function count(
@@ -171,7 +171,7 @@ async function count(
   }
 }
 
-/** Not on this platform, or kept from it by a sandbox: then it is not known. Any other error is thrown. */
+/** Ignores the errors of a platform that cannot count, or of a sandbox. @throws every other error */
 function passRefusal(error: unknown): void {
   if (!(error instanceof SocketTunerError)) throw error
 }

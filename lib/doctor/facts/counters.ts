@@ -1,7 +1,7 @@
-/** What the kernel has counted in this network namespace since it was made: proc_pid_net(5). */
+/** The kernel's counters of this network namespace, since it was created: proc_pid_net(5). */
 
-/** Counters of /proc/net/netstat, group TcpExt, that a finding may rest on. */
-export const counterNames = [
+/** The counters of /proc/net/netstat, group TcpExt, that rules use. */
+const counterNames = [
   'ListenDrops',
   'ListenOverflows',
   'PAWSActive',
@@ -21,11 +21,11 @@ export const counterNames = [
   'TWRecycled',
 ] as const
 
-export type CounterName = (typeof counterNames)[number]
+type CounterName = (typeof counterNames)[number]
 
 export type Counters = Partial<Record<CounterName, number>>
 
-/** /proc/net/netstat: a line of names, then one of values. Undefined for an empty text. */
+/** Parses /proc/net/netstat: a line of names, then a line of values. Undefined for an empty text. */
 export function parseCounters(netstat: string): Counters | undefined {
   const [names, values] = netstat
     .split('\n')
@@ -41,22 +41,22 @@ export function parseCounters(netstat: string): Counters | undefined {
 }
 
 /** /proc/net/sockstat and sockstat6. */
-export interface SocketCounts {
-  /** TCP sockets of IPv4, and of IPv6, that are neither in TIME_WAIT nor bare. */
+export interface SocketUsage {
+  /** TCP sockets of IPv4 that listen or have a connection, without those in TIME_WAIT; `inUse6`: those of IPv6. */
   readonly inUse?: number
   readonly inUse6?: number
-  /** Closed by their program and not ended yet, in all namespaces of the host. */
+  /** Sockets that their program has closed and that have not ended, in all namespaces of the host. */
   readonly orphans?: number
-  /** Of both families, in this namespace. */
+  /** Sockets in TIME_WAIT in this namespace, IPv4 and IPv6. */
   readonly timeWait?: number
-  /** TCP sockets of all namespaces of the host. */
+  /** TCP sockets in all namespaces of the host. */
   readonly allocated?: number
-  /** Memory of TCP on the host, pages. */
+  /** Memory of TCP on the whole host, in pages. */
   readonly memoryPages?: number
 }
 
-/** Undefined when neither text has a line on TCP. */
-export function parseSocketCounts(sockstat: string, sockstat6: string): SocketCounts | undefined {
+/** Undefined if neither text has a line about TCP. */
+export function parseSocketUsage(sockstat: string, sockstat6: string): SocketUsage | undefined {
   const four = pairs(/^TCP: (.*)$/m.exec(sockstat)?.[1])
   const six = pairs(/^TCP6: (.*)$/m.exec(sockstat6)?.[1])
   if (four.size === 0 && six.size === 0) return undefined
@@ -79,7 +79,7 @@ function pairs(line: string | undefined): Map<string, number> {
   )
 }
 
-/** Without what is undefined: a fact that is not known is not there. */
+/** Leaves out undefined members: an unknown fact is absent. */
 export function definedOf<T extends object>(
   facts: T,
 ): { [K in keyof T]?: Exclude<T[K], undefined> } {

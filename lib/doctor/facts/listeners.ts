@@ -1,25 +1,23 @@
 /** The listening TCP sockets of this network namespace. */
 import { open, type FileHandle } from 'node:fs/promises'
-import { LITTLE } from '../../kernel/bytes'
-import { addressText } from '../../kernel/addresses'
+import { addressInTable } from '../../kernel/addresses'
 
 export interface Listener {
   readonly address: string
   readonly port: number
-  /** Sockets on this very address and port: more than one have SO_REUSEPORT. */
+  /** Sockets with this address and port: more than one only with SO_REUSEPORT. */
   readonly sockets: number
-  /** Connections that wait to be accepted, of all of these sockets together. */
+  /** Connections that wait to be accepted, on all these sockets together. */
   readonly waiting: number
 }
 
 /** TCP_LISTEN of net/tcp_states.h. */
 const LISTEN = '0A'
-const WORD_DIGITS = 8
 const CHUNK_BYTES = 16_384
 
 /**
- * Undefined where there is no /proc/net/tcp. Listening sockets come first in it, so that reading ends
- * with the last of them, whatever the number of connections behind them.
+ * Reads /proc/net/tcp and tcp6; undefined if neither exists. Listening sockets come first in these files, so
+ * reading stops after them however many connections follow.
  */
 export async function readListeners(
   files: readonly string[] = ['/proc/net/tcp', '/proc/net/tcp6'],
@@ -58,7 +56,7 @@ async function listening(file: FileHandle): Promise<string[]> {
   }
 }
 
-/** Lines of /proc/net/tcp and tcp6 (proc_pid_net(5)); what does not listen is passed over. */
+/** Parses lines of /proc/net/tcp and tcp6 (proc_pid_net(5)). Skips sockets that do not listen. */
 export function parseListeners(lines: readonly string[]): Listener[] {
   const all = new Map<string, Listener>()
   for (const line of lines) {
@@ -67,10 +65,10 @@ export function parseListeners(lines: readonly string[]): Listener[] {
     const [address = '', port = ''] = local.split(':')
     const before = all.get(local)
     all.set(local, {
-      address: parseAddress(address),
+      address: addressInTable(address),
       port: Number.parseInt(port, 16),
       sockets: (before?.sockets ?? 0) + 1,
-      // tx_queue:rx_queue; of a listening socket the second is the length of its accept queue.
+      // tx_queue:rx_queue. For a listening socket, rx_queue is the length of its accept queue.
       waiting: (before?.waiting ?? 0) + Number.parseInt(queues.split(':')[1] ?? '0', 16),
     })
   }
@@ -83,14 +81,4 @@ function isHead(line: string): boolean {
 
 function stateIn(line: string): string | undefined {
   return line.trim().split(/\s+/, 4)[3]
-}
-
-/** Words of 32 bits, each printed as a number of this machine. */
-function parseAddress(hex: string): string {
-  const bytes = Buffer.alloc(hex.length / 2)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  for (let digit = 0; digit < hex.length; digit += WORD_DIGITS) {
-    view.setUint32(digit / 2, Number.parseInt(hex.slice(digit, digit + WORD_DIGITS), 16), LITTLE)
-  }
-  return addressText(bytes)
 }

@@ -1,8 +1,8 @@
-/** Where this process runs: container, and what it may change and open there. */
+/** The environment of this process: its container, and what it may change and open. */
 import { existsSync, readdirSync } from 'node:fs'
 import { contentOf } from '../../kernel/proc'
 
-/** What runs this container, as far as it leaves a mark; undefined where none is seen. */
+/** The software that runs this container, by the marks that it leaves; undefined if there are none. */
 export function containerKind(): string | undefined {
   if (process.env.KUBERNETES_SERVICE_HOST !== undefined) return 'kubernetes'
   if (existsSync('/.dockerenv')) return 'docker'
@@ -14,8 +14,8 @@ export function containerKind(): string | undefined {
 const SYSCTL_FOLDER = '/proc/sys/net'
 
 /**
- * Whether the mount that /proc/sys/net is on is read-only, as it is in most containers: the last one
- * of /proc/self/mounts that is on the way to it (proc_pid_mounts(5)).
+ * Whether /proc/sys/net is mounted read-only, as in most containers. The last line of /proc/self/mounts for the
+ * longest matching mount point decides (proc_pid_mounts(5)).
  */
 export function parseReadOnly(mounts: string): boolean | undefined {
   let readOnly: boolean | undefined
@@ -30,14 +30,14 @@ export function parseReadOnly(mounts: string): boolean | undefined {
   return readOnly
 }
 
-/** RLIMIT_NOFILE of this process, and how many descriptors it has. */
+/** RLIMIT_NOFILE of this process, and the number of its descriptors. */
 export interface OpenFiles {
   readonly soft: number | 'unlimited'
   readonly hard: number | 'unlimited'
   readonly open?: number
 }
 
-/** /proc/self/limits, proc_pid_limits(5). */
+/** Parses /proc/self/limits: proc_pid_limits(5). */
 export function parseOpenFileLimits(limits: string): OpenFiles | undefined {
   const [, soft, hard] = /^Max open files\s+(\w+)\s+(\w+)/m.exec(limits) ?? []
   if (soft === undefined || hard === undefined) return undefined
@@ -55,7 +55,7 @@ export function readOpenFiles(): OpenFiles | undefined {
 
 function countDescriptors(): { open?: number } {
   try {
-    // One of them is that of the folder itself.
+    // Without the descriptor of the folder itself.
     return { open: readdirSync('/proc/self/fd').length - 1 }
   } catch {
     return {}

@@ -1,10 +1,10 @@
-/** Kernel settings of this network namespace, as /proc/sys and the files of sysctl.d(5) have them. */
+/** The kernel settings of this network namespace: those in force, from /proc/sys, and those of sysctl.d(5). */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { contentOf } from '../../kernel/proc'
 
-/** Those with one number for a value; which of them are there depends on kernel and namespace. */
-export const sysctlNames = [
+/** The settings whose value is one number. The kernel and the namespace determine which exist. */
+const sysctlNames = [
   'net.core.somaxconn',
   'net.ipv4.ip_local_port_step_width',
   'net.ipv4.tcp_abort_on_overflow',
@@ -30,10 +30,10 @@ export type SysctlName = (typeof sysctlNames)[number]
 
 export type Sysctls = Partial<Record<SysctlName, number>>
 
-const RESERVED = 'net.ipv4.ip_local_reserved_ports'
-const RANGE = 'net.ipv4.ip_local_port_range'
+export const RANGE = 'net.ipv4.ip_local_port_range'
+export const RESERVED = 'net.ipv4.ip_local_reserved_ports'
 
-/** Undefined where there is none of them: not Linux, or no /proc. */
+/** Undefined if none exists: on another system than Linux, or without /proc. */
 export function readSysctls(): Sysctls | undefined {
   const found: Sysctls = {}
   for (const name of sysctlNames) {
@@ -62,7 +62,7 @@ export interface PersistedSysctl {
 const FILE = '/etc/sysctl.conf'
 const FOLDERS = ['/etc/sysctl.d', '/run/sysctl.d', '/usr/local/lib/sysctl.d', '/usr/lib/sysctl.d']
 
-/** What these files say of the settings that the doctor knows. */
+/** The lines of these files about settings that the doctor knows. */
 export function readPersisted(
   file = FILE,
   folders: readonly string[] = FOLDERS,
@@ -76,7 +76,7 @@ export function readPersisted(
   return [...files, file].flatMap((each) => parsePersisted(each, contentOf(each)))
 }
 
-/** The lines of one file, sysctl.d(5): `name = value`, dots or slashes, `-` to ignore errors. */
+/** Parses a file of sysctl.d(5): `name = value`, with dots or slashes, and `-` to ignore errors. */
 export function parsePersisted(file: string, text: string): PersistedSysctl[] {
   return text.split('\n').flatMap((line) => {
     const [, name, value] = /^\s*-?\s*([\w./-]+)\s*=\s*(.*?)\s*$/.exec(line) ?? []

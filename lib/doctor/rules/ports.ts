@@ -1,13 +1,11 @@
-/** Rules on ephemeral ports: how many there are, and who takes them. */
+/** Rules about ephemeral ports: their number, and what occupies them. */
 import { endpoint } from '../../connect/address'
-import { sizeOf, TIME_WAIT_S } from '../../kernel/proc'
-import type { PortRange } from '../../options/values'
+import { sizeOf, TIME_WAIT_S, type PortRange } from '../../kernel/proc'
 import { shareTaken } from '../../ports/budget'
 import type { Facts } from '../facts'
 import {
   DEFAULT_PORTS,
-  RANGE,
-  RESERVED,
+  WIDE_ENOUGH,
   advisedRange,
   fullest,
   listenersInside,
@@ -16,51 +14,50 @@ import {
   reserveSetting,
   reservedInside,
 } from '../port-space'
+import { RANGE, RESERVED } from '../facts/sysctls'
 import { setting, shown, type Found, type Rule, type SysctlSetting } from '../rule'
 
 const STEP_WIDTH = 'net.ipv4.ip_local_port_step_width'
 
 const NEARLY_FULL = 0.9
 const HALF = 0.5
-/** Above this the range is as wide as most hosts can have it. */
-const WIDE_ENOUGH = 50_000
 const REMEDY =
-  "Keep connections open and use them again; let the peer close first; close with mode 'deliver'; more source addresses (`SourcePool`), or more destination ports."
+  "Reuse connections, let the peer close first, close with mode 'deliver', or use more source addresses (`SourcePool`) or destination ports."
 
 export const portRules: readonly Rule[] = [
   {
     code: 'destination-nearly-full',
     severity: 'critical',
-    title: 'The ports to a destination are nearly all taken',
-    when: '90 % or more of the ephemeral ports from one source address to one destination are taken, as `portBudget()` counts them: ports outside of the range are not counted, nor those in TIME_WAIT that tcp_tw_reuse lets connect() take now.',
-    why: 'When the last one is taken, connect() fails with EADDRNOTAVAIL. Before that each connect() searches for a free port on the event loop, thirty times as long as at first.',
+    title: 'Nearly all ports for a destination are in use',
+    when: 'At least 90 % of the ephemeral ports from one source address to one destination are in use, as counted by `portBudget()`. Ports outside of the range do not count, nor do ports in TIME_WAIT that tcp_tw_reuse lets connect() reuse now.',
+    why: 'When the last port is in use, connect() fails with EADDRNOTAVAIL. Before that, each connect() searches for a free port on the event loop, which takes thirty times as long as at first.',
     sets: [RANGE, RESERVED],
     remedy: REMEDY,
-    risk: 'A wider range may take ports that services want which are not started yet: reserve those.',
+    risk: 'A wider range may include the ports of services that are not running yet. Reserve those ports.',
     source: 'ip(7) ip_local_port_range; net/ipv4/inet_hashtables.c __inet_hash_connect()',
     find: (facts) => filled(facts, NEARLY_FULL, Infinity),
   },
   {
     code: 'destination-slow-half',
     severity: 'warning',
-    title: 'Half of the ports to a destination are taken: connect() becomes slow',
-    when: 'Half or more of these ports are taken, and less than 90 %.',
-    why: 'The kernel gives out the ports of one parity first, each at once. When these are taken, every connect() looks through all of them before it tries the other half: 500 to 1,000 µs in place of 17 µs, with no error.',
+    title: 'Half of the ports for a destination are in use, and connect() becomes slow',
+    when: 'At least 50 % and less than 90 % of these ports are in use.',
+    why: 'The kernel assigns the ports of one parity first. When those are used up, every connect() searches all of them before it tries the other half, which takes 500 to 1,000 µs instead of 17 µs and causes no error.',
     sets: [RANGE, RESERVED],
-    remedy: `${REMEDY} On Linux 6.8 and later connect() of this library, or IP_LOCAL_PORT_RANGE set to the whole range, takes all ports at the same speed.`,
-    risk: 'A wider range may take ports that services want which are not started yet: reserve those.',
+    remedy: `${REMEDY} On Linux 6.8 and later, this library's connect() finds every port equally fast, as does any socket with IP_LOCAL_PORT_RANGE set to the whole range.`,
+    risk: 'A wider range may include the ports of services that are not running yet. Reserve those ports.',
     source: 'net/ipv4/inet_hashtables.c __inet_hash_connect()',
     find: (facts) => filled(facts, HALF, NEARLY_FULL),
   },
   {
     code: 'port-range-narrow',
     severity: 'warning',
-    title: 'The ephemeral port range is narrower than Linux makes it',
+    title: "The ephemeral port range is narrower than Linux's default",
     when: 'net.ipv4.ip_local_port_range has fewer than 28,232 ports.',
-    why: 'The range is the ceiling of connections from one source address to one destination, TIME_WAIT included.',
+    why: 'The size of the range limits the connections from one source address to one destination, including those in TIME_WAIT.',
     sets: [RANGE, RESERVED],
     remedy: REMEDY,
-    risk: 'Ports below 32768 may be wanted by services that are not started yet: reserve those.',
+    risk: 'Ports below 32768 may belong to services that are not running yet. Reserve those ports.',
     source: 'ip(7) ip_local_port_range',
     find: (facts) => ceiling(facts, 0, DEFAULT_PORTS),
   },
@@ -68,20 +65,20 @@ export const portRules: readonly Rule[] = [
     code: 'port-range-default',
     severity: 'info',
     title: 'The ephemeral port range can be widened',
-    when: 'net.ipv4.ip_local_port_range has 28,232 ports, the default, or more, and fewer than 50,000.',
-    why: 'The range is the ceiling of connections from one source address to one destination, TIME_WAIT included. For most programs the default is enough.',
+    when: 'net.ipv4.ip_local_port_range has at least 28,232 ports, the default, and fewer than 50,000.',
+    why: 'The size of the range limits the connections from one source address to one destination, including those in TIME_WAIT. The default is enough for most programs.',
     sets: [RANGE, RESERVED],
     remedy: REMEDY,
-    risk: 'Ports below 32768 may be wanted by services that are not started yet: reserve those.',
+    risk: 'Ports below 32768 may belong to services that are not running yet. Reserve those ports.',
     source: 'ip(7) ip_local_port_range',
     find: (facts) => ceiling(facts, DEFAULT_PORTS, WIDE_ENOUGH),
   },
   {
     code: 'port-range-parity',
     severity: 'info',
-    title: 'Both ends of the ephemeral port range are even, or both odd',
+    title: 'Both ends of the ephemeral port range are even, or both are odd',
     when: 'The ends of net.ipv4.ip_local_port_range have the same parity.',
-    why: 'connect() goes through the ports of one parity and then of the other, in steps of two over an even number of ports. With ends of the same parity one port is left over: to some destinations the first port of the range cannot be had. The kernel logs a warning when such a range is set.',
+    why: 'connect() searches the ports of one parity and then those of the other, over an even number of ports. With ends of the same parity one port is left over: the first port of the range cannot be used for some destinations. The kernel logs a warning when such a range is set.',
     sets: [RANGE],
     source:
       'Documentation/networking/ip-sysctl.rst ip_local_port_range; net/ipv4/inet_hashtables.c',
@@ -96,11 +93,11 @@ export const portRules: readonly Rule[] = [
   {
     code: 'listener-in-range',
     severity: 'advice',
-    title: 'A service listens on a port of the ephemeral range',
-    when: 'A listening socket has a port of the range that is not reserved.',
-    why: 'While the service is stopped, an outgoing connection may be given its port: then it cannot start (EADDRINUSE) until that connection has ended and, where it closed first, its TIME_WAIT too. While it runs, the port is lost to outgoing connections.',
+    title: 'A service listens on an ephemeral port',
+    when: 'A listening socket has a port of the range, and the port is not reserved.',
+    why: 'While the service is stopped, an outgoing connection may get its port. The service then cannot start (EADDRINUSE) until that connection and its TIME_WAIT entry have ended. While the service runs, outgoing connections cannot use the port.',
     sets: [RESERVED],
-    risk: 'None; a reserved port is still there for who asks for it by number. Leave out what was given its port by the kernel.',
+    risk: 'None: a program that names a reserved port still gets it. Leave out ports that the kernel assigned to a service.',
     source: 'Documentation/networking/ip-sysctl.rst ip_local_reserved_ports',
     find: (facts) => {
       const inside = listenersInside(facts)
@@ -109,7 +106,7 @@ export const portRules: readonly Rule[] = [
       const more = inside.length > names.length ? ' and others' : ''
       const reserve = reserveSetting(facts)
       return {
-        what: `${names.join(', ')}${more} within ${ends(facts.portRange)}.`,
+        what: `${names.join(', ')}${more} are within ${ends(facts.portRange)}.`,
         set: defined(reserve),
       }
     },
@@ -117,34 +114,34 @@ export const portRules: readonly Rule[] = [
   {
     code: 'reserved-in-range',
     severity: 'info',
-    title: 'Reserved ports lower the ceiling of connections per destination',
-    when: 'net.ipv4.ip_local_reserved_ports has ports of the ephemeral range.',
-    why: 'Neither connect() nor bind() without a port takes a reserved port.',
+    title: 'Reserved ports lower the number of connections per destination',
+    when: 'net.ipv4.ip_local_reserved_ports contains ephemeral ports.',
+    why: 'Neither connect() nor bind() to port 0 uses a reserved port.',
     source: 'Documentation/networking/ip-sysctl.rst ip_local_reserved_ports',
     find: (facts) => {
       const reserved = reservedInside(facts).reduce((sum, range) => sum + sizeOf(range), 0)
       const left = portsPerDestination(facts)
       if (reserved === 0 || left === undefined || facts.portRange === undefined) return undefined
       return {
-        what: `${shown(reserved)} of the ${shown(sizeOf(facts.portRange))} ports are reserved; a destination has ${shown(left)}.`,
+        what: `${shown(reserved)} of the ${shown(sizeOf(facts.portRange))} ports are reserved; ${shown(left)} are left for a destination.`,
       }
     },
   },
   {
     code: 'port-step-width',
     severity: 'info',
-    title: 'The port behind a block of reserved ports is given out more often than others',
-    when: 'net.ipv4.ip_local_port_step_width is there and 0, and 8 or more neighbouring ports of the range are reserved.',
-    why: 'connect() begins its search anywhere and goes on port by port: each search that begins within the block ends behind it. Firewalls and NAT that do not like a port to come again soon then drop connections.',
+    title: 'The port after a block of reserved ports is assigned more often than others',
+    when: 'net.ipv4.ip_local_port_step_width exists and is 0, and at least 8 consecutive ports of the range are reserved.',
+    why: 'connect() starts its search at a random port and continues port by port. Every search that starts inside the block ends right after it. Firewalls and NAT that reject early reuse of a port then drop connections.',
     sets: [STEP_WIDTH],
-    risk: 'With nearly all ports in use each search is slower.',
+    risk: 'Each search is slower when nearly all ports are in use.',
     source: 'Documentation/networking/ip-sysctl.rst ip_local_port_step_width',
     find: (facts) => {
       if (facts.sysctls?.[STEP_WIDTH] !== 0) return undefined
       const block = Math.max(0, ...reservedInside(facts).map(sizeOf))
       if (block < 8) return undefined
       return {
-        what: `${shown(block)} neighbouring ports are reserved and net.ipv4.ip_local_port_step_width is 0.`,
+        what: `${shown(block)} consecutive ports are reserved, and net.ipv4.ip_local_port_step_width is 0.`,
         set: [setting(STEP_WIDTH, 4 * block)],
       }
     },
@@ -158,9 +155,9 @@ function filled(facts: Facts, from: number, below: number): Found | undefined {
   if (share < from || share >= below) return undefined
   const { localAddress, remoteAddress, remotePort, ports, available, timeWait, reusable } = most
   const again =
-    reusable === 0 ? '' : ` (${shown(reusable)} of these can be used again and are not counted)`
+    reusable === 0 ? '' : ` (${shown(reusable)} of these can be reused and do not count)`
   return {
-    what: `From ${localAddress} to ${endpoint(remoteAddress, remotePort)}: ${shown(ports - available)} of ${shown(ports)} ports are taken; ${shown(timeWait)} are in TIME_WAIT${again}.`,
+    what: `From ${localAddress} to ${endpoint(remoteAddress, remotePort)}: ${shown(ports - available)} of ${shown(ports)} ports are in use; ${shown(timeWait)} are in TIME_WAIT${again}.`,
     ...widening(facts),
   }
 }
@@ -172,12 +169,12 @@ function ceiling(facts: Facts, from: number, below: number): Found | undefined {
   const size = sizeOf(portRange)
   if (size < from || size >= below) return undefined
   return {
-    what: `${ends(portRange)}: ${shown(ports)} ports for each source address and destination. Where each is left in TIME_WAIT for ${String(TIME_WAIT_S)} s, that is ${shown(Math.floor(ports / TIME_WAIT_S))} connections/s.`,
+    what: `${ends(portRange)}: ${shown(ports)} ports for each source address and destination. If each close leaves ${String(TIME_WAIT_S)} s of TIME_WAIT, that is ${shown(Math.floor(ports / TIME_WAIT_S))} connections/s.`,
     ...widening(facts),
   }
 }
 
-/** A wider range, and the ports of it that services have. */
+/** A wider range, and a reservation of its ports that services use. */
 function widening(facts: Facts): Pick<Found, 'set'> {
   const { portRange } = facts
   if (portRange === undefined) return {}

@@ -1,8 +1,8 @@
 import type { OptionTable } from '../row'
 
 /**
- * IPPROTO_IP options, in the order of their kernel names. An IPv6 socket accepts them too; they
- * then govern its connections to IPv4 hosts.
+ * IPPROTO_IP options, in the order of their kernel names. An IPv6 socket accepts them too, for its
+ * connections to IPv4 hosts.
  */
 export const ipOptions = {
   IP_ADD_MEMBERSHIP: {
@@ -14,7 +14,7 @@ export const ipOptions = {
     summary: 'Joins a multicast group.',
     notOnMptcp: true,
     because:
-      'dgram.Socket does it: addMembership(), dropMembership() and the source-specific methods.',
+      'dgram.Socket has methods for it: addMembership(), dropMembership() and the source-specific ones.',
     source: 'ip(7)',
   },
   IP_ADD_SOURCE_MEMBERSHIP: {
@@ -26,7 +26,7 @@ export const ipOptions = {
     summary: 'Joins a multicast group for one source.',
     notOnMptcp: true,
     because:
-      'dgram.Socket does it: addMembership(), dropMembership() and the source-specific methods.',
+      'dgram.Socket has methods for it: addMembership(), dropMembership() and the source-specific ones.',
     source: 'ip(7)',
   },
   IP_BIND_ADDRESS_NO_PORT: {
@@ -36,11 +36,11 @@ export const ipOptions = {
     when: 'pre-bind',
     inherited: true,
     summary:
-      'Leaves the choice of the port to connect() when bind() is given port 0, so that a port can serve several destinations.',
+      'Makes bind() to port 0 leave the choice of the port to connect(), so that a port can be used for several destinations at once.',
     since: '4.2',
     windows: 'SO_REUSE_UNICASTPORT',
     hazard:
-      'The local port reads 0 until connect(), which reports a lack of ports as EADDRNOTAVAIL.',
+      'The local port reads 0 until connect(), which fails with EADDRNOTAVAIL if no port is free.',
     source: 'ip(7)',
   },
   IP_BLOCK_SOURCE: {
@@ -49,10 +49,10 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Stops the datagrams of one source of a multicast group.',
+    summary: 'Blocks the datagrams of one source of a multicast group.',
     notOnMptcp: true,
     because:
-      'Membership of chosen sources does the same: dgram.Socket.addSourceSpecificMembership().',
+      'A source-specific membership does the same: dgram.Socket.addSourceSpecificMembership().',
     source: 'ip(7)',
   },
   IP_BOUND_IF: {
@@ -89,7 +89,7 @@ export const ipOptions = {
     summary: 'Leaves a multicast group.',
     notOnMptcp: true,
     because:
-      'dgram.Socket does it: addMembership(), dropMembership() and the source-specific methods.',
+      'dgram.Socket has methods for it: addMembership(), dropMembership() and the source-specific ones.',
     source: 'ip(7)',
   },
   IP_DROP_SOURCE_MEMBERSHIP: {
@@ -101,7 +101,7 @@ export const ipOptions = {
     summary: 'Leaves a multicast group for one source.',
     notOnMptcp: true,
     because:
-      'dgram.Socket does it: addMembership(), dropMembership() and the source-specific methods.',
+      'dgram.Socket has methods for it: addMembership(), dropMembership() and the source-specific ones.',
     source: 'ip(7)',
   },
   IP_FREEBIND: {
@@ -110,8 +110,9 @@ export const ipOptions = {
     access: 'rw',
     when: 'pre-bind',
     inherited: true,
+    alsoChanges: ['IPV6_FREEBIND'],
     summary: 'Permits bind() to an address that is not, or not yet, on this host.',
-    hazard: 'It is the same switch as IPV6_FREEBIND. A mistyped address binds without an error.',
+    hazard: 'IPV6_FREEBIND is the same option. bind() to a mistyped address reports no error.',
     source: 'ip(7)',
   },
   IP_HDRINCL: {
@@ -122,7 +123,7 @@ export const ipOptions = {
     inherited: null,
     summary: 'Lets the program write the IP header.',
     notOnMptcp: true,
-    because: 'It is for raw sockets, which Node does not have.',
+    because: 'Only raw sockets use it, and Node has none.',
     source: 'ip(7)',
   },
   IP_IPSEC_POLICY: {
@@ -131,9 +132,9 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Sets an IPsec policy for this socket by PF_KEY.',
+    summary: 'Sets an IPsec policy for this socket through PF_KEY.',
     notOnMptcp: true,
-    because: "IPsec policies are the work of key daemons; 'ip xfrm policy' sets those of the host.",
+    because: "Key daemons set IPsec policies; 'ip xfrm policy' sets those of the host.",
     source: 'linux/in.h',
   },
   IP_LOCAL_PORT_RANGE: {
@@ -143,10 +144,10 @@ export const ipOptions = {
     when: 'pre-bind',
     inherited: true,
     summary:
-      'Narrows the ephemeral ports that bind() and connect() choose from; 0 and 0 is net.ipv4.ip_local_port_range.',
+      'Narrows the range of ephemeral ports for bind() and connect(); 0 and 0 mean net.ipv4.ip_local_port_range.',
     since: '6.3',
     example: { min: 40000, max: 50000 },
-    hazard: 'Ports outside net.ipv4.ip_local_port_range are never chosen.',
+    hazard: 'The kernel never chooses ports outside net.ipv4.ip_local_port_range.',
     source: 'ip(7)',
   },
   IP_MINTTL: {
@@ -155,7 +156,8 @@ export const ipOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Drops packets whose time to live is below this; 255 admits only neighbours.',
+    summary:
+      'Drops received packets whose time to live is below this; 255 accepts only neighbours.',
     unit: 'hops',
     range: [0, 255],
     notOnMptcp: true,
@@ -167,10 +169,10 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Sets the sources of a multicast group that are let through.',
+    summary: 'Sets the list of accepted or blocked sources of a multicast group.',
     notOnMptcp: true,
     because:
-      'Membership of chosen sources does the same: dgram.Socket.addSourceSpecificMembership().',
+      'A source-specific membership does the same: dgram.Socket.addSourceSpecificMembership().',
     source: 'ip(7)',
   },
   IP_MTU: {
@@ -179,12 +181,12 @@ export const ipOptions = {
     access: 'r',
     when: 'connected',
     inherited: null,
-    summary: 'Gives the path MTU that is known for the connection.',
+    summary: 'Returns the known path MTU of the connection.',
     unit: 'bytes',
     notOnMptcp: true,
     windows: 'IP_MTU',
     roundTrip:
-      'It is readable on a connected socket only; ENOTCONN elsewhere, and for a moment after an option that makes the kernel look up the route again.',
+      'Only a connected socket has it. ENOTCONN elsewhere, and for a moment after an option that makes the kernel look up the route again.',
     source: 'ip(7)',
   },
   IP_MTU_DISCOVER: {
@@ -194,7 +196,7 @@ export const ipOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Chooses how the path MTU is found: 0 not at all, 1 as the route says, 2 always, 3 never fragment and ignore the known path MTU, 4 and 5 the MTU of the interface.',
+      'Selects path MTU discovery: 0 never, 1 by the route, 2 always, 3 never fragment and ignore the known path MTU, 4 and 5 use the MTU of the interface.',
     range: [0, 5],
     notOnMptcp: true,
     windows: 'IP_MTU_DISCOVER',
@@ -207,7 +209,7 @@ export const ipOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Delivers datagrams of every multicast group that this host has joined, not of those of this socket only.',
+      'Delivers datagrams of all multicast groups that this host has joined, not only those that this socket has joined.',
     notOnMptcp: true,
     noEffectOnTcp: 'datagram and raw sockets',
     source: 'ip(7)',
@@ -218,7 +220,7 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Chooses the interface for outgoing multicast datagrams.',
+    summary: 'Selects the interface for outgoing multicast datagrams.',
     notOnMptcp: true,
     because: 'dgram.Socket.setMulticastInterface() does it.',
     source: 'ip(7)',
@@ -229,7 +231,7 @@ export const ipOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Delivers the multicast datagrams of this host to its own sockets too.',
+    summary: "Also delivers this host's multicast datagrams to its own sockets.",
     notOnMptcp: true,
     noEffectOnTcp: 'datagram and raw sockets',
     source: 'ip(7)',
@@ -240,7 +242,7 @@ export const ipOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Sets the time to live of outgoing multicast datagrams; -1 is 1.',
+    summary: 'Sets the time to live of outgoing multicast datagrams; -1 means 1.',
     unit: 'hops',
     range: [0, 255],
     also: [-1],
@@ -255,7 +257,7 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Leaves fragments as they are in the firewall.',
+    summary: 'Disables reassembly of fragments in the firewall.',
     notOnMptcp: true,
     because: 'The kernel accepts it on raw sockets only.',
     source: 'ip(7)',
@@ -267,15 +269,15 @@ export const ipOptions = {
     when: 'any',
     inherited: false,
     summary:
-      'Adds these IP header options to every packet; an accepted socket gets those of the SYN instead.',
+      'Adds these IP header options to every packet; an accepted socket uses those of the SYN instead.',
     length: [0, 40],
-    rewritten: 'Filled up with zeros to a multiple of four bytes.',
+    rewritten: 'Padded with zeros to a multiple of four bytes.',
     privilege: 'CAP_NET_RAW, for a source route',
     refused: { EINVAL: 'for options that are malformed or that the kernel does not know' },
     notOnMptcp: true,
     darwin: 'IP_OPTIONS',
     windows: 'IP_OPTIONS',
-    example: new Uint8Array([1, 1, 1, 0]),
+    example: [1, 1, 1, 0],
     hazard: 'Most networks drop packets with IP options.',
     source: 'ip(7), RFC 791',
   },
@@ -309,7 +311,7 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Gives what control messages would say of the last segment.',
+    summary: 'Returns the control messages that belong to the last segment.',
     notOnMptcp: true,
     because: 'Its value is a list of control messages, which Node never reads.',
     source: 'linux/in.h',
@@ -320,7 +322,7 @@ export const ipOptions = {
     access: 'r',
     when: 'any',
     inherited: null,
-    summary: 'Tells the protocol that a raw socket with IP_HDRINCL sends.',
+    summary: 'Returns the protocol that a raw socket with IP_HDRINCL sends.',
     notOnMptcp: true,
     since: '6.4',
     noEffectOnTcp: 'raw sockets',
@@ -333,7 +335,7 @@ export const ipOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Fails at once on an ICMP error that TCP would otherwise sit out, such as host unreachable.',
+      'Makes an ICMP error that TCP otherwise retries through, for example host unreachable, end the connection at once.',
     notOnMptcp: true,
     hazard: 'A short outage of a router ends connections that would have survived it.',
     source: 'ip(7)',
@@ -429,9 +431,9 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Takes in packets to be forwarded that have the Router Alert option.',
+    summary: 'Receives packets with the Router Alert option that this host would forward.',
     notOnMptcp: true,
-    because: 'It is for raw sockets, which Node does not have.',
+    because: 'Only raw sockets use it, and Node has none.',
     source: 'ip(7)',
   },
   IP_TOS: {
@@ -440,15 +442,16 @@ export const ipOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Sets the type of service byte of outgoing packets: the DSCP in its upper six bits.',
+    summary:
+      'Sets the type of service byte of outgoing packets, with the DSCP in its upper six bits.',
     range: [0, 255],
-    rewritten: 'The two lowest bits belong to congestion notification and keep their value.',
+    rewritten: 'The two lowest bits (ECN) keep their value.',
     alsoChanges: ['SO_PRIORITY'],
     darwin: 'IP_TOS',
     windows: 'IP_TOS',
     example: 72,
     hazard:
-      'It also sets SO_PRIORITY. Connections to IPv6 hosts take IPV6_TCLASS instead. Later releases of Node 24 and Node 26 set it by socket.setTypeOfService(), which some releases of undici call with 0 for each request: the last call wins.',
+      'It also sets SO_PRIORITY. Connections to IPv6 hosts use IPV6_TCLASS instead. The last call wins: later releases of Node 24 and Node 26 set it in socket.setTypeOfService(), which some releases of undici call with 0 for each request.',
     source: 'ip(7), RFC 2474',
   },
   IP_TRANSPARENT: {
@@ -457,10 +460,11 @@ export const ipOptions = {
     access: 'rw',
     when: 'pre-bind',
     inherited: true,
+    alsoChanges: ['IPV6_TRANSPARENT'],
     summary:
-      'Permits bind() to addresses of other hosts and accepts connections that the firewall redirects, for a transparent proxy.',
+      'For transparent proxies: permits bind() to addresses of other hosts, and accepts connections that the firewall redirects.',
     privilege: 'CAP_NET_ADMIN or CAP_NET_RAW, to switch it on',
-    hazard: 'It is the same switch as IPV6_TRANSPARENT.',
+    hazard: 'IPV6_TRANSPARENT is the same option.',
     source: 'ip(7)',
   },
   IP_TTL: {
@@ -469,7 +473,7 @@ export const ipOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Sets the time to live of outgoing packets; -1 is the default of the route.',
+    summary: 'Sets the time to live of outgoing packets; -1 means the default of the route.',
     unit: 'hops',
     range: [1, 255],
     also: [-1],
@@ -485,10 +489,10 @@ export const ipOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Takes the datagrams of a blocked source again.',
+    summary: 'Unblocks a source of a multicast group.',
     notOnMptcp: true,
     because:
-      'Membership of chosen sources does the same: dgram.Socket.addSourceSpecificMembership().',
+      'A source-specific membership does the same: dgram.Socket.addSourceSpecificMembership().',
     source: 'ip(7)',
   },
   IP_UNICAST_IF: {
@@ -498,7 +502,7 @@ export const ipOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the choice.',
+      'Selects the interface for outgoing datagrams and leaves incoming ones alone; 0 removes the selection.',
     unit: 'interface index',
     range: [0, 2147483647],
     refused: {
@@ -520,7 +524,7 @@ export const ipOptions = {
     inherited: null,
     summary: 'Sets an IPsec policy for this socket.',
     notOnMptcp: true,
-    because: "IPsec policies are the work of key daemons; 'ip xfrm policy' sets those of the host.",
+    because: "Key daemons set IPsec policies; 'ip xfrm policy' sets those of the host.",
     source: 'linux/in.h',
   },
   SO_ORIGINAL_DST: {
@@ -530,11 +534,11 @@ export const ipOptions = {
     when: 'connected',
     inherited: null,
     summary:
-      'Gives the address that an IPv4 client asked for, before the firewall redirected it here.',
+      'Returns the destination address of an IPv4 client before the firewall redirected it here.',
     notOnMptcp: true,
     windows: 'SO_ORIGINAL_DST',
     roundTrip:
-      'It is readable on an accepted connection that connection tracking knows; ENOENT elsewhere.',
+      'Only an accepted connection that connection tracking knows has it; ENOENT elsewhere.',
     source: 'linux/netfilter_ipv4.h',
   },
 } as const satisfies OptionTable

@@ -9,10 +9,10 @@ export const ipv6Options = {
     when: 'connected',
     inherited: null,
     summary:
-      'Gives the address that an IPv6 client asked for, before the firewall redirected it here.',
+      'Returns the destination address of an IPv6 client before the firewall redirected it here.',
     notOnMptcp: true,
     roundTrip:
-      'It is readable on an accepted connection that connection tracking knows; ENOENT elsewhere.',
+      'Only an accepted connection that connection tracking knows has it; ENOENT elsewhere.',
     source: 'linux/netfilter_ipv6/ip6_tables.h',
   },
   IPV6_ADDRFORM: {
@@ -21,7 +21,7 @@ export const ipv6Options = {
     access: 'none',
     when: 'connected',
     inherited: null,
-    summary: 'Turns an IPv6 socket that is connected to an IPv4 host into an IPv4 socket.',
+    summary: 'Converts an IPv6 socket that is connected to an IPv4 host into an IPv4 socket.',
     notOnMptcp: true,
     because: 'It changes the family of the descriptor without Node knowing, and cannot be undone.',
     source: 'ipv6(7)',
@@ -33,11 +33,11 @@ export const ipv6Options = {
     when: 'pre-connect',
     inherited: true,
     summary:
-      'Prefers kinds of source address: 1 temporary, 2 public, 4 care-of, 256 the default for the first two, 1024 home.',
+      'Sets the preferred kinds of source address: 1 temporary, 2 public, 4 care-of, 256 default for temporary and public, 1024 home.',
     unit: 'bit mask',
     range: [0, 3343],
     rewritten:
-      'Groups of flags that are not named read as their default, and flags that Linux does not use read 0.',
+      'Groups of flags that were not set read as their default, and flags that Linux does not use read 0.',
     refused: { EINVAL: 'for flags that contradict each other' },
     notOnMptcp: true,
     example: 5,
@@ -51,7 +51,7 @@ export const ipv6Options = {
     inherited: null,
     summary: 'Joins a multicast group.',
     notOnMptcp: true,
-    because: 'dgram.Socket.addMembership() and dropMembership() do it.',
+    because: 'dgram.Socket has addMembership() and dropMembership() for it.',
     source: 'ipv6(7)',
   },
   IPV6_AUTOFLOWLABEL: {
@@ -60,7 +60,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Gives outgoing packets a flow label that is computed from the flow.',
+    summary: 'Adds a flow label, computed from the flow, to outgoing packets.',
     notOnMptcp: true,
     since: '3.17',
     darwin: 'IPV6_AUTOFLOWLABEL',
@@ -85,9 +85,9 @@ export const ipv6Options = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Has the kernel compute a checksum at an offset.',
+    summary: 'Makes the kernel compute the checksum at this offset.',
     notOnMptcp: true,
-    because: 'It is for raw sockets, which Node does not have.',
+    because: 'Only raw sockets use it, and Node has none.',
     source: 'linux/in6.h',
   },
   IPV6_DONTFRAG: {
@@ -96,7 +96,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Refuses to send datagrams that would need fragments.',
+    summary: 'Refuses to send datagrams that would have to be fragmented.',
     notOnMptcp: true,
     noEffectOnTcp: 'datagram and raw sockets',
     darwin: 'IPV6_DONTFRAG',
@@ -111,7 +111,7 @@ export const ipv6Options = {
     inherited: null,
     summary: 'Leaves a multicast group.',
     notOnMptcp: true,
-    because: 'dgram.Socket.addMembership() and dropMembership() do it.',
+    because: 'dgram.Socket has addMembership() and dropMembership() for it.',
     source: 'ipv6(7)',
   },
   IPV6_DSTOPTS: {
@@ -123,7 +123,7 @@ export const ipv6Options = {
     summary: 'Adds a Destination Options header to every packet.',
     notOnMptcp: true,
     because:
-      'Most networks drop packets with extension headers, and the kernel wants CAP_NET_RAW for most of them.',
+      'Most networks drop packets with extension headers, and most of the headers need CAP_NET_RAW.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_FLOWINFO_SEND: {
@@ -132,9 +132,9 @@ export const ipv6Options = {
     access: 'rw',
     when: 'pre-connect',
     inherited: true,
-    summary: 'Uses the flow label in the address given to connect().',
+    summary: 'Uses the flow label in the address passed to connect().',
     notOnMptcp: true,
-    hazard: 'connect() of Node gives an address without a flow label.',
+    hazard: 'The addresses that Node passes to connect() have no flow label.',
     source: 'linux/in6.h',
   },
   IPV6_FLOWLABEL_MGR: {
@@ -146,7 +146,7 @@ export const ipv6Options = {
     summary: 'Leases a flow label.',
     notOnMptcp: true,
     because:
-      'Node gives connect() an address without a flow label; IPV6_AUTOFLOWLABEL has the kernel choose one.',
+      'Node passes connect() an address without a flow label; with IPV6_AUTOFLOWLABEL the kernel chooses one.',
     source: 'linux/in6.h',
   },
   IPV6_FREEBIND: {
@@ -155,9 +155,10 @@ export const ipv6Options = {
     access: 'rw',
     when: 'pre-bind',
     inherited: true,
+    alsoChanges: ['IP_FREEBIND'],
     summary: 'Permits bind() to an address that is not, or not yet, on this host.',
     since: '4.15',
-    hazard: 'It is the same switch as IP_FREEBIND. A mistyped address binds without an error.',
+    hazard: 'IP_FREEBIND is the same option. bind() to a mistyped address reports no error.',
     source: 'linux/in6.h',
   },
   IPV6_HDRINCL: {
@@ -168,7 +169,7 @@ export const ipv6Options = {
     inherited: null,
     summary: 'Lets the program write the IPv6 header.',
     notOnMptcp: true,
-    because: 'It is for raw sockets, which Node does not have.',
+    because: 'Only raw sockets use it, and Node has none.',
     source: 'linux/in6.h',
   },
   IPV6_HOPLIMIT: {
@@ -191,7 +192,7 @@ export const ipv6Options = {
     summary: 'Adds a Hop-by-Hop Options header to every packet.',
     notOnMptcp: true,
     because:
-      'Most networks drop packets with extension headers, and the kernel wants CAP_NET_RAW for most of them.',
+      'Most networks drop packets with extension headers, and most of the headers need CAP_NET_RAW.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_IPSEC_POLICY: {
@@ -200,9 +201,9 @@ export const ipv6Options = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Sets an IPsec policy for this socket by PF_KEY.',
+    summary: 'Sets an IPsec policy for this socket through PF_KEY.',
     notOnMptcp: true,
-    because: "IPsec policies are the work of key daemons; 'ip xfrm policy' sets those of the host.",
+    because: "Key daemons set IPsec policies; 'ip xfrm policy' sets those of the host.",
     source: 'linux/in6.h',
   },
   IPV6_JOIN_ANYCAST: {
@@ -211,9 +212,9 @@ export const ipv6Options = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Takes in packets to an anycast address.',
+    summary: 'Joins an anycast address: receives packets to it.',
     notOnMptcp: true,
-    because: 'An anycast address is given to an interface, by the administrator.',
+    because: 'The administrator assigns anycast addresses to an interface.',
     source: 'linux/in6.h',
   },
   IPV6_LEAVE_ANYCAST: {
@@ -222,9 +223,9 @@ export const ipv6Options = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Takes in packets to an anycast address no more.',
+    summary: 'Leaves an anycast address.',
     notOnMptcp: true,
-    because: 'An anycast address is given to an interface, by the administrator.',
+    because: 'The administrator assigns anycast addresses to an interface.',
     source: 'linux/in6.h',
   },
   IPV6_MINHOPCOUNT: {
@@ -233,7 +234,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Drops packets whose hop limit is below this; 255 admits only neighbours.',
+    summary: 'Drops received packets whose hop limit is below this; 255 accepts only neighbours.',
     unit: 'hops',
     range: [0, 255],
     notOnMptcp: true,
@@ -246,12 +247,12 @@ export const ipv6Options = {
     when: 'connected',
     inherited: null,
     summary:
-      'Gives the path MTU that is known for the connection; the limit that a set stores is for datagrams.',
+      'Returns the known path MTU of the connection. The kernel also accepts a set, a limit for datagrams, which is not offered.',
     unit: 'bytes',
     notOnMptcp: true,
     windows: 'IPV6_MTU',
     roundTrip:
-      'It is readable on a connected socket only; ENOTCONN elsewhere, and for a moment after an option that makes the kernel look up the route again.',
+      'Only a connected socket has it. ENOTCONN elsewhere, and for a moment after an option that makes the kernel look up the route again.',
     source: 'ipv6(7)',
   },
   IPV6_MTU_DISCOVER: {
@@ -261,7 +262,7 @@ export const ipv6Options = {
     when: 'any',
     inherited: true,
     summary:
-      'Chooses how the path MTU is found: 0 not at all, 1 as the route says, 2 always, 3 ignore the known path MTU, 4 and 5 the MTU of the interface.',
+      'Selects path MTU discovery: 0 never, 1 by the route, 2 always, 3 ignore the known path MTU, 4 and 5 use the MTU of the interface.',
     range: [0, 5],
     notOnMptcp: true,
     windows: 'IPV6_MTU_DISCOVER',
@@ -274,7 +275,7 @@ export const ipv6Options = {
     when: 'any',
     inherited: true,
     summary:
-      'Delivers datagrams of every multicast group that this host has joined, not of those of this socket only.',
+      'Delivers datagrams of all multicast groups that this host has joined, not only those that this socket has joined.',
     notOnMptcp: true,
     since: '4.20',
     noEffectOnTcp: 'datagram and raw sockets',
@@ -286,7 +287,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Sets the hop limit of outgoing multicast datagrams; -1 is the default, 1.',
+    summary: 'Sets the hop limit of outgoing multicast datagrams; -1 means the default, 1.',
     unit: 'hops',
     range: [0, 255],
     also: [-1],
@@ -301,7 +302,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Chooses the interface for outgoing multicast datagrams; 0 removes the choice.',
+    summary: 'Selects the interface for outgoing multicast datagrams; 0 removes the selection.',
     unit: 'interface index',
     range: [0, 2147483647],
     refused: { ENODEV: 'when no interface has that index' },
@@ -316,7 +317,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Delivers the multicast datagrams of this host to its own sockets too.',
+    summary: "Also delivers this host's multicast datagrams to its own sockets.",
     notOnMptcp: true,
     noEffectOnTcp: 'datagram and raw sockets',
     source: 'ipv6(7)',
@@ -327,9 +328,9 @@ export const ipv6Options = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Gives the path MTU together with the destination.',
+    summary: 'Returns the path MTU together with the destination.',
     notOnMptcp: true,
-    because: 'IPV6_MTU gives the number alone.',
+    because: 'IPV6_MTU returns the number alone.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_PKTINFO: {
@@ -360,7 +361,8 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Fails at once on an ICMPv6 error that TCP would otherwise sit out, such as no route.',
+    summary:
+      'Makes an ICMPv6 error that TCP otherwise retries through, for example no route, end the connection at once.',
     notOnMptcp: true,
     hazard: 'A short outage of a router ends connections that would have survived it.',
     source: 'ipv6(7)',
@@ -430,7 +432,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Delivers the path MTU when it changes as a control message.',
+    summary: 'Delivers the path MTU as a control message when it changes.',
     notOnMptcp: true,
     noEffectOnTcp: 'datagram and raw sockets',
     source: 'RFC 3542, linux/in6.h',
@@ -478,9 +480,9 @@ export const ipv6Options = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Takes in packets to be forwarded that have the Router Alert option.',
+    summary: 'Receives packets with the Router Alert option that this host would forward.',
     notOnMptcp: true,
-    because: 'It is for raw sockets, which Node does not have.',
+    because: 'Only raw sockets use it, and Node has none.',
     source: 'linux/in6.h',
   },
   IPV6_ROUTER_ALERT_ISOLATE: {
@@ -491,7 +493,7 @@ export const ipv6Options = {
     inherited: null,
     summary: 'Confines IPV6_ROUTER_ALERT to the network namespace.',
     notOnMptcp: true,
-    because: 'It is for raw sockets, which Node does not have.',
+    because: 'Only raw sockets use it, and Node has none.',
     source: 'linux/in6.h',
   },
   IPV6_RTHDR: {
@@ -503,7 +505,7 @@ export const ipv6Options = {
     summary: 'Adds a Routing header to every packet.',
     notOnMptcp: true,
     because:
-      'Most networks drop packets with extension headers, and the kernel wants CAP_NET_RAW for most of them.',
+      'Most networks drop packets with extension headers, and most of the headers need CAP_NET_RAW.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_RTHDRDSTOPTS: {
@@ -515,7 +517,7 @@ export const ipv6Options = {
     summary: 'Adds a Destination Options header before the Routing header.',
     notOnMptcp: true,
     because:
-      'Most networks drop packets with extension headers, and the kernel wants CAP_NET_RAW for most of them.',
+      'Most networks drop packets with extension headers, and most of the headers need CAP_NET_RAW.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_TCLASS: {
@@ -525,16 +527,15 @@ export const ipv6Options = {
     when: 'any',
     inherited: true,
     summary:
-      'Sets the traffic class of outgoing packets, the DSCP in its upper six bits; -1 is the default.',
+      'Sets the traffic class of outgoing packets, with the DSCP in its upper six bits; -1 means the default.',
     range: [0, 255],
     also: [-1],
-    rewritten:
-      'The two lowest bits belong to congestion notification and keep their value; -1 reads 0.',
+    rewritten: 'The two lowest bits (ECN) keep their value; -1 reads 0.',
     notOnMptcp: true,
     darwin: 'IPV6_TCLASS',
     example: 72,
     hazard:
-      'Connections to IPv4 hosts take IP_TOS instead: on a dual-stack socket set both. Later releases of Node 24 and Node 26 set it by socket.setTypeOfService(), which some releases of undici call with 0 for each request: the last call wins.',
+      'Connections to IPv4 hosts use IP_TOS instead: on a dual-stack socket set both. The last call wins: later releases of Node 24 and Node 26 set it in socket.setTypeOfService(), which some releases of undici call with 0 for each request.',
     source: 'RFC 3542, linux/in6.h',
   },
   IPV6_TRANSPARENT: {
@@ -543,10 +544,11 @@ export const ipv6Options = {
     access: 'rw',
     when: 'pre-bind',
     inherited: true,
+    alsoChanges: ['IP_TRANSPARENT'],
     summary:
-      'Permits bind() to addresses of other hosts and accepts connections that the firewall redirects, for a transparent proxy.',
+      'For transparent proxies: permits bind() to addresses of other hosts, and accepts connections that the firewall redirects.',
     privilege: 'CAP_NET_ADMIN or CAP_NET_RAW, to switch it on',
-    hazard: 'It is the same switch as IP_TRANSPARENT.',
+    hazard: 'IP_TRANSPARENT is the same option.',
     source: 'linux/in6.h',
   },
   IPV6_UNICAST_HOPS: {
@@ -555,7 +557,7 @@ export const ipv6Options = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Sets the hop limit of outgoing packets; -1 is the default of the route.',
+    summary: 'Sets the hop limit of outgoing packets; -1 means the default of the route.',
     unit: 'hops',
     range: [0, 255],
     also: [-1],
@@ -572,7 +574,7 @@ export const ipv6Options = {
     when: 'any',
     inherited: true,
     summary:
-      'Chooses the interface for outgoing datagrams, without a limit on incoming ones; 0 removes the choice.',
+      'Selects the interface for outgoing datagrams and leaves incoming ones alone; 0 removes the selection.',
     unit: 'interface index',
     range: [0, 2147483647],
     refused: {
@@ -593,8 +595,7 @@ export const ipv6Options = {
     when: 'pre-bind',
     refusedLate: true,
     inherited: true,
-    summary:
-      'Leaves IPv4 out of an IPv6 socket, so that another socket can have the same port there.',
+    summary: 'Restricts an IPv6 socket to IPv6, so that an IPv4 socket can have the same port.',
     refused: { EINVAL: 'once the socket is bound' },
     darwin: 'IPV6_V6ONLY',
     windows: 'IPV6_V6ONLY',
@@ -608,7 +609,7 @@ export const ipv6Options = {
     inherited: null,
     summary: 'Sets an IPsec policy for this socket.',
     notOnMptcp: true,
-    because: "IPsec policies are the work of key daemons; 'ip xfrm policy' sets those of the host.",
+    because: "Key daemons set IPsec policies; 'ip xfrm policy' sets those of the host.",
     source: 'linux/in6.h',
   },
 } as const satisfies OptionTable

@@ -8,10 +8,10 @@ export const mptcpOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Describes the connection and each of its subflows.',
+    summary: 'Returns the state of the connection and of each subflow.',
     since: '6.5',
     because:
-      "Its value begins with a header that says how much room there is; 'ss -M' and 'ss -ti' show the same.",
+      "Its value begins with a header that states the sizes of the caller's buffers; 'ss -M' and 'ss -ti' show the same.",
     source: 'linux/mptcp.h',
   },
   MPTCP_INFO: {
@@ -20,7 +20,7 @@ export const mptcpOptions = {
     access: 'r',
     when: 'any',
     inherited: null,
-    summary: 'Describes the connection: subflows, flags and counters, as struct mptcp_info.',
+    summary: 'Returns the subflows, flags and counters of the connection as struct mptcp_info.',
     length: [0, 256],
     only: 'mptcp',
     since: '5.16',
@@ -35,7 +35,7 @@ export const mptcpOptions = {
     summary: 'Lists the addresses of the subflows.',
     since: '5.16',
     because:
-      "Its value begins with a header that says how much room there is; 'ss -M' and 'ss -ti' show the same.",
+      "Its value begins with a header that states the sizes of the caller's buffers; 'ss -M' and 'ss -ti' show the same.",
     source: 'linux/mptcp.h',
   },
   MPTCP_TCPINFO: {
@@ -44,10 +44,10 @@ export const mptcpOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Gives TCP_INFO of each subflow.',
+    summary: 'Returns TCP_INFO of each subflow.',
     since: '5.16',
     because:
-      "Its value begins with a header that says how much room there is; 'ss -M' and 'ss -ti' show the same.",
+      "Its value begins with a header that states the sizes of the caller's buffers; 'ss -M' and 'ss -ti' show the same.",
     source: 'linux/mptcp.h',
   },
 } as const satisfies OptionTable

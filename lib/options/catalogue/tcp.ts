@@ -8,7 +8,7 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'macOS: ends a connection whose peer has offered no window for this long.',
+    summary: 'macOS: ends a connection whose peer has announced a zero window for this long.',
     unit: 'seconds',
     range: [0, 2147483647],
     darwin: 'PERSIST_TIMEOUT',
@@ -23,7 +23,7 @@ export const tcpOptions = {
     summary: 'Adds a key of the TCP Authentication Option.',
     secret: true,
     since: '6.7',
-    because: 'The key structures are for routing daemons, which manage them themselves.',
+    because: 'Routing daemons use these keys and manage them themselves.',
     source: 'RFC 5925, linux/tcp.h',
   },
   TCP_AO_DEL_KEY: {
@@ -34,7 +34,7 @@ export const tcpOptions = {
     inherited: null,
     summary: 'Deletes a key of the TCP Authentication Option.',
     since: '6.7',
-    because: 'The key structures are for routing daemons, which manage them themselves.',
+    because: 'Routing daemons use these keys and manage them themselves.',
     source: 'RFC 5925, linux/tcp.h',
   },
   TCP_AO_GET_KEYS: {
@@ -46,7 +46,7 @@ export const tcpOptions = {
     summary: 'Lists the keys of the TCP Authentication Option.',
     secret: true,
     since: '6.7',
-    because: 'It reads secrets back.',
+    because: 'It would return secrets.',
     source: 'RFC 5925, linux/tcp.h',
   },
   TCP_AO_INFO: {
@@ -55,7 +55,7 @@ export const tcpOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Gives the state and counters of the TCP Authentication Option.',
+    summary: 'Returns the state and counters of the TCP Authentication Option.',
     since: '6.7',
     because: 'It is of no use without the keys, which this library does not manage.',
     source: 'RFC 5925, linux/tcp.h',
@@ -68,7 +68,7 @@ export const tcpOptions = {
     inherited: null,
     summary: 'Saves and restores the TCP Authentication Option of a connection in repair mode.',
     since: '6.7',
-    because: 'Moving a live connection to another process is the work of checkpoint tools.',
+    because: 'Only checkpoint tools, which move a live connection to another process, need it.',
     source: 'linux/tcp.h',
   },
   TCP_CC_INFO: {
@@ -78,7 +78,7 @@ export const tcpOptions = {
     when: 'connected',
     inherited: null,
     summary:
-      'Gives what the congestion control algorithm reports of itself, in a layout of its own, or nothing.',
+      'Returns the state of the congestion control algorithm, in the layout of that algorithm; empty if it reports none.',
     length: [0, 20],
     since: '4.2',
     source: 'linux/inet_diag.h',
@@ -89,7 +89,7 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Names the congestion control algorithm.',
+    summary: 'Selects the congestion control algorithm by its name.',
     length: [1, 15],
     privilege: 'CAP_NET_ADMIN, for an algorithm outside net.ipv4.tcp_allowed_congestion_control',
     refused: { ENOENT: 'when the kernel has no algorithm of that name' },
@@ -103,7 +103,7 @@ export const tcpOptions = {
     access: 'rw',
     when: 'pre-connect',
     inherited: null,
-    summary: 'macOS: limits how long connect() tries.',
+    summary: 'macOS: limits the time that connect() takes.',
     unit: 'seconds',
     range: [0, 2147483647],
     darwin: 'TCP_CONNECTIONTIMEOUT',
@@ -116,10 +116,10 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Holds back a segment that is not full until the option is cleared or 200 ms have passed.',
+      'Holds back a partial segment until it is full, the option is cleared, or 200 ms have passed.',
     darwin: 'TCP_NOPUSH',
     hazard:
-      'Left on, it delays the end of every message by up to 200 ms. Clearing it on macOS does not send what was held back.',
+      'While it is on, the end of every message is delayed by up to 200 ms. On macOS, clearing it does not send the data held back.',
     source: 'tcp(7)',
   },
   TCP_DEFER_ACCEPT: {
@@ -129,13 +129,14 @@ export const tcpOptions = {
     when: 'pre-listen',
     inherited: false,
     summary:
-      'Hands a connection to accept() only when its first data has arrived, or this time has passed.',
+      'Makes accept() return a connection only once its first data has arrived or this time has passed.',
     unit: 'seconds',
     range: [0, 2147483647],
     rewritten:
-      'Rounded up to the time that a whole number of SYN-ACK retransmits takes: 1, 3, 7, 15, 31, 63, 127, 247 and then 120 more each. 29887 is the most: more than that is rounded down to it.',
+      'Rounded up to the time that a whole number of SYN-ACK retransmits takes: 1, 3, 7, 15, 31, 63, 127, 247, and from there in steps of 120, at most 29887.',
     example: 7,
-    hazard: 'A protocol in which the server speaks first waits the whole time on each connection.',
+    hazard:
+      'In a protocol in which the server speaks first, every connection waits for the whole time.',
     source: 'tcp(7)',
   },
   TCP_DELACK_MAX_US: {
@@ -144,11 +145,11 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Limits how long an acknowledgement may be delayed.',
+    summary: 'Limits the delay of an acknowledgement.',
     unit: 'microseconds',
     range: [1001, 200000],
     rewritten: 'Rounded up to the timer tick of the kernel, 1 to 10 ms.',
-    refused: { EINVAL: 'below two timer ticks: for less than 4001 at 250 ticks per second' },
+    refused: { EINVAL: 'below two timer ticks: below 4001 at 250 ticks per second' },
     notOnMptcp: true,
     since: '6.15',
     example: 40000,
@@ -160,7 +161,7 @@ export const tcpOptions = {
     access: 'rw',
     when: 'pre-connect',
     inherited: null,
-    summary: 'macOS: asks for explicit congestion notification on the connection.',
+    summary: 'macOS: requests explicit congestion notification (ECN) for the connection.',
     darwin: 'TCP_ENABLE_ECN',
     source: 'netinet/tcp.h of macOS',
   },
@@ -172,17 +173,17 @@ export const tcpOptions = {
     refusedLate: true,
     inherited: false,
     summary:
-      'Accepts data in the SYN, from at most this many connections that are not yet complete.',
+      'Enables TCP Fast Open on a listener: accepts data in the SYN, from at most this many connections that are not yet established.',
     unit: 'connections',
     range: [0, 2147483647],
-    rewritten: 'Cut to net.core.somaxconn.',
+    rewritten: 'Capped at net.core.somaxconn.',
     refused: { EINVAL: 'on a socket that is connecting or connected' },
     since: '3.7',
     darwin: 'TCP_FASTOPEN',
     windows: 'TCP_FASTOPEN',
     example: 5,
     hazard:
-      'It works only with bit 2 of net.ipv4.tcp_fastopen. Data in a SYN can be delivered twice. macOS takes 0 or 1, on a listening socket only.',
+      'It needs the value 2 in the bit mask net.ipv4.tcp_fastopen. Data in a SYN can be delivered twice. macOS accepts only 0 and 1, on a listening socket.',
     source: 'tcp(7), RFC 7413',
   },
   TCP_FASTOPEN_CONNECT: {
@@ -193,14 +194,14 @@ export const tcpOptions = {
     refusedLate: true,
     inherited: true,
     summary:
-      'Makes connect() succeed at once and sends the first write in the SYN, when a cookie of the server is known.',
+      'Makes connect() succeed at once and sends the first write in the SYN, if a Fast Open cookie of the server is cached.',
     refused: {
       EINVAL: 'on a socket that is listening, connecting or connected',
-      EOPNOTSUPP: 'without bit 1 of net.ipv4.tcp_fastopen',
+      EOPNOTSUPP: 'without the value 1 in the bit mask net.ipv4.tcp_fastopen',
     },
     since: '4.11',
     hazard:
-      'connect() reports success before the server has answered; a refused connection shows at the first write. Data in a SYN can be delivered twice.',
+      'connect() succeeds before the server has answered; a refused connection is reported at the first write. Data in a SYN can be delivered twice.',
     source: 'tcp(7), RFC 7413',
   },
   TCP_FASTOPEN_KEY: {
@@ -210,7 +211,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: false,
     summary:
-      'Sets the key that this listener makes Fast Open cookies with: 16 bytes, or 32 for a key and its predecessor.',
+      'Sets the key with which this listener makes Fast Open cookies: 16 bytes, or 32 for a key and its predecessor.',
     length: [16, 32],
     refused: { EINVAL: 'unless it is 16 or 32 bytes long' },
     since: '4.15',
@@ -227,7 +228,7 @@ export const tcpOptions = {
     summary: 'Sends and accepts data in the SYN without a cookie.',
     refused: { EINVAL: 'on a socket that is connecting or connected' },
     since: '4.15',
-    hazard: 'Without cookies anyone can make a server work for a forged address.',
+    hazard: 'Without cookies, requests from forged source addresses reach the server program.',
     source: 'linux/tcp.h',
   },
   TCP_INFO: {
@@ -236,9 +237,9 @@ export const tcpOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Describes the connection.',
+    summary: 'Returns the state and counters of the connection.',
     windows: 'SIO_TCP_INFO',
-    because: 'tcpInfo() reads it with every field.',
+    because: 'tcpInfo() returns it with all fields.',
     source: 'tcp(7)',
   },
   TCP_INQ: {
@@ -249,7 +250,7 @@ export const tcpOptions = {
     inherited: true,
     summary: 'Delivers the number of bytes left to read as a control message.',
     since: '4.18',
-    hazard: 'Node never reads control messages; queueSizes() tells the same.',
+    hazard: 'Node never reads control messages; queueSizes() returns the same number.',
     source: 'linux/tcp.h',
   },
   TCP_IS_MPTCP: {
@@ -258,7 +259,7 @@ export const tcpOptions = {
     access: 'r',
     when: 'any',
     inherited: null,
-    summary: 'Tells whether the connection is MPTCP and has not fallen back to TCP.',
+    summary: 'Reports whether the connection uses MPTCP and has not fallen back to TCP.',
     since: '6.10',
     source: 'linux/tcp.h',
   },
@@ -283,7 +284,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Sends the first keepalive probe after this long without traffic, where SO_KEEPALIVE is on.',
+      'Sends the first keepalive probe after this time without traffic, if SO_KEEPALIVE is on.',
     unit: 'seconds',
     range: [1, 32767],
     rewrittenByNode: true,
@@ -312,15 +313,15 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Limits how long a closed socket stays in FIN_WAIT2; 0 is net.ipv4.tcp_fin_timeout, and -1 drops the socket as soon as its FIN is acknowledged, which leaves no TIME_WAIT.',
+      'Limits the time that a closed socket stays in FIN_WAIT2. 0 means net.ipv4.tcp_fin_timeout. With -1 the kernel drops the socket once its FIN is acknowledged, and no TIME_WAIT is left.',
     unit: 'seconds',
     range: [0, 2147483647],
     also: [-1],
-    rewritten: 'Cut to 120; 0 reads as net.ipv4.tcp_fin_timeout.',
+    rewritten: 'Capped at 120; 0 reads as net.ipv4.tcp_fin_timeout.',
     notOnMptcp: true,
     example: 10,
     hazard:
-      '-1 skips TIME_WAIT: without TCP timestamps, late segments can end up in the next connection of the same 4-tuple.',
+      '-1 skips TIME_WAIT: without TCP timestamps, the next connection of the same 4-tuple can accept late segments of this one.',
     source: 'tcp(7)',
   },
   TCP_MAXSEG: {
@@ -329,12 +330,13 @@ export const tcpOptions = {
     access: 'rw',
     when: 'pre-connect',
     inherited: true,
-    summary: 'Limits the segment size that is announced and sent; 0 is no limit of its own.',
+    summary:
+      'Limits the maximum segment size (MSS) announced to the peer and the size of sent segments; 0 means no limit.',
     unit: 'bytes',
     range: [88, 32767],
     also: [0],
     rewritten:
-      'On a connection it reads the size in use, which leaves out 12 bytes for timestamps. 0 reads 536 on a socket that is not connected.',
+      'On a connection it reads as the size in use, less 12 bytes for timestamps. On a socket that is not connected, 0 reads 536.',
     unset: [536, 0],
     darwin: 'TCP_MAXSEG',
     windows: 'TCP_MAXSEG',
@@ -347,16 +349,17 @@ export const tcpOptions = {
     access: 'w',
     when: 'any',
     inherited: true,
-    summary: 'Signs the segments to and from one peer with a shared key; an empty key removes it.',
+    summary:
+      'Signs segments to one peer, and verifies those from it, with a shared key; an empty key removes it.',
     refused: {
-      EINVAL: 'when the address is of another family than the socket',
-      ENOENT: 'to remove a key that is not there',
+      EINVAL: 'when the address belongs to another family than the socket',
+      ENOENT: 'when no key is set for the peer whose key is to be removed',
       ENOPROTOOPT: 'where the kernel was built without it',
     },
     notOnMptcp: true,
     secret: true,
     hazard:
-      'It acts at once, on an open connection too. Segments without the right signature are dropped without a word: the connection stalls until both ends have the key, and with a wrong key it times out.',
+      'It acts at once, on an open connection too. The kernel drops segments without the right signature silently: the connection stalls until both ends have the key, and with a wrong key it times out.',
     source: 'RFC 2385, linux/tcp.h',
   },
   TCP_MD5SIG_EXT: {
@@ -365,11 +368,13 @@ export const tcpOptions = {
     access: 'none',
     when: 'pre-connect',
     inherited: null,
-    summary: 'Signs the segments to and from the peers of a prefix or an interface.',
+    summary:
+      'Signs segments to all peers of a prefix or an interface, and verifies those from them.',
     notOnMptcp: true,
     since: '4.14',
     secret: true,
-    because: 'TCP_MD5SIG sets the key of a peer; keys for whole networks are for routing daemons.',
+    because:
+      'TCP_MD5SIG sets the key of one peer; only routing daemons use keys for whole networks.',
     source: 'RFC 2385, linux/tcp.h',
   },
   TCP_NODELAY: {
@@ -379,7 +384,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Sends a small segment at once, even while earlier data is not acknowledged (no Nagle algorithm).',
+      'Sends small segments at once, even while earlier data is not acknowledged: disables the Nagle algorithm.',
     darwin: 'TCP_NODELAY',
     windows: 'TCP_NODELAY',
     source: 'tcp(7)',
@@ -401,7 +406,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Reports the socket as writable only while less than this is unsent; 0 is net.ipv4.tcp_notsent_lowat.',
+      'Reports the socket as writable only while fewer unsent bytes are queued; 0 means net.ipv4.tcp_notsent_lowat.',
     unit: 'bytes',
     range: [0, 4294967295],
     since: '3.12',
@@ -415,11 +420,11 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Gives or sets the sequence number of the queue that TCP_REPAIR_QUEUE chose.',
+    summary: 'Reads or sets the sequence number of the queue that TCP_REPAIR_QUEUE selects.',
     range: [0, 4294967295],
     privilege: 'CAP_NET_ADMIN, for repair mode',
     refused: {
-      EINVAL: 'unless TCP_REPAIR is on and a queue is chosen',
+      EINVAL: 'unless TCP_REPAIR is on and a queue is selected',
       EPERM: 'unless the socket is closed',
     },
     notOnMptcp: true,
@@ -433,11 +438,11 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Acknowledges at once instead of waiting for data to carry the acknowledgement.',
-    rewritten: 'The kernel changes it as the traffic goes, and listen() sets it to true.',
+    summary: 'Acknowledges data at once instead of delaying the acknowledgement.',
+    rewritten: 'The kernel changes it as traffic flows, and listen() sets it to true.',
     notOnMptcp: true,
     windows: 'SIO_TCP_SET_ACK_FREQUENCY',
-    hazard: 'It does not last: set it again after each read.',
+    hazard: 'It does not persist: set it again after each read.',
     source: 'tcp(7)',
   },
   TCP_REPAIR: {
@@ -456,7 +461,8 @@ export const tcpOptions = {
     notOnMptcp: true,
     since: '3.5',
     example: 1,
-    hazard: 'A socket that is closed in repair mode sends nothing: the peer keeps its end open.',
+    hazard:
+      'A close in repair mode sends nothing, so the peer keeps its end of the connection open.',
     source: 'linux/tcp.h',
   },
   TCP_REPAIR_OPTIONS: {
@@ -468,7 +474,7 @@ export const tcpOptions = {
     summary: 'Sets the negotiated TCP options of a connection in repair mode.',
     notOnMptcp: true,
     since: '3.5',
-    because: 'Moving a live connection to another process is the work of checkpoint tools.',
+    because: 'Only checkpoint tools, which move a live connection to another process, need it.',
     source: 'linux/tcp.h',
   },
   TCP_REPAIR_QUEUE: {
@@ -477,7 +483,7 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Chooses the queue that repair mode works on: 0 none, 1 receive, 2 send.',
+    summary: 'Selects the queue that repair mode works on: 0 none, 1 receive, 2 send.',
     range: [0, 2],
     privilege: 'CAP_NET_ADMIN, for repair mode',
     refused: { EPERM: 'unless TCP_REPAIR is on' },
@@ -492,10 +498,10 @@ export const tcpOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Gives or sets the windows of a connection in repair mode.',
+    summary: 'Reads or sets the windows of a connection in repair mode.',
     notOnMptcp: true,
     since: '4.8',
-    because: 'Moving a live connection to another process is the work of checkpoint tools.',
+    because: 'Only checkpoint tools, which move a live connection to another process, need it.',
     source: 'linux/tcp.h',
   },
   TCP_RTO_MAX_MS: {
@@ -512,7 +518,7 @@ export const tcpOptions = {
     since: '6.15',
     example: 60000,
     hazard:
-      'The number of retransmits stays the same, so a smaller limit gives up on the peer sooner, on a live connection perhaps at once.',
+      'The number of retransmits stays the same, so with a smaller limit the connection times out sooner, an open one perhaps at once.',
     source: 'linux/tcp.h',
   },
   TCP_RTO_MIN_US: {
@@ -521,16 +527,16 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Sets the least time before a segment is retransmitted.',
+    summary: 'Sets the minimum retransmission timeout.',
     unit: 'microseconds',
     range: [1001, 200000],
     rewritten: 'Rounded up to the timer tick of the kernel, 1 to 10 ms.',
-    refused: { EINVAL: 'below two timer ticks: for less than 4001 at 250 ticks per second' },
+    refused: { EINVAL: 'below two timer ticks: below 4001 at 250 ticks per second' },
     notOnMptcp: true,
     since: '6.15',
     example: 40000,
     hazard:
-      'Below the time by which the peer delays its acknowledgements, segments are sent twice for nothing.',
+      'If it is shorter than the delay of the acknowledgements of the peer, segments are retransmitted needlessly.',
     source: 'linux/tcp.h',
   },
   TCP_RXT_CONNDROPTIME: {
@@ -540,7 +546,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: null,
     summary:
-      'macOS: ends the connection when sent data has been retransmitted for this long without an acknowledgement.',
+      'macOS: ends the connection if data has been retransmitted for this long without an acknowledgement.',
     unit: 'seconds',
     range: [0, 2147483647],
     darwin: 'TCP_RXT_CONNDROPTIME',
@@ -563,11 +569,11 @@ export const tcpOptions = {
     when: 'connected',
     inherited: null,
     summary:
-      'Gives the headers of the SYN that opened an accepted connection, where the listener had TCP_SAVE_SYN on.',
+      'Returns the headers of the SYN that opened an accepted connection, if the listener had TCP_SAVE_SYN on.',
     length: [0, 1024],
     notOnMptcp: true,
     since: '4.2',
-    readHazard: 'The kernel frees the headers: a second read gives nothing.',
+    readHazard: 'The kernel then frees the headers: a second read returns nothing.',
     source: 'linux/tcp.h',
   },
   TCP_SAVE_SYN: {
@@ -577,11 +583,12 @@ export const tcpOptions = {
     when: 'pre-listen',
     inherited: true,
     summary:
-      'Keeps the headers of each SYN for TCP_SAVED_SYN: 1 those of IP and TCP, 2 those of the link too, 0 none.',
+      'Keeps the headers of each SYN for TCP_SAVED_SYN: 0 none, 1 IP and TCP headers, 2 the link-layer header too.',
     range: [0, 2],
     notOnMptcp: true,
     since: '4.2',
-    hazard: 'Each accepted connection holds the memory until TCP_SAVED_SYN is read or it closes.',
+    hazard:
+      'Each accepted connection holds this memory until TCP_SAVED_SYN is read or the connection closes.',
     source: 'linux/tcp.h',
   },
   TCP_SENDMOREACKS: {
@@ -601,13 +608,13 @@ export const tcpOptions = {
     when: 'pre-established',
     inherited: true,
     summary:
-      'Limits how often a SYN is retransmitted before connect() fails, and on a listener how often a SYN-ACK is.',
+      'Limits the number of retransmits of a SYN before connect() fails, and on a listener those of a SYN-ACK.',
     unit: 'retransmits',
     range: [1, 127],
     notOnMptcp: true,
     windows: 'SIO_TCP_INITIAL_RTO',
     hazard:
-      'It stands for the time that so many retransmits take when each interval is twice the last. Linux 6.5 and later send more of them within that time, by net.ipv4.tcp_syn_linear_timeouts.',
+      'It limits the time, not the exact number: connect() fails after the time that this many retransmits take with intervals that double. Linux 6.5 and later send more of them within that time (net.ipv4.tcp_syn_linear_timeouts).',
     source: 'tcp(7)',
   },
   TCP_THIN_DUPACK: {
@@ -617,7 +624,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: null,
     summary:
-      'Does nothing since Linux 4.11; it made streams of few segments retransmit after one duplicate acknowledgement.',
+      'Has no effect since Linux 4.11. Before, it made connections with few segments in flight retransmit after one duplicate acknowledgement.',
     rewritten: 'Reads false.',
     notOnMptcp: true,
     roundTrip: 'The kernel accepts it and stores nothing.',
@@ -630,7 +637,7 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Retransmits up to six times at equal intervals, without backing off, while few segments are in flight.',
+      'Retransmits up to six times at equal intervals, without exponential back-off, while few segments are in flight.',
     notOnMptcp: true,
     source: 'linux/tcp.h',
   },
@@ -640,13 +647,14 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Gives the clock of the TCP timestamps of the connection, and sets it in repair mode.',
+    summary:
+      'Returns the current TCP timestamp clock of the connection, and sets it in repair mode.',
     range: [0, 4294967295],
     privilege: 'CAP_NET_ADMIN, for repair mode',
     refused: { EPERM: 'unless TCP_REPAIR is on' },
     notOnMptcp: true,
     since: '3.9',
-    roundTrip: 'The clock moves on, and it can be set in repair mode only.',
+    roundTrip: 'The clock advances, and it can be set in repair mode only.',
     source: 'linux/tcp.h',
   },
   TCP_TX_DELAY: {
@@ -656,14 +664,14 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Delays every outgoing segment, to imitate a long path, where the fq queue or a network card paces what is sent.',
+      'Delays every outgoing segment, to emulate a long path. It needs the fq queueing discipline or a network card that paces packets.',
     unit: 'microseconds',
     range: [0, 268435455],
     notOnMptcp: true,
     since: '5.3',
     example: 1000,
     hazard:
-      'It is for tests. Under any other queue nothing is delayed, yet the round-trip time that the kernel estimates (and tcpInfo() reports) grows by the delay, and with it every timeout.',
+      "It is for tests. Under any other queueing discipline nothing is delayed, but the kernel's round-trip time estimate, which tcpInfo() reports, still grows by the delay, and every timeout with it.",
     source: 'linux/tcp.h',
   },
   TCP_ULP: {
@@ -673,12 +681,12 @@ export const tcpOptions = {
     when: 'connected',
     inherited: null,
     summary:
-      'Attaches an upper layer protocol of the kernel, such as tls, to an established connection.',
+      "Attaches one of the kernel's upper layer protocols, for example tls, to an established connection.",
     length: [1, 15],
     refused: {
       ENOENT: 'when the kernel has no such protocol',
       ENOTCONN: 'before the connection is established',
-      EEXIST: 'when one is attached',
+      EEXIST: 'when one is already attached',
     },
     notOnMptcp: true,
     since: '4.13',
@@ -693,14 +701,14 @@ export const tcpOptions = {
     when: 'any',
     inherited: true,
     summary:
-      'Ends the connection when sent data stays unacknowledged for this long; 0 leaves it to net.ipv4.tcp_retries2.',
+      'Ends the connection if sent data stays unacknowledged for this long; 0 leaves the limit to net.ipv4.tcp_retries2.',
     unit: 'milliseconds',
     range: [0, 2147483647],
     notOnMptcp: true,
     windows: 'TCP_MAXRTMS',
     example: 30000,
     hazard:
-      'It also replaces TCP_KEEPCNT as the rule by which keepalive ends a connection: keep it at TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT or above.',
+      'It also replaces TCP_KEEPCNT: keepalive then ends a connection by this time. Use at least TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT.',
     source: 'tcp(7), RFC 5482',
   },
   TCP_WINDOW_CLAMP: {
@@ -709,7 +717,7 @@ export const tcpOptions = {
     access: 'rw',
     when: 'any',
     inherited: true,
-    summary: 'Limits the receive window that is announced; 0 is no limit of its own.',
+    summary: 'Limits the announced receive window; 0 means no limit.',
     unit: 'bytes',
     range: [0, 2147483647],
     rewritten: 'A value between 1 and 1151 becomes 1152.',
@@ -717,7 +725,7 @@ export const tcpOptions = {
     notOnMptcp: true,
     example: 65536,
     hazard:
-      'Set before the handshake, it also fixes the window scale, which a larger value set later cannot raise.',
+      'Set before the handshake, it also limits the window scale, which a larger value set later cannot raise.',
     source: 'tcp(7)',
   },
   TCP_ZEROCOPY_RECEIVE: {

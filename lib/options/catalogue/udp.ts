@@ -8,9 +8,9 @@ export const udpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Puts what is written into one datagram, sent when the option is cleared.',
+    summary: 'Collects all writes in one datagram, which is sent when the option is cleared.',
     only: 'datagram',
-    hazard: 'Node sends each message by a call of its own: while it is on, they come as one.',
+    hazard: 'While it is on, separate messages of Node arrive as one datagram.',
     source: 'udp(7)',
   },
   UDP_ENCAP: {
@@ -19,8 +19,8 @@ export const udpOptions = {
     access: 'none',
     when: 'any',
     inherited: null,
-    summary: 'Takes IPsec or another tunnel out of datagrams, in the kernel.',
-    because: 'The kernel keeps such packets from the program; it is for key daemons.',
+    summary: 'Makes the kernel decapsulate IPsec or another tunnel protocol from datagrams.',
+    because: 'The kernel handles these packets itself; only key daemons use it.',
     source: 'udp(7)',
   },
   UDP_GRO: {
@@ -29,10 +29,11 @@ export const udpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Delivers datagrams of one flow together, with their size as a control message.',
+    summary:
+      'Delivers consecutive datagrams of one flow in one read, with their size as a control message.',
     only: 'datagram',
     since: '5.0',
-    hazard: 'Node never reads control messages: it takes the joined datagrams for one.',
+    hazard: 'Node never reads control messages, so it treats the combined datagrams as one.',
     source: 'udp(7)',
   },
   UDP_NO_CHECK6_RX: {
@@ -44,7 +45,7 @@ export const udpOptions = {
     summary: 'Accepts datagrams over IPv6 that have no checksum.',
     only: 'datagram',
     since: '3.16',
-    hazard: 'A datagram that is damaged on its way is delivered.',
+    hazard: 'Datagrams damaged in transit are delivered.',
     source: 'RFC 6935, linux/udp.h',
   },
   UDP_NO_CHECK6_TX: {
@@ -56,7 +57,7 @@ export const udpOptions = {
     summary: 'Sends datagrams over IPv6 without a checksum.',
     only: 'datagram',
     since: '3.16',
-    hazard: 'A receiver drops them unless it has UDP_NO_CHECK6_RX.',
+    hazard: 'A receiver without UDP_NO_CHECK6_RX drops them.',
     source: 'RFC 6935, linux/udp.h',
   },
   UDP_SEGMENT: {
@@ -65,14 +66,14 @@ export const udpOptions = {
     access: 'rw',
     when: 'any',
     inherited: null,
-    summary: 'Cuts what one call sends into datagrams of this size; 0 is off.',
+    summary: 'Splits the data of one send call into datagrams of this size; 0 means off.',
     unit: 'bytes',
     range: [0, 65535],
     only: 'datagram',
     since: '4.18',
     example: 1200,
     hazard:
-      'A message of more than 64 such datagrams (128 since Linux 6.9), or one with more than the MTU in each, fails.',
+      'A send fails if it would take more than 64 datagrams (128 since Linux 6.9), or if a datagram exceeds the MTU.',
     source: 'udp(7)',
   },
 } as const satisfies OptionTable

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Answers each request of REQUEST bytes with ANSWER bytes, and reads on until the client ends. */
+/** Answers each request of REQUEST bytes with ANSWER bytes, and reads until the client ends. */
 const net = require('node:net')
 const tls = require('node:tls')
 const { ANSWER, REQUEST } = require('./sizes')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Runs autocannon, tuned or as it is. */
+/** Runs autocannon, tuned or not. */
 const autocannon = require('autocannon')
 const { tunedAutocannon } = require('../../../dist/clients/autocannon')
 const { config, ready, warnings } = require('./parent')

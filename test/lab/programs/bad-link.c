@@ -1,12 +1,12 @@
 /*
- * A link that loses packets, reorders and doubles them, for the lab's tests.
+ * A link that loses, reorders and duplicates packets.
  *
  *   bad-link DEVICE SEED LOSS LATE DOUBLE MS
  *
- * makes a tun device whose packets come back after the lowest bit of the network in both addresses
- * was turned over: 10.9.0.1 that speaks to 10.9.1.2 comes in as 10.9.1.1 that speaks to 10.9.0.2.
- * Both ends are in one namespace that way, and the checksums stay right. LOSS, LATE and DOUBLE are
- * packets of 1000; a late one is overtaken by those of the next 1 to MS milliseconds.
+ * creates a tun device that returns each packet with the lowest bit of the network flipped in both
+ * addresses: a packet from 10.9.0.1 to 10.9.1.2 returns as one from 10.9.1.1 to 10.9.0.2. Both ends
+ * can thus be in one namespace, and the checksums stay valid. LOSS, LATE and DOUBLE are numbers of
+ * packets, of 1000. A late packet is delayed by 1 to MS milliseconds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static void fail(const char* what) {
   exit(1);
 }
 
-/* xorshift64*, so that a seed says what is lost wherever this runs. */
+/* xorshift64*: a seed causes the same losses on every machine. */
 static unsigned below(unsigned limit) {
   state ^= state >> 12;
   state ^= state << 25;
@@ -67,7 +67,7 @@ static int turn_over(uint8_t* packet, size_t size) {
     packet[18] ^= 1;
     return 1;
   }
-  /* Neighbour discovery has no use for it. */
+  /* The device needs no neighbour discovery. */
   if (size < 40 || packet[0] >> 4 != 6 || packet[8] != 0xfd || packet[24] != 0xfd) return 0;
   packet[15] ^= 1;
   packet[31] ^= 1;
@@ -75,7 +75,7 @@ static int turn_over(uint8_t* packet, size_t size) {
 }
 
 static void put(int fd, const uint8_t* packet, size_t size) {
-  /* A full queue drops, as any link does. */
+  /* A full queue drops packets, like that of any link. */
   if (write(fd, packet, size) < 0 && errno != EAGAIN && errno != ENOBUFS) fail("write");
 }
 
@@ -109,7 +109,7 @@ int main(int count, char** arguments) {
     put_due(fd);
     const ssize_t size = read(fd, packet, sizeof(packet));
     if (size < 0) {
-      /* EIO before the device is up. */
+      /* Fails with EIO before the device is up. */
       if (errno == EIO) usleep(1000);
       if (errno == EAGAIN || errno == EIO) continue;
       fail("read");

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Answers each question with a budget of its namespace, or with the first reports of a watch. */
+/** Answers each request with a port budget of its namespace, or with the first reports of a watch. */
 const { portBudget, watchPorts } = require('../../../dist/ports')
 const { ready } = require('./parent')
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Answers each question about the TIME_WAIT entries, and other sockets, of its namespace. */
+/** Answers requests about TIME_WAIT entries and other sockets of its namespace. */
 const { destroyTimeWait, countSockets, timeWaitCount } = require('../../../dist/ports')
 const { ready } = require('./parent')
 

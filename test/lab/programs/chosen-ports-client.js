@@ -1,6 +1,6 @@
 'use strict'
 
-/** Holds connections whose local ports it names itself: one after the other, from `firstPort` on. */
+/** Holds connections with fixed local ports, in sequence from `firstPort`. */
 const { once } = require('node:events')
 const net = require('node:net')
 const { config, ready } = require('./parent')

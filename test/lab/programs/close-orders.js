@@ -1,6 +1,7 @@
 'use strict'
 
-/** One end of many connections: does the steps that the test names, one at a time, and reports. */
+/** One end of many connections: performs the steps of the test one at a time, and reports. */
+const { once } = require('node:events')
 const { readFileSync } = require('node:fs')
 const net = require('node:net')
 const tls = require('node:tls')
@@ -19,7 +20,7 @@ function add(id, socket) {
   return end
 }
 
-/** Resolves when the stream has done what was asked for, or is closed. */
+/** Resolves when the stream has emitted the event, or is closed. */
 function done(socket, event, act) {
   return new Promise((resolve) => {
     if (socket.destroyed) return resolve()
@@ -33,6 +34,7 @@ const steps = {
   write: (socket) =>
     done(socket, 'written', () => socket.write('word', () => socket.emit('written'))),
   end: (socket) => socket.writableFinished || done(socket, 'finish', () => socket.end()),
+  endCloses: (socket) => done(socket, 'close', () => socket.end()),
   destroy: (socket) => done(socket, 'close', () => socket.destroy()),
   destroySoon: (socket) => done(socket, 'close', () => socket.destroySoon()),
   reset: (socket) =>
@@ -42,19 +44,22 @@ const steps = {
   read: (socket) => void socket.resume(),
 }
 
+const trust = (maxVersion) => ({ ca: certificate.cert, servername: 'localhost', maxVersion })
+
+/** The TLS socket, or a promise of it, over the plain socket of an end. */
+function overlaid(socket, version) {
+  if (ports !== undefined) return tls.connect({ ...trust(version), socket })
+  const upper = new Promise((resolve) => overlays.set(socket.remotePort, resolve))
+  overlay.emit('connection', socket)
+  return upper
+}
+
 const questions = {
   open: ({ id, port, transport, version }) =>
     new Promise((resolve, reject) => {
       const to = { host: '127.0.0.1', port, allowHalfOpen: true }
       const socket =
-        transport === 'tls'
-          ? tls.connect({
-              ...to,
-              ca: certificate.cert,
-              servername: 'localhost',
-              maxVersion: version,
-            })
-          : net.connect(to)
+        transport === 'tls' ? tls.connect({ ...to, ...trust(version) }) : net.connect(to)
       socket.pause()
       add(id, socket)
       socket.once('error', reject)
@@ -63,8 +68,8 @@ const questions = {
       })
     }),
   /**
-   * The accepted end of the connection between these ports. Each is taken once: a client's port comes again,
-   * and may lead to both servers at the same time.
+   * Registers the accepted end of the connection between these ports under an id. Each is taken only once, because a
+   * client may use the same port again, even for both servers at the same time.
    */
   accepted: ({ id, port, clientPort }) => {
     const key = `${port}:${clientPort}`
@@ -74,14 +79,23 @@ const questions = {
     add(id, socket)
     return true
   },
-  /** The policy that stands before anything else happens. */
-  stand: ({ id, mode }) => {
+  /** Sets the standing close mode before any other step. */
+  stand: ({ id, mode, onEnd }) => {
     const { socket, outcomes } = ends.get(id)
-    if (mode !== null) setCloseMode(socket, { mode, idleMs: 30_000 })
+    if (mode !== null) setCloseMode(socket, { mode, idleMs: 30_000, onEnd })
     observeClose(socket, (outcome) => outcomes.push(outcome))
   },
+  /** Puts TLS over a plain socket. The program uses the TLS socket from now on. */
+  overlay: async ({ id, version }) => {
+    const end = ends.get(id)
+    const upper = await overlaid(end.socket, version)
+    upper.pause()
+    const { outcomes } = end
+    Object.assign(add(id, upper), { outcomes })
+    if (ports !== undefined) await once(upper, 'secureConnect')
+  },
   step: ({ id, name }) => steps[name](ends.get(id).socket),
-  /** Only begins it: some closes wait for the peer. */
+  /** Starts the close without waiting for it, because some closes wait for the peer. */
   close: ({ id, options }) => {
     const end = ends.get(id)
     end.report = closeSocket(end.socket, options)
@@ -92,7 +106,7 @@ const questions = {
   },
   outcomes: ({ id }) => ends.get(id).outcomes,
   isClosed: ({ id }) => ends.get(id).closed,
-  /** Bytes that the other end's kernel has not acknowledged, a FIN among them; 0 when it is closed. */
+  /** The bytes, including a FIN, that the kernel of the other end has not acknowledged; 0 once closed. */
   unacknowledged: ({ id }) => {
     const { socket } = ends.get(id)
     if (socket.destroyed || socket.writableLength > 0) return socket.destroyed ? 0 : 1
@@ -107,7 +121,16 @@ const questions = {
 
 const accepted = new Map()
 
+/** Adds TLS to the plain connections that it gets, and has no port. */
+let overlay
+/** Resolve with the TLS socket over the connection from a port. */
+const overlays = new Map()
+
 function serve() {
+  overlay = tls.createServer({ ...certificate, allowHalfOpen: true }, (upper) => {
+    overlays.get(upper.remotePort)(upper)
+    overlays.delete(upper.remotePort)
+  })
   const take = (socket) => {
     socket.pause()
     socket.on('error', () => undefined)

@@ -1,6 +1,6 @@
 'use strict'
 
-/** An http server in a cluster's worker, with close mode 'deliver' as far as it can be had there. */
+/** An http server in a cluster worker, with close mode 'deliver' as far as it is supported there. */
 const cluster = require('node:cluster')
 const http = require('node:http')
 const { setOption, tuneServer } = require('../../../dist')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Leaves of the memory only what is kept, and measures it. */
+/** Collects garbage and then measures the memory. */
 const { readFileSync } = require('node:fs')
 const { setTimeout: delay } = require('node:timers/promises')
 const v8 = require('node:v8')
@@ -10,7 +10,7 @@ v8.setFlagsFromString('--expose-gc')
 const collect = vm.runInNewContext('gc')
 
 exports.collectAll = async () => {
-  // What is closed in this turn of the loop is gone in one of the next.
+  // A handle that is closed in this turn of the event loop is released in a later one.
   for (let turns = 0; turns < 5; turns++) {
     collect()
     await delay(10)
@@ -18,8 +18,8 @@ exports.collectAll = async () => {
 }
 
 /**
- * What of memory and swap this process has to itself, bytes: RssAnon and VmSwap (proc_pid_status(5)). Of the
- * resident set (RSS) the kernel takes program files away, and gives them back, as it pleases.
+ * The private memory and swap of this process, bytes: RssAnon and VmSwap (proc_pid_status(5)). The resident set (RSS)
+ * also includes pages of program files, which the kernel may drop and reload at any time.
  */
 exports.ownMemory = () => {
   const status = readFileSync('/proc/self/status', 'latin1')

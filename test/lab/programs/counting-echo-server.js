@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Echoes what it reads, `surplus` bytes before it where the connection begins with `n`, and says how often
- * each byte came on each connection.
+ * Echoes its input, preceded by `surplus` bytes if the connection begins with `n`, and counts each byte value on each
+ * connection.
  */
 const net = require('node:net')
 const { config, ready } = require('./parent')
@@ -24,7 +24,7 @@ const server = net.createServer((socket) => {
   socket.on('close', () => (connection.closed = true))
 })
 
-/** Runs of the same byte are long. */
+/** Counts whole runs at once, because runs of the same byte are long. */
 function tally(counts, chunk) {
   for (let at = 0; at < chunk.length;) {
     const byte = chunk[at]

@@ -1,19 +1,20 @@
 'use strict'
 
-/** Opens connections one after another, `atATime` of them at once: request, answer, parting, close. */
+/** Opens connections, `atATime` at once: request, answer, last message, close. */
 const { readFileSync } = require('node:fs')
 const net = require('node:net')
 const tls = require('node:tls')
 const { closeSocket, setCloseMode } = require('../../../dist')
 const { ANSWER, PARTING, REQUEST } = require('./sizes')
+const { inLanes } = require('./lanes')
 const { config, count, ready, warnings } = require('./parent')
 
 const { host, port, cycles, atATime, way, mode, options, ca, stopAfterMs = 200_000 } = config
 
 const request = Buffer.alloc(REQUEST, 'r')
 const parting = Buffer.alloc(PARTING, 'p')
-/** How often the kernel is asked how many TIME_WAIT entries there are: ten times in a run. */
-const SAMPLE_EVERY = cycles / 10
+/** The TIME_WAIT entries are counted ten times in a run. */
+const SAMPLE_EVERY = Math.floor(cycles / 10)
 
 const seen = { completed: 0, bytes: 0, errors: {}, reports: {}, discardedBytes: 0, samples: [] }
 
@@ -27,6 +28,8 @@ const ways = {
     seen.discardedBytes += report.discardedBytes
   },
   destroySoon: (socket) => socket.destroySoon(),
+  end: (socket) => socket.end(),
+  dispose: (socket) => socket[Symbol.asyncDispose](),
   destroy: (socket) => socket.destroy(),
 }
 
@@ -58,16 +61,11 @@ function cycle() {
 }
 
 async function run() {
-  const end = performance.now() + stopAfterMs
-  let begun = 0
-  const lane = async () => {
-    while (begun < cycles && performance.now() < end) {
-      if (++begun % SAMPLE_EVERY === 0) seen.samples.push(timeWaitsInNamespace())
-      await cycle()
-      if (seen.errors.EADDRNOTAVAIL) return
-    }
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  await inLanes({ atATime, times: cycles, stopAfterMs }, async (nth) => {
+    if ((nth + 1) % SAMPLE_EVERY === 0) seen.samples.push(timeWaitsInNamespace())
+    await cycle()
+    return !seen.errors.EADDRNOTAVAIL
+  })
   return { ...seen, warnings }
 }
 

@@ -7,7 +7,7 @@ const { config, ready } = require('./parent')
 
 const { count } = config
 const AT_A_TIME = 500
-/** So many to each address, from port 1 on. */
+/** The number of datagrams to each address, from port 1 on. */
 const PORTS = 50_000
 
 async function run() {

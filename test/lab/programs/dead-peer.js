@@ -1,6 +1,6 @@
 'use strict'
 
-/** A connection, plain or TLS, whose peer is made deaf; says how the tuned end noticed, and when. */
+/** A connection, plain or TLS, whose peer stops receiving. Reports how and when the tuned end detects that. */
 const { once } = require('node:events')
 const net = require('node:net')
 const tls = require('node:tls')
@@ -25,7 +25,7 @@ async function connected() {
     once(client, certificate ? 'secureConnect' : 'connect'),
   ])
   peer.on('error', () => {})
-  // What TLS sends unasked is behind us.
+  // TLS has sent its session tickets by now.
   peer.write('hello')
   await once(client, 'data')
   return { client, peer, server }
@@ -42,9 +42,9 @@ async function acknowledged(socket) {
 async function notice({ inFlight }) {
   const { client, peer, server } = await connected()
   tune(client, deadPeerDetection(seconds))
-  // As http.Agent does.
+  // As http.Agent does for keep-alive.
   client.setKeepAlive(true, 1_000)
-  // One that has something to send again is deaf, but not silent.
+  // A peer with data to retransmit would still send segments.
   await acknowledged(peer)
   setOption(peer, 'SO_ATTACH_FILTER', DEAF)
   const start = performance.now()

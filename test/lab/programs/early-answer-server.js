@@ -1,6 +1,6 @@
 'use strict'
 
-/** Answers as soon as the first bytes of an upload are there, and closes. */
+/** Answers once the first bytes of an upload arrive, and closes. */
 const net = require('node:net')
 const { closeSocket, setCloseMode } = require('../../../dist')
 const { ANSWER } = require('./sizes')

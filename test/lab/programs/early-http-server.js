@@ -1,6 +1,6 @@
 'use strict'
 
-/** Answers each upload with 413 as soon as its head is there: by answerEarly(), by a close mode, or as Node does. */
+/** Answers each upload with 413 once its head has arrived: by answerEarly(), by a close mode, or as Node does. */
 const { readdirSync } = require('node:fs')
 const http = require('node:http')
 const https = require('node:https')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Both ends of connections in one process: listens, connects and closes as it is told, and counts. */
+/** Both ends of connections in one process: listens, connects and closes on request, and counts. */
 const { once } = require('node:events')
 const net = require('node:net')
 const { listen: listenOn } = require('../../../dist')
@@ -12,7 +12,7 @@ const servers = []
 const clients = new Set()
 const resets = { count: 0 }
 
-/** A server that reads, and closes after its client unless it is to keep its end open. */
+/** A server that reads, and closes after its client unless it must keep its end open. */
 async function listen({ host = usual, port, keep = false, settings = {} }) {
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: keep }, (socket) => {
     socket.on('error', () => undefined)
@@ -48,7 +48,7 @@ async function connect({ host = usual, port, localPort }) {
   return { localPort: socket.localPort }
 }
 
-/** As many as there are ports for, or `most`: their local ports, in order. */
+/** Opens `most` connections, or as many as there are ports. Returns their local ports in order. */
 async function fill({ most = 1_000, ...target }) {
   const ports = []
   while (ports.length < most) {
@@ -59,7 +59,7 @@ async function fill({ most = 1_000, ...target }) {
   return ports
 }
 
-/** The clients close first. */
+/** Closes the clients first. */
 async function closeClients() {
   const closed = [...clients].map((socket) => {
     const end = once(socket, 'close')
@@ -70,7 +70,7 @@ async function closeClients() {
   await Promise.all(closed)
 }
 
-/** The clients close, and their servers do not. */
+/** Closes the clients but not their servers. */
 function leaveClients() {
   for (const socket of clients) socket.destroy()
 }

@@ -1,6 +1,6 @@
-/* Makes COUNT entries in TIME_WAIT, all at the client's end and of one destination, and says
- * "ready". Much faster than a client of Node: they must be there and counted before the first of
- * them ends. */
+/* Creates COUNT TIME_WAIT entries at the client's end, all for one destination, and prints "ready".
+ * Much faster than a client in Node: all entries must exist and be counted before the first
+ * expires. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -11,9 +11,9 @@
 
 enum { SERVER_PORT = 9101, FIRST_PORT = 10000, PORTS_OF_AN_ADDRESS = 50000 };
 
-/* So many connections wait for the server's FIN, fewer than its backlog holds. A client that closes
- * a connection before it has that FIN may lose it in the kernel: it comes again 200 ms later, or
- * never, and that end stays in FIN_WAIT2 for a minute. */
+/* The number of connections that wait for the FIN of the server; below its backlog. If the client
+ * closed a connection before that FIN arrived, the kernel could lose the FIN: it would be repeated
+ * 200 ms later or never, and the client's end would stay in FIN_WAIT2 for a minute. */
 enum { AHEAD = 512, BACKLOG = 2 * AHEAD };
 
 static ssize_t check(ssize_t result, const char* what) {
@@ -30,7 +30,7 @@ static struct sockaddr_in address(uint32_t host, uint16_t port) {
   return result;
 }
 
-/* Closes after the client, so that the entry stays on the client's side. */
+/* Closes after the client, so that the client keeps the entry. */
 static void serve(int listener, long count) {
   for (long i = 0; i < count; i++) {
     const int fd = (int)check(accept(listener, NULL, NULL), "accept");
@@ -40,7 +40,7 @@ static void serve(int listener, long count) {
   }
 }
 
-/* Waits for the server's FIN: after that there is the entry, and no connection. */
+/* Waits for the FIN of the server: after it, only the TIME_WAIT entry is left. */
 static void finish(int fd) {
   char byte;
   check(read(fd, &byte, 1), "read of the FIN");

@@ -1,5 +1,5 @@
-// forbid CALL ERRNO COMMAND...: runs a command to which a seccomp filter refuses one system call:
-// `connect`, or `socket` of AF_INET.
+// forbid CALL ERRNO COMMAND...: runs a command under a seccomp filter that refuses one system call:
+// `connect`, or `socket` with AF_INET.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
       RETURN(refusal),
       RETURN(SECCOMP_RET_ALLOW),
   };
-  // The low half of the first argument, on a little-endian machine.
+  // The low 32 bits of the first argument, on a little-endian machine.
   struct sock_filter internet[] = {
       LOAD(nr),           UNLESS(number, 3), LOAD(args[0]),
       UNLESS(AF_INET, 1), RETURN(refusal),   RETURN(SECCOMP_RET_ALLOW),

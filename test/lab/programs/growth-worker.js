@@ -1,9 +1,9 @@
 'use strict'
 
-/** A thread that uses the addon, loaded twice, and leaves descriptors and a census behind when it ends. */
+/** A thread that loads the addon twice, uses it, and ends with open descriptors and a count in progress. */
 const vm = require('node:vm')
 const { parentPort } = require('node:worker_threads')
-// Not the whole library, which takes longer to load than the rest of a thread's life.
+// Not the whole library: loading it would take longer than everything else in this thread.
 const { addonFile } = require('../../../dist/kernel/addon')
 const { RawSocket } = require('../../../dist/connect/raw-socket')
 const { tcpInfo } = require('../../../dist/observe/tcp-info')
@@ -12,7 +12,7 @@ const { countSockets } = require('../../../dist/ports/count-sockets')
 const raw = RawSocket.open(4, { TCP_NODELAY: true })
 tcpInfo(raw)
 
-// Once more, in a context of its own: with it goes what is owned there.
+// Loads the addon again in another context, which frees what it owns when the context ends.
 const holder = { exports: {} }
 const path = addonFile()
 const context = vm.createContext({ process, holder, path })

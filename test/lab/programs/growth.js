@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Does one thing as often as it is told, and says what the process holds then: resident memory,
- * descriptors, and what keeps the event loop alive.
+ * Repeats one operation on request, and then reports the resources of the process: memory, descriptors, and the
+ * handles that keep the event loop alive.
  */
 const { once } = require('node:events')
 const { readdirSync } = require('node:fs')
@@ -21,7 +21,7 @@ const modes = ['fin', 'deliver', 'lingering', 'reset']
 
 library.configure({ hazards: 'ignore' })
 
-/** Each makes so many calls. */
+/** The operations. Each makes the given number of calls. */
 const tasks = {
   async options(calls) {
     const { getOption, setOption, tune } = library
@@ -84,7 +84,7 @@ const tasks = {
       new Promise((resolve, reject) => {
         const worker = new Worker(join(__dirname, 'growth-worker.js'))
         worker.once('error', reject).once('exit', resolve)
-        // Every other one is ended in the middle of what it does.
+        // Every second thread is terminated while it works.
         if (calls-- % 2 === 0) worker.once('message', () => worker.terminate())
       })
     for (let left = calls; left > 0; left -= WORKERS_AT_ONCE) {
@@ -105,7 +105,7 @@ async function held() {
 ready(
   {},
   {
-    /** So many calls more; what the process holds then. */
+    /** Makes more calls, and returns the resources of the process. */
     async more(calls) {
       await tasks[config.task](calls)
       return held()

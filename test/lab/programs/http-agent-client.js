@@ -5,6 +5,7 @@ const http = require('node:http')
 const https = require('node:https')
 const { setTimeout: delay } = require('node:timers/promises')
 const { TunedAgent, TunedHttpsAgent } = require('../../../dist/clients/http')
+const { inLanes } = require('./lanes')
 const { config, count, ready, warnings } = require('./parent')
 
 const { host = '127.0.0.1', port, method = 'GET', requests, ca, tuned = true } = config
@@ -35,15 +36,10 @@ function ask(path) {
 }
 
 async function run() {
-  const end = performance.now() + stopAfterMs
-  let begun = 0
-  const lane = async () => {
-    while (begun < requests && performance.now() < end) {
-      await ask(`/${begun++}`)
-      if (pauseMs > 0) await delay(Math.random() * pauseMs)
-    }
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  const begun = await inLanes({ atATime, times: requests, stopAfterMs }, async (nth) => {
+    await ask(`/${nth}`)
+    if (pauseMs > 0) await delay(Math.random() * pauseMs)
+  })
   agent.destroy()
   return { ...seen, begun, counters: tuned ? agent.counters() : undefined }
 }

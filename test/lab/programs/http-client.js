@@ -1,8 +1,9 @@
 'use strict'
 
-/** Asks for a page on a connection of its own and reads until the server closes, many times. */
+/** Makes many requests, each on its own connection, and reads until the server closes it. */
 const net = require('node:net')
 const tls = require('node:tls')
+const { inLanes } = require('./lanes')
 const { config, count, ready } = require('./parent')
 
 const { host = '127.0.0.1', port, requests, atATime, ca, stopAfterMs = 200_000 } = config
@@ -29,12 +30,7 @@ function ask() {
 }
 
 async function run() {
-  const end = performance.now() + stopAfterMs
-  let begun = 0
-  const lane = async () => {
-    while (begun++ < requests && performance.now() < end) await ask()
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  await inLanes({ atATime, times: requests, stopAfterMs }, ask)
   return seen
 }
 

@@ -1,8 +1,9 @@
 'use strict'
 
-/** Uploads as fast as it can, and reads the answer only when it has written all or failed. */
+/** Uploads as fast as it can, and reads the answer only after it has written everything or failed. */
 const net = require('node:net')
 const tls = require('node:tls')
+const { inLanes } = require('./lanes')
 const { config, count, ready } = require('./parent')
 
 const { port, uploads, atATime, bytes, ca } = config
@@ -35,11 +36,7 @@ function upload() {
 }
 
 async function run() {
-  let begun = 0
-  const lane = async () => {
-    while (begun++ < uploads) await upload()
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  await inLanes({ atATime, times: uploads }, upload)
   return seen
 }
 

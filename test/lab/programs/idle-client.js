@@ -1,6 +1,6 @@
 'use strict'
 
-/** Makes one request on each of its connections and then leaves it to the server to close them. */
+/** Makes one request on each of its connections, and waits until the server closes them. */
 const net = require('node:net')
 const { config, count, ready } = require('./parent')
 

@@ -1,18 +1,18 @@
 'use strict'
 
-/** A server that does not read for the first `pauseMs` of a connection, and may speak meanwhile. */
+/** A server that does not read for the first `pauseMs` of a connection, and may send data in the meantime. */
 const net = require('node:net')
 const { config, ready } = require('./parent')
 
 const { host, pauseMs, speaks } = config
-/** What came of each connection. */
+/** The outcome of each connection. */
 const seen = []
 
 const server = net.createServer({ pauseOnConnect: true }, (socket) => {
   const connection = { bytes: 0, ended: false, closed: false }
   seen.push(connection)
   socket.on('data', (chunk) => {
-    // A client that reset its connection has no port any more: it is known by its first byte.
+    // The port of a client that has reset its connection is unknown, so its first byte identifies it.
     if (connection.bytes === 0) connection.client = chunk[0]
     connection.bytes += chunk.length
   })

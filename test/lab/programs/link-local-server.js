@@ -1,6 +1,6 @@
 'use strict'
 
-/** Tells each client by HTTP which addresses it sees at the ends of the connection. */
+/** Reports both addresses of the connection to each client over HTTP. */
 const http = require('node:http')
 const { listen } = require('../../../dist')
 const { config, ready } = require('./parent')

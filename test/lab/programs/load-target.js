@@ -1,6 +1,6 @@
 'use strict'
 
-/** An HTTP or HTTPS server for load generators: where connections came from, and what their handshakes agreed on. */
+/** An HTTP or HTTPS server for load generators. Reports the sources and the negotiated options of connections. */
 const http = require('node:http')
 const https = require('node:https')
 const { tcpInfo } = require('../../../dist')

@@ -1,6 +1,7 @@
-// Lists the TIME_WAIT entry of a connection, puts a live connection on the same addresses and ports
-// in its place, and removes what was listed. Prints the entries listed; those removed when they
-// were there, and when the newcomer was; and whether the newcomer still works.
+// Lists the TIME_WAIT entry of a connection and removes it. Then opens a live connection with the
+// same addresses and ports, and removes the listed entry once more, which must not touch that
+// connection. Prints the number of entries listed, the numbers removed by both calls, and whether
+// the new connection still works.
 #include "../../../native/kernel/sock_diag_destroy.h"
 
 #include <arpa/inet.h>
@@ -67,7 +68,7 @@ Connection Connect(int family, int listener) {
   return {client, Check(accept(listener, nullptr, nullptr), "accept")};
 }
 
-// The client first, so that its end has the entry.
+// The client closes first, so that its end has the entry.
 void Close(const Connection& connection) {
   char byte = 0;
   Check(close(connection.client), "close");

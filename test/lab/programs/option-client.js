@@ -1,6 +1,6 @@
 'use strict'
 
-/** Connections to an echo server whose options are set at any time, and what the kernel says of them. */
+/** Connections to an echo server whose options are set at any time. Reports their state in the kernel. */
 const dgram = require('node:dgram')
 const { once } = require('node:events')
 const { configure, connect, tcpInfo, tune } = require('../../../dist')
@@ -9,7 +9,7 @@ const { config, ready } = require('./parent')
 configure({ hazards: 'ignore' })
 let last
 
-/** Begins a connection; the answers to what is written are counted. */
+/** Opens a connection and counts the echoed bytes. */
 function begin({ host = config.host, port = config.port, settings = {} } = {}) {
   const socket = connect({ host, port, settings })
   last = { socket, answered: 0, error: undefined }
@@ -23,7 +23,7 @@ async function open(options) {
   await once(last.socket, 'connect')
 }
 
-/** The status that tune() reports for each. */
+/** Returns the status that tune() reports for each option. */
 function set(settings) {
   const report = tune(last.socket, settings)
   return Object.fromEntries(Object.entries(report).map(([name, { status }]) => [name, status]))
@@ -48,7 +48,7 @@ async function datagram({ settings = {} }) {
   socket.close()
 }
 
-/** Signs what goes to one peer and asks for the same; bytes do not travel as such. */
+/** Sets TCP_MD5SIG for one peer. The key is encoded, because messages cannot contain bytes. */
 function sign({ address, key }) {
   return set({ TCP_MD5SIG: { address, key: Uint8Array.from(key) } })
 }

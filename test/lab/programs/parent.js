@@ -1,12 +1,12 @@
 'use strict'
 
-/** How a program of the lab speaks with the test that started it. */
+/** The channel between a program of the lab and the test that started it. */
 const { takeCoverage } = require('node:v8')
 
-/** What the test wants of this program. */
+/** The configuration that the test passed. */
 exports.config = JSON.parse(process.argv[2] ?? '{}')
 
-/** Says that the program is ready, and answers questions from now on. */
+/** Reports that the program is ready, and answers requests from now on. */
 exports.ready = (about, own) => {
   const questions = { takeCoverage: () => takeCoverage(), ...own }
   process.on('message', async ({ id, question, detail }) => {
@@ -20,7 +20,7 @@ exports.ready = (about, own) => {
   process.send({ result: about })
 }
 
-/** Codes of the process warnings so far. */
+/** The codes of the process warnings so far. */
 exports.warnings = []
 process.on('warning', ({ code }) => exports.warnings.push(code))
 

@@ -1,10 +1,10 @@
 'use strict'
 
-/** An HTTP server that answers and leaves the closing to the client, whatever the request says. */
+/** An HTTP server that never closes a connection first, whatever the request says. */
 const net = require('node:net')
 const { config, count, ready } = require('./parent')
 
-const { host = '127.0.0.1' } = config
+const { host = '127.0.0.1', port = 0 } = config
 const answer = `HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${'b'.repeat(1000)}`
 const seen = { connections: 0, requests: 0, ends: 0, closed: 0, errors: {} }
 
@@ -24,6 +24,6 @@ const server = net.createServer((socket) => {
   socket.on('close', () => seen.closed++)
 })
 
-server.listen({ host, port: 0, backlog: 4096 }, () => {
+server.listen({ host, port, backlog: 4096 }, () => {
   ready({ port: server.address().port }, { seen: () => seen })
 })

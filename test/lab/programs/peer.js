@@ -1,6 +1,6 @@
 'use strict'
 
-/** One end of one connection, which does what the test says and reads only when told to. */
+/** One end of a connection. Acts on requests of the test, and reads only on request. */
 const net = require('node:net')
 const { closeSocket, tcpInfo } = require('../../../dist')
 const { config, ready, warnings } = require('./parent')
@@ -22,7 +22,7 @@ const questions = {
   write: (bytes) => void socket.write(Buffer.alloc(bytes)),
   read: () => void socket.resume(),
   end: () => void socket.end(),
-  /** Answers when the RST is out. */
+  /** Answers once the RST has been sent. */
   reset: () => new Promise((resolve) => socket.once('close', resolve).resetAndDestroy()),
   close: (options) => closeSocket(socket, options),
   /** Writes and closes in the same tick. */
@@ -30,7 +30,7 @@ const questions = {
     socket.write(Buffer.alloc(bytes))
     return closeSocket(socket, options)
   },
-  /** How often what is not acknowledged was sent again. */
+  /** Returns the number of retransmits of the unacknowledged data. */
   retransmits: () => tcpInfo(socket).retransmits,
   seen: () => seen,
 }

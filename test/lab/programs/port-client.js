@@ -1,8 +1,10 @@
 'use strict'
 
-/** Opens connections until one fails: closes each at once with a FIN, or holds them all. */
+/** Opens connections until one fails. Closes each at once with a FIN, or keeps them all open. */
 const net = require('node:net')
 const { connect, SourcePool } = require('../../../dist')
+const { portWaitTotals } = require('../../../dist/ports')
+const { inLanes } = require('./lanes')
 const { config, ready } = require('./parent')
 
 const { way, host = '127.0.0.1', ports, options = {}, sources, hold = false, count } = config
@@ -37,15 +39,11 @@ function one(port) {
 }
 
 async function run() {
-  const end = performance.now() + stopAfterMs
-  let begun = 0
-  const lane = async () => {
-    while (begun < count && !seen.error && performance.now() < end) {
-      await one(ports[begun++ % ports.length])
-    }
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  const begun = await inLanes({ atATime, times: count, stopAfterMs }, async (nth) => {
+    await one(ports[nth % ports.length])
+    return !seen.error
+  })
   return { ...seen, begun, usage: source?.usage(host, ports[0]) }
 }
 
-ready({}, { run })
+ready({}, { run, waits: () => portWaitTotals() })

@@ -1,15 +1,16 @@
 'use strict'
 
 /**
- * Makes connections with one request each at a steady rate, and requests over kept connections beside
- * them, until it is told to stop. Nothing is tried a second time: each failure counts.
+ * Opens connections with one request each at a steady rate, and makes requests on kept connections at the same time,
+ * until it is stopped. Does not retry: each failure counts.
  */
 const http = require('node:http')
+const { inLanes } = require('./lanes')
 const { config, ready, count } = require('./parent')
 
 const { host, port, perSecond = 0, kept = 0, keptPauseMs = 20, method = 'GET' } = config
 const TICK_MS = 10
-/** A machine that is too slow for the rate gets fewer connections, not ever more at a time. */
+/** Limits the connections at a time: a machine that is too slow for the rate makes fewer. */
 const MOST_UNDER_WAY = 200
 
 const seen = { answered: 0, onKept: 0, failed: {}, pids: {} }
@@ -20,7 +21,7 @@ const agents = Array.from(
 let running = true
 let underWay = 0
 
-/** Resolves in any case. */
+/** Never rejects. */
 function ask(options) {
   underWay++
   return new Promise((resolve) => {
@@ -55,7 +56,7 @@ async function keepAsking(agent) {
   agent.destroy()
 }
 
-/** Catches up when a tick comes late, as far as the machine keeps up. */
+/** Makes up for late ticks, as far as the machine can. */
 function openSteadily() {
   let last = performance.now()
   let due = 0
@@ -73,18 +74,14 @@ for (const agent of agents) void keepAsking(agent)
 
 ready('asking', {
   seen: () => ({ ...seen, underWay }),
-  /** Asks so many times at once, each on a connection of its own. */
+  /** Makes requests at the same time, each on its own connection. */
   burst: ({ times, path }) => {
     for (let i = 0; i < times; i++) void ask({ agent: false, path })
   },
   stop: () => (running = false),
-  /** So many connections, so many at a time, and what came of them. */
+  /** Makes a number of connections with a limit at a time, and returns their outcomes. */
   connections: async ({ times, atATime }) => {
-    let begun = 0
-    const lane = async () => {
-      while (begun++ < times) await ask({ agent: false, headers: { connection: 'close' } })
-    }
-    await Promise.all(Array.from({ length: atATime }, lane))
+    await inLanes({ atATime, times }, () => ask({ agent: false, headers: { connection: 'close' } }))
     return seen
   },
 })

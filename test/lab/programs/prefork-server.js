@@ -1,6 +1,6 @@
 'use strict'
 
-/** A group of prefork() whose workers answer each request with who they are. */
+/** A group of prefork() whose workers answer each request with their process ID. */
 const cluster = require('node:cluster')
 const http = require('node:http')
 const http2 = require('node:http2')
@@ -100,7 +100,7 @@ async function start() {
       close: () => outcome(group.close()),
       dispose: () => outcome(group[Symbol.asyncDispose]()),
       ended: () => ended,
-      /** Workers that had served all, and were not cut off. */
+      /** Workers that had served everything and were not killed. */
       cleaned: () => cleaned,
       never: () => new Promise(() => {}),
       warnings: () => warnings,

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Tries connections that are refused, and says with what errors: this library's, and Node's own. */
+/** Tries connections that are refused, and reports the errors of this library and of Node. */
 const { openSync } = require('node:fs')
 const http = require('node:http')
 const net = require('node:net')
@@ -15,7 +15,7 @@ function told(error) {
   return Object.fromEntries(FIELDS.map((field) => [field, error[field]]))
 }
 
-/** What a socket fails with: the same as each event that came before said. */
+/** Resolves to the error of a socket, and checks that earlier events reported the same. */
 function failureOf(socket) {
   const attempted = []
   socket.on('connectionAttemptFailed', (_address, _port, _family, error) => attempted.push(error))
@@ -33,7 +33,7 @@ function family(host) {
   return net.isIPv6(host) ? 6 : 4
 }
 
-/** Each gives the error of one connection with net.connect()'s options. */
+/** The ways to connect. Each returns the error of one connection with the options of net.connect(). */
 const ways = {
   node: (options) => failureOf(net.connect({ ...options, autoSelectFamily: false })),
   connect: (options) => failureOf(connect({ ...options, autoSelectFamily: false })),
@@ -82,13 +82,13 @@ async function attempt({ way, options }) {
   try {
     return told(await ways[way](options))
   } catch (error) {
-    // It was thrown, and not emitted.
+    // The error was thrown, not emitted.
     if (error.syscall !== undefined) return told(error)
     throw error
   }
 }
 
-/** Takes all descriptors that this process may have. */
+/** Opens descriptors up to the limit of this process. */
 function exhaust() {
   try {
     for (;;) openSync('/dev/null')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** An application of Express or Fastify as anybody writes one: it knows nothing of socket-tuner. */
+/** An ordinary Express or Fastify application, without any reference to socket-tuner. */
 const { config, count, ready, warnings } = require('./parent')
 
 const { framework } = config

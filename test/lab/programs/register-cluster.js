@@ -1,6 +1,6 @@
 'use strict'
 
-/** An http server in a worker of node:cluster, which knows nothing of socket-tuner. */
+/** An http server in a worker of node:cluster, without any reference to socket-tuner. */
 const cluster = require('node:cluster')
 const http = require('node:http')
 const { ready } = require('./parent')

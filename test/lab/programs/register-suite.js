@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Tests of an Express and of a Fastify application, as their authors write them: each starts a server of
- * its own. Prints what each test saw, to be compared with and without socket-tuner/register.
+ * Ordinary tests of an Express and a Fastify application, each with its own server. Prints the result of each test, to
+ * compare runs with and without socket-tuner/register.
  */
 const assert = require('node:assert')
 const { once } = require('node:events')

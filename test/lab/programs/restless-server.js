@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * An HTTP or HTTPS server that closes connections which it believes to be idle, at random moments
- * after an answer, by a FIN or by a RST. What it has received it answers.
+ * An HTTP or HTTPS server that closes seemingly idle connections at random times after an answer, by a FIN or by a RST.
+ * It answers every request that it has received.
  */
 const net = require('node:net')
 const tls = require('node:tls')
@@ -14,7 +14,7 @@ const seen = { connections: 0, requests: 0, closedByFin: 0, closedByReset: 0, id
 
 function answer(socket, head) {
   seen.requests++
-  const [, id] = /^POST \/(\w+)/.exec(head) ?? []
+  const [, id] = /^(?:once)?POST \/(\w+)/.exec(head) ?? []
   if (id !== undefined) count(seen.ids, id)
   socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
 }

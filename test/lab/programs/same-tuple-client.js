@@ -1,24 +1,23 @@
 'use strict'
 
-/** Connections to one server from one port, one after the other. */
+/** Opens connections to one server from one port, one after another. */
 const net = require('node:net')
 const { once } = require('node:events')
 const { closeSocket, tcpInfo } = require('../../../dist')
 const { config, ready } = require('./parent')
 
-/** Without `localPort` the kernel chooses, from the range that its namespace has. */
+/** Without `localPort`, the kernel chooses a port from the range of its namespace. */
 const { host, port, localPort, surplus } = config
 
-/** Linux counts initial sequence numbers up by one every 64 ns (secure_seq.c), and so many bytes per ms. */
+/** The clock of initial sequence numbers in Linux advances by one every 64 ns (net/core/secure_seq.c). */
 const CLOCK_PER_MS = 1e6 / 64
-/** How far the connection gets ahead of that clock: the time to close and to connect again. */
+/** The lead of the connection over that clock: enough time to close and to connect again. */
 const AHEAD_MS = 4_000
 const MOST = 1_000_000_000
 const CHUNK = Buffer.alloc(16_384, 'o')
 /**
- * What is written ahead of what has come back. An old segment acknowledges so much less of the peer's
- * bytes than it comes after: in a new connection, what was not sent yet must not be acknowledged, nor
- * what is older than a window (RFC 5961 section 5).
+ * The most bytes in flight. The ACK of an old segment lags behind its SEQ by this amount. A new connection accepts the
+ * segment only if its ACK covers no unsent data and is not older than a window (RFC 5961 section 5).
  */
 const UNDER_WAY = 64 * CHUNK.length
 
@@ -38,7 +37,7 @@ async function open() {
   socket.on('close', () => (seen.closed = true))
 }
 
-/** How an attempt to open one ended, and how long it took. */
+/** Tries to open a connection. Returns the error code, if any, and the duration. */
 async function tryToOpen() {
   const begun = performance.now()
   const code = await open().then(
@@ -48,7 +47,7 @@ async function tryToOpen() {
   return { code, ms: performance.now() - begun }
 }
 
-/** Has bytes echoed until the sequence numbers of the next connections lie among its own. */
+/** Exchanges data until its sequence numbers cover the initial ones of the next connections. */
 async function outrunClock() {
   let written = 0
   while (written < (performance.now() - started + AHEAD_MS) * CLOCK_PER_MS) {
@@ -61,7 +60,7 @@ async function outrunClock() {
   return { written, ms: performance.now() - started }
 }
 
-/** Has bytes echoed; says how large the windows have become. */
+/** Exchanges data with the echo server, and returns the resulting window sizes. */
 async function echo(bytes) {
   const goal = seen.bytes + bytes + surplus
   socket.write(Buffer.alloc(bytes, 'n'))

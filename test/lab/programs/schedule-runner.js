@@ -1,9 +1,10 @@
 'use strict'
 
 /**
- * Plays schedules: one connection each, both ends in this process, any number at a time. See
- * test/helpers/schedules.ts for what a schedule says.
+ * Runs schedules, each on one connection with both ends in this process, any number at a time. See
+ * test/helpers/schedules.ts for the fields of a schedule.
  */
+const { readSync } = require('node:fs')
 const net = require('node:net')
 const tls = require('node:tls')
 const { once } = require('node:events')
@@ -13,14 +14,14 @@ const { config, ready } = require('./parent')
 
 const { certificate, deadlineMs } = config
 
-/** What is written at each place of a stream: a period that no buffer is a multiple of. */
+/** The content of each stream: a pattern whose period divides no buffer size. */
 const PERIOD = 65_521
 const pattern = Buffer.alloc(4 * PERIOD)
 for (let at = 0; at < pattern.length; at++) pattern[at] = ((at % PERIOD) * 167) >> 3
 
 /**
- * A server for one connection: of one that was reset before it is accepted, the kernel does not tell any
- * more which it was.
+ * Starts a server for one connection. A shared server could not identify a connection that was reset before accept():
+ * the kernel no longer reports its peer.
  */
 async function serve({ listen: host, transport, closer, peer }) {
   const isTls = transport === 'tls'
@@ -31,7 +32,7 @@ async function serve({ listen: host, transport, closer, peer }) {
   server.on('tlsClientError', () => undefined)
   server.listen({ host, port: 0 })
   await once(server, 'listening')
-  // Of a connection it would take back a window that was announced already.
+  // Set on the listening socket: on a connection it would shrink a window that is already announced.
   if (closer === 'client' && peer.receiveBuffer > 0)
     setOption(server, 'SO_RCVBUF', peer.receiveBuffer)
   const accepted = once(server, isTls ? 'secureConnection' : 'connection').then(([socket]) => {
@@ -57,10 +58,10 @@ async function open(schedule) {
   return { client, accepted, isConnected: once(client, isTls ? 'secureConnect' : 'connect') }
 }
 
-/** Counts what comes, and compares it with what was to come. */
+/** Counts the received bytes, and compares them with the pattern. */
 function watch(socket) {
   const seen = { bytes: 0, isIntact: true, ended: false }
-  socket.on('data', (chunk) => {
+  seen.take = (chunk) => {
     for (let at = 0; at < chunk.length;) {
       const start = (seen.bytes + at) % PERIOD
       const end = Math.min(pattern.length, start + chunk.length - at)
@@ -68,7 +69,8 @@ function watch(socket) {
       at += end - start
     }
     seen.bytes += chunk.length
-  })
+  }
+  socket.on('data', seen.take)
   socket.on('end', () => (seen.ended = true))
   socket.on('error', ({ code }) => (seen.error ??= code))
   seen.isOver = new Promise((resolve) => {
@@ -78,7 +80,25 @@ function watch(socket) {
   return seen
 }
 
-/** Plays the steps of one end; returns how much it wrote. */
+/**
+ * Reads the input that Node has not read when it closes the socket: after a failed write, Node abandons the input.
+ */
+function takeUnread(socket, { take }) {
+  const destroy = socket._destroy
+  const buffer = Buffer.allocUnsafe(65_536)
+  socket._destroy = function (...args) {
+    const fd = socket._handle?.fd ?? -1
+    try {
+      for (let bytes; fd >= 0 && (bytes = readSync(fd, buffer)) > 0;)
+        take(buffer.subarray(0, bytes))
+    } catch {
+      // There is no more input.
+    }
+    return destroy.apply(this, args)
+  }
+}
+
+/** Runs the steps of one end, and returns the number of bytes written. */
 async function play(socket, steps) {
   let written = 0
   for (const { write = 0, pauseMs = 0 } of steps) {
@@ -98,15 +118,15 @@ async function until(condition) {
   for (let ms = 1; !condition(); ms = Math.min(2 * ms, 20)) await pause(ms)
 }
 
-/** Everything that the peer sent is in the closing end's kernel, or was read where only that can be told. */
+/** Whether all data of the peer is in the kernel of the closing end, or, on TLS, has been read. */
 function hasAll(socket, seen, { transport }, { bytes, ended }) {
   if (socket.destroyed) return true
   if (transport === 'tls') return seen.bytes === bytes && (!ended || seen.ended)
-  // A FIN counts as one.
+  // A FIN counts as one byte.
   return tcpInfo(socket).bytesReceived >= bytes + (ended ? 1 : 0)
 }
 
-/** Plays one, and says which step it begins. */
+/** Runs one schedule, and calls `begins` with the name of each step. */
 async function run(schedule, begins) {
   const { closer: role, mode, how, options, closing, peer: other } = schedule
   const { client, accepted, isConnected } = await open(schedule)
@@ -128,7 +148,8 @@ async function run(schedule, begins) {
     peer ??= await accepted
     peer.pause()
     const seen = watch(peer)
-    // Of a RST that is lost nobody hears who says nothing.
+    if (schedule.transport === 'tcp') takeUnread(peer, seen)
+    // If the RST is lost, a peer that sends nothing would never notice it.
     if (mode === 'reset') tune(peer, { SO_KEEPALIVE: true, TCP_KEEPIDLE: 1, TCP_KEEPINTVL: 1 })
     if (other.readsFirst) peer.resume()
     const written = await play(peer, other.steps)
@@ -141,7 +162,7 @@ async function run(schedule, begins) {
     closer.end()
     if (closing.halfClosedMs > 0) await pause(closing.halfClosedMs)
   }
-  begins('wait for what the peer sends')
+  begins('wait for the data of the peer')
   const ended = other.ends === 'first'
   if (schedule.waitsForPeer) {
     const { written: bytes } = await peerPlay
@@ -156,8 +177,8 @@ async function run(schedule, begins) {
   if (how === 'closeSocket') {
     report = closeSocket(closer, { mode, ...options })
   } else {
-    setCloseMode(closer, { mode, ...options })
-    closer.destroySoon()
+    setCloseMode(closer, { mode, ...options, onEnd: how === 'end' ? 'close' : 'half-close' })
+    closer[how]()
   }
 
   const { seen, written: peerWrote } = await peerPlay
@@ -165,7 +186,7 @@ async function run(schedule, begins) {
   if (other.readsAfterMs > 0) await pause(other.readsAfterMs)
   peer.resume()
   await seen.isOver
-  begins('be told that it is closed')
+  begins('wait for the close')
   if (!peer.destroyed) peer.end()
   await Promise.all([closed, report])
   const { bytes: received, isIntact, ended: sawEnd, error } = seen
@@ -183,8 +204,8 @@ async function run(schedule, begins) {
 }
 
 /**
- * A schedule that comes to no end is a finding too: it says what it did not come to the end of. The
- * handshake before it is the kernel's, which sends what is lost of it again after 1, 2, 4, 8, 16, ... s.
+ * Runs a schedule with a deadline. If it does not end, the outcome names the step. The deadline begins after the
+ * handshake, because the kernel repeats lost packets of a handshake only after 1, 2, 4, 8, 16, ... s.
  */
 function bounded(schedule) {
   return new Promise((resolve, reject) => {

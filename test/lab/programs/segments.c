@@ -1,13 +1,13 @@
 /*
- * TCP segments seen and sent below the kernel's TCP, for the lab's tests.
+ * Captures and sends TCP segments below the kernel's TCP.
  *
- *   segments plain INTERFACE          whole segments with whole checksums, as on a wire
+ *   segments plain INTERFACE          disables segmentation and checksum offload, as on a wire
  *   segments trace INTERFACE          prints each segment: the time, its direction and its flags
  *   segments capture INTERFACE FILE   writes the TCP segments that go out, and every SYN, to FILE
  *   segments inject INTERFACE FILE SENT RECEIVED SEND RECEIVE
- *                                     sends those of earlier connections again whose SEQ and ACK
- * both fit the newest one, which has SENT and RECEIVED so many bytes, its windows being SEND and
- * RECEIVE bytes
+ *                                     resends the segments of earlier connections whose SEQ and ACK
+ *                                     fit the newest one, which has sent SENT and received RECEIVED
+ *                                     bytes, and has windows of SEND and RECEIVE bytes
  *
  * One connection at a time, IPv4 without options.
  */
@@ -33,7 +33,7 @@
 enum {
   LONGEST_FRAME = 65536,
   CAPTURE_BUFFER = 256 << 20,
-  /* Left for the new connection's own bytes before the first old one. */
+  /* Sequence space left for the new connection's own bytes, before the first old segment. */
   GAP = 1000,
   PAUSE_MS = 20,
   LONGEST_WAIT_MS = 20000,
@@ -75,7 +75,7 @@ struct segment {
   int rst;
 };
 
-/* 0 when the frame is no TCP segment. */
+/* Returns 0 if the frame is not a TCP segment. */
 static int parse(const uint8_t* frame, size_t size, struct segment* out) {
   struct iphdr ip;
   struct tcphdr tcp;
@@ -153,10 +153,10 @@ struct position {
   /* The next sequence numbers in each direction. */
   uint32_t ours;
   uint32_t theirs;
-  /* What has gone in each. */
+  /* The bytes sent in each direction. */
   uint32_t sent;
   uint32_t received;
-  /* Where it begins in the file. */
+  /* Its offset in the file. */
   long start;
 };
 
@@ -210,8 +210,8 @@ static void inject(const char* name, const char* path, uint32_t sent, uint32_t r
     if (segment.syn || segment.length == 0) continue;
     if (!within(segment.seq, ours + GAP, send_window - GAP)) continue;
     if (!within(segment.seq + segment.length, ours, send_window)) continue;
-    /* What the peer has not sent cannot be acknowledged, nor what is older than a window (RFC
-     * 5961). */
+    /* The ACK must not cover data that the peer has not sent, nor be older than a window (RFC 5961
+     * section 5). */
     if (!within(segment.ack, theirs - receive_window, receive_window + 1)) continue;
     if (send(fd, frame, size, 0) != (ssize_t)size) fail("send");
     segments++;

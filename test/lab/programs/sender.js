@@ -1,8 +1,9 @@
 'use strict'
 
-/** Writes to each of its connections and closes it at once, `atATime` of them. */
+/** Writes to each of its connections and closes it at once, `atATime` in parallel. */
 const net = require('node:net')
 const { closeSocket } = require('../../../dist')
+const { inLanes } = require('./lanes')
 const { config, ready, warnings } = require('./parent')
 
 const { host, port, connections, atATime, bytes, fewerEach = 0, options } = config
@@ -21,11 +22,9 @@ function send(client) {
 
 async function run() {
   const sent = []
-  let begun = 0
-  const lane = async () => {
-    while (begun < connections) sent.push(await send(begun++))
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  await inLanes({ atATime, times: connections }, async (nth) => {
+    sent.push(await send(nth))
+  })
   return { sent, warnings }
 }
 

@@ -1,11 +1,11 @@
 'use strict'
 
-/** Accepts on several ports, reads what comes, closes after the client, and says what the handshakes agreed on. */
+/** Accepts on several ports, reads, closes after the client, and reports the negotiated options. */
 const net = require('node:net')
 const { getOption, listen, tcpInfo } = require('../../../dist')
 const { config, count, ready } = require('./parent')
 
-// Below the ephemeral ports, which are the client's.
+// Below the ephemeral ports, which the client uses.
 const { host = '127.0.0.1', ports = 1, firstPort = 9_001, settings = {} } = config
 const LAST = 100
 const seen = { connections: 0, closed: 0, bytes: 0, errors: {}, last: [] }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Bytes of a request, of its answer, and of what the client sends right before it closes. */
+/** The sizes of a request, its answer, and the client's last message before the close, bytes. */
 exports.REQUEST = 64
 exports.ANSWER = 1000
 exports.PARTING = 256

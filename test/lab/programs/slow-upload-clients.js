@@ -1,7 +1,8 @@
 'use strict'
 
-/** Many clients that begin an upload, and never finish it nor close. */
+/** Many clients that start an upload, and neither finish it nor close. */
 const net = require('node:net')
+const { inLanes } = require('./lanes')
 const { config, ready } = require('./parent')
 
 const { port, clients } = config
@@ -21,11 +22,7 @@ function open() {
 }
 
 async function run() {
-  let begun = 0
-  const lane = async () => {
-    while (begun++ < clients) await open()
-  }
-  await Promise.all(Array.from({ length: 50 }, lane))
+  await inLanes({ atATime: 50, times: clients }, open)
   return seen
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Makes connections, `atATime` at once, of all kinds, and makes those anew that a restart has refused. */
+/** Makes connections of all kinds, `atATime` at once, and repeats those that were refused during a restart. */
 const net = require('node:net')
 const { closeSocket, setCloseMode } = require('../../../dist')
 const { ANSWER, PARTING, REQUEST } = require('./sizes')
@@ -14,7 +14,7 @@ const requests = Object.fromEntries(
   names.map((name, index) => [name, Buffer.alloc(REQUEST, index)]),
 )
 const parting = Buffer.alloc(PARTING, 'p')
-/** The kinds in their shares, in an order that mixes them. */
+/** The kinds in proportion to their shares, mixed. */
 const order = names
   .flatMap((name) =>
     Array.from({ length: kinds[name] }, (_, nth) => ({ name, at: nth / kinds[name] })),
@@ -44,6 +44,10 @@ const lastWords = {
     socket.write(parting)
     socket.destroySoon()
   },
+  ended: (socket) => {
+    setCloseMode(socket, { mode: 'deliver', onEnd: 'close' })
+    socket.end(parting)
+  },
   server: () => undefined,
 }
 
@@ -57,7 +61,7 @@ async function closeAndTell(socket, mode) {
   if (report.timeWait === 'here') seen.timeWaitsHere++
 }
 
-/** Resolves to whether it was served. */
+/** Resolves to whether the connection was served. */
 function connection(kind) {
   return new Promise((resolve) => {
     let received = 0

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What a process of the soak holds: what must not grow, and what it has used. */
+/** The resources of a process in the soak test: those that must not grow, and the processor time. */
 const { readdirSync } = require('node:fs')
 const { collectAll, ownMemory } = require('./collect')
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Answers requests, and can be started anew on the same port while connections are open. */
+/** Answers requests, and can be restarted on the same port while connections are open. */
 const net = require('node:net')
 const { once } = require('node:events')
 const { tuneServer } = require('../../../dist')
@@ -55,7 +55,7 @@ async function listen(port) {
 async function restart() {
   const { port } = server.address()
   seen.discardedBytes += tuning.counters().discardedBytes
-  // Connections that are open go on.
+  // Open connections continue.
   server.close()
   await listen(port)
   seen.restarts++

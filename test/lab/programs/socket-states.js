@@ -1,6 +1,6 @@
 'use strict'
 
-/** Brings connections of both families into each state that lasts, and holds them there. */
+/** Brings connections of both families into each lasting state, and keeps them there. */
 const net = require('node:net')
 const { once } = require('node:events')
 const { connect, listen, setOption, tcpInfo } = require('../../../dist')
@@ -9,11 +9,11 @@ const { config, ready } = require('./parent')
 const { firstPort = 9_201, each = 3 } = config
 const HOSTS = ['127.0.0.1', '::1', '::ffff:127.0.0.1']
 
-/** The kernel drops whatever comes for the socket (socket(7)). */
+/** A filter by which the kernel drops all input of the socket (socket(7)). */
 const deaf = { SO_ATTACH_FILTER: [{ code: 6, jt: 0, jf: 0, k: 0 }] }
 const deafen = (socket) => setOption(socket, 'SO_ATTACH_FILTER', deaf.SO_ATTACH_FILTER)
 
-/** Resolves when the socket is in a state, looked at once in every turn of the event loop. */
+/** Resolves when the socket is in a state. Polls once in every turn of the event loop. */
 async function reaches(socket, state) {
   while (tcpInfo(socket).state !== state) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -42,7 +42,7 @@ const ways = {
     client.end()
     await reaches(peer, 'CLOSE_WAIT')
     deafen(client)
-    // Both directions have ended, so Node closes it; the kernel goes on sending its FIN.
+    // Both directions have ended, so Node closes the socket; the kernel keeps sending its FIN.
     peer.end()
     await once(peer, 'close')
   },
@@ -71,7 +71,7 @@ async function main() {
       }
     }
     for (let i = 0; i < each; i++) {
-      // Its SYN is answered, and it does not hear that: SYN_SENT here and SYN_RECV there.
+      // The client drops the answer to its SYN: SYN_SENT here, SYN_RECV at the server.
       const { port } = servers[index].address()
       const socket = connect({ host, port, settings: deaf })
       held.push(socket.on('error', () => {}))

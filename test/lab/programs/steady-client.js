@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * Opens connections at a steady rate, closes each with a FIN, and watches its ports, until none is left or
- * the watch tells of the trouble `stopAt`. The watch takes each of its looks to have cost `lookCostsMs`, as on a
- * machine of that speed.
+ * Opens connections at a steady rate, closes each with a FIN, and watches its ports, until none is left or the watch
+ * reports the trouble `stopAt`. The watch measures `lookCostsMs` as the cost of each reading, as on a machine of that
+ * speed.
  */
 const net = require('node:net')
 const { watchPorts } = require('../../../dist/ports')
@@ -12,7 +12,7 @@ const { config, ready } = require('./parent')
 
 const { port, host = '127.0.0.1', perSecond, intervalMs, stopAt, lookCostsMs } = config
 const TICK_MS = 20
-/** Where connect() has become slow, more at a time would leave the watch no time on the event loop. */
+/** Once connect() is slow, more connections at a time would leave the watch no time on the event loop. */
 const atATime = Math.ceil((2 * perSecond * TICK_MS) / 1000)
 const AT_MOST_MS = 120_000
 
@@ -21,7 +21,7 @@ function fixCosts() {
   const { dumpSockets } = native
   native.dumpSockets = (families, states, groupBy, filter, done) =>
     dumpSockets(families, states, groupBy, filter, (total, records, interrupted) =>
-      // A look takes two dumps: of the ports that have an owner, and of the connections.
+      // A reading takes two dumps: of the listening and bound ports, and of the connections.
       done(total, records, interrupted, (lookCostsMs * 1000) / 2),
     )
 }

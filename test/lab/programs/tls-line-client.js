@@ -1,6 +1,6 @@
 'use strict'
 
-/** Sends a line over TLS, waits for the answer, and closes: one connection after another. */
+/** Sends a line over TLS, waits for the answer, and closes, on one connection after another. */
 const tls = require('node:tls')
 const { closeSocket } = require('../../../dist')
 const { config, ready } = require('./parent')

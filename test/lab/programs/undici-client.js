@@ -1,10 +1,11 @@
 'use strict'
 
 /**
- * Makes requests through undici, each on a connection of its own that undici closes: by an agent that
- * asks for `Connection: close`, or by a client per request that is closed after its answer.
+ * Makes requests through undici, each on its own connection, which undici closes: by an agent that sends
+ * `Connection: close`, or by one client per request that is closed after its answer.
  */
 const { tunedConnector } = require('../../../dist/clients/undici')
+const { inLanes } = require('./lanes')
 const { config, count, ready, warnings } = require('./parent')
 
 const { version, tuned = true, how = 'agent', host = '127.0.0.1', port, requests } = config
@@ -13,7 +14,7 @@ const { Agent, Client, request } = require(`undici${version}`)
 
 const origin = ca ? `https://localhost:${port}` : `http://${host}:${port}`
 const tls = ca ? { ca, allowH2 } : {}
-// As undici makes it where it is not tuned.
+// undici's own connector, without tuning.
 const connect = tuned ? tunedConnector(tls) : tls
 const seen = { answered: 0, errors: {}, warnings }
 
@@ -31,15 +32,10 @@ async function askByClient() {
 
 async function run() {
   const agent = new Agent({ connect, pipelining: 0 })
-  const end = performance.now() + stopAfterMs
-  let begun = 0
-  const lane = async () => {
-    while (begun++ < requests && performance.now() < end) {
-      const done = how === 'agent' ? ask(agent) : askByClient()
-      await done.catch(({ code, message }) => count(seen.errors, code ?? message))
-    }
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  await inLanes({ atATime, times: requests, stopAfterMs }, async () => {
+    const done = how === 'agent' ? ask(agent) : askByClient()
+    await done.catch(({ code, message }) => count(seen.errors, code ?? message))
+  })
   await agent.close()
   return seen
 }

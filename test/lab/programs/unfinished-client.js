@@ -1,6 +1,6 @@
 'use strict'
 
-/** Never ends its side: sends a little at first, and with `everyMs` goes on for ever. */
+/** Never ends its side: sends a little at first, and with `everyMs` continues forever. */
 const net = require('node:net')
 const { config, ready } = require('./parent')
 
@@ -11,7 +11,7 @@ socket.write('x')
 if (everyMs !== undefined) setInterval(() => socket.write('x'), everyMs)
 socket.resume()
 
-// Until the server gives up and resets the connection.
+// Until the server resets the connection.
 const error = new Promise((resolve) => socket.on('error', ({ code }) => resolve(code)))
 
 ready({}, { error: () => error })

@@ -1,12 +1,13 @@
 'use strict'
 
-/** Uploads, and does not read the answer before it has written everything or failed to. */
+/** Uploads, and reads the answer only after it has written everything or failed. */
 const net = require('node:net')
+const { inLanes } = require('./lanes')
 const { config, count, ready } = require('./parent')
 
 const { host = '127.0.0.1', port, uploads, atATime, bytes } = config
 const payload = Buffer.alloc(bytes, 'u')
-/** How many answers of which length there were. */
+/** The number of answers by their length. */
 const seen = { answers: {}, errors: {} }
 
 function upload() {
@@ -24,11 +25,7 @@ function upload() {
 }
 
 async function run() {
-  let begun = 0
-  const lane = async () => {
-    while (begun++ < uploads) await upload()
-  }
-  await Promise.all(Array.from({ length: atATime }, lane))
+  await inLanes({ atATime, times: uploads }, upload)
   return seen
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Takes /proc/sys away from its own mount namespace while a watch runs, and tells how that ends. */
+/** Hides /proc/sys in its own mount namespace while a watch runs, and reports how the watch ends. */
 const { execFileSync } = require('node:child_process')
 const { setImmediate: nextTurn } = require('node:timers/promises')
 const { watchPorts } = require('../../../dist/ports')
@@ -12,7 +12,7 @@ async function run() {
   const before = { looks: value.remotePort, running: watch.running }
   execFileSync('mount', ['-t', 'tmpfs', 'none', '/proc/sys'])
   const error = await watch.ended.catch(({ code, message }) => ({ code, message }))
-  // A process warning comes in a later turn.
+  // Node emits a process warning in a later turn.
   await nextTurn()
   const after = { running: watch.running, latest: watch.latest.length, error }
   return { before, after, warnings }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Connects once for each question, says what came of it, and leaves the connection open. */
+/** Connects once for each request, reports the outcome, and leaves the connection open. */
 const { once } = require('node:events')
 const { connect, getOption, tcpInfo } = require('../../../dist')
 const { config, ready } = require('./parent')
@@ -59,7 +59,7 @@ async function acknowledged(socket) {
   }
 }
 
-/** On the connection that was made last. */
+/** Acts on the most recent connection. */
 async function write(text) {
   await new Promise((resolve) => last.write(text, resolve))
 }

@@ -1,3 +1,3 @@
-/** Exports of the root entry that the calls use, and functions among the others, which take no target. */
+/** The exports of the root entry that the calls use, and its functions that take no target. */
 export const used: readonly string[]
 export const without: readonly string[]

@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * Every public function that takes a target, or a request with its response, and what ends a target under each
+ * Every public function that takes a target, or a request with its response, and every way to end a target under each
  * standing close mode.
  */
 const { Socket } = require('node:net')
@@ -20,10 +20,10 @@ const {
 const { setCloseMode, setOption, tcpInfo, tune, tuneServer } = library
 
 const modes = ['fin', 'deliver', 'lingering', 'reset']
-/** Short, since most peers do not answer. */
+/** Short, because most peers do not answer. */
 const limits = { deadlineMs: 60, idleMs: 20 }
 
-/** They leave a target in the state that it is in. */
+/** Calls that do not change the state of a target. */
 const reading = {
   'getOption(SO_KEEPALIVE)': (target) => getOption(target, 'SO_KEEPALIVE'),
   'getOption(SO_LINGER)': (target) => getOption(target, 'SO_LINGER'),
@@ -89,7 +89,7 @@ const serving = {
 
 const early = { status: 413, body: 'too large', ...limits }
 
-/** Their target is a request with its response. */
+/** Calls whose target is a request with its response. */
 const answering = {
   'answerEarly()': async ({ request, response }) =>
     (await answerEarly(request, response, early)).end,
@@ -113,7 +113,7 @@ const answering = {
   },
 }
 
-/** What ends a target of each kind, and the standing close modes that matter to it. */
+/** The ways to end a target of each kind, and the standing close modes that apply to it. */
 const ends = {
   socket: {
     destroy: modes,
@@ -126,7 +126,7 @@ const ends = {
   other: { close: ['deliver', 'lingering'] },
 }
 
-/** What Node itself refuses of the targets that are here. */
+/** Codes with which Node itself refuses these targets. */
 const refusedByNode = ['ERR_INVALID_HANDLE_TYPE', 'ERR_HTTP2_NO_SOCKET_MANIPULATION']
 
 function standing(kind) {
@@ -154,8 +154,8 @@ function endBy(end, target) {
 }
 
 /**
- * The calls of a kind of target: those of one group are made on one target, one after the other; each
- * group gets a target of its own.
+ * The calls for a kind of target. Those of one group are made on the same target, one after another. Each
+ * group has its own target.
  */
 function groupsOf(kind) {
   const alone = (calls) => Object.entries(calls).map(([name, call]) => ({ [name]: call }))
@@ -190,6 +190,7 @@ const without = [
   'deadPeerDetection',
   'describeCloseMode',
   'describeOption',
+  'prepareSocket',
 ]
 
 module.exports = { groupsOf, used, without }

@@ -14,10 +14,10 @@ const upload = 'PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nbody'
 const old = 'POST / HTTP/1.0\r\ncontent-length: 100\r\n\r\nbody'
 const asking = 'PUT / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 100\r\n\r\n'
 
-/** Tried over TLS too; the others come to the same code there. */
+/** States that are tested over TLS too. The others would reach the same code there. */
 const alsoOverTls = new Set([
   'with its body to come',
-  'that has come in whole',
+  'that is complete',
   'whose client has gone',
   'whose client has reset it, not noticed',
   'whose socket is destroyed',
@@ -26,7 +26,7 @@ const alsoOverTls = new Set([
   'whose response is finished',
 ])
 
-/** A server that listens, and a client of it. */
+/** Starts a server, and connects a client to it. */
 const connections = {
   http: async (scene) => {
     const server = http.createServer()
@@ -39,10 +39,10 @@ const connections = {
 }
 
 /**
- * Over TCP, and some over TLS: what a client sends, and what is done when the server has all of it.
+ * States of requests over TCP, some also over TLS, each with the client's text and an action after its arrival.
  *
- * @param ends how answerEarly() ends, or the code with which it refuses; undefined where that varies
- * @param event in which the server gives it out
+ * @param ends how answerEarly() ends, or the code of its error; undefined if that varies
+ * @param event the event of the server that reports the request
  */
 function each(name, ends, text, prepare = ignore, event = 'request') {
   const make = (kind) => async (scene, act) => {
@@ -61,13 +61,13 @@ function each(name, ends, text, prepare = ignore, event = 'request') {
   )
 }
 
-/** The kernel has the client's RST, and Node has not looked. */
+/** Resets the connection, and waits until the kernel, but not Node, has noticed it. */
 function resetUnnoticed({ socket, client }) {
   void closeSocket(client, 'reset')
   while (tcpInfo(socket).state !== 'CLOSE');
 }
 
-/** The same within the event, where Node has not read on. */
+/** States within the event itself, before Node reads more. */
 function within(name, ends, text) {
   const make = (kind) => async (scene, act) => {
     const { server, client } = await connections[kind](scene)
@@ -89,7 +89,7 @@ const overHttp1 = {
   ...within('without a body', 'kept', get),
   ...within('with its body to come', 'lingering', upload),
   ...each('without a body', 'kept', get),
-  ...each('that has come in whole', 'kept', whole),
+  ...each('that is complete', 'kept', whole),
   ...each('with its body to come', 'lingering', upload),
   ...each('of HTTP/1.0', 'lingering', old),
   ...each('that waits for 100', 'lingering', asking, ignore, 'checkContinue'),
@@ -118,17 +118,24 @@ const overHttp1 = {
 
   ...each('whose client has reset it, not noticed', 'none', upload, resetUnnoticed),
 
-  ...each('in whole, whose client has reset it, not noticed', 'none', whole, resetUnnoticed),
+  ...each(
+    'that is complete, whose client has reset it, not noticed',
+    'none',
+    whole,
+    resetUnnoticed,
+  ),
 
   ...each('whose socket is destroyed', 'none', upload, ({ socket }) => socket.destroy()),
 
-  ...each('in whole, whose socket is destroyed', 'none', whole, ({ socket }) => socket.destroy()),
+  ...each('that is complete, whose socket is destroyed', 'none', whole, ({ socket }) =>
+    socket.destroy(),
+  ),
 
   ...each('whose socket is closed', 'none', upload, ({ socket }) => closed(socket.destroy())),
 
   ...each('whose socket is ended', 'none', upload, ({ socket }) => socket.end()),
 
-  ...each('in whole, whose socket is ended', 'none', whole, ({ socket }) => socket.end()),
+  ...each('that is complete, whose socket is ended', 'none', whole, ({ socket }) => socket.end()),
 
   ...each('whose socket has a close mode', 'lingering', upload, ({ socket }) => {
     setCloseMode(socket, 'deliver')
@@ -198,7 +205,7 @@ const overHttp1 = {
   },
 }
 
-/** Over HTTP/2, and some with TLS. */
+/** States of requests over HTTP/2, some also over TLS. */
 function overHttp2(name, ends, prepare = ignore, headers = { ':method': 'PUT' }) {
   const make = (isSecure) => async (scene, act) => {
     const server = isSecure ? http2.createSecureServer(scene.certificate) : http2.createServer()
@@ -222,7 +229,7 @@ const http2Requests = {
   ...overHttp2('without a body', 'stream', ignore, { ':method': 'GET' }),
   ...overHttp2('for the head', 'stream', ignore, { ':method': 'HEAD' }),
 
-  ...overHttp2('that has come in whole', 'stream', async ({ request, stream }) => {
+  ...overHttp2('that is complete', 'stream', async ({ request, stream }) => {
     stream.end('body')
     await once(request.resume(), 'end')
   }),
@@ -270,7 +277,7 @@ const http2Requests = {
   }),
 }
 
-/** Where a test injects the request: there is no connection. */
+/** States of requests that a test injects, without a connection. */
 function injected(name, ends, prepare = ignore) {
   const make = async (_scene, act) => {
     const inject = require('light-my-request')
@@ -287,7 +294,7 @@ function injected(name, ends, prepare = ignore) {
 }
 
 const injectedRequests = {
-  ...injected('that has come in whole', 'none'),
+  ...injected('that is complete', 'none'),
   ...injected('that is read', 'none', ({ request }) => once(request.resume(), 'end')),
   ...injected('that is destroyed', 'none', ({ request }) => request.destroy()),
   ...injected('whose response is destroyed', 'none', ({ response }) => response.destroy()),

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What a documented failure looks like. */
+/** Tells documented errors from others. */
 const { constants } = require('node:os')
 const { ArgumentRangeError, ArgumentTypeError, ArgumentValueError } = require('../../../dist')
 const { SocketTunerError } = require('../../../dist')
@@ -17,7 +17,7 @@ const codes = new Set([
 ])
 const classes = [ArgumentRangeError, ArgumentTypeError, ArgumentValueError, SocketTunerError]
 
-/** The code of a documented error; else a text that says what it is. */
+/** Returns the code of a documented error, or a text that describes any other. */
 function failureOf(error) {
   const isKnown = classes.some((known) => error instanceof known)
   return isKnown && codes.has(error.code) ? error.code : `undocumented: ${error?.stack ?? error}`

@@ -1,6 +1,6 @@
 'use strict'
 
-/** States of an HTTP/2 session, and of the sockets that it gives out. */
+/** States of an HTTP/2 session, and of its `socket`. */
 const http2 = require('node:http2')
 const net = require('node:net')
 const tls = require('node:tls')
@@ -26,7 +26,7 @@ async function pair(scene, options) {
   return { client, accepted, server, port }
 }
 
-/** With two sides, the client's session and the server's. */
+/** A state of the client's session, and the same state of the server's. */
 function bothSides(name, act, prefix = '') {
   const of = (side, other) => async (scene, done) => {
     const sessions = await pair(scene)
@@ -38,7 +38,7 @@ function bothSides(name, act, prefix = '') {
   }
 }
 
-/** An open stream of the client's. */
+/** Opens a stream of the client. */
 async function request(client, other) {
   const stream = client.request({ ':method': 'POST' }).on('error', ignore)
   await once(other, 'stream')
@@ -53,7 +53,7 @@ const sessions = {
 
   'HTTP/2 client session that is connecting': async (scene, act) => {
     const port = await scene.blackHole()
-    // Node leaves the socket of a session that is destroyed until it is connected.
+    // Node does not close the socket of a session that is destroyed before it is connected.
     const session = connect(scene, port, { createConnection: () => scene.connect(port) })
     await nextTick()
     act(session)
@@ -99,7 +99,7 @@ const sessions = {
     act(session)
   }),
 
-  ...bothSides(' that was told GOAWAY', async (session, other, act) => {
+  ...bothSides(' that has received GOAWAY', async (session, other, act) => {
     const [client, accepted] = session.type === 1 ? [session, other] : [other, session]
     await request(client, accepted)
     const told = once(session, 'goaway')
@@ -145,7 +145,7 @@ const sessions = {
   },
 }
 
-/** The socket of a session is a stand-in for the one below. */
+/** The `socket` of a session is a proxy of the socket below. */
 const sockets = {
   ...bothSides('', (session, _other, act) => act(session.socket), 'socket of an '),
 

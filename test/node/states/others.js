@@ -1,6 +1,6 @@
 'use strict'
 
-/** States of a dgram.Socket, of a RawSocket, and of what only looks like a target. */
+/** States of a dgram.Socket and of a RawSocket. */
 const dgram = require('node:dgram')
 const net = require('node:net')
 const { RawSocket } = require('../../../dist')

@@ -10,10 +10,10 @@ const tty = require('node:tty')
 const { SourcePool, closeSocket, connect, queueSizes, setCloseMode } = require('../../../dist')
 const { HOST, closed, immediate, large, narrow, nextTick, once, until } = require('./scene')
 
-/** A port of loopback on which nobody listens. */
+/** A port of loopback without a listener. */
 const CLOSED_PORT = 1
 
-/** With two sides, the client's socket and the accepted one. */
+/** A state of the client's socket, and the same state of the accepted one. */
 function bothSides(name, options, act, more = {}) {
   const of = (side, other) => ({
     ...more,
@@ -108,7 +108,7 @@ module.exports = {
     act(socket)
   },
 
-  'net.Socket whose AbortSignal is aborted already': async (scene, act) => {
+  'net.Socket whose AbortSignal is already aborted': async (scene, act) => {
     act(scene.connect(await scene.serve(), { signal: AbortSignal.abort() }))
   },
 
@@ -265,7 +265,7 @@ module.exports = {
       socket.end('data')
       act(socket.resetAndDestroy())
     },
-    // libuv refuses the reset, and Node forgets the descriptor: docs/closes.md.
+    // libuv refuses the reset, and Node loses track of the descriptor (docs/closes.md).
     { leaves: 1 },
   ),
 
@@ -318,13 +318,13 @@ module.exports = {
     act(socket)
   }),
 
-  ...bothSides('with more written than the kernel takes', {}, (socket, peer, act) => {
+  ...bothSides('with more written than the kernel accepts', {}, (socket, peer, act) => {
     narrow(socket, peer)
     socket.write(large)
     act(socket)
   }),
 
-  ...bothSides('ended with more than the kernel takes', halfOpen, (socket, peer, act) => {
+  ...bothSides('ended with more than the kernel accepts', halfOpen, (socket, peer, act) => {
     narrow(socket, peer)
     socket.end(large)
     act(socket)
@@ -336,14 +336,14 @@ module.exports = {
     act(socket)
   }),
 
-  ...bothSides('that closes by closeSocket() already', {}, (socket, peer, act) => {
+  ...bothSides('that is already closing by closeSocket()', {}, (socket, peer, act) => {
     narrow(socket, peer)
     socket.write(large)
     void closeSocket(socket, { mode: 'deliver', deadlineMs: 40 })
     act(socket)
   }),
 
-  ...bothSides('lingering already', halfOpen, async (socket, _peer, act) => {
+  ...bothSides('already lingering', halfOpen, async (socket, _peer, act) => {
     setCloseMode(socket, { mode: 'lingering', deadlineMs: 40, idleMs: 40 })
     await closed(socket.destroy())
     act(socket)

@@ -1,10 +1,9 @@
 'use strict'
 
 /**
- * Run by test/node/states.test.ts: makes each of some states of a target once for each group of functions
- * that take one, calls these, and prints what came of it line by line, so that the last line before a crash
- * has the call that it was in. In a worker thread it does so for one group of each state, which is another one for
- * the next state.
+ * Run by test/node/states.test.ts. For each of the given states, makes a target in this state for each group of
+ * functions, calls them, and prints the findings line by line, so that the last line before a crash names the calls
+ * during which it happened. In a worker thread it calls one group per state, and the next group in the next state.
  */
 const { fork } = require('node:child_process')
 const cluster = require('node:cluster')
@@ -18,7 +17,7 @@ const { Common, Scene, immediate, once } = require('./scene')
 const { states } = require('./states')
 
 const DEADLINE_MS = 10_000
-/** Options that the calls set, by themselves or to close. */
+/** Options that the calls set, or that closes set. */
 const watched = ['SO_KEEPALIVE', 'SO_LINGER', 'TCP_KEEPINTVL', 'TCP_LINGER2']
 
 const task = process.argv[2]
@@ -36,13 +35,13 @@ function print(line) {
   writeSync(1, `${JSON.stringify(line)}\n`)
 }
 
-/** Since Linux 6.2 the size of the directory is their number. */
+/** Since Linux 6.2 the size of this directory is the number of its entries. */
 function openDescriptors() {
   const { size } = statSync('/proc/self/fd')
   return size > 0 ? size : readdirSync('/proc/self/fd').length
 }
 
-/** The number of open descriptors, when it is no more than `most`, or at the deadline. */
+/** Waits until at most `most` descriptors are open, or for the deadline, and returns their number. */
 async function descriptorsDownTo(most) {
   const end = performance.now() + DEADLINE_MS
   for (let pause = 0; openDescriptors() > most && performance.now() < end; pause++)
@@ -50,7 +49,7 @@ async function descriptorsDownTo(most) {
   return openDescriptors()
 }
 
-/** A connection that nobody may touch. */
+/** A connection that no call may affect. */
 class Bystander {
   static async of(scene) {
     const bystander = new Bystander()
@@ -68,7 +67,7 @@ class Bystander {
   }
 }
 
-/** Has the number of a descriptor that was closed just before, if one was. */
+/** A socket that takes the number of a descriptor that was closed just before, if any. */
 class Newcomer {
   static #fresh
   #raw = RawSocket.open(4)
@@ -81,7 +80,7 @@ class Newcomer {
     return JSON.stringify(watched.map((option) => getOption(this.#raw, option)))
   }
 
-  /** Whether it is as it was; closes it. */
+  /** Closes it, and returns whether it was unchanged. */
   leaves() {
     try {
       return this.#options() === Newcomer.#fresh
@@ -93,7 +92,7 @@ class Newcomer {
   }
 }
 
-/** Takes handles over, in a process of its own. */
+/** A process that receives handles. */
 class Receiver {
   #child = fork(`${__dirname}/receiver.js`)
 
@@ -112,7 +111,7 @@ class Receiver {
   }
 }
 
-/** Makes the state, and calls each function of the group; returns what came of it. */
+/** Makes the state, calls each function of the group, and returns the findings. */
 async function check(state, group, tools) {
   const scene = new Scene(common)
   const troubles = []
@@ -131,7 +130,7 @@ async function check(state, group, tools) {
   } catch (error) {
     troubles.push(String(error?.stack ?? error))
   }
-  // Node is inside OpenSSL still when a state is one of the handshake.
+  // In a state within the handshake, Node is still inside OpenSSL.
   await immediate()
   if (newcomers.some((newcomer) => !newcomer.leaves())) troubles.push('another socket was changed')
   scene.dispose()
@@ -171,7 +170,7 @@ async function checkAll(name, tools) {
     own.receiver = new Receiver()
     await own.receiver.ready()
   }
-  // What Node opens once stays open.
+  // The first target of a kind may make Node open descriptors that stay open.
   const { troubles: made } = await check(state, {}, own)
   if (made.length > 0) {
     print({ name, calls: ['no call'], outcomes: {}, troubles: made })

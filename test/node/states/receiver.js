@@ -1,6 +1,6 @@
 'use strict'
 
-/** Run by program.js: takes sockets, and closes them. */
+/** Run by program.js: receives sockets, and closes them. */
 process.on('message', (_message, socket) => {
   socket?.destroy()
   process.send('taken')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Errors of the states whose descriptor cannot be had, by their codes. */
+/** The states in which a target has no descriptor, by the codes of the errors. */
 module.exports = {
   ENOTSOCK: ['net.Socket that is a terminal'],
   ERR_SOCKET_TUNER_DESTROYED: [
@@ -26,10 +26,10 @@ module.exports = {
     'net.Socket that connected, under a close mode, after end() and resetAndDestroy()',
     'net.Socket that was accepted, under a close mode, after end() and resetAndDestroy()',
     'net.Socket of a SourcePool, after end() and resetAndDestroy()',
-    'TLS client under a close mode whose AbortSignal was aborted already',
+    'TLS client under a close mode whose AbortSignal was already aborted',
     'net.Socket that was accepted, after end() and resetAndDestroy()',
-    'net.Socket that connected, lingering already',
-    'net.Socket that was accepted, lingering already',
+    'net.Socket that connected, already lingering',
+    'net.Socket that was accepted, already lingering',
     'TLS client destroyed in its handshake',
     'TLS server whose client goes away in the handshake',
     'TLS server destroyed in its handshake',
@@ -57,9 +57,9 @@ module.exports = {
     "TLSv1.2 client reset by its peer, in 'close'",
     "TLSv1.3 client reset by its peer, in 'close'",
     "TLSv1.3 server reset by its peer, in 'close'",
-    'TLSv1.2 client lingering already',
-    'TLSv1.3 client lingering already',
-    'TLSv1.3 server lingering already',
+    'TLSv1.2 client already lingering',
+    'TLSv1.3 client already lingering',
+    'TLSv1.3 server already lingering',
     'TLS client over a stream, closed',
     'socket of an HTTP/2 server session that was destroyed',
     'socket of an HTTP/2 client session that is closed',
@@ -86,11 +86,11 @@ module.exports = {
     "net.Socket in 'connectionAttempt'",
     "net.Socket in 'connectionAttempt' to the first of two addresses",
     "net.Socket in 'connectionAttempt' to the second of two addresses",
-    'net.Socket whose AbortSignal is aborted already',
+    'net.Socket whose AbortSignal is already aborted',
     'TLS client in the tick of tls.connect()',
-    'TLS client whose AbortSignal is aborted already',
-    'TLS client over a net.Socket whose AbortSignal is aborted already',
-    'TLS client whose AbortSignal was aborted already, and which has connected',
+    'TLS client whose AbortSignal is already aborted',
+    'TLS client over a net.Socket whose AbortSignal is already aborted',
+    'TLS client whose AbortSignal was already aborted, and which has connected',
     "TLSv1.2 client in 'secureConnect' whose connection below is destroyed",
     "TLSv1.2 server in 'secureConnection' whose connection below is destroyed",
     "TLSv1.3 client in 'secureConnect' whose connection below is destroyed",

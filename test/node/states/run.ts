@@ -1,4 +1,4 @@
-/** Runs program.js for some states, again after each crash for those that were not reached. */
+/** Runs program.js for the given states, and after each crash again for those that it had not reached. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import * as path from 'node:path'
@@ -6,14 +6,13 @@ import type { Certificate } from '../../helpers/certificate'
 
 const PROGRAM = path.join(__dirname, 'program.js')
 
-/** What came of one state. */
 export interface Findings {
-  /** By call: 'value', the code of a documented error, or what else came. */
+  /** By call: 'value', the code of a documented error, or a text about any other error. */
   readonly outcomes: Record<string, string>
   readonly troubles: string[]
 }
 
-/** A line that the program prints: before the calls of a group without, after them with what came of them. */
+/** A line that the program prints: one before the calls of a group, and one with the findings after them. */
 interface Line {
   readonly name: string
   readonly calls: readonly string[]
@@ -21,7 +20,7 @@ interface Line {
   readonly troubles?: readonly string[]
 }
 
-/** @param inThread in a worker thread of each process */
+/** @param inThread whether each process uses a worker thread */
 export async function runStates(
   names: readonly string[],
   certificate: Certificate,
@@ -49,7 +48,7 @@ async function run(
   inThread: boolean,
 ): Promise<{ lines: Line[]; crash: string | undefined }> {
   const task = JSON.stringify({ names, certificate, inThread })
-  // Sockets die young: a fifth of the processor time would go to collections of a small young generation.
+  // With a small young generation, a fifth of the processor time would be spent on collections.
   const program = spawn(process.execPath, ['--max-semi-space-size=64', PROGRAM, task])
   let [output, errors] = ['', '']
   program.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What a state is made of: connections on loopback, all closed again when the scene is over. */
+/** Connections on loopback, of which states are made. All are closed when the scene is over. */
 const { once } = require('node:events')
 const https = require('node:https')
 const net = require('node:net')
@@ -9,10 +9,10 @@ const { RawSocket, tcpInfo, tune } = require('../../../dist')
 const { native } = require('../../../dist/kernel/binding')
 
 const HOST = '127.0.0.1'
-/** Where a condition of a state has not come true by then, it never will. */
+/** A condition that is still false after this time never becomes true. */
 const DEADLINE_MS = 5_000
 
-/** What takes long to make and is no part of a state: all scenes of a process share it. */
+/** Servers and contexts that are slow to make and that no state changes. All scenes of a process share them. */
 class Common {
   #clientContext
   #servers = new Map()
@@ -24,12 +24,12 @@ class Common {
     this.#clientContext = tls.createSecureContext({ ca: certificate.cert })
   }
 
-  /** The options of a client that trusts the servers of the scenes. */
+  /** Options of a client that trusts the servers of the scenes. */
   get trusting() {
     return { host: HOST, secureContext: this.#clientContext, servername: 'localhost' }
   }
 
-  /** A server whose connections are the scene's. */
+  /** A shared server whose connections belong to the scene. */
   async server() {
     return this.#listening('plain', () => net.createServer())
   }
@@ -55,7 +55,7 @@ class Common {
     return server
   }
 
-  /** Has the connections of a TLS server closed by closeConnections(). */
+  /** Lets closeConnections() close the connections of a TLS server. */
   #owning(server) {
     server.on('connection', (socket) => this.#connections.add(socket.on('error', ignore)))
     server.on('secureConnection', (socket) => socket.on('error', ignore))
@@ -84,7 +84,7 @@ class Scene {
     return this.#common.trusting
   }
 
-  /** The options of a TLS socket that is the server's. */
+  /** Options of a TLS socket on the server's side. */
   get serving() {
     return { isServer: true, secureContext: this.#common.serverContext }
   }
@@ -93,14 +93,14 @@ class Scene {
     this.#closers.push(close)
   }
 
-  /** Destroys the stream when the scene is over, whatever errors it still has. */
+  /** Destroys the stream when the scene is over, and ignores its errors. */
   keep(stream) {
     if (typeof stream.on === 'function') stream.on('error', ignore)
     this.later(() => stream.destroy())
     return stream
   }
 
-  /** A server whose connections and errors are the scene's. */
+  /** Closes the server and its connections when the scene is over, and ignores its errors. */
   own(server) {
     server.on('error', ignore).on('connection', (socket) => this.keep(socket))
     server.on('secureConnection', (socket) => socket.on('error', ignore))
@@ -121,7 +121,7 @@ class Scene {
     return server.address().port
   }
 
-  /** A server that reads what comes and answers nothing. */
+  /** Starts a server that reads everything and answers nothing. */
   async serve(options = {}) {
     return this.listen(net.createServer(options, (socket) => socket.resume()))
   }
@@ -132,19 +132,19 @@ class Scene {
     return server.address().port
   }
 
-  /** Keeps the sockets that a shared server accepts until the scene is over. */
+  /** Keeps the sockets that a shared server accepts during the scene. */
   #keepFrom(server, event, act = ignore) {
     const accepted = (socket) => act(this.keep(socket))
     server.on(event, accepted)
     this.later(() => server.off(event, accepted))
   }
 
-  /** An https server that all share: no request comes to it but those of this scene. */
+  /** Returns the shared https server. Scenes run one after another, so all its requests are those of this scene. */
   async httpsServer() {
     return this.#common.httpsServer()
   }
 
-  /** A port of a listener whose accept queue is full: the SYN of who connects to it is dropped. */
+  /** Returns the port of a listener whose accept queue is full, so that the kernel drops SYNs to it. */
   async blackHole() {
     const [listener, ...clients] = [0, 1, 2].map(() => RawSocket.open(4))
     this.later(() => {
@@ -165,7 +165,7 @@ class Scene {
     return this.keep(tls.connect({ ...this.trusting, port, ...options }))
   }
 
-  /** Both ends of a connection; neither is read unless the caller does. */
+  /** Makes both ends of a connection. Neither is read from. */
   async pair({ server: serverOptions = {}, client: clientOptions = {} } = {}) {
     const isPlain = Object.keys(serverOptions).length === 0
     const server = isPlain ? await this.#common.server() : net.createServer(serverOptions)
@@ -178,7 +178,7 @@ class Scene {
     return { client, accepted, server, port }
   }
 
-  /** Both ends of a TLS connection, with the handshake complete. */
+  /** Makes both ends of a TLS connection, and completes the handshake. */
   async tlsPair({ server: serverOptions = {}, client: clientOptions = {} } = {}) {
     const server = await this.#common.tlsServer(serverOptions)
     const { port } = server.address()
@@ -198,10 +198,10 @@ class Scene {
 }
 
 function ignore() {
-  // What fails in a scene is not what is looked at.
+  // Errors in a scene do not matter.
 }
 
-/** Two streams, each of which reads what the other one writes. */
+/** Makes two streams, each of which reads what the other one writes. */
 function duplexPair() {
   const { Duplex } = require('node:stream')
   const other = new Map()
@@ -222,10 +222,10 @@ function duplexPair() {
   return [left, right]
 }
 
-/** More than the kernel takes of a connection whose buffers are narrow. */
+/** More than the kernel accepts from a connection with small buffers. */
 const large = Buffer.alloc(2 ** 20)
 
-/** Keeps the kernel's buffers of a connection from growing. */
+/** Keeps the kernel from enlarging the buffers of a connection. */
 function narrow(...ends) {
   for (const end of ends) tune(end, { SO_SNDBUF: 16_384, SO_RCVBUF: 65_536 })
 }
@@ -234,7 +234,7 @@ const immediate = () => new Promise((resolve) => setImmediate(resolve))
 const nextTick = () => new Promise((resolve) => process.nextTick(resolve))
 const closed = (stream) => new Promise((resolve) => stream.once('close', resolve))
 
-/** Turns of the event loop are what a state is made of, so the condition is looked at in each. */
+/** Checks the condition in every turn of the event loop, since a state may last only one turn. */
 async function until(condition) {
   const end = performance.now() + DEADLINE_MS
   while (!condition()) {

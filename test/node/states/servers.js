@@ -1,6 +1,6 @@
 'use strict'
 
-/** States of a net.Server, an http.Server and their kin. */
+/** States of a net.Server and its derivatives. */
 const http = require('node:http')
 const http2 = require('node:http2')
 const https = require('node:https')
@@ -14,7 +14,7 @@ const { HOST, closed, once } = require('./scene')
 const kinds = {
   'net.Server': () => net.createServer(),
   'http.Server': () => http.createServer(),
-  // Nobody comes to a handshake.
+  // No handshake takes place, so no certificate is needed.
   'https.Server': () => https.createServer(),
   'tls.Server': () => tls.createServer(),
   'http2 server': () => http2.createServer(),
@@ -23,7 +23,7 @@ const kinds = {
 const { 'net.Server': plain, 'https.Server': secure } = kinds
 const plainAndSecure = { 'net.Server': plain, 'https.Server': secure }
 
-/** For each kind of server, or for some. */
+/** A state of each kind of server, or of some kinds. */
 function each(name, act, some = kinds) {
   const all = {}
   for (const [kind, create] of Object.entries(some))
@@ -124,7 +124,7 @@ module.exports = {
     act(server)
   },
 
-  'net.Server that is tuned already': async (scene, act) => {
+  'net.Server that is already tuned': async (scene, act) => {
     const server = scene.own(net.createServer())
     tuneServer(server, { settings: { SO_KEEPALIVE: true, TCP_KEEPIDLE: 7 }, close: 'lingering' })
     await listening(server)

@@ -1,13 +1,13 @@
-/** What a test has to know of a state. */
+/** The properties of a state that tests use. */
 export interface State {
   readonly kind: 'socket' | 'server' | 'session' | 'other' | 'exchange'
-  /** What getOption() gives: 'value' or the code of an error; undefined where releases of Node differ. */
+  /** The outcome of getOption(): 'value' or the code of an error; undefined if releases of Node differ. */
   readonly gives: string | undefined
-  /** How answerEarly() ends there, or the code of its error; undefined where that varies. */
+  /** How answerEarly() ends, or the code of its error; undefined if that varies. */
   readonly ends?: string
-  /** How many descriptors Node leaves open. */
+  /** The number of descriptors that Node leaves open. */
   readonly leaves?: number
-  /** What it takes beside a process of its own. */
+  /** A prerequisite beside a process of its own. */
   readonly needs?: 'cluster' | 'receiver'
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** All states by name, each with its kind, on which its calls depend, and with the error that it gives. */
+/** All states by name, each with its kind, which determines its calls, and with the expected outcome. */
 const http2 = require('./http2')
 const refusals = require('./refusals')
 
@@ -11,7 +11,7 @@ const tables = {
   other: [require('./others')],
   exchange: [require('./exchanges')],
 }
-/** Node 20 takes the socket from a session at once, later releases when it is closed. */
+/** Node 20 takes the socket away from a session at once, later releases when the session is closed. */
 const varying = ['socket of an HTTP/2 client session that was destroyed']
 
 const gives = Object.fromEntries(

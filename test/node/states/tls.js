@@ -20,10 +20,10 @@ const {
 const versions = ['TLSv1.2', 'TLSv1.3']
 
 const olderOnly = tls.createSecureContext({ maxVersion: 'TLSv1.2' })
-/** Without the certificate of the servers. */
+/** A context that does not trust the certificate of the servers. */
 const trustless = tls.createSecureContext()
 
-/** Calls `act` with the socket within its event, or that of its server. */
+/** Calls `act` with the socket within an event of the socket, or of its server. */
 function actIn(emitter, event, act, before = ignore) {
   return new Promise((resolve) => {
     emitter.once(event, (socket) => {
@@ -35,13 +35,13 @@ function actIn(emitter, event, act, before = ignore) {
   })
 }
 
-/** What resetAndDestroy() does, which Node refuses for TLS. */
+/** Does what resetAndDestroy() would do. Node refuses that for TLS sockets. */
 function reset(socket) {
   setOption(socket, 'SO_LINGER', { enabled: true, seconds: 0 })
   socket.destroy()
 }
 
-/** For a client and a server; of the older version, the client is enough. */
+/** A state of a client and of a server. For TLS 1.2 the client is enough. */
 function everywhere(name, act, options = {}) {
   const make = (maxVersion, side, other) => async (scene, done) => {
     const pair = await scene.tlsPair({ server: { maxVersion, ...options }, client: options })
@@ -54,7 +54,7 @@ function everywhere(name, act, options = {}) {
   }
 }
 
-/** A server's TLS socket over what a client that says nothing connected. */
+/** Makes a server's TLS socket over the connection of a silent client. */
 async function silentClient(scene) {
   const server = net.createServer()
   const port = await scene.listen(server)
@@ -64,7 +64,7 @@ async function silentClient(scene) {
   return { client, carrier, socket: scene.keep(new tls.TLSSocket(carrier, scene.serving)) }
 }
 
-/** A TLS server that calls `inside` within its handshake. */
+/** Starts a TLS server that calls `inside` during its handshake. */
 async function serveWithin(scene, inside) {
   const server = tls.createServer({
     ...scene.certificate,
@@ -75,7 +75,7 @@ async function serveWithin(scene, inside) {
   return scene.listen(server)
 }
 
-/** A client's session, to be resumed. */
+/** Returns a session that a client can resume. */
 async function sessionOf(scene, port) {
   const socket = scene.connectTls(port)
   socket.resume()
@@ -278,17 +278,17 @@ const handshake = {
 }
 
 const signals = {
-  'TLS client whose AbortSignal is aborted already': async (scene, act) => {
+  'TLS client whose AbortSignal is already aborted': async (scene, act) => {
     act(scene.connectTls(await scene.serve(), { signal: AbortSignal.abort() }))
   },
 
-  'TLS client over a net.Socket whose AbortSignal is aborted already': async (scene, act) => {
+  'TLS client over a net.Socket whose AbortSignal is already aborted': async (scene, act) => {
     const carrier = scene.connect(await scene.serve())
     const options = { ...scene.trusting, socket: carrier, signal: AbortSignal.abort() }
     act(scene.keep(tls.connect(options)))
   },
 
-  'TLS client over a connected net.Socket whose AbortSignal is aborted already': async (
+  'TLS client over a connected net.Socket whose AbortSignal is already aborted': async (
     scene,
     act,
   ) => {
@@ -298,8 +298,8 @@ const signals = {
     act(scene.keep(tls.connect(options)))
   },
 
-  // Node ends the process when anything comes in, so the server is silent.
-  'TLS client whose AbortSignal was aborted already, and which has connected': async (
+  // Node ends the process if any data arrives, so the server is silent.
+  'TLS client whose AbortSignal was already aborted, and which has connected': async (
     scene,
     act,
   ) => {
@@ -309,7 +309,7 @@ const signals = {
     act(socket)
   },
 
-  'TLS client under a close mode whose AbortSignal was aborted already': async (scene, act) => {
+  'TLS client under a close mode whose AbortSignal was already aborted': async (scene, act) => {
     const socket = scene.connectTls(await scene.serveTls(), { signal: AbortSignal.abort() })
     setCloseMode(socket, 'deliver')
     await until(() => socket.destroyed)
@@ -420,7 +420,7 @@ const established = {
     act(socket)
   }),
 
-  ...everywhere('with more written than the kernel takes', (socket, peer, act) => {
+  ...everywhere('with more written than the kernel accepts', (socket, peer, act) => {
     narrow(socket, peer)
     socket.write(large)
     act(socket)
@@ -498,13 +498,13 @@ const established = {
     await actIn(socket, 'timeout', act, () => socket.setTimeout(0))
   }),
 
-  ...everywhere('that closes by closeSocket() already', (socket, _peer, act) => {
+  ...everywhere('that is already closing by closeSocket()', (socket, _peer, act) => {
     socket.write('data')
     void closeSocket(socket, { mode: 'deliver', deadlineMs: 40 })
     act(socket)
   }),
 
-  ...everywhere('lingering already', async (socket, _peer, act) => {
+  ...everywhere('already lingering', async (socket, _peer, act) => {
     setCloseMode(socket, { mode: 'lingering', deadlineMs: 40, idleMs: 40 })
     await closed(socket.destroy())
     act(socket)
