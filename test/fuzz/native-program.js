@@ -1,9 +1,10 @@
 'use strict'
 
 /**
- * Calls every native export with arguments of the right and of the wrong kind: each call must give a
- * whole number and run no code of its arguments. See run.js.
+ * Calls every native export with valid and invalid arguments. Each call must return a whole number and must not run code
+ * of its arguments. See run.js.
  */
+const { errno } = require('node:os').constants
 const { native } = require('../../dist/kernel/binding')
 const { hostile, state, strike } = require('./hostile-values')
 const { lookalike, noDescriptor } = require('./lookalikes')
@@ -17,7 +18,7 @@ const { random, sentinels, pool } = run
 let dumps = 0
 let calledBack = 0
 
-/** A descriptor of a victim, or something that would be a sentinel if it were cut, rounded or converted. */
+/** A descriptor of a victim, or a value that would become a sentinel by truncation, rounding or conversion. */
 function descriptor() {
   if (!random.once(4)) return pool.any()
   return random.once(2) ? lookalike(random, random.pick(sentinels.fds)) : noDescriptor(random)
@@ -40,7 +41,7 @@ const addresses = [
 
 const level = () => random.pick(levels)
 const word = () => (random.once(2) ? random.below(129) : random.below(2 ** 32) - 2 ** 31)
-/** No port that others may listen on. */
+/** A port on which no other program listens. */
 const port = () => random.pick([0, 0, 1, 65_535, 65_536, -1, pool.port])
 
 let lent = []
@@ -51,7 +52,7 @@ function bytes(View) {
   return lending.view
 }
 
-/** Operations for applyBatch, some of them such that it can carry them out. */
+/** Operations for applyBatch, some of which it can execute. */
 function program() {
   const view = bytes(Int32Array)
   for (let at = 0; at + 11 <= view.length && at < 55; at += 11) {
@@ -76,7 +77,7 @@ function done(...results) {
   if (!fine) run.fault(`dumpSockets called back with ${String(results)}`)
 }
 
-/** Without root's rights nothing is removed. */
+/** Removes nothing, because the program has dropped root's privileges. */
 function refused(result, ...rest) {
   calledBack++
   if (!(result < 0) || rest.length > 0) run.fault(`destroyTimeWait called back with ${result}`)
@@ -87,10 +88,29 @@ function doneAndThrow(...results) {
   throw new Error('thrown by a callback')
 }
 
+/** Objects that own a poller. */
+let pollers = []
+const MOST_POLLERS = 6
+
+const poller = () => (random.once(8) ? hostile(random) : (random.pick(pollers) ?? {}))
+const slot = () => (random.once(8) ? word() : random.below(12))
+
+function wake(...results) {
+  const [count] = results
+  if (results.length !== 1 || !(count > 0 && count <= 32))
+    run.fault(`a poller called back with ${String(results)}`)
+  run.count('woken')
+}
+
+function wakeAndThrow(...results) {
+  wake(...results)
+  throw new Error('thrown by a callback')
+}
+
 const fill = () => new Uint8Array(random.below(40)).fill(random.pick([0, 1, 2, 127, 255]))
 const option = [descriptor, level, word]
 
-/** What each export takes. */
+/** The arguments of each export. */
 const parameters = {
   getInt: option,
   setInt: [...option, word],
@@ -123,6 +143,17 @@ const parameters = {
     fill,
     () => (random.once(4) ? doneAndThrow : done),
   ],
+  openPoller: [
+    () => (random.once(2) ? {} : hostile(random)),
+    () => (random.once(2) ? new Int32Array(128) : bytes(Int32Array)),
+    () => (random.once(2) ? new Uint8Array(4_096 + random.below(9_000)) : bytes(Uint8Array)),
+    () => (random.once(4) ? wakeAndThrow : wake),
+  ],
+  closePoller: [poller],
+  watchFd: [poller, descriptor],
+  unwatchSlot: [poller, slot],
+  writeToSlot: [poller, slot, () => bytes(Uint8Array)],
+  queuedInSlot: [poller, slot],
   discardInput: [descriptor],
   unreadBytes: [descriptor],
   unacknowledgedBytes: [descriptor],
@@ -136,11 +167,11 @@ const names = Object.keys(native).filter((name) => name !== 'constants')
 const unknown = names.filter((name) => !Object.hasOwn(parameters, name))
 if (unknown.length > 0) throw new Error(`Say in ${__filename} what ${unknown.join()} takes`)
 
-/** Exports whose result is the number of bytes that they have written. */
+/** Exports that return the number of bytes that they have written. */
 const filling = new Set(['getBytes', 'localAddress', 'localPath', 'tcpInfo'])
-/** Exports that write nothing to what they are given. */
-const reading = new Set(['setBytes', 'setProgram'])
-/** Their effect is in their result, which `new` loses. */
+/** Exports that must not write to their arguments. */
+const reading = new Set(['setBytes', 'setProgram', 'writeToSlot'])
+/** Exports whose result is needed, and which are therefore not called by `new`. */
 const owning = new Set([
   'openSocket',
   'closeFd',
@@ -149,38 +180,44 @@ const owning = new Set([
   'disownFd',
   'dumpSockets',
   'destroyTimeWait',
+  'openPoller',
 ])
 
 function argumentsFor(name) {
   const args = parameters[name].map((make) => make())
   while (random.once(5)) {
     const at = random.below(args.length + 1)
-    const isDescriptor = at === 0 && parameters[name][0] === descriptor
-    args[at] = isDescriptor ? descriptor() : hostile(random)
+    // A hostile number could be a descriptor of this program, for example that of its standard output.
+    args[at] = parameters[name][at] === descriptor ? descriptor() : hostile(random)
   }
   if (random.once(10)) args.length = random.below(args.length + 1)
   return args
 }
 
-/** They cost as much as a hundred of the others, and call back. */
+/** Exports that cost as much as a hundred calls of others, and call back later. */
 const slow = new Set(['dumpSockets', 'destroyTimeWait'])
 const callbacks = new Set([done, doneAndThrow, refused])
 
-/** Keeps the pool true to what a call has done. */
+/** Updates the pool of victims after a call. */
 function follow(name, args, result) {
   if (name === 'openSocket' || name === 'duplicateFd' || name === 'disownFd') pool.add(result)
   if (slow.has(name) && callbacks.has(args[parameters[name].length - 1])) dumps++
   if (name === 'closeFd' || name === 'ownFd') pool.drop(args[0])
-  // What is not taken back is closed when its owner is garbage.
+  if (name === 'openPoller') pollers.push(args[0])
+  if (name === 'closePoller' || pollers.length > MOST_POLLERS) {
+    if (name !== 'closePoller') native.closePoller(pollers[0])
+    pollers = pollers.filter((each) => native.queuedInSlot(each, 0) !== -errno.EINVAL)
+  }
+  // A descriptor that is not taken back is closed when its owner is garbage-collected.
   if (name === 'ownFd' && random.once(2)) pool.add(native.disownFd(args[1]))
 }
 
-/** One call, also of another object's or by `new`, also while prototypes are tampered with. */
+/** Makes one call, sometimes on another object, by `new`, or with tampered prototypes. */
 function invoke(name, args) {
   const self = random.once(50) ? hostile(random) : native
   let act = () => Reflect.apply(native[name], self, args)
   if (random.once(100) && !owning.has(name)) {
-    // What it has written is not told then.
+    // The call then does not report the number of bytes written.
     lent = []
     act = () => (Reflect.construct(native[name], args), 0)
   }
@@ -232,5 +269,6 @@ void run.report(async () => {
     const all = await until(() => calledBack === dumps)
     if (!all) run.fault(`${dumps - calledBack} dumps never called back`)
   })
+  for (const each of pollers) native.closePoller(each)
   native.closeFd(native.disownFd(globalThis))
 })
