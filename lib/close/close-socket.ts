@@ -6,17 +6,11 @@ import { abortSignal, spec, type InputOf } from '../spec'
 import { isStreamSocket } from '../target'
 import { announce, hazardsThrow } from '../warnings'
 import { fallback, type Fallback } from './fallback'
-import {
-  attachPolicy,
-  lastClose,
-  lostDescriptor,
-  observeClose,
-  policyOf,
-  stopObserving,
-} from './hooks'
+import { attachPolicy, lastClose, observeClose, policyOf, stopObserving } from './hooks'
 import { close as closeOption, plainClose, type Close } from './options'
 import { bytesNotInKernel } from './pending'
 import { ClosePolicy, type Awaited, type PolicyOptions } from './mode'
+import { lostDescriptor } from './modeless-outcome'
 import { closeModes, type Closed, type CloseModeName } from './modes'
 import { modeByReason } from './reason'
 import type { CloseReport } from './report'
@@ -35,7 +29,7 @@ interface Closable {
    * The close that is under way, or the last one. A second call joins it, or turns it into a reset. A WeakMap of
    * short-lived sockets would cost the garbage collector more than all the rest of a close.
    */
-  [kClosing]?: Closing
+  [kClosing]?: AwaitedClose
 }
 
 /** How long after the deadline the close of a stream that never emits 'close' is reported, ms. */
@@ -90,7 +84,7 @@ function begin(
     return Promise.resolve(alreadyClosed(socket, checked.mode.name as CloseModeName))
   }
   if (hazardsThrow()) throwHazards(socket, checked)
-  const started = new Closing(socket, checked)
+  const started = new AwaitedClose(socket, checked)
   ;(socket as Closable)[kClosing] = started
   const report = started.start()
   started.watch(signal)
@@ -135,7 +129,7 @@ function alreadyClosed(socket: net.Socket, requested: CloseModeName): CloseRepor
 }
 
 /** One close, from the call to the report. */
-class Closing implements Awaited {
+class AwaitedClose implements Awaited {
   readonly report: Promise<CloseReport>
   readonly standing: ClosePolicy | undefined
   readonly since = performance.now()
