@@ -56,9 +56,6 @@ export function untilAcknowledged(
   return { condition: isAcknowledged, discarded }
 }
 
-/** All connections share one buffer, since their input is discarded. */
-let sink: Buffer | undefined
-
 /**
  * Takes a connection over from the net.Socket that is about to close its descriptor. Reads and discards input, since
  * unread input makes close() send a RST, until the peer has finished, `until` is met or the policy's deadline passes.
@@ -66,108 +63,155 @@ let sink: Buffer | undefined
  *
  * Returns the copy of the descriptor, or the negated errno if there is none; then `done` is not called.
  */
-export function takeOver(
-  { policy, fd, finOrder, streamEnded }: Ending,
-  until: Until,
-  done: (result: TakenOver) => void,
-): number {
-  const copy = native.duplicateFd(fd)
+export function takeOver(ending: Ending, until: Until, done: (result: TakenOver) => void): number {
+  const copy = native.duplicateFd(ending.fd)
   if (copy < 0) return copy
-  const { condition, idleMs, maxBytes = Infinity, group, discarded } = until
-  const { socket } = policy
-  const before = transferred(socket, discarded)
-  // The cipher is unknown once the socket is closed.
-  const alert = closeNotifySize(socket)
-  let come = 0
-  let end: TakenOver['end'] | undefined
-  let cause: Fallback | undefined
-  let reset: ResetCost | undefined
-  const rest = discarding(copy, (count) => {
-    come += count
-    if (come > maxBytes)
-      cut(fallback('too-much-input', `the peer sent more than ${String(maxBytes)} bytes`))
-  })
-  if (rest === undefined) return -os.errno.EINVAL
-  const moved = (): Transferred =>
-    before.read === undefined ? before : { ...before, read: before.read + come }
-  /** Reads the connection's state for the last time before the descriptor is closed. */
-  const look = (): void => {
-    const connection = connectionState(copy)
-    const finished = finishedAtEnd(copy, connection, moved(), finOrder)
-    end ??= { ...connection, ...finished, streamEnded }
+  return new Remainder(ending, until, copy, done).begin() ? copy : -os.errno.EINVAL
+}
+
+/** A connection from the moment at which it is taken over to the close of its descriptor. */
+class Remainder {
+  readonly #ending: Ending
+  readonly #until: Until
+  readonly #fd: number
+  readonly #done: (result: TakenOver) => void
+  /** What the net.Socket had transferred. */
+  readonly #before: Transferred
+  /** The size of the peer's close_notify. The cipher is unknown once the socket is closed. */
+  readonly #alert: number
+  #stream: net.Socket | undefined
+  /** Bytes of input that were discarded here. */
+  #discarded = 0
+  #end: ConnectionEnd | undefined
+  #cause: Fallback | undefined
+  #reset: ResetCost | undefined
+
+  constructor(ending: Ending, until: Until, fd: number, done: (result: TakenOver) => void) {
+    this.#ending = ending
+    this.#until = until
+    this.#fd = fd
+    this.#done = done
+    const { socket } = ending.policy
+    this.#before = transferred(socket, until.discarded)
+    this.#alert = closeNotifySize(socket)
   }
-  const close = (): void => {
-    look()
-    rest.destroy()
-  }
-  const cut = (why: Fallback): void => {
-    if (rest.destroyed) return
-    cause ??= why
-    close()
-  }
-  const deadline = setTimeout(() => {
-    policy.cause ??= fallback(
-      'deadline',
-      `it was not complete after ${String(policy.options.deadlineMs)} ms`,
-    )
-    cause ??= policy.cause
-    if (policy.options.onTimeout?.atOnce === true) abort()
-    else cut(cause)
-  }, remaining(policy))
-  const evict = (): void => {
-    cut(fallback('evicted', `more than ${String(group?.limit)} connections were lingering`))
-  }
-  group?.of.add(evict, group.limit)
-  if (idleMs !== undefined) {
-    rest.setTimeout(idleMs, () => {
-      cut(fallback('idle', `the peer sent nothing for ${String(idleMs)} ms and did not finish`))
-    })
-  }
-  const abort = (): void => {
-    if (rest.destroyed) return
-    look()
-    reset = armReset(copy, 0, { finOrder, streamEnded }, moved())
-    rest.destroy()
-  }
-  policy.cut = cut
-  policy.abort = abort
-  const stopPolling =
-    condition === undefined
-      ? undefined
-      : pollUntil(
-          () => rest.destroyed || condition(copy, come),
-          () => {
-            if (rest.destroyed) return
-            // Input that arrived with the acknowledgement may be unread, and close() would send a RST.
-            come += Math.max(0, native.discardInput(copy))
-            close()
-          },
+
+  /** Returns false, with the descriptor closed, if Node refuses it. */
+  begin(): boolean {
+    const stream = discarding(this.#fd, this.#count)
+    if (stream === undefined) return false
+    this.#stream = stream
+    const { policy } = this.#ending
+    const { group, idleMs } = this.#until
+    const deadline = setTimeout(this.#expire, remaining(policy))
+    group?.of.add(this.#evict, group.limit)
+    if (idleMs !== undefined) {
+      stream.setTimeout(idleMs, () => {
+        this.#cut(
+          fallback('idle', `the peer sent nothing for ${String(idleMs)} ms and did not finish`),
         )
-  rest.on('end', look)
-  rest.on('error', (error) => {
-    // The stream is destroyed by now, and its descriptor closed.
-    cause ??= fallback(
-      'peer-error',
-      `the peer ended with ${(error as { code?: string }).code ?? error.message}`,
+      })
+    }
+    policy.cut = this.#cut
+    policy.abort = this.#abort
+    const stopPolling = this.#pollCondition(stream)
+    stream.on('end', this.#readState)
+    stream.on('error', (error) => {
+      // The stream is destroyed by now, and its descriptor closed.
+      this.#cause ??= fallback(
+        'peer-error',
+        `the peer ended with ${(error as { code?: string }).code ?? error.message}`,
+      )
+    })
+    stream.on('close', () => {
+      policy.abort = undefined
+      policy.cut = undefined
+      group?.of.remove(this.#evict)
+      clearTimeout(deadline)
+      stopPolling?.()
+      this.#report()
+    })
+    stream.resume()
+    return true
+  }
+
+  #pollCondition(stream: net.Socket): (() => void) | undefined {
+    const { condition } = this.#until
+    if (condition === undefined) return undefined
+    return pollUntil(
+      () => stream.destroyed || condition(this.#fd, this.#discarded),
+      () => {
+        if (stream.destroyed) return
+        // Input that arrived with the acknowledgement may be unread, and close() would send a RST.
+        this.#discarded += Math.max(0, native.discardInput(this.#fd))
+        this.#close()
+      },
     )
-  })
-  rest.on('close', () => {
-    policy.abort = undefined
-    policy.cut = undefined
-    group?.of.remove(evict)
-    clearTimeout(deadline)
-    stopPolling?.()
-    const last = end ?? lost({ finOrder, streamEnded })
-    const unreadBytes = withoutCloseNotify(discarded + come, alert, last.peerFinished)
-    done({ unreadBytes, end: last, cut: cause, reset })
-  })
-  rest.resume()
-  return copy
+  }
+
+  readonly #count = (bytes: number): void => {
+    const { maxBytes = Infinity } = this.#until
+    this.#discarded += bytes
+    if (this.#discarded > maxBytes)
+      this.#cut(fallback('too-much-input', `the peer sent more than ${String(maxBytes)} bytes`))
+  }
+
+  readonly #expire = (): void => {
+    const { policy } = this.#ending
+    const { deadlineMs, onTimeout } = policy.options
+    policy.cause ??= fallback('deadline', `it was not complete after ${String(deadlineMs)} ms`)
+    this.#cause ??= policy.cause
+    if (onTimeout?.atOnce === true) this.#abort()
+    else this.#cut(this.#cause)
+  }
+
+  readonly #evict = (): void => {
+    const { group } = this.#until
+    this.#cut(fallback('evicted', `more than ${String(group?.limit)} connections were lingering`))
+  }
+
+  readonly #cut = (why: Fallback): void => {
+    if (this.#stream?.destroyed !== false) return
+    this.#cause ??= why
+    this.#close()
+  }
+
+  readonly #abort = (): void => {
+    if (this.#stream?.destroyed !== false) return
+    this.#readState()
+    this.#reset = armReset(this.#fd, 0, this.#ending, this.#transferred())
+    this.#stream.destroy()
+  }
+
+  #close(): void {
+    this.#readState()
+    this.#stream?.destroy()
+  }
+
+  /** Reads the connection's state for the last time before the descriptor is closed. */
+  readonly #readState = (): void => {
+    const { finOrder, streamEnded } = this.#ending
+    const connection = connectionState(this.#fd)
+    const finished = finishedAtEnd(this.#fd, connection, this.#transferred(), finOrder)
+    this.#end ??= { ...connection, ...finished, streamEnded }
+  }
+
+  #transferred(): Transferred {
+    const before = this.#before
+    return before.read === undefined ? before : { ...before, read: before.read + this.#discarded }
+  }
+
+  #report(): void {
+    const end = this.#end ?? lost(this.#ending)
+    const discarded = this.#until.discarded + this.#discarded
+    const unreadBytes = withoutCloseNotify(discarded, this.#alert, end.peerFinished)
+    this.#done({ unreadBytes, end, cut: this.#cause, reset: this.#reset })
+  }
 }
 
 /** A connection that was reset before its state was read for the last time. */
-function lost(order: Pick<ConnectionEnd, 'finOrder' | 'streamEnded'>): ConnectionEnd {
-  return { state: 'CLOSE', notTcp: false, peerFinished: false, ...order }
+function lost({ finOrder, streamEnded }: Ending): ConnectionEnd {
+  return { state: 'CLOSE', notTcp: false, peerFinished: false, finOrder, streamEnded }
 }
 
 /** Adds the cost of a reset that ended a connection after it was taken over. */
@@ -187,6 +231,9 @@ function remaining({ options: { deadlineMs }, awaited, cause }: ClosingPolicy): 
   if (awaited === undefined) return deadlineMs
   return Math.max(1, deadlineMs - (performance.now() - awaited.since))
 }
+
+/** All connections share one buffer, since their input is discarded. */
+let sink: Buffer | undefined
 
 /** Returns a socket that owns `fd` and reads into the sink; undefined, with `fd` closed, if Node refuses it. */
 function discarding(fd: number, count: (bytes: number) => void): net.Socket | undefined {
