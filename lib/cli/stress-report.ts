@@ -133,10 +133,11 @@ function ends({ closes, kernel, generator, workers }: StressResult): string[] {
   const fallbacks = Object.entries(closes.fallbacks).map(
     ([code, number]) => `${count(number)} fell back (${code})`,
   )
+  const underWay = closes.underWay > 0 ? [`${count(closes.underWay)} still under way`] : []
   const { eventLoopBusy, userCpu, systemCpu, eventLoopDelayMs } = generator
   return [
     ...wrap(
-      `${[...modes, ...fallbacks].join(', ') || 'none'}; ${counted(closes.timeWaitLeft, 'TIME_WAIT entry', 'TIME_WAIT entries')} left here, ${counted(closes.discardedBytes, 'byte')} discarded.`,
+      `${[...modes, ...fallbacks, ...underWay].join(', ') || 'none'}; ${counted(closes.timeWaitLeft, 'TIME_WAIT entry', 'TIME_WAIT entries')} left here, ${counted(closes.discardedBytes, 'byte')} discarded.`,
       'closes: ',
     ),
     ...(kernel.portsBefore === null

@@ -29,6 +29,7 @@ export { LatencyHistogram, type LatencyDistribution, type Percentiles } from './
 export type {
   StressBaseline,
   StressBaselineFigure,
+  StressCloses,
   StressConnections,
   StressCounter,
   StressError,

@@ -51,6 +51,7 @@ export class Load implements ConnectionOwner {
   /** Requests that are under way. */
   #pending = 0
   #mostOpen = 0
+  #closed = 0
   #isStopped = false
   #isAborted = false
   #failuresInRow = 0
@@ -83,6 +84,11 @@ export class Load implements ConnectionOwner {
 
   get mostOpen(): number {
     return this.#mostOpen
+  }
+
+  /** Connections that existed. */
+  get closedSoFar(): number {
+    return this.#closed
   }
 
   /** Requests that wait for a connection. */
@@ -166,6 +172,7 @@ export class Load implements ConnectionOwner {
 
   closed(connection: Connection, hasFailed: boolean): void {
     this.#all.delete(connection)
+    this.#closed++
     this.#failuresInRow = hasFailed ? this.#failuresInRow + 1 : 0
     if (!hasFailed) this.#open()
     else if (this.#plan.arrivals === undefined || this.waiting > 0) this.#pause()

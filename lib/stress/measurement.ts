@@ -1,7 +1,7 @@
 /** The load of one process, from its first connection to its last, and what the process measured. */
-import { connectorOf, type Connector } from '../connect/connector'
 import { Arrivals } from './arrivals'
 import { circumstancesOf } from './circumstances'
+import { CloseWatch } from './close-watch'
 import type { Circumstances } from './connection'
 import { TcpSamples, portWaitsSoFar } from './kernel-watch'
 import type { LatencyHistogram } from './latency-histogram'
@@ -12,7 +12,7 @@ import { Pace } from './pace'
 import type { Part, PartSnapshot, Share } from './part'
 import { durationOf } from './plan'
 import { Recorder } from './recorder'
-import type { StressResult, StressSnapshot, StressTargetInfo } from './result'
+import type { StressGenerator, StressResult, StressSnapshot, StressTargetInfo } from './result'
 import { SelfWatch } from './self-watch'
 
 /** A snapshot whose histogram is valid until the next one. */
@@ -33,13 +33,14 @@ interface Outcome {
   readonly ended: StressResult['ended']
   readonly seconds: number
   readonly unsent: number
+  readonly generator: Omit<StressGenerator, 'lag'>
 }
 
 /** One part of a run. It can be run once. */
 export class Measurement {
   readonly #plan: MeasurementPlan
   readonly #take: (snapshot: MeasuredSnapshot) => void
-  readonly #connector: Connector
+  readonly #closes: CloseWatch
   readonly #recorder = new Recorder()
   readonly #samples = new TcpSamples()
   #begunMeasured = 0
@@ -50,7 +51,7 @@ export class Measurement {
   constructor(plan: MeasurementPlan, take: (snapshot: MeasuredSnapshot) => void) {
     this.#plan = plan
     this.#take = take
-    this.#connector = connectorOf(tuningIn(plan.options))
+    this.#closes = new CloseWatch(tuningIn(plan.options))
   }
 
   /** @param atMs the moment of the start, ms of performance.now(); undefined for now */
@@ -58,7 +59,7 @@ export class Measurement {
     const { options, target } = this.#plan
     const waitsBefore = portWaitsSoFar()
     const self = new SelfWatch()
-    const wires = openWires(options, target, this.#connector, (connectMs) => {
+    const wires = openWires(options, target, this.#closes.connector, (connectMs) => {
       if (this.#stage === 'measure') this.#recorder.phases.connectCall.record(connectMs)
     })
     try {
@@ -70,12 +71,12 @@ export class Measurement {
       }
       if (atMs !== undefined) await moment(atMs)
       const outcome = await this.#load(circumstances, self, atMs ?? performance.now())
-      const generator = { ...self.stop(), lag: this.#recorder.lag.distribution() }
+      const lag = this.#recorder.lag.distribution()
       return {
         ...this.#measured(outcome),
-        closes: this.#connector.counters(),
+        closes: this.#closes.totals(outcome.load.closedSoFar),
         kernel: { ...this.#samples.result, portWaits: portWaitsSoFar() - waitsBefore },
-        generator,
+        generator: { ...outcome.generator, lag },
       }
     } finally {
       wires.close()
@@ -160,8 +161,15 @@ export class Measurement {
       await Promise.race([allEnded, aborted.promise])
       if (signal?.aborted === true) load.abort()
       await allEnded
+      // Without the wait that follows, in which the generator has nothing to do.
+      const generator = self.stop()
+      await Promise.race([
+        this.#closes.complete(load.closedSoFar),
+        aborted.promise,
+        pause(timeoutMs, undefined, over.signal),
+      ])
       const seconds = Math.max(0, endMs - recorder.countsFrom) / 1000
-      return { load, ended, seconds, unsent }
+      return { load, ended, seconds, unsent, generator }
     } finally {
       over.abort()
       aborted.release()

@@ -107,6 +107,7 @@ export function mergeParts(parts: readonly Part[]): Part {
       timeWaitLeft: sum(({ closes }) => closes.timeWaitLeft),
       discardedBytes: sum(({ closes }) => closes.discardedBytes),
       unreadBytes: sum(({ closes }) => closes.unreadBytes),
+      underWay: sum(({ closes }) => closes.underWay),
     },
     kernel: {
       minRttMs: leastOf(parts.map(({ kernel }) => kernel.minRttMs)),

@@ -103,6 +103,7 @@ const result: Shape = {
     timeWaitLeft: amount,
     discardedBytes: amount,
     unreadBytes: amount,
+    underWay: amount,
   },
   kernel: {
     counters: changes,
@@ -143,9 +144,14 @@ const result: Shape = {
  */
 export function checkRunResult(argument: string, value: unknown): StressResult {
   const given = checkSchemaVersion(argument, value)
-  // Earlier releases had one process.
-  const { plan, workers = [] } = given
-  const complete = { ...given, workers, plan: isObject(plan) ? { workers: 1, ...plan } : plan }
+  // Earlier releases had one process, and did not count the closes under way.
+  const { plan, closes, workers = [] } = given
+  const complete = {
+    ...given,
+    workers,
+    plan: isObject(plan) ? { workers: 1, ...plan } : plan,
+    closes: isObject(closes) ? { underWay: 0, ...closes } : closes,
+  }
   const wrong = misfitIn(complete, result, '')
   if (wrong !== undefined)
     throw new ArgumentTypeError(

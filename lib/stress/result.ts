@@ -136,6 +136,15 @@ export interface StressConnections {
   readonly endedByTarget: number
 }
 
+/** The closes of a run. */
+export interface StressCloses extends CloseTotals {
+  /**
+   * Closes that were not complete when the run ended, and are in no other count: those of `lingering` wait for the
+   * target to finish. The run waits for them for up to `timeoutMs`, or not at all if it is aborted.
+   */
+  readonly underWay: number
+}
+
 /** What the kernel counted. Null stands for a figure that cannot be read here: the figures need Linux. */
 export interface StressKernel {
   /** Changes of the counters of this network namespace, those of other programs included. */
@@ -283,7 +292,7 @@ export interface StressResult {
   /** The most frequent ones first. */
   readonly errors: readonly StressError[]
   /** All closes of the run, its warm-up included, by mode as they happened. */
-  readonly closes: CloseTotals
+  readonly closes: StressCloses
   readonly kernel: StressKernel
   readonly generator: StressGenerator
   /** The workers, or the runs that were merged. Empty if one process made the run. A worker that was lost is absent. */

@@ -24,8 +24,8 @@ const NOTICE_MS = 50
 const NOTICE_OF_EACH_MS = 2
 /** How long a worker may take to be ready, and to end beyond the time that its load can take, ms. */
 const GRACE_MS = 60_000
-/** A connection may wait for its connect(), an answer and its close, after a request that waits for it. */
-const TIMEOUTS = 4
+/** A connection may wait for its connect(), an answer and its close, after a request that waits; then closes may linger. */
+const TIMEOUTS = 5
 
 const NS_PER_MS = 1_000_000n
 

@@ -29,8 +29,12 @@ const openLoop = {
 describe('mergeResults()', () => {
   it('adds up counts, rates and plans', () => {
     const plan = { ...resultWith().plan, ...openLoop }
-    const one = resultWith({ plan })
-    const other = resultWith({ plan: { ...plan, connections: 5, ratePerSecond: 50, amount: 150 } })
+    const closes = { ...resultWith().closes, underWay: 2 }
+    const one = resultWith({ plan, closes })
+    const other = resultWith({
+      plan: { ...plan, connections: 5, ratePerSecond: 50, amount: 150 },
+      closes,
+    })
     const result = merged(one, other)
     expect(result.plan).toEqual({
       ...plan,
@@ -56,6 +60,7 @@ describe('mergeResults()', () => {
       closes: { fin: 300 },
       fallbacks: { ended: 6 },
       timeWaitLeft: 298,
+      underWay: 4,
     })
     expect(result.kernel).toMatchObject({
       minRttMs: 0.02,
@@ -205,13 +210,15 @@ describe('mergeResults()', () => {
     })
   })
 
-  it('accepts results of releases without workers', () => {
+  it('accepts results of releases without workers and without closes under way', () => {
     const copy = copyOf(resultWith())
     Reflect.deleteProperty(copy, 'workers')
     Reflect.deleteProperty(copy.plan as object, 'workers')
+    Reflect.deleteProperty(copy.closes as object, 'underWay')
     const earlier = copy as unknown as StressResult
     const result = mergeResults([earlier, earlier])
     expect(result.plan.workers).toBe(2)
+    expect(result.closes.underWay).toBe(0)
     expect(result.workers).toHaveLength(2)
   })
 

@@ -95,6 +95,7 @@ export function resultWith(parts: Partial<StressResult> = {}): StressResult {
       timeWaitLeft: 149,
       discardedBytes: 0,
       unreadBytes: 0,
+      underWay: 0,
     },
     kernel: {
       counters: Object.fromEntries(

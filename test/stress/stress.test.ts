@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type * as http from 'node:http'
+import * as net from 'node:net'
 import * as tls from 'node:tls'
 import { stress, type StressOptions } from '../../lib/stress'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
@@ -441,6 +442,78 @@ describe('stress() with a target that fails in the middle', () => {
     )
     expect(connections.endedByTarget).toBeGreaterThan(0)
     expect(connections.endedByTarget).toBeLessThanOrEqual(requests.answered)
+  })
+})
+
+describe('stress() with closes that wait for the target', () => {
+  const CLOSES = 20
+  const kinds = [
+    ['polled descriptors', 0],
+    ['sockets', 1],
+  ] as const
+
+  /** Answers, and calls `sawEnd` when a client has finished. Does not finish itself. */
+  async function patientTarget(sawEnd: (ends: net.Socket[]) => void): Promise<string> {
+    const ends: net.Socket[] = []
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      destroyLater(socket)
+      socket.on('data', () => socket.write('x'))
+      socket.on('error', () => undefined)
+      socket.on('end', () => {
+        ends.push(socket)
+        sawEnd(ends)
+      })
+    })
+    return `127.0.0.1:${String(await listen(server))}`
+  }
+
+  linux.each(kinds)('waits at its end for closes that linger, of %s', async (_kind, portWaitMs) => {
+    const target = await patientTarget((ends) => {
+      // The first one is that of the test of the target.
+      if (ends.length === CLOSES + 1) for (const socket of ends) socket.end()
+    })
+    const options = { target, send: '?', amount: CLOSES, close: 'lingering', portWaitMs } as const
+    const { closes } = await resultOf(options)
+    expect(closes).toMatchObject({
+      closes: { lingering: CLOSES },
+      timeWaitLeft: CLOSES,
+      underWay: 0,
+    })
+  })
+
+  linux.each(kinds)(
+    'reports closes that still linger after timeoutMs as under way, of %s',
+    async (_kind, portWaitMs) => {
+      const target = await patientTarget(() => undefined)
+      const options = { target, send: '?', amount: CLOSES, portWaitMs, timeoutMs: 1_000 }
+      const { closes, generator } = await resultOf({
+        ...options,
+        close: { mode: 'lingering', idleMs: 600_000, deadlineMs: 600_000 },
+      })
+      expect(closes).toMatchObject({ timeWaitLeft: 0, discardedBytes: 0 })
+      expect(closes.underWay).toBeGreaterThan(0)
+      expect(closes.closes.lingering + closes.underWay).toBe(CLOSES)
+      expect(generator.eventLoopBusy).toBeGreaterThan(0)
+    },
+  )
+
+  linux.each(kinds)('does not wait for them if it is aborted, of %s', async (_kind, portWaitMs) => {
+    const abort = new AbortController()
+    const target = await patientTarget((ends) => {
+      if (ends.length === CLOSES + 1) abort.abort()
+    })
+    const { closes, ended } = await resultOf({
+      target,
+      send: '?',
+      ratePerSecond: 1_000,
+      amount: CLOSES,
+      timeoutMs: 600_000,
+      portWaitMs,
+      close: { mode: 'lingering', idleMs: 600_000, deadlineMs: 600_000 },
+      signal: abort.signal,
+    })
+    expect(ended).toBe('amount')
+    expect(closes).toMatchObject({ closes: { lingering: 0 }, underWay: CLOSES })
   })
 })
 

@@ -268,6 +268,7 @@ export function kernel({ kernel: seen, closes, connections }: StressResult): Htm
     ...Object.entries(closes.fallbacks).map(
       ([code, fallen]) => [html`fell back: <code>${code}</code>`, count(fallen)] as const,
     ),
+    ...(closes.underWay > 0 ? [['still under way', count(closes.underWay)] as const] : []),
     ['TIME_WAIT left here', count(closes.timeWaitLeft)],
     ['bytes discarded', count(closes.discardedBytes)],
     ['connections that the target ended between requests', count(connections.endedByTarget)],
