@@ -10,7 +10,7 @@ import {
   keepAliveOf,
   type UndiciRequest,
 } from '../../lib/clients/undici/parts'
-import { interceptDestroy, interceptWrites } from '../../lib/node/http-client'
+import { interceptDestroy, interceptWrites } from '../../lib/node/intercept'
 import { followReferences } from '../../lib/node/references'
 import { answer } from '../helpers/scripted-server'
 import { until } from '../helpers/until'

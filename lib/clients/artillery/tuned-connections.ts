@@ -1,13 +1,8 @@
 /** The agents that replace Artillery's, and their connections. */
 import type * as http from 'node:http'
 import * as net from 'node:net'
-import {
-  afterCreateConnection,
-  afterFree,
-  agentPartsOf,
-  isKept,
-  requestOn,
-} from '../../node/http-client'
+import { afterCreateConnection, afterFree, agentPartsOf } from '../../node/http-agent'
+import { isKept, requestOn } from '../../node/http-request'
 import { TunedAgent, TunedHttpsAgent } from '../http'
 import { optionsWith } from '../http/options'
 import { newCounters } from '../sockets/reuse'

@@ -1,7 +1,7 @@
 import * as http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { netArguments } from '../../connect/arguments'
-import { agentMethodsOf, type ConnectionCallback } from '../../node/http-client'
+import { agentMethodsOf, type ConnectionCallback } from '../../node/http-agent'
 import type { ReuseCounters } from '../sockets/reuse'
 import { destinationOf, type WarmDestination } from './destination'
 import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'

@@ -1,12 +1,7 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
-import {
-  answerTo,
-  headOf,
-  takeFromSocket,
-  type Output,
-  type WriteCallback,
-} from '../../node/http-client'
+import { answerTo, headOf, takeFromSocket } from '../../node/http-request'
+import type { Write, WriteCallback } from '../../node/intercept'
 import { isConversation, MOST_SENT_AGAIN } from '../sockets/reuse'
 
 interface Written {
@@ -39,10 +34,10 @@ export class Attempt {
 
   /** Records a write. Returns the callback to pass to the socket. */
   wrote(
-    data: Output['data'],
-    encoding: Output['encoding'],
-    callback: Output['callback'],
-  ): Output['callback'] {
+    data: Write['data'],
+    encoding: Write['encoding'],
+    callback: Write['callback'],
+  ): Write['callback'] {
     if (this.#state !== 'open') return callback
     this.#size += data.length
     if (this.#size > MOST_SENT_AGAIN) {

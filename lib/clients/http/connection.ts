@@ -2,13 +2,9 @@
 import type * as http from 'node:http'
 import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
-import {
-  answerTo,
-  interceptDestroy,
-  interceptWrites,
-  requestOn,
-  whenLeft,
-} from '../../node/http-client'
+import { whenLeft } from '../../node/http-agent'
+import { answerTo, requestOn } from '../../node/http-request'
+import { interceptDestroy, interceptWrites } from '../../node/intercept'
 import { isCutOff, readBeforeFailing } from '../sockets/early-answers'
 import { isConnectionFailure } from '../sockets/reuse'
 import type { Attempt } from './attempt'

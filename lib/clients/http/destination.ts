@@ -4,7 +4,7 @@ import type * as https from 'node:https'
 import { isIP } from 'node:net'
 import { urlToHttpOptions } from 'node:url'
 import { ArgumentTypeError, ArgumentValueError, isObject } from '../../errors'
-import { agentPartsOf } from '../../node/http-client'
+import { agentPartsOf } from '../../node/http-agent'
 
 /** A URL, or the options of http.request() and https.request() that decide where it connects to. */
 export type WarmDestination = string | URL | https.RequestOptions

@@ -6,17 +6,19 @@ import { adopt } from '../../connect/foreign'
 import {
   afterAddRequest,
   agentPartsOf,
-  answerTo,
   aroundFree,
-  failWithoutSocket,
   followChecks,
-  insteadOfSocket,
   noRequest,
-  requestOn,
-  timeoutOf,
   type AgentParts,
   type ConnectionCallback,
-} from '../../node/http-client'
+} from '../../node/http-agent'
+import {
+  answerTo,
+  failWithoutSocket,
+  insteadOfSocket,
+  requestOn,
+  timeoutOf,
+} from '../../node/http-request'
 import { ArgumentValueError } from '../../errors'
 import { isStreamSocket } from '../../target'
 import { isUsable, isWhole } from '../sockets/idle'

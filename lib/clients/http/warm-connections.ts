@@ -2,7 +2,7 @@
 import type * as http from 'node:http'
 import type { Duplex } from 'node:stream'
 import { SocketTunerError } from '../../errors'
-import { agentPartsOf, noRequest, passToAgent, type AgentParts } from '../../node/http-client'
+import { agentPartsOf, noRequest, passToAgent, type AgentParts } from '../../node/http-agent'
 import { isTls, tlsVersionOf } from '../../node/tls'
 import { LEAD_MS, OPENED_WITHIN_MS, type IdleConnections } from '../sockets/min-idle'
 import { connectionOf, type Connection } from './connection'

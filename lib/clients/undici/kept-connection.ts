@@ -1,6 +1,6 @@
 /** Applies the rules of the keep-alive race to undici's sockets. */
 import type * as net from 'node:net'
-import { interceptDestroy } from '../../node/http-client'
+import { interceptDestroy } from '../../node/intercept'
 import { followReferences } from '../../node/references'
 import { isCutOff, readBeforeFailing } from '../sockets/early-answers'
 import { isUsable } from '../sockets/idle'
