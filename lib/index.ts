@@ -15,13 +15,13 @@ export type { TimeWait } from './close/time-wait'
 export { connect, type ConnectOptions } from './connect/connect'
 export { Connector } from './connect/connector'
 export { prepareSocket, type PrepareSocketOptions } from './connect/prepare-socket'
-export {
-  RawSocket,
-  type BindOptions,
-  type ListenOnOptions,
-  type RawConnectOptions,
-  type RawSocketOptions,
-} from './connect/raw-socket'
+export { RawSocket } from './connect/raw-socket'
+export type {
+  BindOptions,
+  ListenOnOptions,
+  RawConnectOptions,
+  RawSocketOptions,
+} from './connect/raw-socket-options'
 export type { Source } from './connect/source'
 export { SourcePool, type SourceUsage } from './connect/source-pool'
 export type { TuningOptions } from './connect/tuning'

@@ -35,9 +35,9 @@ const bags = [
     'connect(options)',
   ],
   ['new Connector(options)', 'connect/tuning', 'tuningOptions', undefined, 'connect(options)'],
-  ['RawSocket.open(family, settings, options)', 'connect/raw-socket', 'rawSocketOptions'],
-  ['rawSocket.bind(options)', 'connect/raw-socket', 'bindOptions'],
-  ['rawSocket.listenOn(server, options)', 'connect/raw-socket', 'listenOnOptions'],
+  ['RawSocket.open(family, settings, options)', 'connect/raw-socket-options', 'rawSocketOptions'],
+  ['rawSocket.bind(options)', 'connect/raw-socket-options', 'bindOptions'],
+  ['rawSocket.listenOn(server, options)', 'connect/raw-socket-options', 'listenOnOptions'],
   ['listen(server, options)', 'server/listen', 'listenOptions'],
   [
     'tuneServer(server, options)',

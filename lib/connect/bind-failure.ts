@@ -2,6 +2,7 @@
 import { constants as os } from 'node:os'
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
+import type { SocketAddress } from '../options/kinds/peer-info'
 import { endpoint } from './address'
 import { reasonOf } from './refusals'
 
@@ -43,4 +44,11 @@ export function listenFailure(
     fd,
     cause: error,
   })
+}
+
+/** Adds the cause and the fix to Node's error of listen(2). */
+export function listenFailureOf(error: Error, { address, port }: SocketAddress): Error {
+  const { code, errno, syscall } = error as NodeJS.ErrnoException
+  if (code === undefined || errno === undefined || syscall !== 'listen') return error
+  return listenFailure(Object.assign(error, { code }), address, port)
 }

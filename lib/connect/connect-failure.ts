@@ -1,8 +1,13 @@
 /** Errors for a failed connect(), with Node's fields, and the cause and the fix in the message. */
 import { constants as os } from 'node:os'
+import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { SocketTunerError } from '../errors'
+import { native } from '../kernel/binding'
+import { handleOf } from '../node/handle'
+import { answerConnect, replaceConnectError, tcpHandle } from '../node/tcp-handle'
 import { endpoint } from './address'
+import type { BindOptions } from './raw-socket-options'
 import { exhaustionText, type Exhausted } from './exhaustion'
 import { reasonOf, type RefusedCall } from './refusals'
 
@@ -70,4 +75,33 @@ export function noSocket(
     address,
     port,
   })
+}
+
+/** Adds the cause and the fix to the errors of the next connect(). */
+export function explainFailures(socket: net.Socket, bound: BindOptions): void {
+  const handle = tcpHandle(handleOf(socket))
+  if (handle === undefined) return
+  const { address, port: localPort = 0 } = bound
+  const source = address === '0.0.0.0' || address === '::' ? undefined : address
+  answerConnect(handle, (call) => {
+    const failureOf = (errno: number, answered: boolean): Error | undefined => {
+      const confined = hasPortRange(handleOf(socket)?.fd ?? -1)
+      const from = { source, localAddress: source, localPort, confined, poolSize: undefined }
+      return connectFailure({ ...call, ...from, errno, answered })
+    }
+    const result = call.connect()
+    const failure = result < 0 ? failureOf(result, false) : undefined
+    if (failure === undefined) {
+      replaceConnectError(socket, call.request, (status) => failureOf(status, true))
+      return result
+    }
+    socket.destroy(failure)
+    return 0
+  })
+}
+
+function hasPortRange(fd: number): boolean {
+  const { IPPROTO_IP, IP_LOCAL_PORT_RANGE } = native.constants
+  if (IPPROTO_IP === undefined || IP_LOCAL_PORT_RANGE === undefined) return false
+  return native.getInt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE) > 0
 }

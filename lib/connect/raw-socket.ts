@@ -9,9 +9,6 @@ import {
   SocketTunerError,
 } from '../errors'
 import { requireAdoption } from '../node/descriptors'
-import { handleOf } from '../node/handle'
-import { netConnectNames } from '../node/option-names'
-import { answerConnect, replaceConnectError, tcpHandle } from '../node/tcp-handle'
 import { getOption, writeOption } from '../options/access'
 import { holdKeepAlive, type Held } from '../options/keep-alive'
 import type {
@@ -29,78 +26,25 @@ import {
   type TuneReport,
 } from '../options/tune'
 import type { SocketAddress } from '../options/kinds/peer-info'
-import { MAX_INT32, boolean, sharedSpec, spec, whole, type InputOf } from '../spec'
 import { isServer } from '../target'
 import { announce } from '../warnings'
-import {
-  anyPort,
-  checkFamily,
-  checkPort,
-  familyOf,
-  ipAddress,
-  wrongFamily,
-  type IpFamily,
-} from './address'
-import { bindFailure, listenFailure } from './bind-failure'
+import { checkFamily, familyOf, wrongFamily, type IpFamily } from './address'
+import { bindFailure, listenFailureOf } from './bind-failure'
 import { boundAddress } from './local-address'
-import { connectFailure } from './connect-failure'
+import { explainFailures } from './connect-failure'
+import { alreadyListening, listenOnDescriptor, untilListening } from './listening'
+import { adoptSocket, openSocket } from './open'
 import {
-  adoptSocket,
-  alreadyListening,
-  listenOnDescriptor,
-  openSocket,
-  untilListening,
-} from './open'
-
-export const rawSocketOptions = spec({
-  /** Multipath TCP (RFC 8684), Linux 5.6+ with net.mptcp.enabled. Default false. */
-  mptcp: boolean().default(false),
-})
-
-export type RawSocketOptions = InputOf<typeof rawSocketOptions>
-
-export const bindOptions = spec({
-  /** An address of this host. Default: all of them, `0.0.0.0` or `::`. */
-  address: ipAddress,
-  /** 0 or undefined: the kernel chooses one. */
-  port: anyPort.default(0),
-})
-
-export type BindOptions = InputOf<typeof bindOptions>
-
-const byBind = 'cannot be given: use bind()'
-const here = 'cannot be given: the RawSocket has its own descriptor'
-
-const rawConnectOptions = sharedSpec({}, netConnectNames, {
-  localAddress: byBind,
-  localPort: byBind,
-  source: byBind,
-  portRange: 'cannot be given: use the setting IP_LOCAL_PORT_RANGE of RawSocket.open()',
-  settings: 'cannot be given: use RawSocket.open() or tune()',
-  close: 'cannot be given: use setCloseMode() with the net.Socket',
-  family: 'cannot be given: it is an argument of RawSocket.open()',
-  fd: here,
-  handle: here,
-  path: 'cannot be given: the socket is an IP socket',
-})
-
-/** The options of net.connect(), without those that RawSocket.open() and bind() replace. */
-export type RawConnectOptions = Omit<
-  net.TcpNetConnectOpts,
-  'localAddress' | 'localPort' | 'family' | 'autoSelectFamily' | 'autoSelectFamilyAttemptTimeout'
->
-
-/** Node's own default. */
-export const DEFAULT_BACKLOG = 511
-export const backlogField = whole(1, MAX_INT32)
-export const backlogOption = backlogField.default(DEFAULT_BACKLOG)
-
-export const listenOnOptions = spec({
-  /** The most connections that may wait for accept(); at most net.core.somaxconn. Default 511, as in Node. */
-  backlog: backlogOption,
-})
-
-export type ListenOnOptions = InputOf<typeof listenOnOptions>
+  bindOptions,
+  checkPortArgument,
+  listenOnOptions,
+  rawConnectOptions,
+  rawSocketOptions,
+  type BindOptions,
+  type ListenOnOptions,
+  type RawConnectOptions,
+  type RawSocketOptions,
+} from './raw-socket-options'
 
 /** Closes the descriptor of a garbage-collected RawSocket. The held value must not refer to the RawSocket. */
 const dropped = new FinalizationRegistry<object>((owner) => {
@@ -323,42 +267,6 @@ export class RawSocket implements Disposable {
   }
 }
 
-/** Adds the cause and the fix to the errors of the next connect(). */
-function explainFailures(socket: net.Socket, bound: BindOptions): void {
-  const handle = tcpHandle(handleOf(socket))
-  if (handle === undefined) return
-  const { address, port: localPort = 0 } = bound
-  const source = address === '0.0.0.0' || address === '::' ? undefined : address
-  answerConnect(handle, (call) => {
-    const failureOf = (errno: number, answered: boolean): Error | undefined => {
-      const confined = hasPortRange(handleOf(socket)?.fd ?? -1)
-      const from = { source, localAddress: source, localPort, confined, poolSize: undefined }
-      return connectFailure({ ...call, ...from, errno, answered })
-    }
-    const result = call.connect()
-    const failure = result < 0 ? failureOf(result, false) : undefined
-    if (failure === undefined) {
-      replaceConnectError(socket, call.request, (status) => failureOf(status, true))
-      return result
-    }
-    socket.destroy(failure)
-    return 0
-  })
-}
-
-/** Adds the cause and the fix to Node's error of listen(2). */
-function listenFailureOf(error: Error, { address, port }: SocketAddress): Error {
-  const { code, errno, syscall } = error as NodeJS.ErrnoException
-  if (code === undefined || errno === undefined || syscall !== 'listen') return error
-  return listenFailure(Object.assign(error, { code }), address, port)
-}
-
-function hasPortRange(fd: number): boolean {
-  const { IPPROTO_IP, IP_LOCAL_PORT_RANGE } = native.constants
-  if (IPPROTO_IP === undefined || IP_LOCAL_PORT_RANGE === undefined) return false
-  return native.getInt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE) > 0
-}
-
 function notOpened(
   errno: number,
   absent: [string, { readonly status: string }] | undefined,
@@ -375,15 +283,4 @@ function notOpened(
     code: 'ERR_SOCKET_TUNER_UNSUPPORTED',
     option,
   })
-}
-
-/** Checks the port like Node, but before the descriptor is handed over. */
-function checkPortArgument(port: unknown): void {
-  if (typeof port === 'string' && /^\d+$/.test(port)) {
-    checkPort('options.port', Number(port))
-    return
-  }
-  if (port === undefined)
-    throw new ArgumentTypeError('options.port', 'of type number or string', port)
-  checkPort('options.port', port)
 }

@@ -14,7 +14,7 @@ import {
   type InputOf,
   type OutputOf,
 } from '../spec'
-import { backlogOption } from '../connect/raw-socket'
+import { backlogOption } from '../connect/listening'
 import { foreign, listenPlace, warnOfBacklog } from '../server/bound'
 import { connectionLimits } from '../server/connection-limits'
 import { DEFAULT_SHUTDOWN_MS } from '../server/shutdown'

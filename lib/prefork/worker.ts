@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
 import type * as net from 'node:net'
-import { alreadyListening, listenOnDescriptor } from '../connect/open'
+import { alreadyListening, listenOnDescriptor } from '../connect/listening'
 import { ArgumentTypeError } from '../errors'
 import { hasLimits, requireHttp } from '../server/connection-limits'
 import { retirementOf, type Retirement } from '../server/retirement'

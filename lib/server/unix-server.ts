@@ -1,7 +1,7 @@
 /** Servers on unix-domain sockets (unix(7)) and on named pipes of Windows, by Node's own listen(). */
 import type * as net from 'node:net'
 import { getSystemErrorMap } from 'node:util'
-import { untilListening } from '../connect/open'
+import { untilListening } from '../connect/listening'
 import { reasonOf } from '../connect/refusals'
 import { ArgumentTypeError, ArgumentValueError, SocketTunerError } from '../errors'
 import { handleOf } from '../node/handle'
