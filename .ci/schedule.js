@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * schedule.js [NAME...]: runs the steps of steps.js, one per processor at a time. Prints a line with the time of each
- * step, and for a failing step the reason from its log and the command that repeats it. Logs are in .cache/ci. A failure
- * does not stop the other steps. The last line has the totals.
+ * schedule.js [NAME...]: runs the steps of steps.js, several at a time. Prints a line with the time of each step, and for
+ * a failing step the reason from its log and the command that repeats it. Logs are in .cache/ci. A failure does not stop
+ * the other steps. The last line has the totals.
  */
 const { spawn } = require('node:child_process')
 const { createWriteStream, mkdirSync, readFileSync, rmSync } = require('node:fs')
@@ -18,6 +18,9 @@ const LAST_LINES = 60
 const LINES_OF_A_TEST = 40
 /** The time limit of a step, minutes. */
 const LONGEST = { ci: 45, full: 90 }[process.env.PROOFS] ?? 45
+
+/** The steps that run at a time. Tests spend a third of their time waiting, so one more than there are processors. */
+const AT_A_TIME = availableParallelism() + 1
 
 const started = performance.now()
 const totals = { passed: 0, failed: 0 }
@@ -139,14 +142,14 @@ async function run(step) {
   return false
 }
 
-/** Runs the steps, one per processor at a time. */
+/** Runs the steps, `AT_A_TIME` of them at a time. */
 async function runAll(wanted) {
   const queue = [...wanted]
   const atWork = new Map()
   while (queue.length > 0 || atWork.size > 0) {
     const isReady = ({ after }) => ![...queue, ...atWork.keys()].some(({ name }) => name === after)
     const next = queue.findIndex(isReady)
-    if (next === -1 || atWork.size === availableParallelism()) {
+    if (next === -1 || atWork.size === AT_A_TIME) {
       await Promise.race(atWork.values())
       continue
     }

@@ -2,7 +2,7 @@
 
 /**
  * The steps of `.ci/run`. A step is a command that exits with 0 on success; a suite is a Jest run, whose tests are
- * counted individually. Each step uses one processor and runs in parallel to others, so none may write into dist/,
+ * counted individually. Each step needs about one processor. Others run at the same time, so none may write into dist/,
  * build/ or a file that another one reads. `after` names the step that must end before. Lines of a log that match
  * `shows` are printed even if the step passes: seeds and figures.
  */
