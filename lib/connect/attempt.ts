@@ -94,9 +94,10 @@ export function intercept(socket: net.Socket, plan: Plan): Attempt {
             })
       const failure = result < 0 ? failureOf(result, plan, attempt, call) : undefined
       if (failure !== undefined) throw failure
-      replaceConnectError(socket, call.request, (status) =>
-        failureOf(status, plan, attempt, call, true),
-      )
+      replaceConnectError(socket, call.request, (status) => {
+        attempt.lease?.failed()
+        return failureOf(status, plan, attempt, call, true)
+      })
       return result
     } catch (error) {
       socket.destroy(error as Error)
@@ -196,6 +197,7 @@ export function descriptorFailure(
   to: Destination,
   answered = false,
 ): SocketTunerError {
+  attempt.lease?.failed()
   return failureOf(errno, plan, attempt, to, answered) ?? plainFailure(errno, to)
 }
 
@@ -255,10 +257,11 @@ function tryAll(
   attempt.source = search === undefined ? plan.localAddress : search.next()
   for (;;) {
     const { source } = attempt
-    if (source !== undefined || localPort > 0) bindTo(fd, to.family, source, localPort)
+    if (source !== undefined || localPort > 0) bindTo(fd, to.family, source, localPort, search)
     const result = connectFrom(fd, tuning, localPort, to)
     if (result !== NO_PORT_FREE) {
       if (result === 0) attempt.lease = search?.taken()
+      else search?.failed()
       return result
     }
     attempt.source = otherSource(search)
@@ -313,10 +316,17 @@ function prepare(fd: number, { tuning, localPort, noDelay }: Plan, bindsToAddres
     native.setInt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
-function bindTo(fd: number, family: IpFamily, source: string | undefined, port: number): void {
+function bindTo(
+  fd: number,
+  family: IpFamily,
+  source: string | undefined,
+  port: number,
+  search?: Search,
+): void {
   const address = source ?? (family === 6 ? '::' : '0.0.0.0')
   const result = native.bindFd(fd, address, port)
   if (result >= 0) return
+  search?.failed()
   const space = result === -os.errno.EADDRINUSE ? 'bind' : undefined
   throw bindFailure(result, address, port, { fd, space })
 }

@@ -1,17 +1,20 @@
 /**
  * The state of a pool's source addresses for each destination: open connections, TIME_WAIT entries of closed
- * ones, and addresses for which the kernel found no free port.
+ * ones, addresses for which the kernel found no free port, and addresses whose connections failed.
  */
 import { TIME_WAIT_S } from '../kernel/proc'
 
 /** The time for which an address without a free port is skipped in favour of others. */
 const FULL_FOR_MS = 250
+/** The time for which an address whose connection failed is tried after all others. */
+const FAILED_FOR_MS = 250
 
 /** The state of all addresses for one destination. */
 class Ledger {
   readonly open: Int32Array
   readonly timeWait: Int32Array
   readonly fullUntil: Float64Array
+  readonly failedUntil: Float64Array
   /** A ring of the TIME_WAIT entries, by the second in which they end. */
   readonly #ends: Int32Array[]
   #second: number
@@ -20,6 +23,7 @@ class Ledger {
     this.open = new Int32Array(size)
     this.timeWait = new Int32Array(size)
     this.fullUntil = new Float64Array(size)
+    this.failedUntil = new Float64Array(size)
     this.#ends = Array.from({ length: TIME_WAIT_S + 1 }, () => new Int32Array(size))
     this.#second = second
   }
@@ -56,8 +60,14 @@ class Ledger {
     return (this.open[index] ?? 0) + (this.timeWait[index] ?? 0)
   }
 
-  isEmpty(): boolean {
-    return this.open.every((count) => count === 0) && this.timeWait.every((count) => count === 0)
+  /** Whether a new ledger would be the same. */
+  isEmpty(nowMs: number): boolean {
+    return (
+      this.open.every((count) => count === 0) &&
+      this.timeWait.every((count) => count === 0) &&
+      this.fullUntil.every((until) => until <= nowMs) &&
+      this.failedUntil.every((until) => until <= nowMs)
+    )
   }
 
   #bucket(second: number): Int32Array {
@@ -75,6 +85,8 @@ class Ledger {
 export interface Lease {
   /** Reports the end of the connection; `timeWait` if this side keeps TIME_WAIT. Further calls do nothing. */
   release(timeWait: boolean): void
+  /** Reports that the connection could not be made. */
+  failed(): void
 }
 
 /** The search of one connect() for an address with a free port. */
@@ -83,6 +95,8 @@ export interface Search {
   next(): string | undefined
   /** Reports that the last address of next() had no free port. */
   full(): void
+  /** Reports that no connection could be made from the last address of next(). */
+  failed(): void
   /** Reports that the last address of next() had a free port. */
   taken(): Lease
 }
@@ -113,6 +127,9 @@ export class SourceLedger {
       full: () => {
         ledger.fullUntil[current] = this.#now() + FULL_FOR_MS
       },
+      failed: () => {
+        this.#fail(ledger, current)
+      },
       taken: () => this.#lease(destination, ledger, current),
     }
   }
@@ -127,34 +144,46 @@ export class SourceLedger {
     }))
   }
 
+  /** Without open connections, the address would be the first one of the next search. */
+  #fail({ failedUntil }: Ledger, index: number): void {
+    failedUntil[index] = this.#now() + FAILED_FOR_MS
+  }
+
   /**
-   * Addresses that were full recently come last, and only the one that has been full for the longest time is
-   * tried again: each refusal costs the kernel a search of all ports.
+   * Addresses that failed recently come after the others. Those that were full recently come last, and only the one that
+   * has been full for the longest time is tried again: each refusal costs the kernel a search of all ports.
    */
   #best(ledger: Ledger, tried: ReadonlySet<number>): number | undefined {
     const now = this.#now()
     let best: number | undefined
+    let failed: number | undefined
     let fullest: number | undefined
     for (let index = 0; index < this.#addresses.length; index++) {
       if (tried.has(index)) continue
-      const until = ledger.fullUntil[index] ?? 0
-      if (until > now) {
-        if (fullest === undefined || until < (ledger.fullUntil[fullest] ?? 0)) fullest = index
+      const fullUntil = ledger.fullUntil[index] ?? 0
+      const failedUntil = ledger.failedUntil[index] ?? 0
+      if (fullUntil > now) {
+        if (fullest === undefined || fullUntil < (ledger.fullUntil[fullest] ?? 0)) fullest = index
+      } else if (failedUntil > now) {
+        if (failed === undefined || failedUntil < (ledger.failedUntil[failed] ?? 0)) failed = index
       } else if (best === undefined || ledger.load(index) < ledger.load(best)) best = index
     }
-    return best ?? (tried.size === 0 ? fullest : undefined)
+    return best ?? failed ?? (tried.size === 0 ? fullest : undefined)
   }
 
   #lease(destination: string, ledger: Ledger, index: number): Lease {
     ledger.opened(index)
     let released = false
     return {
+      failed: () => {
+        this.#fail(ledger, index)
+      },
       release: (timeWait) => {
         if (released) return
         released = true
         ledger.advance(this.#second())
         ledger.closed(index, timeWait)
-        if (ledger.isEmpty() && this.#ledgers.get(destination) === ledger)
+        if (ledger.isEmpty(this.#now()) && this.#ledgers.get(destination) === ledger)
           this.#ledgers.delete(destination)
       },
     }
@@ -176,7 +205,7 @@ export class SourceLedger {
   #sweep(second: number): void {
     for (const [destination, ledger] of this.#ledgers) {
       ledger.advance(second)
-      if (ledger.isEmpty()) this.#ledgers.delete(destination)
+      if (ledger.isEmpty(this.#now())) this.#ledgers.delete(destination)
     }
   }
 

@@ -21,6 +21,7 @@ const FEWEST_CONNECTS = 100
 
 export const noDescriptor = ['EMFILE', 'ENFILE']
 export const noPort = ['EADDRNOTAVAIL', 'EADDRINUSE']
+export const noSource = ['SOURCE_UNAVAILABLE']
 
 /** Returns why the run is not valid; empty if it is. */
 export function limitsOf(run: Judged): StressLimit[] {
@@ -30,6 +31,7 @@ export function limitsOf(run: Judged): StressLimit[] {
     unsent(run),
     ports(run),
     descriptors(run),
+    sources(run),
     slow(run),
   ].filter((limit) => limit !== undefined)
 }
@@ -86,6 +88,15 @@ function descriptors({ errors }: Judged): StressLimit | undefined {
   return {
     code: 'descriptors',
     message: `${String(count)} connections found no free descriptor here. Raise 'ulimit -n', or use fewer connections.`,
+  }
+}
+
+function sources({ errors }: Judged): StressLimit | undefined {
+  const count = connectErrors(errors, noSource)
+  if (count === 0) return undefined
+  return {
+    code: 'sources',
+    message: `${String(count)} connections found their source address gone from this host. Restore it, or leave it out (source).`,
   }
 }
 

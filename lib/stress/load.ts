@@ -2,6 +2,7 @@
 import type { Arrivals } from './arrivals'
 import { Connection, type Circumstances, type ConnectionOwner } from './connection'
 import type { Pace } from './pace'
+import { errorCodeOf } from './recorder'
 
 export interface LoadPlan {
   /** The most connections at a time. */
@@ -252,9 +253,9 @@ export class Load implements ConnectionOwner {
   }
 
   /** No connection could even be attempted. */
-  #refused(intended: number, { code = 'UNKNOWN', message }: NodeJS.ErrnoException): void {
+  #refused(intended: number, error: NodeJS.ErrnoException): void {
     const { recorder } = this.#with
-    recorder.error(intended, code, 'connect', message)
+    recorder.error(intended, errorCodeOf(error), 'connect', error.message)
     recorder.failure(intended)
     if (recorder.counts(intended)) recorder.failedConnections++
     this.#failuresInRow++

@@ -1,5 +1,5 @@
 /** Why a run of several parts is not valid. */
-import { connectErrors, noDescriptor, noPort } from './limits'
+import { connectErrors, noDescriptor, noPort, noSource } from './limits'
 import type { Part } from './part'
 import type { StressLimit, StressLimitCode, StressResult } from './result'
 
@@ -18,6 +18,7 @@ const severities: Readonly<Record<StressLimitCode, (part: Part) => number>> = {
   unsent: ({ requests }) => requests.unsent,
   ports: ({ errors }) => connectErrors(errors, noPort),
   descriptors: ({ errors }) => connectErrors(errors, noDescriptor),
+  sources: ({ errors }) => connectErrors(errors, noSource),
   'slow-connect': ({ phases }) => phases.connectCall.percentilesMs.p50,
   worker: () => 0,
   apart: () => 0,

@@ -59,7 +59,8 @@ function familyIn({ source }: CheckedStress): IpFamily | 0 {
   return source instanceof SourcePool ? source.family : familyOf('source', source)
 }
 
-function sourcesOf({ source }: CheckedStress): readonly string[] {
+/** The source addresses; empty if the kernel chooses. */
+export function sourcesOf({ source }: CheckedStress): readonly string[] {
   if (source === undefined) return []
   return source instanceof SourcePool ? source.addresses : [source]
 }

@@ -5,7 +5,7 @@ import { circumstancesOf } from './circumstances'
 import { Connection, type Circumstances, type ConnectionOwner } from './connection'
 import { openWires } from './open-wires'
 import { tuningIn, type CheckedStress } from './options'
-import { Recorder } from './recorder'
+import { Recorder, errorCodeOf } from './recorder'
 import type { StressError, StressTargetInfo } from './result'
 
 /**
@@ -56,8 +56,8 @@ function exchange(circumstances: Circumstances, signal: AbortSignal | undefined)
     try {
       connection = new Connection(circumstances, owner, performance.now())
     } catch (error) {
-      const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException
-      circumstances.recorder.error(0, code, 'connect', message)
+      const failure = error as NodeJS.ErrnoException
+      circumstances.recorder.error(0, errorCodeOf(failure), 'connect', failure.message)
       resolve()
       return
     }
@@ -82,6 +82,7 @@ const ours = [
   'BAD_ANSWER',
   'WRONG_PROTOCOL',
   'CLOSE_TIMEOUT',
+  'SOURCE_UNAVAILABLE',
 ]
 
 function failureOf({ code, phase, message }: StressError, target: StressTargetInfo): Error {

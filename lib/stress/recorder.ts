@@ -107,6 +107,12 @@ export class Recorder {
   }
 }
 
+/** The code under which an error of a connection counts. */
+export function errorCodeOf({ code = 'UNKNOWN', syscall }: NodeJS.ErrnoException): string {
+  // connect(2) has the same code when no port is free.
+  return syscall === 'bind' && code !== 'EADDRINUSE' ? 'SOURCE_UNAVAILABLE' : code
+}
+
 /** The percentiles that a snapshot has. */
 export function snapshotLatency(latency: LatencyHistogram): StressSnapshot['latencyMs'] {
   return {

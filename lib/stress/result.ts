@@ -52,6 +52,7 @@ export interface StressPlan {
  * - `unsent`: requests of the open loop found no free connection until the end.
  * - `ports`: no ephemeral port was free.
  * - `descriptors`: no descriptor was free.
+ * - `sources`: a source address was not of this host any more.
  * - `slow-connect`: connect() searched for ports, on the event loop.
  * - `worker`: a worker ended before the run did.
  * - `apart`: the runs that were merged did not take place at the same time.
@@ -62,6 +63,7 @@ export type StressLimitCode =
   | 'unsent'
   | 'ports'
   | 'descriptors'
+  | 'sources'
   | 'slow-connect'
   | 'worker'
   | 'apart'
@@ -79,7 +81,7 @@ export type StressPhase = 'connect' | 'tls' | 'answer' | 'close'
 export interface StressError {
   /**
    * The errno name, a code of Node's TLS, or: `CONNECT_TIMEOUT`, `ANSWER_TIMEOUT` and `CLOSE_TIMEOUT` (after
-   * `timeoutMs`), `CLOSED_EARLY` (the connection ended before the answer was complete), `WRONG_PROTOCOL` (an https
+   * `timeoutMs`), `SOURCE_UNAVAILABLE` (a source is no address of this host any more), `CLOSED_EARLY` (the connection ended before the answer was complete), `WRONG_PROTOCOL` (an https
    * target chose another version of HTTP), `BAD_ANSWER` (no HTTP/1.1, or not what `expect` names).
    */
   readonly code: string

@@ -14,6 +14,7 @@ import {
   type StressSnapshot,
   type StressTargetInfo,
 } from './result'
+import { requireSources } from './sources'
 import { poolFor, type WorkerPool } from './worker-pool'
 import { measureInWorkers, type MeasuredRun } from './workers'
 
@@ -21,7 +22,7 @@ import { measureInWorkers, type MeasuredRun } from './workers'
 export interface StressRun extends AsyncIterable<StressSnapshot> {
   /**
    * The result, when all connections are closed. Rejects with a SocketTunerError if the target cannot be measured:
-   * its code is that of the lookup, of connect() or of TLS, or ERR_SOCKET_TUNER_STRESS_TARGET. Rejects with
+   * its code is that of the lookup, of bind() or connect() or of TLS, or ERR_SOCKET_TUNER_STRESS_TARGET. Rejects with
    * ERR_SOCKET_TUNER_STRESS_WORKER if a worker cannot be started, or if all of them are lost.
    */
   readonly result: Promise<StressResult>
@@ -51,6 +52,7 @@ export class Run implements StressRun {
   async #run(): Promise<StressResult> {
     const options = this.#options
     const target = await resolveTarget(options)
+    requireSources(options)
     const place = placeOf(options, target)
     await probe(options, target)
     // The connection of the probe may leave an entry in TIME_WAIT, which is not one of the run.

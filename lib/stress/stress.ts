@@ -1,6 +1,7 @@
 import { checkStress, type StressOptions } from './options'
 import { placeOf, planOf, resolveTarget } from './plan'
 import { preflightOf, type StressFinding } from './preflight'
+import { requireSources } from './sources'
 import { Run, type StressRun } from './run'
 
 /**
@@ -26,10 +27,12 @@ export function stress(options: StressOptions): StressRun {
  * Finds out what will run out in a run with these options: descriptors, ports, or ports in TIME_WAIT. Sends nothing.
  * Returns an empty array where nothing is known to.
  *
- * @throws (as a rejection) as {@link stress}; the error of dns.lookup(), for example ENOTFOUND
+ * @throws (as a rejection) as {@link stress}; the error of dns.lookup(), for example ENOTFOUND; that of
+ *   bind(2) for a source that is not an address of this host, EADDRNOTAVAIL
  */
 export async function preflight(options: StressOptions): Promise<StressFinding[]> {
   const checked = checkStress(options)
   const target = await resolveTarget(checked)
+  requireSources(checked)
   return preflightOf(planOf(checked), placeOf(checked, target))
 }

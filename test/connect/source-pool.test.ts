@@ -164,6 +164,46 @@ describe('the ledger of a pool', () => {
     expect(ledger.search(TO).next()).toBe('a')
   })
 
+  it('tries an address that failed after the others for a time', () => {
+    const { clock, ledger, take } = ledgerOf(['a', 'b', 'c'])
+    const search = ledger.search(TO)
+    expect(search.next()).toBe('a')
+    search.failed()
+    // Also when no other connection is left.
+    expect(take().address).toBe('b')
+    const { address, lease } = take()
+    lease.failed()
+    lease.release(false)
+    expect(address).toBe('c')
+    expect([take(), take()].map((each) => each.address)).toEqual(['b', 'b'])
+    clock.ms += 250
+    expect(take().address).toBe('a')
+  })
+
+  it('remembers an address that failed without open connections', () => {
+    const { ledger, take } = ledgerOf(['a', 'b'])
+    const search = ledger.search(TO)
+    search.next()
+    search.failed()
+    const { address, lease } = take()
+    lease.release(false)
+    expect([address, take().address]).toEqual(['b', 'b'])
+  })
+
+  it('tries all addresses that failed if the others are full', () => {
+    const { clock, ledger } = ledgerOf(['a', 'b', 'c'])
+    for (const expected of ['a', 'b']) {
+      const search = ledger.search(TO)
+      expect(search.next()).toBe(expected)
+      search.failed()
+      clock.ms += 1
+    }
+    const search = ledger.search(TO)
+    expect(search.next()).toBe('c')
+    search.full()
+    expect([search.next(), search.next(), search.next()]).toEqual(['a', 'b', undefined])
+  })
+
   it('tries the address that became full first if all are full', () => {
     const { clock, ledger } = ledgerOf(['a', 'b'])
     const search = ledger.search(TO)

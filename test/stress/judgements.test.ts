@@ -104,6 +104,7 @@ describe('the limits of a run', () => {
     ['requests that were not sent', 'unsent', { requests: { ...run.requests, unsent: 1 } }],
     ['a lack of free ports', 'ports', { errors: connectError('EADDRNOTAVAIL') }],
     ['a lack of free descriptors', 'descriptors', { errors: connectError('EMFILE') }],
+    ['a source that is gone', 'sources', { errors: connectError('SOURCE_UNAVAILABLE') }],
     [
       'a slow connect()',
       'slow-connect',

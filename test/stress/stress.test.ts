@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import type * as http from 'node:http'
 import * as net from 'node:net'
+import { constants as os } from 'node:os'
 import * as tls from 'node:tls'
-import { stress, type StressOptions } from '../../lib/stress'
+import { native } from '../../lib/kernel/binding'
+import { preflight, stress, type StressOptions } from '../../lib/stress'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { narrowRange, newSource } from '../helpers/full-ports'
 import { destroyLater, listen, until } from '../sockets'
@@ -442,6 +444,65 @@ describe('stress() with a target that fails in the middle', () => {
     )
     expect(connections.endedByTarget).toBeGreaterThan(0)
     expect(connections.endedByTarget).toBeLessThanOrEqual(requests.answered)
+  })
+})
+
+describe('stress() with several source addresses', () => {
+  linux('rejects before its load if one of them is not of this host', async () => {
+    const seen = await httpTarget()
+    const { url } = seen
+    const source = ['127.0.0.1', '192.0.2.1', '127.0.0.2', '192.0.2.2']
+    for (const promise of [
+      stress({ target: url, source }).result,
+      preflight({ target: url, source }),
+    ])
+      await expect(promise).rejects.toMatchObject({
+        code: 'EADDRNOTAVAIL',
+        syscall: 'bind',
+        address: '192.0.2.1',
+        message: expect.stringMatching(
+          /from 192.0.2.1: .* is not an address of this host. The same is true of 192.0.2.2$/,
+        ) as string,
+      })
+    expect(seen.connections).toBe(0)
+  })
+
+  linux('accepts an address that the settings allow', async () => {
+    const { url } = await httpTarget()
+    const settings = { IP_FREEBIND: true }
+    const findings = await preflight({ target: url, source: ['127.0.0.1', '192.0.2.1'], settings })
+    expect(findings).toEqual([])
+  })
+
+  linux.each([
+    ['polled descriptors', 0],
+    ['sockets', 1],
+  ])('goes on with the others if one of them fails, of %s', async (_kind, portWaitMs) => {
+    const AMOUNT_BEFORE = 5
+    const target = await httpTarget()
+    const bindFd = native.bindFd.bind(native)
+    const isGone = (address: string): boolean =>
+      address === '127.0.0.2' && target.connections > AMOUNT_BEFORE
+    const spy = jest
+      .spyOn(native, 'bindFd')
+      .mockImplementation((fd, address, port) =>
+        isGone(address) ? -os.errno.EADDRNOTAVAIL : bindFd(fd, address, port),
+      )
+    const { requests, errors, limits, valid } = await resultOf({
+      target: target.url,
+      amount: 100,
+      source: ['127.0.0.2', '127.0.0.3'],
+      portWaitMs,
+    })
+    spy.mockRestore()
+    // Those from the first address fail. They are tried again from time to time.
+    expect(requests.answered).toBeGreaterThan(4 * AMOUNT_BEFORE)
+    expect(requests.failed).toBeGreaterThan(0)
+    expect(errors).toMatchObject([
+      { code: 'SOURCE_UNAVAILABLE', phase: 'connect', count: requests.failed },
+    ])
+    expect(valid).toBe(false)
+    expect(limits.map(({ code }) => code)).toContain('sources')
   })
 })
 
