@@ -1,9 +1,11 @@
 /** The options of a run. */
 import { METHODS, validateHeaderName, validateHeaderValue } from 'node:http'
+import { isIP } from 'node:net'
 import { close as closeOption, written } from '../close/options'
 import type { PolicyOptions } from '../close/mode'
 import type { Close } from '../close/options'
 import { closeModeName } from '../close/modes'
+import { wrongFamily, type IpFamily } from '../connect/address'
 import { SourcePool } from '../connect/source-pool'
 import { prepareTuning, tuningOptions, type CheckedTuning } from '../connect/tuning'
 import { ArgumentRangeError, ArgumentTypeError, ArgumentValueError, isObject } from '../errors'
@@ -166,8 +168,8 @@ export type StressOptions = InputOf<typeof stressOptions>
 export type CheckedStress = OutputOf<typeof stressOptions>
 
 /**
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION, also for
- *   options that exclude each other
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION,
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY, also for options that exclude each other
  */
 export function checkStress(options: unknown): CheckedStress {
   const checked = stressOptions.check('options', options)
@@ -187,6 +189,7 @@ export function checkStress(options: unknown): CheckedStress {
       'is for https and tls targets',
     )
   if (ratePerSecond === undefined) refuse(['arrivals'], 'needs ratePerSecond')
+  requireFamily(checked)
   for (const name of ['connections', 'amount'] as const) {
     const { [name]: limit = Infinity } = checked
     if (checked.workers > limit)
@@ -204,6 +207,14 @@ export function checkStress(options: unknown): CheckedStress {
   // The names and values of the settings.
   prepareTuning(tuningIn(checked))
   return checked
+}
+
+/** @throws ERR_SOCKET_TUNER_ADDRESS_FAMILY for a source of another family than the address of the target */
+function requireFamily({ source, target: { host } }: CheckedStress): void {
+  const address = source instanceof SourcePool ? source.addresses[0] : source
+  const family = isIP(host)
+  if (family === 0 || address === undefined || isIP(address) === family) return
+  throw wrongFamily('options.source', address, family as IpFamily)
 }
 
 /** The options as a caller would write them, without the signal: for another process, which checks them again. */

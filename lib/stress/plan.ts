@@ -42,8 +42,18 @@ export function durationOf({ durationMs, amount }: CheckedStress): number {
 export async function resolveTarget(options: CheckedStress): Promise<StressTargetInfo> {
   const { url, protocol, host, port } = options.target
   const family = familyIn(options)
-  const address = isIP(host) === 0 ? (await lookup(host, { family })).address : host
+  const address = isIP(host) === 0 ? await addressOf(host, family) : host
   return { url, protocol, host, address, port }
+}
+
+async function addressOf(host: string, family: IpFamily | 0): Promise<string> {
+  try {
+    return (await lookup(host, { family })).address
+  } catch (error) {
+    if (family !== 0)
+      (error as Error).message += ` (an IPv${String(family)} address, as that of the source)`
+    throw error
+  }
 }
 
 /** Whose ports the run uses. */

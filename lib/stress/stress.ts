@@ -9,7 +9,8 @@ import { Run, type StressRun } from './run'
  * requests and close them in the mode of `close`; by default each connection has one request and is closed by
  * `deliver`, which leaves no TIME_WAIT. One request before the run tests whether the target answers.
  *
- * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION,
+ * @throws ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE, ERR_OUT_OF_RANGE, ERR_SOCKET_TUNER_UNKNOWN_OPTION;
+ *   ERR_SOCKET_TUNER_ADDRESS_FAMILY for a source of another family than the address of the target;
  *   ERR_SOCKET_TUNER_UNSUPPORTED for a setting that this platform does not have
  *
  * @example

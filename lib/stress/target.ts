@@ -1,5 +1,5 @@
 /** The target of a run: a URL, or a host and a port for raw TCP. */
-import { isIP } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 import { ArgumentTypeError, ArgumentValueError } from '../errors'
 import { custom } from '../spec'
 import type { StressProtocol } from './result'
@@ -10,7 +10,7 @@ export interface StressTarget {
   readonly protocol: StressProtocol
   readonly host: string
   readonly port: number
-  /** The value of the header Host. */
+  /** The value of the header Host. It has no zone, which means nothing to another host (RFC 6874 section 4). */
   readonly authority: string
   /** The path and the query of a request. */
   readonly path: string
@@ -30,8 +30,8 @@ export const stressTarget = custom<string, StressTarget>(TAKES, (argument, value
   const refuse = (reason: string): never => {
     throw new ArgumentValueError(argument, reason, value)
   }
-  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `tcp://${value}`
-  const url = URL.canParse(text) ? new URL(text) : refuse(`must be ${TAKES}`)
+  const { text, zone } = withoutZone(value)
+  const url = URL.canParse(text) ? new URL(text) : refuse(`must be ${TAKES}${hintFor(value)}`)
   const protocol = protocols[url.protocol] ?? refuse(`must be ${TAKES}`)
   if (url.username !== '' || url.password !== '')
     refuse('cannot have a user name; pass the header Authorization')
@@ -42,7 +42,8 @@ export const stressTarget = custom<string, StressTarget>(TAKES, (argument, value
   const isRaw = protocol.name === 'tcp' || protocol.name === 'tls'
   if (isRaw && (!['', '/'].includes(url.pathname) || url.search !== ''))
     refuse('cannot have a path: raw TCP has none')
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const host = `${url.hostname.replace(/^\[(.*)\]$/, '$1')}${zone === undefined ? '' : `%${zone}`}`
+  if (zone !== undefined && !isIPv6(host)) refuse('must name an interface after the %')
   if (isRaw && isIP(host) === 0 && /[\s/?#@%]/.test(decodeURIComponent(host)))
     refuse('must name a host')
   return {
@@ -54,3 +55,24 @@ export const stressTarget = custom<string, StressTarget>(TAKES, (argument, value
     path: url.pathname === '' ? '/' : url.pathname + url.search,
   }
 })
+
+function hintFor(value: string): string {
+  const isBare = !value.includes('[') && value.replace(/^\w+:\/\//, '').split(':').length > 2
+  return isBare ? '; write an IPv6 address in brackets: [::1]:80' : ''
+}
+
+/**
+ * Returns the text of a URL, and the zone of its address, which the URL standard does not know: `[fe80::1%eth0]:80`, and
+ * in a URL `http://[fe80::1%25eth0]/` (RFC 6874), or with the bare % that people write.
+ */
+function withoutZone(value: string): { text: string; zone: string | undefined } {
+  const [, scheme = '', before = '', zone, after = ''] =
+    /^([a-z][a-z0-9+.-]*:\/\/)?(\[[^\]%]*)%([^\]]*)(.*)$/is.exec(value) ?? []
+  if (zone === undefined)
+    return { text: /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `tcp://${value}`, zone }
+  const isUrl = scheme !== ''
+  return {
+    text: `${isUrl ? scheme : 'tcp://'}${before}${after}`,
+    zone: isUrl ? zone.replace(/^25/, '') : zone,
+  }
+}

@@ -754,6 +754,11 @@ describe('the options of stress()', () => {
     ['an invalid header', { target: 'http://a/', headers: { a: 'b\r\nc: d' } }, 'ERR_INVALID_CHAR'],
     ['a rate of 0', { target: 'http://a/', ratePerSecond: 0 }, 'ERR_OUT_OF_RANGE'],
     ['a rate of NaN', { target: 'http://a/', ratePerSecond: NaN }, 'ERR_OUT_OF_RANGE'],
+    [
+      'a source of another family',
+      { target: 'http://127.0.0.1/', source: ['::1'] },
+      'ERR_SOCKET_TUNER_ADDRESS_FAMILY',
+    ],
     ['an unknown mode', { target: 'http://a/', close: 'finn' }, 'ERR_INVALID_ARG_VALUE'],
     [
       'keep-alive connections that the server closes',
