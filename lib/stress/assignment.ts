@@ -5,8 +5,17 @@ import type { StressTargetInfo } from './result'
 import { optionsOf } from './shares'
 import type { FromWorker } from './worker-messages'
 import type { WorkerHandle } from './worker-pool'
+import type { Watched } from './worker-watch'
 
-export class Assigned {
+/** What all workers of a run share. */
+export interface Job {
+  readonly options: CheckedStress
+  readonly target: StressTargetInfo
+  /** The time between two signs of life, ms. */
+  readonly beatMs: number
+}
+
+export class Assigned implements Watched {
   /** As messages and results name it. */
   readonly name: string
   /** Resolves when the worker is ready, or lost. */
@@ -15,22 +24,24 @@ export class Assigned {
   readonly over: Promise<void>
   readonly #worker: WorkerHandle
   readonly #take: (snapshot: PartSnapshot) => void
+  #messages = 0
   #part: Part | undefined
   #lost: string | undefined
-  #isReady: () => void = () => undefined
+  #isReady = false
+  #whenReady: () => void = () => undefined
   #isOver: () => void = () => undefined
 
   /** @param take called with each snapshot */
   constructor(
     worker: WorkerHandle,
     share: Share,
-    { options, target }: { readonly options: CheckedStress; readonly target: StressTargetInfo },
+    { options, target, beatMs }: Job,
     take: (snapshot: PartSnapshot) => void,
   ) {
     this.name = `worker ${String(share.index + 1)}`
     this.#worker = worker
     this.#take = take
-    this.ready = new Promise((resolve) => (this.#isReady = resolve))
+    this.ready = new Promise((resolve) => (this.#whenReady = resolve))
     this.over = new Promise((resolve) => (this.#isOver = resolve))
     worker.onMessage = (message) => {
       this.#receive(message)
@@ -38,7 +49,16 @@ export class Assigned {
     void worker.ended.then((reason) => {
       this.#lose(reason)
     })
-    worker.send({ kind: 'job', options: writtenStress(optionsOf(options, share)), share, target })
+    const own = writtenStress(optionsOf(options, share))
+    worker.send({ kind: 'job', options: own, share, target, beatMs })
+  }
+
+  get isReady(): boolean {
+    return this.#isReady
+  }
+
+  get messages(): number {
+    return this.#messages
   }
 
   /** What it measured, when it is over; undefined if it was lost. */
@@ -68,9 +88,13 @@ export class Assigned {
   }
 
   #receive(message: FromWorker): void {
+    this.#messages++
     switch (message.kind) {
+      case 'alive':
+        return
       case 'ready':
-        this.#isReady()
+        this.#isReady = true
+        this.#whenReady()
         return
       case 'snapshot':
         if (this.#lost === undefined) this.#take(message.snapshot)
@@ -88,7 +112,7 @@ export class Assigned {
   #lose(reason: string): void {
     if (this.#part !== undefined || this.#lost !== undefined) return
     this.#lost = reason
-    this.#isReady()
+    this.#whenReady()
     this.#isOver()
   }
 }

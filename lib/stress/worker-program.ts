@@ -7,6 +7,7 @@ import { snapshotLatency } from './recorder'
 import type { FromWorker, ToWorker } from './worker-messages'
 
 interface Job {
+  readonly beatMs: number
   readonly measurement: Measurement
   readonly abort: AbortController
 }
@@ -19,7 +20,7 @@ function fail(error: unknown): void {
   send({ kind: 'failed', message: error instanceof Error ? error.message : String(error) })
 }
 
-function jobOf({ options, share, target }: ToWorker & { kind: 'job' }): Job {
+function jobOf({ options, share, target, beatMs }: ToWorker & { kind: 'job' }): Job {
   const abort = new AbortController()
   // The parent has checked which options exclude each other.
   const checked = stressOptions.check('options', { ...options, signal: abort.signal })
@@ -31,7 +32,7 @@ function jobOf({ options, share, target }: ToWorker & { kind: 'job' }): Job {
       send({ kind: 'snapshot', snapshot: { ...snapshot, latencyMs, latency: distribution } })
     },
   )
-  return { measurement, abort }
+  return { measurement, abort, beatMs }
 }
 
 /** Moments are rounded to this part of a millisecond: sums of them and of whole milliseconds are then exact. */
@@ -43,6 +44,20 @@ function momentOf(atNs: bigint): number {
   return Math.round(ms * PARTS) / PARTS
 }
 
+/** @param atMs the start, ms of performance.now() */
+async function run({ measurement, beatMs }: Job, atMs: number): Promise<void> {
+  const beats = setInterval(() => {
+    send({ kind: 'alive' })
+  }, beatMs)
+  try {
+    send({ kind: 'part', part: await measurement.run(atMs) })
+  } catch (error) {
+    fail(error)
+  } finally {
+    clearInterval(beats)
+  }
+}
+
 let job: Job | undefined
 
 function receive(message: ToWorker): void {
@@ -52,9 +67,7 @@ function receive(message: ToWorker): void {
       send({ kind: 'ready' })
       return
     case 'start':
-      job?.measurement.run(momentOf(message.atNs)).then((part) => {
-        send({ kind: 'part', part })
-      }, fail)
+      if (job !== undefined) void run(job, momentOf(message.atNs))
       return
     case 'abort':
       job?.abort.abort()

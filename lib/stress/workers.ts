@@ -11,6 +11,7 @@ import { durationOf, planOf } from './plan'
 import type { StressLimit, StressTargetInfo, StressWorker } from './result'
 import { SnapshotMerge } from './snapshot-merge'
 import type { WorkerPool } from './worker-pool'
+import { PATIENCE, WorkerWatch, type Patience } from './worker-watch'
 
 /** What all processes of a run measured. */
 export interface MeasuredRun {
@@ -37,6 +38,7 @@ export async function measureInWorkers(
   job: { readonly options: CheckedStress; readonly target: StressTargetInfo },
   pool: WorkerPool,
   take: (snapshot: Omit<PartSnapshot, 'latency'>) => void,
+  patience: Patience = PATIENCE,
 ): Promise<MeasuredRun> {
   const { workers: count, signal } = job.options
   const merge = new SnapshotMerge<PartSnapshot>(count)
@@ -45,7 +47,7 @@ export async function measureInWorkers(
   }
   const all = pool.workers().map(
     (worker, index) =>
-      new Assigned(worker, { index, count }, job, (snapshot) => {
+      new Assigned(worker, { index, count }, { ...job, beatMs: patience.beatMs }, (snapshot) => {
         merge.push(index, snapshot)
         publish()
       }),
@@ -56,8 +58,9 @@ export async function measureInWorkers(
     deadline.set(GRACE_MS)
   }
   let loss: StressLimit | undefined
+  let watch: WorkerWatch | undefined
   try {
-    deadline.set(GRACE_MS)
+    deadline.set(GRACE_MS, ({ isReady }) => !isReady)
     await Promise.all(all.map(({ ready }) => ready))
     const failed = all.find(({ lost }) => lost !== undefined)
     if (failed !== undefined) throw failureOf(failed, 'before the run')
@@ -68,6 +71,7 @@ export async function measureInWorkers(
     const startMs = performance.now() + noticeMs
     const atNs = process.hrtime.bigint() + BigInt(noticeMs) * NS_PER_MS
     for (const each of all) each.start(atNs)
+    watch = new WorkerWatch(all, patience)
     const ends = all.map(async (each, index) => {
       await each.over
       if (each.lost === undefined) merge.end(index)
@@ -83,6 +87,7 @@ export async function measureInWorkers(
   } finally {
     signal?.removeEventListener('abort', abort)
     deadline.clear()
+    watch?.stop()
   }
   return summaryOf(all, job.options, loss)
 }
@@ -97,17 +102,22 @@ class Deadline {
   }
 
   /** Replaces an earlier one. @param ms from now; none if a timer cannot be so long */
-  set(ms: number): void {
+  set(ms: number, isLate: (each: Assigned) => boolean = () => true): void {
     this.clear()
     if (ms > MAX_INT32) return
     this.#timer = setTimeout(() => {
-      for (const each of this.#all) each.giveUp('it did not respond in time')
+      for (const each of this.#all.filter(isLate))
+        each.giveUp(`it was not done after ${seconds(ms)} s`)
     }, ms)
   }
 
   clear(): void {
     clearTimeout(this.#timer)
   }
+}
+
+function seconds(ms: number): string {
+  return (ms / 1_000).toFixed(0)
 }
 
 /** The longest time that a run can take, ms. */

@@ -7,6 +7,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type * as Stress from '../../lib/stress'
 import type { StressOptions, StressResult } from '../../lib/stress'
+import type * as Options from '../../lib/stress/options'
+import type * as Plan from '../../lib/stress/plan'
+import type * as Pool from '../../lib/stress/worker-pool'
+import type * as Workers from '../../lib/stress/workers'
 import { makeCertificate } from '../helpers/certificate'
 import { allGone, isRunning } from '../helpers/processes'
 import { until } from '../helpers/until'
@@ -15,8 +19,14 @@ import { destroyLater, listen } from '../sockets'
 import { itCanBeAborted } from './abortion'
 import { httpTarget, tcpTarget } from './servers'
 
-const ENTRY = join(__dirname, '..', '..', 'dist', 'stress', 'index.js')
+const BUILT = join(__dirname, '..', '..', 'dist', 'stress')
+const ENTRY = join(BUILT, 'index.js')
 const { compare, findRate, stress } = jest.requireActual<typeof Stress>(ENTRY)
+// These are not public.
+const { checkStress } = jest.requireActual<typeof Options>(join(BUILT, 'options.js'))
+const { resolveTarget } = jest.requireActual<typeof Plan>(join(BUILT, 'plan.js'))
+const { WorkerPool } = jest.requireActual<typeof Pool>(join(BUILT, 'worker-pool.js'))
+const { measureInWorkers } = jest.requireActual<typeof Workers>(join(BUILT, 'workers.js'))
 
 // These tests find the workers in /proc.
 const linux = process.platform === 'linux' ? it : it.skip
@@ -238,6 +248,30 @@ describe('a worker that ends during a run', () => {
     await expect(result).rejects.toMatchObject({ code: 'ERR_SOCKET_TUNER_STRESS_WORKER' })
   })
 
+  linux('is named as lost if it is stopped, also in a run of an amount only', async () => {
+    let stopped: number | undefined
+    const { url } = await httpTarget((_request, response) => {
+      response.end()
+      if (stopped !== undefined) return
+      ;[stopped] = workerPids()
+      if (stopped !== undefined) process.kill(stopped, 'SIGSTOP')
+    })
+    const options = checkStress({ target: url, workers: 2, connections: 8, amount: 40 })
+    const target = await resolveTarget(options)
+    const pool = new WorkerPool(2)
+    const patience = { beatMs: 50, missing: 100 }
+    const job = { options, target }
+    const { part, limits, workers } = await measureInWorkers(job, pool, () => undefined, patience)
+    await pool.stop()
+    expect(limits[0]?.code).toBe('worker')
+    expect(limits[0]?.message).toMatch(
+      /^Worker \d was lost after .* s: it did not respond for 5 s; it was stopped \(SIGSTOP\)/,
+    )
+    expect(workers).toHaveLength(1)
+    expect(part.requests).toMatchObject({ planned: 20, answered: 20 })
+    expect(workerPids()).toEqual([])
+  })
+
   it('makes the run fail with a code if it cannot be started', async () => {
     const { url } = await httpTarget()
     const program = `
@@ -254,7 +288,7 @@ describe('a worker that ends during a run', () => {
 })
 
 linux('workers end if the process of the run is killed', async () => {
-  const { url, ...seen } = await httpTarget()
+  const { url } = await httpTarget()
   const cli = new Cli('stress', url, '--workers', '2', '--duration', '1h')
   await until(
     'the workers work',
@@ -268,7 +302,6 @@ linux('workers end if the process of the run is killed', async () => {
     () => cli.processes(),
     (pids) => pids.length === 0,
   )
-  expect(seen.requests).toBe(0)
 })
 
 describe('several runs with workers', () => {
