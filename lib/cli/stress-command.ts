@@ -76,7 +76,7 @@ export async function runStress(command: StressArguments): Promise<number> {
 }
 
 /** What the command prints at its end. */
-interface Outcome {
+interface Measured {
   /** The exit code. Prints its reasons, so it is called when the terminal is restored. */
   readonly code: () => number
   readonly text: string
@@ -85,7 +85,7 @@ interface Outcome {
 }
 
 /** Measures, and shows the progress until then. */
-type Measure = (options: StressOptions, progress: StressProgress) => Promise<Outcome>
+type Measure = (options: StressOptions, progress: StressProgress) => Promise<Measured>
 
 function measureOf(command: StressArguments, targets: readonly string[] | undefined): Measure {
   const { compare, search, json } = command
@@ -100,7 +100,7 @@ async function measure(
   options: StressOptions,
   command: StressArguments,
   progress: StressProgress,
-): Promise<Outcome> {
+): Promise<Measured> {
   const run = stress(options)
   await progress.follow(run, options.target, planOf(checkStress(options)))
   const measured = await run.result
@@ -122,7 +122,7 @@ async function measureAll(
   json: boolean,
   targets: readonly string[] | undefined,
   progress: StressProgress,
-): Promise<Outcome> {
+): Promise<Measured> {
   const { ways, rounds } = compareOptions.check('options', options)
   let turns = 0
   const comparison = compareOn(options, targets, ({ way, round, plan, run }) => {
@@ -142,7 +142,7 @@ async function measureRates(
   { condition, rounds }: StressSearchArguments,
   json: boolean,
   progress: StressProgress,
-): Promise<Outcome> {
+): Promise<Measured> {
   let begun = 0
   const search = findRateWith({ ...options, rounds }, condition, (run, plan, mostRounds) => {
     const rate = rateText(plan.ratePerSecond ?? 0)

@@ -35,13 +35,13 @@ export interface PanelProgress {
 }
 
 /** A part of a line. Those that do not fit are left out. */
-interface Part {
+interface LinePart {
   readonly text: string
   readonly format?: TextFormat | undefined
 }
 
 interface PanelRow {
-  readonly parts: readonly Part[]
+  readonly parts: readonly LinePart[]
   /** Rows with the highest number are left out first where not all fit. */
   readonly rank: number
 }
@@ -56,7 +56,7 @@ const SOON_S = 60
 const BELOW_PLAN = 0.95
 /** A closed loop with a busier event loop measures the generator. */
 const BUSY = 0.97
-const UNKNOWN: Part = { text: NOT_KNOWN }
+const UNKNOWN: LinePart = { text: NOT_KNOWN }
 const SPACE: PanelRow = { parts: [], rank: 12 }
 
 /** The lines, at most `height` of them. */
@@ -93,7 +93,7 @@ function fitting(rows: readonly PanelRow[], height: number): PanelRow[] {
 }
 
 /** The parts that fit, beginning with the first. */
-function lineOf(parts: readonly Part[], look: Look): string {
+function lineOf(parts: readonly LinePart[], look: Look): string {
   let line = ''
   let used = 0
   for (const { text, format } of parts) {
@@ -113,7 +113,7 @@ function ascii(text: string, { unicode }: Look): string {
   return unicode ? text : text.replaceAll('µ', 'u')
 }
 
-function labelled(label: string, rank: number, parts: readonly Part[]): PanelRow {
+function labelled(label: string, rank: number, parts: readonly LinePart[]): PanelRow {
   const [first, ...others] = parts
   if (first === undefined) return { parts, rank }
   return { parts: [{ ...first, text: label.padEnd(LABEL) + first.text }, ...others], rank }
@@ -127,7 +127,7 @@ function progressRow({ text, share, secondsLeft }: PanelProgress, look: Look): P
   const left = secondsLeft === undefined ? '' : `${clock(secondsLeft)} left`
   const room = look.width - text.length - left.length - 2 * GAP.length
   const length = Math.min(BAR.most, room)
-  const bar: Part[] =
+  const bar: LinePart[] =
     length < BAR.least ? [] : [{ text: barOf(share, length, look), format: 'cyan' }]
   return { parts: [{ text }, ...bar, { text: left }], rank: 1 }
 }
@@ -159,7 +159,7 @@ function rateRow({ snapshot, plan, rates }: PanelState, look: Look): PanelRow {
     ratePerSecond !== null &&
     snapshot?.stage === 'measure' &&
     rate < BELOW_PLAN * ratePerSecond
-  const parts: Part[] = [
+  const parts: LinePart[] = [
     {
       text: rate === undefined ? NOT_KNOWN : `${count(rate)}/s`,
       format: isBelow ? 'yellow' : undefined,
@@ -183,7 +183,7 @@ function rateRow({ snapshot, plan, rates }: PanelState, look: Look): PanelRow {
 function latencyRow({ snapshot }: PanelState): PanelRow {
   // Without answers there is no latency, which must not look like a low one.
   const latency = snapshot !== undefined && snapshot.answered > 0 ? snapshot.latencyMs : undefined
-  const shown = (name: 'p50' | 'p99' | 'max'): Part => ({
+  const shown = (name: 'p50' | 'p99' | 'max'): LinePart => ({
     text: `${name} ${latency === undefined ? NOT_KNOWN : duration(latency[name])}`,
   })
   return labelled('latency', 3, [shown('p50'), shown('p99'), shown('max')])
@@ -223,7 +223,7 @@ function kernelRows({ snapshot, plan }: PanelState): PanelRow[] {
   ]
 }
 
-function connectionParts(snapshot: StressSnapshot): Part[] {
+function connectionParts(snapshot: StressSnapshot): LinePart[] {
   const { connectionsOpen, connectionsOpened, waiting } = snapshot
   return [
     { text: `${count(connectionsOpen)} open` },

@@ -11,7 +11,7 @@ import { limitConnect } from './undici/connect-timeout'
 import { follow } from './undici/kept-connection'
 import {
   prepare,
-  type Prepared,
+  type PreparedOptions,
   type SharedOptions,
   type TunedConnectorOptions,
 } from './undici/options'
@@ -185,7 +185,7 @@ function parametersOf(given: unknown): ConnectParameters {
 }
 
 /** Connections with equal names can take each other's place. */
-function nameOf(parameters: ConnectParameters, prepared: Prepared): string {
+function nameOf(parameters: ConnectParameters, prepared: PreparedOptions): string {
   const { protocol, hostname, port, localAddress, socketPath } = parameters
   const isTls = protocol === 'https:'
   const tlsParts = isTls
@@ -197,7 +197,7 @@ function nameOf(parameters: ConnectParameters, prepared: Prepared): string {
 
 function serverNameFor(
   { servername, host }: ConnectParameters,
-  { shared }: Prepared,
+  { shared }: PreparedOptions,
 ): string | undefined {
   return [servername, shared.servername, serverNameOf(host)].find(isGiven)
 }
@@ -206,7 +206,7 @@ function isHttp2(socket: Socket): boolean {
   return (socket as Partial<tls.TLSSocket>).alpnProtocol === 'h2'
 }
 
-function open(parameters: ConnectParameters, prepared: Prepared): Socket {
+function open(parameters: ConnectParameters, prepared: PreparedOptions): Socket {
   if (parameters.httpSocket !== undefined)
     throw new ArgumentValueError('httpSocket', 'goes with https: only', parameters.protocol)
   const options = { highWaterMark: HIGH_WATER_MARK, ...destination(parameters, prepared) }
@@ -217,7 +217,7 @@ function open(parameters: ConnectParameters, prepared: Prepared): Socket {
 
 function openTls(
   parameters: ConnectParameters,
-  prepared: Prepared,
+  prepared: PreparedOptions,
   sessions: SessionCache,
 ): tls.TLSSocket {
   const { connector, shared, secureContext } = prepared
@@ -245,7 +245,7 @@ type ConnectTarget = SharedOptions & { host: string; port: number; path: string 
 /** The options for net.connect(). The parameters of undici take precedence over the connector's options. */
 function destination(
   { hostname, port, localAddress, ...asked }: ConnectParameters,
-  { shared, ...prepared }: Prepared,
+  { shared, ...prepared }: PreparedOptions,
 ): ConnectTarget {
   const path = prepared.socketPath ?? asked.socketPath ?? undefined
   return {
@@ -268,7 +268,10 @@ function serverNameOf(host = ''): string | undefined {
   return name === '' || isIP(name) !== 0 ? undefined : name
 }
 
-function protocols(parameters: ConnectParameters, { allowH2, preferH2 }: Prepared): string[] {
+function protocols(
+  parameters: ConnectParameters,
+  { allowH2, preferH2 }: PreparedOptions,
+): string[] {
   if (!(allowH2 ?? parameters.allowH2 ?? false)) return ['http/1.1']
   return preferH2 ? ['h2', 'http/1.1'] : ['http/1.1', 'h2']
 }
@@ -277,7 +280,7 @@ function protocols(parameters: ConnectParameters, { allowH2, preferH2 }: Prepare
 function over(
   carrier: Socket,
   options: ConnectTarget,
-  { shared, connector }: Prepared,
+  { shared, connector }: PreparedOptions,
 ): tls.TLSSocket {
   const isSocket = isStreamSocket(carrier)
   // Set here, since in some releases of Node the TLS socket does not pass them down.

@@ -46,7 +46,7 @@ export interface Plan {
 }
 
 /** Where a connection goes. */
-export type Destination = Pick<HandleCall, 'family' | 'address' | 'port'>
+export type RemoteEnd = Pick<HandleCall, 'family' | 'address' | 'port'>
 
 /** A connection in progress. */
 export interface Attempt {
@@ -147,7 +147,7 @@ export function prepareHandle(
  *
  * @throws the errno name if socket(2) fails or the kernel refuses a setting
  */
-export function openBeforeBind(handle: Handle, to: Destination, plan: Plan): void {
+export function openBeforeBind(handle: Handle, to: RemoteEnd, plan: Plan): void {
   requireAdoption('bind() cannot be prepared', 'connect')
   const tcp = tcpHandle(handle)
   if (tcp === undefined) throw noHandle()
@@ -168,7 +168,7 @@ interface DescriptorAttempt {
  *
  * @throws the errno name if socket(2), bind(2) or connect(2) fails or the kernel refuses a setting
  */
-export function dialDescriptor(plan: Plan, to: Destination): DescriptorAttempt {
+export function dialDescriptor(plan: Plan, to: RemoteEnd): DescriptorAttempt {
   const fd = newDescriptor(to, plan, hasSource(plan))
   const attempt = newAttempt()
   let connectMs = 0
@@ -194,7 +194,7 @@ export function descriptorFailure(
   errno: number,
   plan: Plan,
   attempt: Attempt,
-  to: Destination,
+  to: RemoteEnd,
   answered = false,
 ): SocketTunerError {
   attempt.lease?.failed()
@@ -248,7 +248,7 @@ function tryAll(
   fd: number,
   plan: Plan,
   attempt: Attempt,
-  to: Pick<HandleCall, keyof Destination | 'connect'>,
+  to: Pick<HandleCall, keyof RemoteEnd | 'connect'>,
 ): number {
   const { tuning, localPort } = plan
   const { pool } = tuning
@@ -279,12 +279,12 @@ function portsOf(
 }
 
 /** Gives the handle a new descriptor, with all options set. */
-function open(handle: TcpHandle, to: Destination, plan: Plan, bindsToAddress: boolean): void {
+function open(handle: TcpHandle, to: RemoteEnd, plan: Plan, bindsToAddress: boolean): void {
   giveTo(handle, newDescriptor(to, plan, bindsToAddress))
   holdOnHandle(handle, plan.tuning.settings.held)
 }
 
-function newDescriptor(to: Destination, plan: Plan, bindsToAddress: boolean): number {
+function newDescriptor(to: RemoteEnd, plan: Plan, bindsToAddress: boolean): number {
   const { settings, mptcp } = plan.tuning
   const fd = openForConnect(to.family, settings, mptcp, (fresh) => {
     prepare(fresh, plan, bindsToAddress)
@@ -363,7 +363,7 @@ function failureOf(
   errno: number,
   { tuning, localAddress, localPort }: Plan,
   { source, waitedMs }: Attempt,
-  { family, address, port }: Destination,
+  { family, address, port }: RemoteEnd,
   answered = false,
 ): SocketTunerError | undefined {
   const poolSize = tuning.pool?.addresses.length

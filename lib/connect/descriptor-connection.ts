@@ -10,7 +10,7 @@ import {
   dialDescriptor,
   settle,
   type Attempt,
-  type Destination,
+  type RemoteEnd,
   type Plan,
 } from './attempt'
 import { counterOf, tuningOf, type Connector } from './connector'
@@ -20,12 +20,12 @@ import { counterOf, tuningOf, type Connector } from './connector'
  * unless the settings do.
  */
 export class DescriptorDialer {
-  readonly #to: Destination
+  readonly #to: RemoteEnd
   readonly #plan: Plan
   readonly #close: PolicyOptions
   readonly #count: Observer | undefined
 
-  constructor(connector: Connector, to: Destination) {
+  constructor(connector: Connector, to: RemoteEnd) {
     const tuning = tuningOf(connector)
     this.#to = to
     this.#plan = { tuning, localAddress: tuning.localAddress, localPort: 0, noDelay: true }

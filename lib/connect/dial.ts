@@ -133,7 +133,7 @@ function connectTcp(
   dialer: Dialer,
   connectListener: (() => void) | undefined,
 ): net.Socket {
-  const plan = planOf(options, tuning)
+  const plan = dialPlan(options, tuning)
   const family = checkFamilies(options, plan)
   const { all: several, delayMs } = checkSelection(options)
   checkNew(options)
@@ -189,7 +189,7 @@ function settleLater(socket: net.Socket, attempt: Attempt): void {
 }
 
 /** Treats null, 0 and the empty string as missing, as Node does. */
-function planOf(options: TcpOptions, tuning: Tuning): Plan {
+function dialPlan(options: TcpOptions, tuning: Tuning): Plan {
   const localAddress = options.localAddress === '' ? undefined : (options.localAddress ?? undefined)
   const localPort = checkPort('options.localPort', options.localPort ?? undefined)
   if (localAddress !== undefined) {

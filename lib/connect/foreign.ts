@@ -3,8 +3,14 @@ import type * as net from 'node:net'
 import { attachPolicy, detachPolicy, observeClose, policyOf } from '../close/hooks'
 import { ClosePolicy } from '../close/mode'
 import { carrierOf, type Handle } from '../node/handle'
-import type { IpFamily } from './address'
-import { openBeforeBind, prepareHandle, settle, type Attempt, type Plan } from './attempt'
+import {
+  openBeforeBind,
+  prepareHandle,
+  settle,
+  type Attempt,
+  type Plan,
+  type RemoteEnd,
+} from './attempt'
 import { countCloses, tuningOf, type Connector } from './connector'
 
 /** The policies that {@link adopt} attached, by the socket that carries the connection. */
@@ -42,13 +48,6 @@ interface Recent {
 
 const recents = new WeakMap<net.Socket, Recent>()
 
-/** The destination of an attempt. */
-export interface ForeignDestination {
-  readonly family: IpFamily
-  readonly address: string
-  readonly port: number
-}
-
 /** The local address that the program chose for a connection. */
 export interface OwnBind {
   readonly localAddress: string
@@ -68,7 +67,7 @@ export function prepareConnect(
   own?: OwnBind,
 ): void {
   giveUpAttempt(socket)
-  const plan = planOf(connector, own)
+  const plan = foreignPlan(connector, own)
   const attempt = prepareHandle(handle, plan, report)
   if (plan.tuning.pool !== undefined) recentOf(socket).attempt = attempt
 }
@@ -77,10 +76,10 @@ export function prepareConnect(
 export function prepareBind(
   connector: Connector,
   handle: Handle,
-  to: ForeignDestination,
+  to: RemoteEnd,
   own: OwnBind,
 ): void {
-  openBeforeBind(handle, to, planOf(connector, own))
+  openBeforeBind(handle, to, foreignPlan(connector, own))
 }
 
 /** Releases the lease of an attempt that failed. */
@@ -90,7 +89,7 @@ export function giveUpAttempt(socket: net.Socket): void {
   if (recent !== undefined) recent.attempt = undefined
 }
 
-function planOf(connector: Connector, own: OwnBind | undefined): Plan {
+function foreignPlan(connector: Connector, own: OwnBind | undefined): Plan {
   const tuning = tuningOf(connector)
   if (own === undefined) return { tuning, localAddress: tuning.localAddress, localPort: 0 }
   return { tuning: { ...tuning, pool: undefined }, localAddress: own.localAddress, localPort: 0 }

@@ -14,7 +14,7 @@ import {
   readPortSettings,
   serverHost,
 } from './client-ports'
-import { Load } from './load'
+import { DemoLoad } from './demo-load'
 import { DEFAULT_PORTS, TW_REUSE, prepareNamespace } from './namespace'
 import { endWithParent, sendToParent } from './parent'
 import type {
@@ -99,7 +99,7 @@ class DemoClient {
   async #measure(mode: CloseModeName, ports: ModePorts, place: DemoPlace): Promise<ModeResult> {
     const confined = confinedTo(place)
     const host = this.#host
-    await new Load({
+    await new DemoLoad({
       mode,
       confined,
       server: { host, port: ports.warmUp },
@@ -108,7 +108,7 @@ class DemoClient {
       progress: () => undefined,
     }).run()
     const server = { host, port: ports.answer }
-    const load = await new Load({
+    const load = await new DemoLoad({
       mode,
       confined,
       server,

@@ -58,7 +58,7 @@ export async function runDemo(
   }
   const began = performance.now()
   let why = options.loopback ? undefined : whyNoNamespace()
-  let outcome: Outcome | undefined
+  let outcome: DemoOutcome | undefined
   if (!options.loopback && why === undefined) {
     outcome = await new ClientRun(options, true, observer).outcome
     why = outcome.refused
@@ -81,7 +81,7 @@ function whyNoNamespace(): string | undefined {
   return namespaceRefusal()
 }
 
-interface Outcome {
+interface DemoOutcome {
   place?: DemoPlace
   results: ModeResult[]
   /** Why the namespace could not be used. */
@@ -92,10 +92,10 @@ interface Outcome {
 
 /** One client process, from its start to its end. */
 class ClientRun {
-  readonly outcome: Promise<Outcome>
+  readonly outcome: Promise<DemoOutcome>
   readonly #observer: DemoObserver
   readonly #client: ChildProcess
-  readonly #state: Outcome = { results: [] }
+  readonly #state: DemoOutcome = { results: [] }
   #done = false
   #stopping: NodeJS.Timeout | undefined
 
@@ -119,7 +119,7 @@ class ClientRun {
     this.outcome = this.#run()
   }
 
-  async #run(): Promise<Outcome> {
+  async #run(): Promise<DemoOutcome> {
     const stop = (signal: EndingSignal): void => {
       if (this.#state.signal !== undefined) this.#client.kill('SIGKILL')
       this.#state.signal = signal

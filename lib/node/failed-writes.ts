@@ -3,16 +3,20 @@
  * an error, even if the kernel holds unread data of the peer.
  */
 import type * as net from 'node:net'
-
-type Written = (error?: Error | null) => void
+import type { WriteCallback } from './intercept'
 
 /** The methods that the stream calls, one call at a time. */
 interface Writing {
-  _write: (this: net.Socket, chunk: unknown, encoding: BufferEncoding, callback: Written) => void
-  _writev: (this: net.Socket, chunks: unknown, callback: Written) => void
+  _write: (
+    this: net.Socket,
+    chunk: unknown,
+    encoding: BufferEncoding,
+    callback: WriteCallback,
+  ) => void
+  _writev: (this: net.Socket, chunks: unknown, callback: WriteCallback) => void
 }
 
-type Failed = (error: NodeJS.ErrnoException, fail: () => void) => void
+type OnFailedWrite = (error: NodeJS.ErrnoException, fail: () => void) => void
 
 const kGuard = Symbol('socket-tuner write guard')
 
@@ -20,10 +24,10 @@ const kGuard = Symbol('socket-tuner write guard')
 interface Guard {
   readonly write: Writing['_write']
   readonly writev: Writing['_writev']
-  readonly failed: Failed
+  readonly failed: OnFailedWrite
   /** The callback of the stream, which gives the same one to each of its writes, and what is passed on instead. */
-  own: Written | undefined
-  guarded: Written | undefined
+  own: WriteCallback | undefined
+  guarded: WriteCallback | undefined
 }
 
 type Guarded = Writing & { [kGuard]: Guard }
@@ -35,7 +39,7 @@ type Guarded = Writing & { [kGuard]: Guard }
  * @param failed gets the error and `fail`, which destroys the socket as Node would have done. If the socket is already
  *   destroyed, `fail` only reports the error to the writer.
  */
-export function interceptFailedWrites(socket: net.Socket, failed: Failed): void {
+export function interceptFailedWrites(socket: net.Socket, failed: OnFailedWrite): void {
   const parts = socket as unknown as Guarded
   parts[kGuard] = {
     write: parts._write,
@@ -53,18 +57,18 @@ function guardedWrite(
   this: net.Socket,
   chunk: unknown,
   encoding: BufferEncoding,
-  callback: Written,
+  callback: WriteCallback,
 ): void {
   const guard = (this as unknown as Guarded)[kGuard]
   guard.write.call(this, chunk, encoding, callbackOf(guard, callback))
 }
 
-function guardedWritev(this: net.Socket, chunks: unknown, callback: Written): void {
+function guardedWritev(this: net.Socket, chunks: unknown, callback: WriteCallback): void {
   const guard = (this as unknown as Guarded)[kGuard]
   guard.writev.call(this, chunks, callbackOf(guard, callback))
 }
 
-function callbackOf(guard: Guard, callback: Written): Written {
+function callbackOf(guard: Guard, callback: WriteCallback): WriteCallback {
   if (callback === guard.own && guard.guarded !== undefined) return guard.guarded
   guard.own = callback
   guard.guarded = (error) => {

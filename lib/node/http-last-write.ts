@@ -4,10 +4,10 @@
  */
 import type * as net from 'node:net'
 
-type Method = (this: Parts, ...args: unknown[]) => unknown
+type WriteMethod = (this: ResponseParts, ...args: unknown[]) => unknown
 
 /** The members of an http.ServerResponse that are used here. */
-interface Parts {
+interface ResponseParts {
   readonly socket: net.Socket | null
   readonly shouldKeepAlive: boolean
   readonly headersSent: boolean
@@ -16,8 +16,8 @@ interface Parts {
   /** The Content-Length once the header is complete; null without one. */
   readonly _contentLength?: number | null
   getHeader(name: string): unknown
-  end: Method
-  write: Method
+  end: WriteMethod
+  write: WriteMethod
   /** Bytes of the body written so far. */
   [kWritten]?: number
 }
@@ -34,7 +34,7 @@ export type HoldWrite = (socket: net.Socket, holds: boolean) => void
  */
 export function beforeLastWrites(server: net.Server, hold: HoldWrite): () => void {
   const methods = holdingMethods(hold)
-  const listener = (_: unknown, response: Partial<Parts>): void => {
+  const listener = (_: unknown, response: Partial<ResponseParts>): void => {
     // Responses of HTTP/2 have neither member, and share their connection.
     if (typeof response.shouldKeepAlive !== 'boolean' || response._last === undefined) return
     // Own methods were set by other code and may be closures: they must be called.
@@ -48,8 +48,12 @@ export function beforeLastWrites(server: net.Server, hold: HoldWrite): () => voi
 }
 
 /** Returns the same two functions for every response, so that all responses have one shape in V8. */
-function holdingMethods(hold: HoldWrite): Pick<Parts, 'end' | 'write'> {
-  const held = (response: Parts, method: Method, args: readonly unknown[]): unknown => {
+function holdingMethods(hold: HoldWrite): Pick<ResponseParts, 'end' | 'write'> {
+  const held = (
+    response: ResponseParts,
+    method: WriteMethod,
+    args: readonly unknown[],
+  ): unknown => {
     const { socket } = response
     if (socket === null) return method.apply(response, [...args])
     hold(socket, true)
@@ -61,18 +65,18 @@ function holdingMethods(hold: HoldWrite): Pick<Parts, 'end' | 'write'> {
   }
   return {
     end(...args) {
-      const { end } = Object.getPrototypeOf(this) as Parts
+      const { end } = Object.getPrototypeOf(this) as ResponseParts
       return isLast(this) ? held(this, end, args) : end.apply(this, args)
     },
     write(...args) {
-      const { write } = Object.getPrototypeOf(this) as Parts
+      const { write } = Object.getPrototypeOf(this) as ResponseParts
       return completes(this, args) ? held(this, write, args) : write.apply(this, args)
     },
   }
 }
 
 /** Whether Node will close the connection after the response, as far as this is known. */
-function isLast(response: Parts): boolean {
+function isLast(response: ResponseParts): boolean {
   if (response.headersSent) return response._last
   if (!response.shouldKeepAlive) return true
   const connection = response.getHeader('connection')
@@ -80,14 +84,14 @@ function isLast(response: Parts): boolean {
 }
 
 /** Whether a write completes a body of known length, whose end the peer recognizes. */
-function completes(response: Parts, [chunk, encoding]: readonly unknown[]): boolean {
+function completes(response: ResponseParts, [chunk, encoding]: readonly unknown[]): boolean {
   if (!isLast(response)) return false
   const written = (response[kWritten] ?? 0) + sizeOf(chunk, encoding)
   response[kWritten] = written
   return written >= lengthOf(response)
 }
 
-function lengthOf(response: Parts): number {
+function lengthOf(response: ResponseParts): number {
   const length = response.headersSent
     ? response._contentLength
     : response.getHeader('content-length')

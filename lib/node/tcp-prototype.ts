@@ -3,7 +3,7 @@ import * as net from 'node:net'
 import { native } from '../kernel/binding'
 import { handleOf } from './handle'
 
-type Connect = (
+type HandleConnect = (
   this: unknown,
   request: unknown,
   address: string,
@@ -12,8 +12,8 @@ type Connect = (
 ) => number
 
 interface TcpPrototype {
-  connect: Connect
-  connect6: Connect
+  connect: HandleConnect
+  connect6: HandleConnect
 }
 
 /**
@@ -26,7 +26,7 @@ export function timeConnects(
 ): (() => void) | undefined {
   const prototype = tcpPrototype()
   if (prototype === undefined) return undefined
-  const timed = (own: Connect): Connect =>
+  const timed = (own: HandleConnect): HandleConnect =>
     function connect(request, address, port, ...rest) {
       const begun = performance.now()
       const result = own.call(this, request, address, port, ...rest)

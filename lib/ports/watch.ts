@@ -4,8 +4,8 @@ import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
 import { secondsUntilWarning } from './alarm'
 import { DestinationWatch } from './destination-watch'
-import { Feed } from './feed'
-import { Pace } from './pace'
+import { LatestFeed } from './latest-feed'
+import { ReadingPace } from './reading-pace'
 import type { PortReport } from './report'
 import { readOwners, type PortOwners } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
@@ -94,13 +94,13 @@ export function watchPorts(options: WatchPortsOptions): PortWatch {
 class Watch implements PortWatch {
   readonly #options: CheckedWatch
   readonly #watched: readonly DestinationWatch[]
-  readonly #feed = new Feed<PortReport>(() => {
+  readonly #feed = new LatestFeed<PortReport>(() => {
     this.stop()
   })
   readonly #onAbort = (): void => {
     this.stop()
   }
-  readonly #pace: Pace
+  readonly #pace: ReadingPace
   #latest: readonly PortReport[] = []
   #timer: NodeJS.Timeout | undefined
   #running = true
@@ -113,7 +113,7 @@ class Watch implements PortWatch {
   constructor(options: CheckedWatch) {
     this.#options = options
     this.#watched = watchesOf(options)
-    this.#pace = new Pace(options.intervalMs)
+    this.#pace = new ReadingPace(options.intervalMs)
     this.ended = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject }
     })

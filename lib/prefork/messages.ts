@@ -42,7 +42,7 @@ export interface Failure {
   readonly port?: number | undefined
 }
 
-export type ToWorker =
+export type FromPrimary =
   { readonly type: 'end'; readonly timeoutMs: number } | { readonly type: 'report-count' }
 
 export type ToPrimary =

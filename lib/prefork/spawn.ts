@@ -1,5 +1,5 @@
 import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
-import { limitsOf } from '../server/connection-limits'
+import { connectionLimitsOf } from '../server/connection-limits'
 import { ASSIGNMENT, type Assignment } from './messages'
 import type { PreforkPlan } from './options'
 
@@ -18,7 +18,7 @@ export function spawnWorker(plan: PreforkPlan, slot: number, listener: number | 
     backlog,
     steering,
     signals,
-    limits: limitsOf(plan),
+    limits: connectionLimitsOf(plan),
     overMs: plan.shutdownOverMs,
   }
   cluster.setupPrimary({

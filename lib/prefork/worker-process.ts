@@ -1,7 +1,14 @@
 import type { Worker } from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import { SocketTunerError } from '../errors'
-import { errorOf, marked, unmarked, type Failure, type ToPrimary, type ToWorker } from './messages'
+import {
+  errorOf,
+  marked,
+  unmarked,
+  type Failure,
+  type ToPrimary,
+  type FromPrimary,
+} from './messages'
 import { MAX_INT32 } from '../spec'
 
 /** The time for a worker to exit after it failed or should have ended, ms. After that it is killed. */
@@ -146,7 +153,7 @@ export class WorkerProcess {
     })
   }
 
-  #send(message: ToWorker): void {
+  #send(message: FromPrimary): void {
     if (!this.#worker.isConnected()) return
     // Ignores the error of a worker that has just ended.
     this.#worker.process.send(marked(message), () => undefined)

@@ -12,7 +12,7 @@ import {
   ASSIGNMENT,
   type Assignment,
   type ToPrimary,
-  type ToWorker,
+  type FromPrimary,
 } from './messages'
 
 /** The argument of `serve`. */
@@ -73,7 +73,7 @@ class ServingWorker implements PreforkWorker {
     this.slot = assignment.slot
     this.#assignment = assignment
     process.on('message', (message: unknown) => {
-      this.#receive(unmarked(message) as ToWorker | undefined)
+      this.#receive(unmarked(message) as FromPrimary | undefined)
     })
     if (assignment.signals) {
       // A terminal sends these signals to the whole process group. The primary handles them.
@@ -126,7 +126,7 @@ class ServingWorker implements PreforkWorker {
     })
   }
 
-  #receive(message: ToWorker | undefined): void {
+  #receive(message: FromPrimary | undefined): void {
     switch (message?.type) {
       case 'report-count':
         void this.#reportCount()

@@ -1,6 +1,7 @@
 /** Tunes the client sockets of the process. */
 import * as net from 'node:net'
 import { endpoint, type IpFamily } from '../connect/address'
+import type { RemoteEnd } from '../connect/attempt'
 import { connectorOf, type Connector } from '../connect/connector'
 import {
   adopt,
@@ -8,7 +9,6 @@ import {
   prepareBind,
   prepareConnect,
   release,
-  type ForeignDestination,
   type OwnBind,
 } from '../connect/foreign'
 import { tuningOptions } from '../connect/tuning'
@@ -22,7 +22,7 @@ import { causeOf, reportText, settingsText, type Log } from './log'
 import { plansOf, type FamilyPlan, type FamilyPlans } from './plans'
 
 /** The state of one socket. */
-interface Known {
+interface KnownSocket {
   /** The socket does not match the configuration, or the program tunes it. */
   leftAlone: boolean
   /** The program's own `localAddress`, if the kernel chooses the port. */
@@ -40,7 +40,7 @@ export class Clients {
   /** Closes connections of both families: the mode must be set before the family is known. */
   readonly #closes: Connector
   readonly #log: Log
-  readonly #known = new WeakMap<net.Socket, Known>()
+  readonly #known = new WeakMap<net.Socket, KnownSocket>()
   readonly #onAttempt: OnAttempt
   readonly #onLookup: OnLookup
   readonly #counts = { tuned: 0, leftAlone: 0, notTuned: 0 }
@@ -67,7 +67,7 @@ export class Clients {
   install(): void {
     followConnects(
       (socket, options) => this.#before(socket, options),
-      (socket, known: Known) => {
+      (socket, known: KnownSocket) => {
         this.#after(socket, known)
       },
     )
@@ -87,9 +87,9 @@ export class Clients {
   }
 
   /** Returns undefined for a socket that already has a descriptor: its creator is responsible for it. */
-  #before(socket: net.Socket, options: AttemptOptions | undefined): Known | undefined {
+  #before(socket: net.Socket, options: AttemptOptions | undefined): KnownSocket | undefined {
     if (transportFd(socket) >= 0) return undefined
-    const known: Known = { leftAlone: false, ownBind: ownBindOf(options), opened: undefined }
+    const known: KnownSocket = { leftAlone: false, ownBind: ownBindOf(options), opened: undefined }
     this.#known.set(socket, known)
     // The socket may be connecting for the second time.
     socket.off('connectionAttempt', this.#onAttempt)
@@ -101,7 +101,7 @@ export class Clients {
   }
 
   /** Node has created a handle, and usually connects in a later tick. */
-  #after(socket: net.Socket, { leftAlone, ownBind }: Known): void {
+  #after(socket: net.Socket, { leftAlone, ownBind }: KnownSocket): void {
     if (leftAlone || socket.destroyed || !isTcp(transportHandleOf(socket))) return
     adopt(this.#closes, socket)
     // Node emits no 'lookup' if the host is an address.
@@ -119,7 +119,7 @@ export class Clients {
     if (family === 0 || known?.ownBind === undefined || !isTcp(handle)) return
     if (isPrepared(handle) || (handle.fd ?? -1) >= 0) return
     const { ownBind } = known
-    const to: ForeignDestination = {
+    const to: RemoteEnd = {
       family: family as IpFamily,
       address,
       port: Number(ownBind.port),
@@ -134,7 +134,7 @@ export class Clients {
   }
 
   /** Called right before connect(2), for each address. Never throws, because Node would then not connect. */
-  #attempt(socket: net.Socket, to: ForeignDestination): void {
+  #attempt(socket: net.Socket, to: RemoteEnd): void {
     const { address, port, family } = to
     const text = endpoint(address, port)
     try {
@@ -150,14 +150,20 @@ export class Clients {
     }
   }
 
-  #leave(socket: net.Socket, known: Known, why: string): void {
+  #leave(socket: net.Socket, known: KnownSocket, why: string): void {
     if (!known.leftAlone) this.#count('leftAlone')
     known.leftAlone = true
     release(socket)
     this.#log.line(`client ${why}`)
   }
 
-  #begin(socket: net.Socket, handle: Handle, known: Known, to: string, plan: FamilyPlan): void {
+  #begin(
+    socket: net.Socket,
+    handle: Handle,
+    known: KnownSocket,
+    to: string,
+    plan: FamilyPlan,
+  ): void {
     // An earlier address of this host did not match.
     if (known.leftAlone) adopt(this.#closes, socket)
     known.leftAlone = false
@@ -205,7 +211,12 @@ export class Clients {
 const BOUND = '; bound by the program'
 
 /** Returns undefined if the program chose the port too, or if Node will refuse the address. */
-function ownBindOf({ localAddress, localPort, host, port }: AttemptOptions = {}): Known['ownBind'] {
+function ownBindOf({
+  localAddress,
+  localPort,
+  host,
+  port,
+}: AttemptOptions = {}): KnownSocket['ownBind'] {
   if (typeof localAddress !== 'string' || net.isIP(localAddress) === 0) return undefined
   return Number(localPort ?? 0) === 0 ? { localAddress, host, port } : undefined
 }

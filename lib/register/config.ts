@@ -6,7 +6,11 @@ import { sourcesByFamily, type SourcesByFamily } from '../connect/source'
 import { confinedRange, tuningOptions } from '../connect/tuning'
 import { checkObject } from '../errors'
 import { backlogField } from '../connect/listening'
-import { connectionLimits, limitsOf, type ConnectionLimits } from '../server/connection-limits'
+import {
+  connectionLimits,
+  connectionLimitsOf,
+  type ConnectionLimits,
+} from '../server/connection-limits'
 import { optionOf, type Settings } from '../options/option'
 import { prepareSettings } from '../options/tune'
 import type { PortRange } from '../kernel/proc'
@@ -15,19 +19,19 @@ import type { FoundText } from './find'
 import { Match, networkPattern } from './match'
 
 /** The common part of both sections. */
-interface Section {
+interface SectionConfiguration {
   readonly settings: Settings
   readonly policy: PolicyOptions | undefined
   readonly match: Match
 }
 
-export interface ClientsConfiguration extends Section {
+export interface ClientsConfiguration extends SectionConfiguration {
   /** Undefined: the kernel chooses. */
   readonly sources: SourcesByFamily
   readonly portRange: PortRange | 'kernel' | undefined
 }
 
-export interface ServersConfiguration extends Section {
+export interface ServersConfiguration extends SectionConfiguration {
   readonly backlog: number | undefined
   readonly limits: ConnectionLimits
 }
@@ -91,7 +95,7 @@ export const serversSection = spec({
 
 const configuration = spec({ clients: bag(clientsSection), servers: bag(serversSection) })
 
-type Checked = OutputOf<typeof configuration>
+type CheckedConfiguration = OutputOf<typeof configuration>
 
 /** @throws ConfigurationError */
 export function readConfiguration(found: FoundText): RegisterConfiguration {
@@ -109,7 +113,7 @@ export function readConfiguration(found: FoundText): RegisterConfiguration {
   }
 }
 
-function clientsOf(checked: NonNullable<Checked['clients']>): ClientsConfiguration {
+function clientsOf(checked: NonNullable<CheckedConfiguration['clients']>): ClientsConfiguration {
   const settings = checked.settings.present
   const isAbsent = portRangeIsAbsent(checked)
   if (!isAbsent) confinedRange(checked.portRange, settings, 'clients.portRange')
@@ -120,11 +124,13 @@ function clientsOf(checked: NonNullable<Checked['clients']>): ClientsConfigurati
   }
 }
 
-function serversOf(checked: NonNullable<Checked['servers']>): ServersConfiguration {
-  return { ...sectionOf(checked), backlog: checked.backlog, limits: limitsOf(checked) }
+function serversOf(checked: NonNullable<CheckedConfiguration['servers']>): ServersConfiguration {
+  return { ...sectionOf(checked), backlog: checked.backlog, limits: connectionLimitsOf(checked) }
 }
 
-function sectionOf(checked: NonNullable<Checked['clients'] | Checked['servers']>): Section {
+function sectionOf(
+  checked: NonNullable<CheckedConfiguration['clients'] | CheckedConfiguration['servers']>,
+): SectionConfiguration {
   return {
     settings: checked.settings.present,
     policy: checked.close,
@@ -150,7 +156,9 @@ function readSettings(path: string, given: unknown): JsonSettings {
   return { present, absent }
 }
 
-function absentIn(checked: Checked['clients'] | Checked['servers']): readonly string[] {
+function absentIn(
+  checked: CheckedConfiguration['clients'] | CheckedConfiguration['servers'],
+): readonly string[] {
   if (checked === undefined) return []
   const { absent } = checked.settings
   return portRangeIsAbsent(checked)

@@ -28,15 +28,17 @@ const DATA = 'socket-tuner/register'
  */
 export function findConfiguration(): FoundText | undefined {
   const value = process.env[VARIABLE]
-  const inherited = isMainThread ? undefined : (getEnvironmentData(DATA) as Inherited | undefined)
+  const inherited = isMainThread
+    ? undefined
+    : (getEnvironmentData(DATA) as InheritedText | undefined)
   if (inherited !== undefined && (value === undefined || value === inherited.value))
     return inherited.found
   const found = value === undefined ? fileHere() : ofVariable(value)
-  setEnvironmentData(DATA, { value, found } satisfies Inherited)
+  setEnvironmentData(DATA, { value, found } satisfies InheritedText)
   return found
 }
 
-interface Inherited {
+interface InheritedText {
   readonly value: string | undefined
   readonly found: FoundText | undefined
 }

@@ -22,10 +22,13 @@ export function plansOf(configuration: ClientsConfiguration, log: Log): FamilyPl
   // The port range is a socket option, which an old kernel may refuse like any other.
   const range = typeof portRange === 'object' ? { IP_LOCAL_PORT_RANGE: portRange } : {}
   const settings = admissible('clients.settings', { ...range, ...configuration.settings }, log)
-  return { 4: planOf(4, settings[4], configuration), 6: planOf(6, settings[6], configuration) }
+  return {
+    4: familyPlan(4, settings[4], configuration),
+    6: familyPlan(6, settings[6], configuration),
+  }
 }
 
-function planOf(
+function familyPlan(
   family: IpFamily,
   settings: Settings,
   { sources, portRange }: ClientsConfiguration,

@@ -19,7 +19,7 @@ import type { ServersConfiguration } from './config'
 import { causeOf, reportText, type Log } from './log'
 
 /** The tuning of one server. */
-interface Known {
+interface KnownServer {
   policy?: ServerPolicy
   settings?: ServerTuning
 }
@@ -28,7 +28,7 @@ export class Servers {
   readonly #configuration: ServersConfiguration
   readonly #settings: FamilySettings
   readonly #log: Log
-  readonly #known = new WeakMap<net.Server, Known>()
+  readonly #known = new WeakMap<net.Server, KnownServer>()
   readonly #onListening: (this: net.Server) => void
   #tuned = 0
   /** For the summary. Filled only with SOCKET_TUNER_DEBUG, because a policy keeps its server alive. */
@@ -102,7 +102,7 @@ export class Servers {
     }
   }
 
-  #setOptions(server: net.Server, known: Known, settings: Settings): string {
+  #setOptions(server: net.Server, known: KnownServer, settings: Settings): string {
     known.settings?.stop()
     if (isInPrimary(server) && Object.keys(settings).length > 0)
       return 'the primary process sets the options'
@@ -110,7 +110,7 @@ export class Servers {
     return reportText(known.settings.report ?? {})
   }
 
-  #setCloseMode(server: net.Server, known: Known, at: string, policy: PolicyOptions): string {
+  #setCloseMode(server: net.Server, known: KnownServer, at: string, policy: PolicyOptions): string {
     // The program has set a close mode itself.
     if (known.policy === undefined && serverPolicyOf(server) !== undefined)
       return 'closes: as set by the program'

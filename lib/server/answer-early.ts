@@ -69,8 +69,8 @@ const NO_ERROR = 0
 /** RFC 9112 sections 6 and 9.6. */
 const framing = ['content-length', 'transfer-encoding', 'connection']
 
-type Request = http.IncomingMessage | http2.Http2ServerRequest
-type Response = http.ServerResponse | http2.Http2ServerResponse
+type AnyRequest = http.IncomingMessage | http2.Http2ServerRequest
+type AnyResponse = http.ServerResponse | http2.Http2ServerResponse
 
 /**
  * Answers a request before its body has been read, so that the answer arrives although the client is still sending.
@@ -90,8 +90,8 @@ type Response = http.ServerResponse | http2.Http2ServerResponse
  *   ERR_HTTP_HEADERS_SENT if the answer has already begun; Node's error for an invalid header. Nothing is changed then
  */
 export function answerEarly(
-  request: Request,
-  response: Response,
+  request: AnyRequest,
+  response: AnyResponse,
   answer: EarlyAnswer,
 ): Promise<EarlyAnswerReport> {
   const { status, headers, body: bytes, ...limits } = earlyAnswer.check('answer', answer)
@@ -103,7 +103,7 @@ export function answerEarly(
   const all = { ...withoutFraming(headers), 'content-length': bytes.length }
   if (isHttp2(response)) return endStream(response, status, all, bytes)
   const { socket } = request as { socket: unknown }
-  const keeps = isWhole(request as http.IncomingMessage)
+  const keeps = isComplete(request as http.IncomingMessage)
   // Throws for an invalid header.
   response.writeHead(status, keeps ? all : { ...all, connection: 'close' })
   const over = isStreamSocket(socket)
@@ -196,7 +196,7 @@ function endStream(
 }
 
 /** Whether the request is complete, or has announced no body. */
-function isWhole({ complete, headers }: http.IncomingMessage): boolean {
+function isComplete({ complete, headers }: http.IncomingMessage): boolean {
   if (complete) return true
   return headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0
 }
@@ -213,7 +213,7 @@ function bytesOf(argument: string, body: unknown): Uint8Array {
 }
 
 /** Avoids loading node:http2. */
-function isHttp2(response: Response): response is http2.Http2ServerResponse {
+function isHttp2(response: AnyResponse): response is http2.Http2ServerResponse {
   return typeof (response as Partial<http2.Http2ServerResponse>).createPushResponse === 'function'
 }
 

@@ -32,7 +32,7 @@ export function hasLimits(limits: ConnectionLimits): boolean {
 }
 
 /** The limits among other checked options. */
-export function limitsOf(checked: ConnectionLimits): ConnectionLimits {
+export function connectionLimitsOf(checked: ConnectionLimits): ConnectionLimits {
   const { maxConnectionAgeMs, connectionAgeJitterPercent, maxRequests } = checked
   return { maxConnectionAgeMs, connectionAgeJitterPercent, maxRequests }
 }

@@ -30,7 +30,7 @@ interface Living {
   [kLife]?: Http1Life | undefined
 }
 
-type Listener = (...args: never[]) => void
+type AnyListener = (...args: never[]) => void
 
 export class Http1Lives {
   readonly #server: net.Server & { readonly keepAliveTimeout?: number }
@@ -90,14 +90,14 @@ export class Http1Lives {
     return true
   }
 
-  readonly #added = (event: unknown, listener: Listener): void => {
+  readonly #added = (event: unknown, listener: AnyListener): void => {
     if (!requestEvents.includes(event) || listener === this.#request) return
     const listeners = this.#server.listeners(event as string)
     if (!listeners.includes(this.#request))
       this.#server.prependListener(event as string, this.#request)
   }
 
-  readonly #removed = (event: unknown, listener: Listener): void => {
+  readonly #removed = (event: unknown, listener: AnyListener): void => {
     if (!requestEvents.includes(event) || listener === this.#request) return
     if (this.#server.listenerCount(event as string) === 1)
       this.#server.off(event as string, this.#request)

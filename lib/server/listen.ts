@@ -14,7 +14,7 @@ import { bind, foreign, listenPlace, warnOfBacklog } from './bound'
 import {
   connectionLimits,
   hasLimits,
-  limitsOf,
+  connectionLimitsOf,
   requireHttp,
   type ConnectionLimits,
 } from './connection-limits'
@@ -95,7 +95,7 @@ export async function listen(
   const checked = listenOptions.check('options', options)
   checkPlace(options)
   const { path, fd, backlog, settings } = checked
-  const limits = limitsOf(checked)
+  const limits = connectionLimitsOf(checked)
   const prepared = prepareSettings(settings)
   requirePresent(prepared.missing)
   requireHttp(server, limits, 'options')

@@ -29,7 +29,7 @@ import { waitingOn } from './accept-queue'
 import {
   connectionLimits,
   hasLimits,
-  limitsOf,
+  connectionLimitsOf,
   requireHttp,
   type ConnectionLimits,
 } from './connection-limits'
@@ -126,7 +126,7 @@ export function tuneServer<const S extends Settings>(
   }
   const checked = tuneServerOptions.check('options', options)
   const { settings, close: policy } = checked
-  const limits = limitsOf(checked)
+  const limits = connectionLimitsOf(checked)
   const prepared = prepareSettings(settings)
   requireHttp(server, limits, 'options')
   const tuning = new TunedServer<S>(server, prepared)
@@ -163,7 +163,7 @@ class TunedServer<S extends object> implements ServerTuning<S> {
   #failure: Error | undefined
   #isStopped = false
   #isAwaited = false
-  #waiting: Waiting<Partial<TuneReport<S>>> | undefined
+  #waiting: AwaitedReport<Partial<TuneReport<S>>> | undefined
   #tuned = 0
   #notTuned = 0
   /** Connections whose handshake was complete before the listening socket was tuned. */
@@ -266,12 +266,12 @@ class TunedServer<S extends object> implements ServerTuning<S> {
     })
   }
 
-  #wait(): Waiting<Partial<TuneReport<S>>> {
+  #wait(): AwaitedReport<Partial<TuneReport<S>>> {
     const server = this.#server
     const closed = (): void => {
       this.#settle()?.reject(notTuned('the server was closed'))
     }
-    let settlers!: Pick<Waiting<Partial<TuneReport<S>>>, 'resolve' | 'reject'>
+    let settlers!: Pick<AwaitedReport<Partial<TuneReport<S>>>, 'resolve' | 'reject'>
     const promise = new Promise<Partial<TuneReport<S>>>((resolve, reject) => {
       settlers = { resolve, reject }
     })
@@ -280,7 +280,7 @@ class TunedServer<S extends object> implements ServerTuning<S> {
   }
 
   /** Takes the pending promise of `applied`, if any. The caller must settle it. */
-  #settle(): Waiting<Partial<TuneReport<S>>> | undefined {
+  #settle(): AwaitedReport<Partial<TuneReport<S>>> | undefined {
     const waiting = this.#waiting
     this.#waiting = undefined
     if (waiting !== undefined) this.#server.off('close', waiting.closed)
@@ -314,7 +314,7 @@ class TunedServer<S extends object> implements ServerTuning<S> {
 }
 
 /** The pending promise of `applied`. */
-interface Waiting<T> {
+interface AwaitedReport<T> {
   readonly promise: Promise<T>
   readonly resolve: (report: T) => void
   readonly reject: (error: Error) => void

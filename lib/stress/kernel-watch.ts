@@ -115,7 +115,7 @@ export async function settledPorts(place: PortPlace): Promise<PortState | undefi
 }
 
 /** The state of the ports during a run, as it was last read. */
-export class PortWatch {
+export class RunPorts {
   readonly #place: PortPlace
   #state: PortState | undefined
   #isReading = false

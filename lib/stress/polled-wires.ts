@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import { constants as os } from 'node:os'
 import { getSystemErrorName } from 'node:util'
-import type { Destination } from '../connect/attempt'
+import type { RemoteEnd } from '../connect/attempt'
 import type { Connector } from '../connect/connector'
 import { DescriptorDialer, type DescriptorConnection } from '../connect/descriptor-connection'
 import { SocketTunerError } from '../errors'
@@ -28,7 +28,7 @@ export class PolledWires implements Wires, PollerEvents {
   private constructor(
     poller: Poller,
     connector: Connector,
-    to: Destination,
+    to: RemoteEnd,
     timed: (connectMs: number) => void,
   ) {
     this.#poller = poller
@@ -44,7 +44,7 @@ export class PolledWires implements Wires, PollerEvents {
    */
   static openTo(
     connector: Connector,
-    to: Destination,
+    to: RemoteEnd,
     timed: (connectMs: number) => void,
   ): PolledWires | undefined {
     const poller = Poller.open()

@@ -1,6 +1,6 @@
 import * as os from 'node:os'
 import { Feed } from './feed'
-import { PortWatch, counterChanges, readCounters, settledPorts } from './kernel-watch'
+import { RunPorts, counterChanges, readCounters, settledPorts } from './kernel-watch'
 import { limitsOf } from './limits'
 import { Measurement } from './measurement'
 import type { CheckedStress } from './options'
@@ -57,7 +57,7 @@ export class Run implements StressRun {
     await probe(options, target)
     // The connection of the probe may leave an entry in TIME_WAIT, which is not one of the run.
     const portsBefore = await settledPorts(place)
-    const ports = new PortWatch(place, portsBefore)
+    const ports = new RunPorts(place, portsBefore)
     const countersBefore = readCounters()
     const { part, limits, workers } = await this.#measure(target, (snapshot) => {
       this.#series.push({ ...snapshot, ...ports.figures })

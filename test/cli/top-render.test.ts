@@ -1,11 +1,11 @@
 import type { Look } from '../../lib/cli/look'
 import { render } from '../../lib/cli/top/render'
-import type { Row, View } from '../../lib/cli/top/source'
+import type { TopRow, View } from '../../lib/cli/top/source'
 import type { PortReport } from '../../lib/ports'
 
 const plain: Look = { width: Infinity, colour: false, unicode: true }
 
-function row(some: Partial<PortReport> = {}, history: readonly number[] = [0, 0.5, 1]): Row {
+function row(some: Partial<PortReport> = {}, history: readonly number[] = [0, 0.5, 1]): TopRow {
   const report: PortReport = {
     host: undefined,
     remoteAddress: '10.0.0.1',
@@ -40,7 +40,7 @@ function row(some: Partial<PortReport> = {}, history: readonly number[] = [0, 0.
   return { report, history }
 }
 
-function view(...rows: Row[]): View {
+function view(...rows: TopRow[]): View {
   return { time: Date.UTC(2026, 0, 1), timeWait: 9_100, servers: [], rows }
 }
 

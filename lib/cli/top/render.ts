@@ -3,7 +3,7 @@ import { endpoint } from '../../connect/address'
 import type { PortReport } from '../../ports/report'
 import { cut, paint, sparkline, type Look } from '../look'
 import { align, count } from '../text'
-import { WARN_AT, type Row, type View } from './source'
+import { WARN_AT, type TopRow, type View } from './source'
 
 const SIDES = 'lllrrrrrrrrl'
 const HEAD = [
@@ -55,7 +55,7 @@ function atServers({ servers }: View): string {
   return `, ${count(sum)} of them on servers' own ports (${ports}), where they occupy no ephemeral port`
 }
 
-function cells({ report, history }: Row, look: Look): string[] {
+function cells({ report, history }: TopRow, look: Look): string[] {
   const { remoteAddress, remotePort, localAddress, used, timeWait, available, ports, rate } = report
   return [
     report.troubles.length > 0 ? TROUBLE : '',
@@ -105,7 +105,7 @@ function legend({ rows }: View): string[] {
 }
 
 /** In the words of the column: `now`, or the time until the first of them runs out. */
-function soonText(rows: readonly Row[]): string {
+function soonText(rows: readonly TopRow[]): string {
   const seconds = rows.flatMap(({ report }) =>
     report.troubles.includes('exhaustion') ? [report.secondsUntilExhaustion ?? 0] : [],
   )

@@ -22,10 +22,10 @@ export interface View {
   readonly timeWait: number
   /** Local ports that many of them share: those of a server that closed first. They occupy no client port. */
   readonly servers: readonly TimeWaitAtPort[]
-  readonly rows: readonly Row[]
+  readonly rows: readonly TopRow[]
 }
 
-export interface Row {
+export interface TopRow {
   readonly report: PortReport
   /** The share of the ports that are taken, 0 to 1, for each reading; the newest is last. */
   readonly history: readonly number[]
@@ -63,8 +63,8 @@ export class TopSource {
     const timeWait = timeWaitCount()
     if (this.#looks++ % DISCOVER_EVERY === 0) await this.#discover()
     const owners = await readOwners()
-    const targeted: Row[] = []
-    const found: Row[] = []
+    const targeted: TopRow[] = []
+    const found: TopRow[] = []
     for (const [key, { watch, fixed, history }] of this.#shown) {
       const report = await watch.read(owners)
       if (!fixed && report.used < 2) {
@@ -104,6 +104,6 @@ export class TopSource {
   }
 }
 
-function byUse(a: Row, b: Row): number {
+function byUse(a: TopRow, b: TopRow): number {
   return b.report.used - a.report.used
 }

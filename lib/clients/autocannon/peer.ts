@@ -5,10 +5,10 @@ import type { ConnectionOptions } from 'node:tls'
 import type { SocketCounters } from './counters'
 
 /** A function, or the path of a module that exports one. With `workers`, it must be a path. */
-type Hook<F> = F | string
+type FunctionOrPath<F> = F | string
 
 /** autocannon's option. The caller's own types describe the parameter of the function. */
-export type SetupClient = Hook<(client: never) => void>
+export type SetupClient = FunctionOrPath<(client: never) => void>
 
 /** One of the requests that a client sends in turn. */
 export interface AutocannonRequest {
@@ -16,9 +16,11 @@ export interface AutocannonRequest {
   readonly path?: string | undefined
   readonly headers?: OutgoingHttpHeaders | undefined
   readonly body?: string | Buffer | undefined
-  readonly setupRequest?: Hook<(request: never, context: never) => unknown> | undefined
+  readonly setupRequest?: FunctionOrPath<(request: never, context: never) => unknown> | undefined
   readonly onResponse?:
-    | Hook<(status: number, body: string, context: never, headers: IncomingHttpHeaders) => void>
+    | FunctionOrPath<
+        (status: number, body: string, context: never, headers: IncomingHttpHeaders) => void
+      >
     | undefined
 }
 
@@ -48,7 +50,7 @@ export interface AutocannonOptions {
   readonly initialContext?: object | undefined
   /** Called with each client after it was tuned. */
   readonly setupClient?: SetupClient | undefined
-  readonly verifyBody?: Hook<(body: string) => boolean> | undefined
+  readonly verifyBody?: FunctionOrPath<(body: string) => boolean> | undefined
   readonly maxConnectionRequests?: number | undefined
   readonly maxOverallRequests?: number | undefined
   readonly connectionRate?: number | undefined

@@ -21,11 +21,17 @@ import {
 } from '../../node/http-request'
 import { ArgumentValueError } from '../../errors'
 import { isStreamSocket } from '../../target'
-import { isUsable, isWhole } from '../sockets/idle'
+import { isUsable, isIntact } from '../sockets/idle'
 import { LEAD_MS, MinIdle } from '../sockets/min-idle'
 import { FRESH_MS, idleLimit, isIdempotent, type ReuseCounters } from '../sockets/reuse'
-import { Attempt } from './attempt'
-import { answerFirst, connectionOf, keep, watch, type Connection } from './connection'
+import { RepeatableRequest } from './repeatable-request'
+import {
+  answerFirst,
+  agentConnectionOf,
+  keep,
+  watch,
+  type AgentConnection,
+} from './agent-connection'
 import type { AgentTuning } from './options'
 import { WarmConnections } from './warm-connections'
 import { MAX_INT32 } from '../../spec'
@@ -46,7 +52,7 @@ export class Pool {
   #lastHeader: string | undefined
   #lastLimitMs = Infinity
   /** The connection whose 'free' event is being handled. */
-  freeing: Connection | undefined
+  freeing: AgentConnection | undefined
 
   constructor(agent: http.Agent, { connector, counters, retry, minIdle, marginMs }: AgentTuning) {
     this.#parts = agentPartsOf(agent)
@@ -78,14 +84,14 @@ export class Pool {
     aroundFree(
       agent,
       (socket, options) => {
-        const connection = connectionOf(socket)
+        const connection = agentConnectionOf(socket)
         const waiting = connection === undefined ? undefined : this.#freed(connection, options)
         this.freeing = connection
         return waiting
       },
       (socket, waiting: http.ClientRequest | undefined) => {
         this.freeing = undefined
-        const connection = connectionOf(socket)
+        const connection = agentConnectionOf(socket)
         // The agent may have found it dead.
         if (connection !== undefined && waiting !== undefined && !socket.destroyed)
           this.#use(connection, waiting)
@@ -134,7 +140,7 @@ export class Pool {
   }
 
   /** Has a connection replaced when it has ended. */
-  #replace(connection: Connection, minIdle: MinIdle<http.ClientRequestArgs>): void {
+  #replace(connection: AgentConnection, minIdle: MinIdle<http.ClientRequestArgs>): void {
     connection.socket.once('close', () => {
       const { isUnused, name, freeSince, expiresAt } = connection
       const now = performance.now()
@@ -149,7 +155,7 @@ export class Pool {
    * not, the agent assigns another one.
    */
   reuse(socket: Duplex, request: http.ClientRequest): boolean {
-    const connection = connectionOf(socket)
+    const connection = agentConnectionOf(socket)
     if (connection === undefined) return true
     if (!this.#passes(connection, request)) {
       this.#divert(connection, request)
@@ -162,7 +168,7 @@ export class Pool {
   }
 
   /** Makes the agent find another connection at the moment at which it assigns this one. */
-  #divert({ socket, options }: Connection, request: http.ClientRequest): void {
+  #divert({ socket, options }: AgentConnection, request: http.ClientRequest): void {
     const timeout = timeoutOf(request)
     insteadOfSocket(request, () => {
       this.#parts.addRequest(request, { ...options, timeout })
@@ -171,7 +177,7 @@ export class Pool {
   }
 
   /** Limits the time of a connection that the agent is about to keep idle. */
-  #idle(connection: Connection): void {
+  #idle(connection: AgentConnection): void {
     const request = requestOn(connection.socket)
     if (request === undefined || !this.#parts.keepAlive) return
     const limitMs = this.#limitBy(answerTo(request)?.headers['keep-alive']?.toString())
@@ -184,14 +190,14 @@ export class Pool {
     this.#expire(connection, limitMs)
   }
 
-  #expire(connection: Connection, limitMs: number): void {
+  #expire(connection: AgentConnection, limitMs: number): void {
     connection.expiresAt = connection.freeSince + limitMs
     const next = this.#next(connection, performance.now())
     if (next < this.#timerEnds) this.#closeIdleAt(next)
   }
 
   /** The time at which an idle connection must be replaced or closed next. */
-  #next({ expiresAt }: Connection, now: number): number {
+  #next({ expiresAt }: AgentConnection, now: number): number {
     const replacedAt = expiresAt - LEAD_MS
     return this.#minIdle !== undefined && replacedAt > now ? replacedAt : expiresAt
   }
@@ -202,20 +208,20 @@ export class Pool {
     if (minIdle.limitOf(name) === limitMs) return
     minIdle.limit(name, limitMs)
     for (const socket of this.#parts.freeSockets[name] ?? []) {
-      const connection = connectionOf(socket)
+      const connection = agentConnectionOf(socket)
       if (connection?.isUnused === true) this.#expire(connection, limitMs)
     }
   }
 
   /** Called when the agent is about to keep a connection that `minIdle` opened. */
-  #unused(connection: Connection): void {
+  #unused(connection: AgentConnection): void {
     this.#expire(connection, this.#minIdle?.limitOf(connection.name) ?? Infinity)
     // This also keeps the socket reading, so that it ends when the server closes it.
     connection.socket.on('data', closeUnused)
   }
 
   /** Called when a request gets a connection that `minIdle` opened. */
-  #firstUse(connection: Connection): void {
+  #firstUse(connection: AgentConnection): void {
     connection.isUnused = false
     connection.socket.off('data', closeUnused)
     this.counters.warmedUsed++
@@ -236,7 +242,7 @@ export class Pool {
     this.#warm.abandon()
     for (const sockets of Object.values(this.#parts.sockets)) {
       for (const socket of sockets ?? []) {
-        const connection = connectionOf(socket)
+        const connection = agentConnectionOf(socket)
         if (connection !== undefined) connection.abandoned = true
       }
     }
@@ -246,12 +252,15 @@ export class Pool {
    * Called when a connection is free: after a request, or because it is new. Returns the waiting request that gets it
    * next, unless this is the first request on the connection.
    */
-  #freed(connection: Connection, options: http.ClientRequestArgs): http.ClientRequest | undefined {
+  #freed(
+    connection: AgentConnection,
+    options: http.ClientRequestArgs,
+  ): http.ClientRequest | undefined {
     const { socket } = connection
     if (!socket.connecting)
       connection.nodeChecks ??= followChecks(socket, () => this.counters.deadBeforeReuse++)
-    connection.attempt?.end()
-    connection.attempt = undefined
+    connection.repeatable?.end()
+    connection.repeatable = undefined
     if (connection.options !== options) {
       connection.options = options
       connection.agentName = undefined
@@ -274,7 +283,7 @@ export class Pool {
     return undefined
   }
 
-  #passes(connection: Connection, request: http.ClientRequest): boolean {
+  #passes(connection: AgentConnection, request: http.ClientRequest): boolean {
     if (connection.socket.destroyed) return false
     const now = performance.now()
     if (connection.expiresAt <= now) {
@@ -283,25 +292,26 @@ export class Pool {
     }
     if (now - connection.freeSince < FRESH_MS && this.#isRetried(request)) return true
     // One check is enough: Node's own comes right before this one, or right after.
-    if (connection.nodeChecks ? isWhole(connection.socket) : isUsable(connection.socket))
+    if (connection.nodeChecks ? isIntact(connection.socket) : isUsable(connection.socket))
       return true
     this.counters.deadBeforeReuse++
     return false
   }
 
-  #use(connection: Connection, request: http.ClientRequest): void {
+  #use(connection: AgentConnection, request: http.ClientRequest): void {
     const { bytesRead } = connection.socket
     const { options = {}, isUnused } = connection
     this.#minIdle?.requested(connection.name, () => lasting(options))
     if (isUnused) {
       this.#firstUse(connection)
-      if (this.#isRetried(request)) connection.attempt = new Attempt(request, bytesRead)
+      if (this.#isRetried(request))
+        connection.repeatable = new RepeatableRequest(request, bytesRead)
       return
     }
     // A connection may be idle without having been used: its first request was destroyed early.
     if (request.destroyed || bytesRead === 0) return
     this.counters.reused++
-    if (this.#isRetried(request)) connection.attempt = new Attempt(request, bytesRead)
+    if (this.#isRetried(request)) connection.repeatable = new RepeatableRequest(request, bytesRead)
   }
 
   #isRetried(request: http.ClientRequest): boolean {
@@ -312,7 +322,7 @@ export class Pool {
    * Puts a request that was taken back in front of all waiting ones. The agent is notified next that the connection is
    * closed, and opens another one for it.
    */
-  #again(request: http.ClientRequest, connection: Connection, error: Error): void {
+  #again(request: http.ClientRequest, connection: AgentConnection, error: Error): void {
     if (connection.abandoned || request.destroyed) {
       failWithoutSocket(request, request.destroyed ? undefined : error)
       return
@@ -322,7 +332,7 @@ export class Pool {
   }
 
   /** Node shortens the timeout of an idle connection and does not always restore it. */
-  #restoreTimeout({ socket }: Connection): void {
+  #restoreTimeout({ socket }: AgentConnection): void {
     const { timeout = 0 } = this.#parts.options
     if ((socket.timeout ?? 0) !== timeout) socket.setTimeout(timeout)
   }
@@ -342,7 +352,7 @@ export class Pool {
     const now = performance.now()
     let next = Infinity
     for (const socket of Object.values(this.#parts.freeSockets).flatMap((idle) => idle ?? [])) {
-      const connection = connectionOf(socket)
+      const connection = agentConnectionOf(socket)
       if (connection === undefined) continue
       if (connection.expiresAt > now) {
         next = Math.min(next, this.#next(connection, now))

@@ -5,9 +5,9 @@ import { SocketTunerError } from '../../errors'
 import { agentPartsOf, noRequest, passToAgent, type AgentParts } from '../../node/http-agent'
 import { isTls, tlsVersionOf } from '../../node/tls'
 import { LEAD_MS, OPENED_WITHIN_MS, type IdleConnections } from '../sockets/min-idle'
-import { connectionOf, type Connection } from './connection'
+import { agentConnectionOf, type AgentConnection } from './agent-connection'
 
-type Done = (error?: Error) => void
+type Opened = (error?: Error) => void
 
 export class WarmConnections implements IdleConnections<http.ClientRequestArgs> {
   readonly #parts: AgentParts
@@ -21,7 +21,7 @@ export class WarmConnections implements IdleConnections<http.ClientRequestArgs> 
   idle(name: string): number {
     const now = performance.now()
     const lasting = (this.#parts.freeSockets[name] ?? []).filter(
-      (socket) => !socket.destroyed && (connectionOf(socket)?.expiresAt ?? 0) - now > LEAD_MS,
+      (socket) => !socket.destroyed && (agentConnectionOf(socket)?.expiresAt ?? 0) - now > LEAD_MS,
     )
     return lasting.length
   }
@@ -38,10 +38,10 @@ export class WarmConnections implements IdleConnections<http.ClientRequestArgs> 
     )
   }
 
-  open(name: string, destination: http.ClientRequestArgs, done: Done): void {
+  open(name: string, destination: http.ClientRequestArgs, done: Opened): void {
     const era = this.#era
     this.#parts.createSocket(noRequest, destination, (error, socket: Duplex | undefined) => {
-      const connection = socket && connectionOf(socket)
+      const connection = socket && agentConnectionOf(socket)
       if (error !== null) done(error)
       else if (connection === undefined || era !== this.#era) {
         socket?.destroy()
@@ -55,7 +55,7 @@ export class WarmConnections implements IdleConnections<http.ClientRequestArgs> 
   }
 
   /** Passes a connection to the agent. Returns an error if the agent closes it. */
-  #pass(connection: Connection): Error | undefined {
+  #pass(connection: AgentConnection): Error | undefined {
     const { socket, name } = connection
     connection.isUnused = true
     if (this.#isStuck()) {
@@ -72,7 +72,7 @@ export class WarmConnections implements IdleConnections<http.ClientRequestArgs> 
   abandon(): void {
     this.#era++
     for (const socket of Object.values(this.#parts.freeSockets).flatMap((idle) => idle ?? [])) {
-      const connection = connectionOf(socket)
+      const connection = agentConnectionOf(socket)
       if (connection?.isUnused === true) connection.expiresAt = -Infinity
     }
   }
@@ -84,7 +84,7 @@ export class WarmConnections implements IdleConnections<http.ClientRequestArgs> 
   makeWay(): void {
     if (!this.#isStuck()) return
     for (const socket of Object.values(this.#parts.freeSockets).flatMap((idle) => idle ?? [])) {
-      const connection = connectionOf(socket)
+      const connection = agentConnectionOf(socket)
       if (connection?.isUnused !== true || socket.destroyed) continue
       giveUp(connection)
       return
@@ -100,13 +100,13 @@ export class WarmConnections implements IdleConnections<http.ClientRequestArgs> 
 }
 
 /** Closes an unused connection, which is no failure of its server. */
-function giveUp(connection: Connection): void {
+function giveUp(connection: AgentConnection): void {
   connection.expiresAt = -Infinity
   connection.socket.destroy()
 }
 
 /** Calls `done` once, when a connection can carry a request or has failed. */
-function whenReady({ socket, name }: Connection, done: Done): void {
+function whenReady({ socket, name }: AgentConnection, done: Opened): void {
   let failure: Error | undefined
   const timer = setTimeout(() => {
     socket.destroy(tooSlow(name))

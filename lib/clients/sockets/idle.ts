@@ -12,7 +12,7 @@ import { connectionState } from '../../observe/tcp-info'
  * were read with the first answer at the latest. Later input is nearly always the close_notify before a FIN.
  */
 export function isUsable(socket: net.Socket): boolean {
-  if (!isWhole(socket)) return false
+  if (!isIntact(socket)) return false
   if (socket.connecting) return true
   const { fd = -1, bytesRead = 0 } = transportHandleOf(socket) ?? {}
   // On Windows, or over a stream that is not a socket.
@@ -23,7 +23,7 @@ export function isUsable(socket: net.Socket): boolean {
 }
 
 /** The part of the check that needs no system call. */
-export function isWhole(socket: net.Socket): boolean {
+export function isIntact(socket: net.Socket): boolean {
   return (
     !socket.destroyed && socket.writable && !socket.readableEnded && socket.readableLength === 0
   )

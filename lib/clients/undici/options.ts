@@ -28,7 +28,7 @@ type TlsOptions = Omit<
   'host' | 'port' | 'path' | 'socket' | 'timeout' | 'lookup' | keyof OwnOptions
 >
 
-type TcpOptions = Pick<net.TcpNetConnectOpts, 'hints' | 'localAddress' | 'signal'>
+type SharedTcpOptions = Pick<net.TcpNetConnectOpts, 'hints' | 'localAddress' | 'signal'>
 
 const protocols = custom<string[] | Bytes>(
   'an array of strings, or bytes in the wire format',
@@ -107,10 +107,10 @@ type CheckedConnector = OutputOf<typeof connectorOptions>
 /**
  * The options of undici's own connector, and additional ones. As there, null means the default.
  */
-export interface TunedConnectorOptions extends OwnOptions, TlsOptions, TcpOptions {}
+export interface TunedConnectorOptions extends OwnOptions, TlsOptions, SharedTcpOptions {}
 
 /** The checked options, ready for any number of connections. */
-export interface Prepared {
+export interface PreparedOptions {
   readonly connector: Connector
   /** Passed to net.connect() and tls.connect(). */
   readonly shared: SharedOptions
@@ -138,7 +138,7 @@ const keepAliveOptions = ['SO_KEEPALIVE', 'TCP_KEEPIDLE', 'TCP_KEEPINTVL', 'TCP_
  *   ERR_SOCKET_TUNER_UNKNOWN_OPTION, ERR_SOCKET_TUNER_ADDRESS_FAMILY, ERR_SOCKET_TUNER_UNSUPPORTED, and what tls.createSecureContext()
  *   throws for certificates, keys and ciphers
  */
-export function prepare(options: TunedConnectorOptions): Prepared {
+export function prepare(options: TunedConnectorOptions): PreparedOptions {
   const checked = connectorOptions.check('options', options)
   const { settings, keepAlive, keepAliveInitialDelay, socketPath } = checked
   const own = keepAliveOptions.some((name) => settings[name] !== undefined)

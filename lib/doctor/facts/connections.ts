@@ -65,7 +65,7 @@ export async function readDestinations(
   const found = await findDestinations(filtersOf(target))
   if (found === undefined) return undefined
   const places = new Map<string, Place>()
-  for (const place of [...placesOfTarget(target), ...found.map(placeOf)])
+  for (const place of [...placesOfTarget(target), ...found.map(placeOfEnds)])
     places.set(`${place.localAddress} ${endpoint(place.remoteAddress, place.remotePort)}`, place)
   const counted: DestinationPorts[] = []
   // One at a time: each count occupies a thread of the pool, which the program needs too.
@@ -100,7 +100,7 @@ function placesOfTarget(target: ResolvedTarget | undefined): Place[] {
   })
 }
 
-function placeOf({ localAddress, remoteAddress, remotePort }: Ends): Place {
+function placeOfEnds({ localAddress, remoteAddress, remotePort }: Ends): Place {
   const checked = checkDestination('destination', { localAddress, remoteAddress, remotePort })
   return placeAt(checked, checked.remoteAddress)
 }

@@ -4,7 +4,7 @@ import { answerTo, headOf, takeFromSocket } from '../../node/http-request'
 import type { Write, WriteCallback } from '../../node/intercept'
 import { isConversation, MOST_SENT_AGAIN } from '../sockets/reuse'
 
-interface Written {
+interface RepeatableWrite {
   readonly data: string | Uint8Array
   readonly encoding: BufferEncoding | null | undefined
   /** undefined once it has been called. */
@@ -15,13 +15,13 @@ interface Written {
  * A request on an idle connection that is used, until the answer begins. Keeps what the request wrote, so that the
  * request can be repeated on another connection if this one turns out to be dead.
  */
-export class Attempt {
+export class RepeatableRequest {
   readonly #request: http.ClientRequest
   /** The bytes read on the connection before this request. If there are more, an answer has begun. */
   readonly #bytesRead: number
   /** The first write, which for most requests is the only one, and the later ones. */
-  #first: Written | undefined
-  #more: Written[] | undefined
+  #first: RepeatableWrite | undefined
+  #more: RepeatableWrite[] | undefined
   #size = 0
   /** The callbacks of failed writes. They are not called yet, because the write may be repeated. */
   #failed: { readonly callback: WriteCallback; readonly error: Error }[] | undefined
@@ -46,7 +46,7 @@ export class Attempt {
     }
     // The caller may overwrite its buffer once the callback was called.
     const copy = typeof data === 'string' ? data : Buffer.from(data)
-    const written: Written = { data: copy, encoding, callback }
+    const written: RepeatableWrite = { data: copy, encoding, callback }
     if (this.#first === undefined) this.#first = written
     else if (this.#more === undefined) this.#more = [written]
     else this.#more.push(written)
@@ -63,7 +63,7 @@ export class Attempt {
     }
   }
 
-  /** Ends the attempt: the request will not be repeated. */
+  /** Stops recording: the request will not be repeated. */
   end(): void {
     if (this.#state !== 'open') return
     this.#state = 'over'

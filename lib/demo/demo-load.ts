@@ -39,7 +39,7 @@ type LoadResult = Pick<
   | 'fallback'
 >
 
-export class Load {
+export class DemoLoad {
   readonly #options: LoadOptions
   readonly #live = new Set<net.Socket>()
   /** When each connection was closed, in seconds since the start. */

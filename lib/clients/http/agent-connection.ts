@@ -7,9 +7,9 @@ import { answerTo, requestOn } from '../../node/http-request'
 import { interceptDestroy, interceptWrites } from '../../node/intercept'
 import { isCutOff, readBeforeFailing } from '../sockets/early-answers'
 import { isConnectionFailure } from '../sockets/reuse'
-import type { Attempt } from './attempt'
+import type { RepeatableRequest } from './repeatable-request'
 
-export interface Connection {
+export interface AgentConnection {
   readonly socket: net.Socket
   /** The name under which the agent stores the connection. */
   readonly name: string
@@ -24,7 +24,7 @@ export interface Connection {
   /** The agent was destroyed. */
   abandoned: boolean
   /** The request on it, while it can be repeated. */
-  attempt: Attempt | undefined
+  repeatable: RepeatableRequest | undefined
   /** Whether Node checks the connection too; undefined until it was free for the first time. */
   nodeChecks: boolean | undefined
   /** The agent has given the connection away, for example for an upgrade. */
@@ -35,18 +35,18 @@ export interface Connection {
 
 const kConnection = Symbol('socket-tuner http connection')
 
-interface Kept {
-  [kConnection]?: Connection
+interface WithState {
+  [kConnection]?: AgentConnection
 }
 
 /** The state of a connection; undefined for any other stream. */
-export function connectionOf(socket: Duplex): Connection | undefined {
-  return (socket as Kept)[kConnection]
+export function agentConnectionOf(socket: Duplex): AgentConnection | undefined {
+  return (socket as WithState)[kConnection]
 }
 
 /** Attaches a state to a new connection. */
-export function keep(socket: net.Socket, name: string): Connection {
-  return ((socket as Kept)[kConnection] = {
+export function keep(socket: net.Socket, name: string): AgentConnection {
+  return ((socket as WithState)[kConnection] = {
     socket,
     name,
     options: undefined,
@@ -54,7 +54,7 @@ export function keep(socket: net.Socket, name: string): Connection {
     freeSince: -Infinity,
     expiresAt: Infinity,
     abandoned: false,
-    attempt: undefined,
+    repeatable: undefined,
     nodeChecks: undefined,
     isLeft: false,
     isUnused: false,
@@ -65,7 +65,7 @@ export function keep(socket: net.Socket, name: string): Connection {
  * Lets a request get the answer that its server sent before it closed, even if the request could not be written to
  * its end. Suppresses errors of the connection after a complete answer.
  */
-export function answerFirst(connection: Connection): void {
+export function answerFirst(connection: AgentConnection): void {
   const { socket } = connection
   whenLeft(socket, left)
   readBeforeFailing(
@@ -79,7 +79,7 @@ export function answerFirst(connection: Connection): void {
 }
 
 function left(this: net.Socket): void {
-  const connection = connectionOf(this)
+  const connection = agentConnectionOf(this)
   if (connection !== undefined) connection.isLeft = true
 }
 
@@ -94,39 +94,39 @@ function answerOn(socket: net.Socket): http.IncomingMessage | undefined {
  * connection is closed, before the agent is notified.
  */
 export function watch(
-  connection: Connection,
+  connection: AgentConnection,
   handOn: (request: http.ClientRequest, error: Error) => void,
 ): void {
   const { socket } = connection
   const takeBack = (error: Error): void => {
-    const { attempt } = connection
-    connection.attempt = undefined
-    const request = attempt?.takeBack(socket)
+    const { repeatable } = connection
+    connection.repeatable = undefined
+    const request = repeatable?.takeBack(socket)
     if (request === undefined) return
     socket.prependListener('close', () => {
       handOn(request, error)
     })
   }
   const leave = (): void => {
-    connection.attempt?.end()
-    connection.attempt = undefined
+    connection.repeatable?.end()
+    connection.repeatable = undefined
   }
 
   interceptWrites(socket, (data, encoding, own) => {
-    const { attempt } = connection
-    return attempt === undefined ? own : attempt.wrote(data, encoding, own)
+    const { repeatable } = connection
+    return repeatable === undefined ? own : repeatable.wrote(data, encoding, own)
   })
 
   // Must not wait for 'error': writes of the request in between would be lost.
   interceptDestroy(socket, (error) => {
-    if (connection.attempt === undefined || socket.destroyed) return error
+    if (connection.repeatable === undefined || socket.destroyed) return error
     if (isConnectionFailure(error)) takeBack(error)
     else leave()
     return error
   })
 
   socket.prependListener('end', () => {
-    if (connection.attempt !== undefined) takeBack(hangUp())
+    if (connection.repeatable !== undefined) takeBack(hangUp())
   })
   whenLeft(socket, leave)
 }

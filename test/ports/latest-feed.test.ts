@@ -1,13 +1,13 @@
-import { Feed } from '../../lib/ports/feed'
+import { LatestFeed } from '../../lib/ports/latest-feed'
 
 const allLeft = jest.fn()
 beforeEach(() => {
   allLeft.mockClear()
 })
 
-describe('Feed', () => {
+describe('LatestFeed', () => {
   it('passes each batch to every loop, item by item', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const readers = [feed.read(), feed.read()]
     const waiting = readers[0]?.next()
     feed.push([1, 2])
@@ -17,14 +17,14 @@ describe('Feed', () => {
   })
 
   it('passes only the newest batch to a slow loop', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const reader = feed.read()
     for (const batch of [[1, 2], [3, 4], [5]]) feed.push(batch)
     expect(await reader.next()).toEqual({ done: false, value: 5 })
   })
 
   it('serves concurrent calls of next()', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const reader = feed.read()
     const three = [reader.next(), reader.next(), reader.next()]
     feed.push([1, 2])
@@ -34,7 +34,7 @@ describe('Feed', () => {
   })
 
   it('ends pending and later calls of next()', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     feed.end(undefined)
@@ -43,7 +43,7 @@ describe('Feed', () => {
   })
 
   it('throws its error once in each loop', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     feed.end(new Error('gone'))
@@ -53,14 +53,14 @@ describe('Feed', () => {
   })
 
   it('reports when the last loop was left, but not when loops have ended', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const [first, second] = [feed.read(), feed.read()]
     await first.return?.()
     expect(allLeft).not.toHaveBeenCalled()
     await second.return?.()
     await second.return?.()
     expect(allLeft).toHaveBeenCalledTimes(1)
-    const other = new Feed<number>(allLeft)
+    const other = new LatestFeed<number>(allLeft)
     const reader = other.read()
     other.end(undefined)
     await reader.return?.()
@@ -68,7 +68,7 @@ describe('Feed', () => {
   })
 
   it('passes nothing to a loop that was left', async () => {
-    const feed = new Feed<number>(allLeft)
+    const feed = new LatestFeed<number>(allLeft)
     const reader = feed.read()
     const waiting = reader.next()
     expect(await reader.return?.()).toEqual({ done: true, value: undefined })

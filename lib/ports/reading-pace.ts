@@ -12,7 +12,7 @@ const SOONEST = 0.25
  * stay within their share of a core. Expensive readings mean long pauses, and late warnings. A reading may
  * therefore come early for an expected warning; later pauses are extended in return, by at most one regular pause.
  */
-export class Pace {
+export class ReadingPace {
   readonly #intervalMs: number
   readonly #costs: number[] = []
   #owedMs = 0

@@ -2,12 +2,12 @@
 
 type Result<T> = IteratorResult<T, undefined>
 
-interface Waiting<T> {
+interface PendingRead<T> {
   readonly resolve: (result: Result<T>) => void
   readonly reject: (error: unknown) => void
 }
 
-export class Feed<T> {
+export class LatestFeed<T> {
   readonly #readers = new Set<Reader<T>>()
   readonly #allLeft: () => void
   #ended = false
@@ -42,7 +42,7 @@ export class Feed<T> {
 
 class Reader<T> implements AsyncIterator<T, undefined> {
   readonly #leave: (reader: Reader<T>) => void
-  readonly #waiting: Waiting<T>[] = []
+  readonly #waiting: PendingRead<T>[] = []
   #batch: T[] = []
   #ended = false
   #error: unknown
@@ -83,7 +83,7 @@ class Reader<T> implements AsyncIterator<T, undefined> {
   }
 
   /** Throws an error once. The loop is over after that. */
-  #finish({ resolve, reject }: Waiting<T>): void {
+  #finish({ resolve, reject }: PendingRead<T>): void {
     const error = this.#error
     this.#error = undefined
     if (error === undefined) resolve({ done: true, value: undefined })
