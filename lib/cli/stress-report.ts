@@ -7,6 +7,7 @@ import type {
   StressResult,
   StressSnapshot,
 } from '../stress'
+import { unitOf, type FigureUnit } from '../stress/figures'
 import { align, count, counted, wrap } from './text'
 
 /** A figure that is not known here, or that nothing was measured for. */
@@ -175,24 +176,17 @@ function ratios({ baseline }: StressResult): string[] {
 }
 
 function ratioCells({ name, before, now, ratio }: StressBaselineFigure): string[] {
-  const cells = [before, now].map((value) =>
-    value === null ? NOT_KNOWN : baselineUnit(name)(value),
-  )
+  const write = writers[unitOf(name)]
+  const cells = [before, now].map((value) => (value === null ? NOT_KNOWN : write(value)))
   return [name, ...cells, ratio === null ? NOT_KNOWN : ratio.toFixed(2)]
 }
 
-/** How a figure is written. */
-function baselineUnit(name: string): (value: number) => string {
-  switch (name) {
-    case 'rate':
-      return (value) => `${count(value)}/s`
-    case 'failed-share':
-      return (value) => `${value.toFixed(2)} %`
-    case 'time-wait-left':
-      return count
-    default:
-      return duration
-  }
+/** How the figures of a baseline are written. */
+const writers: Readonly<Record<FigureUnit, (value: number) => string>> = {
+  ms: duration,
+  count,
+  perSecond: (value) => `${count(value)}/s`,
+  percent: (value) => `${value.toFixed(2)} %`,
 }
 
 function verdict({ valid, limits }: StressResult): string[] {

@@ -31,7 +31,8 @@ const operators: Readonly<Record<string, (a: number, b: number) => boolean>> = {
 
 const factors: Readonly<Record<FigureUnit, Readonly<Record<string, number>>>> = {
   ms: { us: 0.001, ms: 1, s: 1_000 },
-  number: { '': 1, '/s': 1 },
+  count: { '': 1 },
+  perSecond: { '': 1, '/s': 1 },
   percent: { '%': 1 },
 }
 

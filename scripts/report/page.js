@@ -14,14 +14,14 @@
   const colour = (name) => window.getComputedStyle(root).getPropertyValue(`--${name}`).trim()
 
   function figure(value, unit) {
-    const shown = unit === 'percent' ? value * 100 : value
+    const shown = unit === 'share' ? value * 100 : value
     if (unit === 'count' || Math.abs(shown) >= 100) return Math.round(shown).toLocaleString('en-US')
     return String(Number(shown.toPrecision(3)))
   }
 
   function withUnit(value, unit) {
     if (value === null || value === undefined) return 'n/a'
-    const after = { count: '', perSecond: '/s', ms: ' ms', percent: ' %', ratio: '' }
+    const after = { count: '', perSecond: '/s', ms: ' ms', percent: ' %', share: ' %', ratio: '' }
     return `${figure(value, unit)}${after[unit]}`
   }
 

@@ -1,7 +1,7 @@
 /** The charts of a report, each with the table of its values. */
 import { LatencyHistogram, percentileNames, type LatencyDistribution } from '../latency-histogram'
 import type { StressResult, StressSnapshot } from '../result'
-import { figureText, type FigureUnit } from './figures'
+import { figureText, type ShownUnit } from './figures'
 import { html, type Html } from './html'
 import type { Points } from './series'
 import { captionOf, figureCell, row, table } from './table'
@@ -16,7 +16,7 @@ export interface Line {
 export interface Chart {
   readonly id: string
   readonly title: string
-  readonly unit: FigureUnit
+  readonly unit: ShownUnit
   readonly scale: 'linear' | 'log'
   /** `nines`: 1 stands for 90 %, 2 for 99 %, and so on. */
   readonly x: { readonly kind: 'seconds' | 'nines' | 'rounds'; readonly values: readonly number[] }
@@ -34,7 +34,7 @@ export interface ChartFigure {
 
 interface Column {
   readonly name: string
-  readonly unit: FigureUnit
+  readonly unit: ShownUnit
   readonly of: (snapshot: StressSnapshot) => number | null
 }
 
@@ -118,7 +118,7 @@ export function timeCharts(points: Points, result: StressResult): ChartFigure[] 
         plan.loop === 'open'
           ? 'The share of the time in which it was busy. An open loop spends its spare time in turns of the event loop, so this may be high.'
           : 'The share of the time in which it was busy. Near 100 %, the generator is the limit.',
-      columns: [{ name: 'busy', unit: 'percent', of: ({ eventLoopBusy }) => eventLoopBusy }],
+      columns: [{ name: 'busy', unit: 'share', of: ({ eventLoopBusy }) => eventLoopBusy }],
     }),
   ]
   return charts.filter((chart) => chart !== undefined)
@@ -183,7 +183,7 @@ function chartOverTime(
   }
 }
 
-export function scaleOf(lines: readonly Line[], unit: FigureUnit): 'linear' | 'log' {
+export function scaleOf(lines: readonly Line[], unit: ShownUnit): 'linear' | 'log' {
   if (unit !== 'ms') return 'linear'
   const values = lines.flatMap((line) => line.values.filter((value) => value !== null))
   const least = smallest(values)

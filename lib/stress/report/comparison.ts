@@ -4,7 +4,7 @@ import type { StressComparison, StressWayResult } from '../compare'
 import { mergeDistributions } from '../latency-histogram'
 import type { StressPhases, StressResult } from '../result'
 import { curves, scaleOf, type ChartFigure } from './charts'
-import { countText, figure, figureText, type FigureUnit } from './figures'
+import { countText, figure, figureText, type ShownUnit } from './figures'
 import { html, type Html } from './html'
 import { chartSection, moment, type Page } from './page'
 import { environment, phases, planOfWays } from './sections'
@@ -103,7 +103,7 @@ function validity({ ways, rounds, ended }: StressComparison): Html {
 
 const estimates: readonly [
   name: string,
-  unit: FigureUnit,
+  unit: ShownUnit,
   of: (way: StressWayResult) => Estimate | null,
 ][] = [
   ['requests per s', 'perSecond', ({ perSecond }) => perSecond],
@@ -143,7 +143,7 @@ function tableOfWays(ways: readonly StressWayResult[]): Html {
   )
 }
 
-function interval(estimate: Estimate | null, unit: FigureUnit): Html {
+function interval(estimate: Estimate | null, unit: ShownUnit): Html {
   if (estimate === null) return figure(null, unit)
   const { mean, low, high } = estimate
   return html`${figure(mean, unit)}<small>${figure(low, unit)} to ${figure(high, unit)}</small>`
@@ -153,7 +153,7 @@ interface ByRound {
   readonly id: string
   readonly title: string
   readonly caption: string
-  readonly unit: FigureUnit
+  readonly unit: ShownUnit
   readonly of: (result: StressResult) => number
 }
 

@@ -1,26 +1,29 @@
 /** Numbers of the report as text. */
+import type { FigureUnit } from '../figures'
 import { html, type Html } from './html'
 
-/** The kinds of figures, with what the head of a table calls their unit. */
-export const units = {
+/** `share` is from 0 to 1, and is shown as a percentage. */
+export type ShownUnit = FigureUnit | 'share' | 'ratio'
+
+/** The units as the head of a table names them. */
+export const units: Readonly<Record<ShownUnit, string>> = {
   count: '',
   perSecond: 'per s',
   ms: 'ms',
   percent: '%',
+  share: '%',
   ratio: '',
-} as const
-
-export type FigureUnit = keyof typeof units
+}
 
 /** A figure without its unit: 28,232, or three significant digits below 100. */
-export function figureText(value: number, unit: FigureUnit): string {
-  const shown = unit === 'percent' ? value * 100 : value
+export function figureText(value: number, unit: ShownUnit): string {
+  const shown = unit === 'share' ? value * 100 : value
   if (unit === 'count' || Math.abs(shown) >= 100) return Math.round(shown).toLocaleString('en-US')
   return String(Number(shown.toPrecision(3)))
 }
 
 /** A figure with the value as the result has it, for programs. */
-export function figure(value: number | null, unit: FigureUnit): Html {
+export function figure(value: number | null, unit: ShownUnit): Html {
   if (value === null) return html`<span class="unknown">n/a</span>`
   return html`<data value="${value}">${figureText(value, unit)}</data>`
 }

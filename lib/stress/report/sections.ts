@@ -1,4 +1,5 @@
 /** The sections of a report that have no chart. */
+import { unitOf } from '../figures'
 import type { LatencyDistribution } from '../latency-histogram'
 import {
   stressCounters,
@@ -8,7 +9,7 @@ import {
   type StressResult,
 } from '../result'
 import { latencyNote } from './charts'
-import { countText, durationText, figure, figureText, type FigureUnit } from './figures'
+import { countText, durationText, figure, figureText, units, type ShownUnit } from './figures'
 import { html, type Html, type HtmlPart } from './html'
 import { captionOf, errorCells, errorHeads, figureCell, row, scrollable, table } from './table'
 
@@ -95,14 +96,6 @@ export function summary({ requests, connections, latency, closes, seconds }: Str
   </dl>`
 }
 
-/** How a figure of a baseline is written. */
-const baselineUnits: Readonly<Record<string, readonly [unit: FigureUnit, text: string]>> = {
-  rate: ['perSecond', 'per s'],
-  // The figure is a percentage already.
-  'failed-share': ['ms', '%'],
-  'time-wait-left': ['count', 'entries'],
-}
-
 /** The figures of the run beside those of an earlier one. */
 export function ratios({ startedAt, valid, figures }: StressBaseline): Html {
   return html`<p>
@@ -116,8 +109,8 @@ export function ratios({ startedAt, valid, figures }: StressBaseline): Html {
         'The figures of the baseline and of this run, and this run over the baseline',
         ['figure', 'baseline', 'this run', 'ratio'],
         figures.map(({ name, before, now, ratio }) => {
-          const [unit, text] = baselineUnits[name] ?? ['ms', 'ms']
-          return row(html`${name}<small>${text}</small>`, [
+          const unit = unitOf(name)
+          return row(html`${name}<small>${units[unit]}</small>`, [
             figureCell(before, unit),
             figureCell(now, unit),
             figureCell(ratio, 'ratio'),
@@ -299,11 +292,11 @@ export function kernel({ kernel: seen, closes, connections }: StressResult): Htm
 
 /** What the generator measured of itself. */
 export function generator({ generator: own, plan }: StressResult): Html {
-  const value = (number: number, unit: FigureUnit, after: string): Html =>
+  const value = (number: number, unit: ShownUnit, after: string): Html =>
     html`${figure(number, unit)} ${after}`
   const { mean, p99, max } = own.eventLoopDelayMs
   return facts('The generator, as it measured itself', [
-    ['event loop busy', value(own.eventLoopBusy, 'percent', '%')],
+    ['event loop busy', value(own.eventLoopBusy, 'share', '%')],
     [
       'event loop delay',
       html`mean ${value(mean, 'ms', 'ms')}, p99 ${value(p99, 'ms', 'ms')}, longest

@@ -1,6 +1,6 @@
 /** The tables of a report. */
 import type { StressError } from '../result'
-import { figure, units, type FigureUnit } from './figures'
+import { figure, units, type ShownUnit } from './figures'
 import { html, type Html, type HtmlPart } from './html'
 
 /** A table whose columns have heads. @param kind its class in the style sheet */
@@ -33,12 +33,12 @@ export function row(head: HtmlPart, cells: readonly Html[]): Html {
   </tr>`
 }
 
-export function figureCell(value: number | null, unit: FigureUnit): Html {
+export function figureCell(value: number | null, unit: ShownUnit): Html {
   return html`<td>${figure(value, unit)}</td>`
 }
 
 /** The caption of a table whose figures all have this unit. */
-export function captionOf(title: string, unit: FigureUnit): string {
+export function captionOf(title: string, unit: ShownUnit): string {
   return units[unit] === '' ? title : `${title}, ${units[unit]}`
 }
 

@@ -19,7 +19,7 @@ export function workersTable(workers: readonly StressWorker[]): Html {
     row(name, [
       figureCell(answered, 'count'),
       figureCell(perSecond, 'perSecond'),
-      figureCell(generator.eventLoopBusy, 'percent'),
+      figureCell(generator.eventLoopBusy, 'share'),
       figureCell(generator.eventLoopDelayMs.p99, 'ms'),
       figureCell(generator.userCpu + generator.systemCpu, 'ratio'),
       // A closed loop has no starts that can be late.
