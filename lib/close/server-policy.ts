@@ -1,6 +1,6 @@
 /** A standing close mode for every connection that a server accepts. */
 import type * as net from 'node:net'
-import { native } from '../kernel/binding'
+import { isUnixDomain } from '../kernel/domain'
 import { isAcceptedBy } from '../node/accepted'
 import { handleOf, type Handle } from '../node/handle'
 import { beforeLastWrites } from '../node/http-last-write'
@@ -98,7 +98,7 @@ export class ServerPolicy {
     const fd = handle?.fd
     // A cluster worker has no descriptor of its listening socket, and a unix-domain socket has no such option.
     if (!this.options.mode.inherited || fd === undefined || fd < 0) return
-    if (!hasLinger2 || native.localPort(fd) < 0) return
+    if (!hasLinger2 || isUnixDomain(fd)) return
     setOption(fd, 'TCP_LINGER2', -1)
     this.#armed = handle
     this.#older = tcpInfo(fd).unacked ?? 0

@@ -2,6 +2,7 @@
 import { getSystemErrorName } from 'node:util'
 import { constants as os } from 'node:os'
 import { native } from '../kernel/binding'
+import { isUnixDomain } from '../kernel/domain'
 import { SocketOptionError, type ErrnoCode } from '../errors'
 import type { Option } from './option'
 import type { OptionRow, OptionTiming } from './row'
@@ -69,14 +70,14 @@ export function absence({ number, row }: Option): string {
 function mismatchOf({ name, row }: Option, fd: number): string | undefined {
   const kind = socketKindOf(fd)
   if (kind === undefined) return undefined
-  const { AF_UNIX, AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_MPTCP, SOCK_DGRAM } = native.constants
+  const { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_MPTCP, SOCK_DGRAM } = native.constants
   const internet = kind.domain === AF_INET || kind.domain === AF_INET6
   const isMptcp = kind.protocol === IPPROTO_MPTCP
   const tcp = internet && (kind.protocol === IPPROTO_TCP || isMptcp)
   const refusedByMptcp = isMptcp && row.notOnMptcp === true
   const ofKind =
     row.only === undefined ||
-    (row.only === 'unix' && kind.domain === AF_UNIX) ||
+    (row.only === 'unix' && isUnixDomain(fd)) ||
     (row.only === 'datagram' && internet && kind.type === SOCK_DGRAM) ||
     (row.only === 'mptcp' && isMptcp)
   const fits =

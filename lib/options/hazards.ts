@@ -1,9 +1,10 @@
 /** Warnings for options that are set too late or on the wrong kind of socket. */
 import { native } from '../kernel/binding'
-import { hazard } from '../warnings'
 import { LITTLE } from '../kernel/bytes'
+import { isUnixDomain } from '../kernel/domain'
 import { tcpInfoLayout as at } from '../kernel/layouts'
 import { tcpStates } from '../kernel/tcp-states'
+import { hazard } from '../warnings'
 import type { PresentOption } from './option'
 import type { OptionTiming } from './row'
 
@@ -118,7 +119,7 @@ export function warnInherited(
   const { SO_ACCEPTCONN } = native.constants
   if (danger === undefined || SO_ACCEPTCONN === undefined) return
   if (native.getInt(fd, level, SO_ACCEPTCONN) <= 0) return
-  // Connections of a unix-domain socket, which has no port, inherit nothing.
-  if (native.localPort(fd) < 0) return
+  // Its connections inherit nothing.
+  if (isUnixDomain(fd)) return
   hazard(danger.code, name, danger.message)
 }

@@ -2,7 +2,7 @@
 import type * as net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { SocketTunerError } from '../errors'
-import { native } from '../kernel/binding'
+import { isInternet } from '../kernel/domain'
 import { BOTH_FAMILIES, dumpSockets } from '../kernel/sock-diag'
 import { bytecodeOf } from '../kernel/sock-diag-filter'
 import { handleOf, hasGivenSocket, type Handle } from '../node/handle'
@@ -26,7 +26,7 @@ const ownSockets = new WeakSet<Handle>()
 
 /** The number of connections that wait to be accepted; 0 if the socket is not a TCP socket. */
 export function waitingOn(fd: number): number {
-  return native.localPort(fd) < 0 ? 0 : (tcpInfo(fd).unacked ?? 0)
+  return isInternet(fd) ? (tcpInfo(fd).unacked ?? 0) : 0
 }
 
 /** Makes the kernel drop the SYN of new connections. @returns whether the kernel allows that */
@@ -63,7 +63,7 @@ export function markOwnSocket(server: net.Server): void {
 export async function untilNoneWaits(server: net.Server, refuses: boolean): Promise<void> {
   const start = performance.now()
   const first = fdOf(server)
-  if (first < 0 || native.localPort(first) < 0) return
+  if (first < 0 || !isInternet(first)) return
   const isRefusing = refuses && isOwn(server) && refuseConnections(first)
   const address = server.address() as net.AddressInfo
   let passedMs = 0

@@ -2,6 +2,7 @@
 import type * as net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { native } from '../kernel/binding'
+import { isInternet, unixName } from '../kernel/domain'
 import { listenOnSocket, untilListening } from '../connect/listening'
 import { adoptOrKeep } from '../connect/open'
 import { SocketTunerError, type SocketTunerErrorFields } from '../errors'
@@ -14,8 +15,6 @@ import type { Settings } from '../options/option'
 import { applySettings, prepareSettings } from '../options/tune'
 import { requireUnix } from '../options/unix'
 import { tuneBeforeListening } from './unix-server'
-
-const LONGEST_NAME = 128
 
 /** A stream socket of TCP or of the unix domain. */
 interface Inherited {
@@ -65,7 +64,7 @@ export async function listenOnInherited(
 function inheritedOf(fd: number): Inherited {
   const type = getOption(fd, 'SO_TYPE')
   const kind = socketKindOf(fd)
-  const path = pathOf(fd)
+  const path = unixName(fd)
   const {
     SOCK_STREAM,
     SOL_SOCKET = 0,
@@ -74,7 +73,7 @@ function inheritedOf(fd: number): Inherited {
     IPPROTO_MPTCP,
   } = native.constants
   const isTcp =
-    native.localPort(fd) >= 0 &&
+    isInternet(fd) &&
     (kind === undefined || kind.protocol === IPPROTO_TCP || kind.protocol === IPPROTO_MPTCP)
   if (type !== SOCK_STREAM || (path === undefined && !isTcp)) {
     const what = kind === undefined ? 'another socket' : nameOf(kind)
@@ -84,13 +83,6 @@ function inheritedOf(fd: number): Inherited {
   if (phase === 'connecting' || phase === 'connected') throw wrong(fd, phase)
   const accepting = native.getInt(fd, SOL_SOCKET, SO_ACCEPTCONN)
   return { path, isListening: accepting > 0 }
-}
-
-/** The name of a unix-domain socket; undefined for other sockets. */
-function pathOf(fd: number): string | undefined {
-  const name = Buffer.alloc(LONGEST_NAME)
-  const length = native.localPath(fd, name)
-  return length < 0 ? undefined : name.toString('utf8', 0, length)
 }
 
 function wrong(fd: number, what: string): SocketTunerError {

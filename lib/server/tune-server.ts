@@ -1,6 +1,4 @@
 import type * as net from 'node:net'
-import { constants as os } from 'node:os'
-import { native } from '../kernel/binding'
 import { close } from '../close/options'
 import {
   noCloses,
@@ -9,6 +7,7 @@ import {
   type ServerPolicy,
 } from '../close/server-policy'
 import { ArgumentTypeError, SocketTunerError } from '../errors'
+import { isUnixDomain } from '../kernel/domain'
 import { handleOf, type Handle } from '../node/handle'
 import { setsKeepAlive } from '../node/keep-alive'
 import { holdKeepAlive } from '../options/keep-alive'
@@ -325,10 +324,6 @@ function notTuned(why: string): SocketTunerError {
   return new SocketTunerError(`Nothing was tuned: ${why} before the server listened`, {
     code: 'ERR_SOCKET_TUNER_NO_HANDLE',
   })
-}
-
-function isUnixDomain(fd: number): boolean {
-  return native.localPort(fd) === -os.errno.EAFNOSUPPORT
 }
 
 /** Whether an option is not inherited, and can be set on a connection. */
