@@ -15,7 +15,7 @@ const OF_ANY_RELEASE = [
   'nearest',
   'spec',
   'cli/(options|screen|stress-panel|sysctl-file|top-render)',
-  'ports/(alarm|forecast|latest-feed|port-map|rates|reading-pace|reuse)',
+  'ports/(alarm|forecast|latest-feed|port-map|rates|reading-pace|time-wait-reuse)',
   'kernel/(addresses|layouts)',
 ]
 

@@ -1,5 +1,5 @@
 export { closeSocket, type CloseSocketOptions } from './close/close-socket'
-export type { Close, CloseOptions } from './close/options'
+export type { Close, CloseOptions } from './close/close-options'
 export { fallbackCodes, type Fallback, type FallbackCode } from './close/fallback'
 export {
   closeModeNames,
@@ -7,7 +7,7 @@ export {
   type CloseModeInfo,
   type CloseModeName,
 } from './close/modes'
-export type { CloseReport } from './close/report'
+export type { CloseReport } from './close/close-report'
 export { getCloseMode, setCloseMode } from './close/set-close-mode'
 export type { CloseCounters } from './close/server-policy'
 export { closeTotals, type CloseTotals } from './close/tally'

@@ -16,7 +16,7 @@ const lib = join(__dirname, '..', 'lib')
 const bags = [
   [
     'A close',
-    'close/options',
+    'close/close-options',
     'closeOptions',
     'The value of `close` in every function: the name of a mode, or an object with these options.',
   ],
@@ -48,7 +48,13 @@ const bags = [
   ],
   ['tuning.shutdown(options)', 'server/shutdown', 'shutdownOptions'],
   ['answerEarly(request, response, answer)', 'server/answer-early', 'earlyAnswer'],
-  ['prefork(options)', 'prefork/options', 'preforkOptions', undefined, 'listen(server, options)'],
+  [
+    'prefork(options)',
+    'prefork/prefork-options',
+    'preforkOptions',
+    undefined,
+    'listen(server, options)',
+  ],
   ['countSockets(options)', 'ports/count-sockets', 'countSocketsOptions'],
   ['destroyTimeWait(filter, accepted): the filter', 'ports/filter', 'socketFilter'],
   [
@@ -65,18 +71,18 @@ const bags = [
   ['watchPorts(options)', 'ports/watch-options', 'watchPortsOptions'],
   ['watchPorts({ warnAt })', 'ports/watch-options', 'portAlarm'],
   ['diagnose(options)', 'doctor/diagnose', 'diagnoseOptions'],
-  ['diagnose({ target })', 'doctor/target', 'diagnosisTarget'],
+  ['diagnose({ target })', 'doctor/diagnosis-target', 'diagnosisTarget'],
   ['configure(options)', 'warnings', 'configurable'],
   [
     'new TunedAgent(options), new TunedHttpsAgent(options)',
-    'clients/http/options',
+    'clients/http/agent-options',
     'agentOptions',
     "In addition to the options of Node's own agents.",
     'connect(options)',
   ],
   [
     'tunedConnector(options)',
-    'clients/undici/options',
+    'clients/undici/connector-options',
     'connectorOptions',
     'In addition to the options of net.connect() and tls.connect(). Null means the default.',
     'connect(options)',
@@ -90,12 +96,12 @@ const bags = [
   ],
   [
     'The plugin for Artillery: `config.plugins.socket-tuner`',
-    'clients/artillery/config',
+    'clients/artillery/plugin-options',
     'pluginOptions',
     undefined,
     'connect(options)',
   ],
-  ['registerMetrics(client, options)', 'metrics/options', 'metricsOptions'],
+  ['registerMetrics(client, options)', 'metrics/metrics-options', 'metricsOptions'],
   ['stress(options)', 'stress/options', 'stressOptions', undefined, 'connect(options)'],
   [
     'compare(options)',

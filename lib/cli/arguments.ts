@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net'
 import { parseArgs } from 'node:util'
 import type { Severity } from '../doctor/rule'
-import { diagnosisTarget, type DiagnosisTarget } from '../doctor/target'
+import { diagnosisTarget, type DiagnosisTarget } from '../doctor/diagnosis-target'
 import type { DemoOptions } from '../demo/demo'
 import { ArgumentTypeError, ArgumentValueError, checkWhole } from '../errors'
 import { nearest } from '../spec'

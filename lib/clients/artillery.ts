@@ -3,11 +3,11 @@
  * loaded. Its types are described here.
  */
 import { TunedConnections } from './artillery/tuned-connections'
-import { checkNoProxy, readConfig } from './artillery/config'
+import { checkNoProxy, readConfig } from './artillery/plugin-options'
 import { hookInto, type Script } from './artillery/script'
 import { enterThread, type Thread } from './artillery/threads'
 
-export type { PluginConfig } from './artillery/config'
+export type { PluginConfig } from './artillery/plugin-options'
 export type { Scenario, Script } from './artillery/script'
 
 /** Read by Artillery: the format of the reports that it passes to a plugin. This plugin does not use them. */

@@ -4,10 +4,10 @@ import { isMainThread } from 'node:worker_threads'
 import { wrongFamily, type IpFamily } from '../connect/address'
 import { connectorOf, tuningOf } from '../connect/connector'
 import type { Tuning } from '../connect/tuning'
-import { checkUnix } from '../connect/unix'
+import { checkUnix } from '../connect/connect-unix'
 import { ArgumentTypeError, SocketTunerError, checkOptions } from '../errors'
 import { CountedConnections } from './autocannon/counted-connections'
-import { SharedCounters, type SocketCounters } from './autocannon/counters'
+import { SharedCounters, type SocketCounters } from './autocannon/socket-counters'
 import type { FailureCount } from './autocannon/failures'
 import type {
   Autocannon,

@@ -2,5 +2,5 @@
 export { TunedAgent } from './http/agent'
 export { TunedHttpsAgent } from './http/https-agent'
 export type { WarmDestination } from './http/destination'
-export type { TunedAgentOptions, TunedHttpsAgentOptions } from './http/options'
+export type { TunedAgentOptions, TunedHttpsAgentOptions } from './http/agent-options'
 export type { ReuseCounters } from './sockets/reuse'

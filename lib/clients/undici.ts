@@ -14,14 +14,14 @@ import {
   type PreparedOptions,
   type SharedOptions,
   type TunedConnectorOptions,
-} from './undici/options'
+} from './undici/connector-options'
 import { ReadyConnections } from './undici/ready-connections'
 import { SessionCache } from './undici/session-cache'
 import { OPENED_WITHIN_MS } from './sockets/min-idle'
 import { newCounters, type ReuseCounters } from './sockets/reuse'
 
 export type { ReuseCounters } from './sockets/reuse'
-export type { TunedConnectorOptions } from './undici/options'
+export type { TunedConnectorOptions } from './undici/connector-options'
 
 /** The parameters that undici passes to a connector. */
 export interface ConnectParameters {

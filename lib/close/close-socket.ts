@@ -7,13 +7,13 @@ import { isStreamSocket } from '../target'
 import { announce, hazardsThrow } from '../warnings'
 import { fallback, type Fallback } from './fallback'
 import { attachPolicy, lastClose, observeClose, policyOf, stopObserving } from './hooks'
-import { close as closeOption, plainClose, type Close } from './options'
+import { close as closeOption, plainClose, type Close } from './close-options'
 import { bytesNotInKernel } from './pending'
 import { ClosePolicy, type Awaited, type PolicyOptions } from './mode'
 import { lostDescriptor } from './modeless-outcome'
 import { closeModes, type Closed, type CloseModeName } from './modes'
 import { modeByReason } from './reason'
-import type { CloseReport } from './report'
+import type { CloseReport } from './close-report'
 
 export const closeSocketOptions = spec({
   /** Cuts the close short when it is aborted, as the deadline does. */

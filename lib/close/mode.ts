@@ -2,7 +2,7 @@
 import type * as net from 'node:net'
 import type { StreamLike } from '../node/descriptor-stream'
 import type { Fallback } from './fallback'
-import type { CloseLimits } from './limits'
+import type { CloseLimits } from './close-limits'
 import type { LingeringGroup } from './lingering-group'
 import type { FinOrder, TimeWait } from './time-wait'
 

@@ -15,7 +15,7 @@ import {
   type Target,
 } from '../target'
 import { hazard } from '../warnings'
-import { close as closeOption, written, type Close } from './options'
+import { close as closeOption, written, type Close } from './close-options'
 import { attachPolicy, detachPolicy, policyOf } from './hooks'
 import { ClosePolicy, type PolicyOptions } from './mode'
 import { closeModes } from './modes'

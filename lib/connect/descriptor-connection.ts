@@ -2,7 +2,7 @@
 import { closeDescriptor, type DescriptorEnd } from '../close/close-descriptor'
 import type { PolicyOptions } from '../close/mode'
 import { closeModes, type Observer } from '../close/modes'
-import { plainClose } from '../close/options'
+import { plainClose } from '../close/close-options'
 import type { SocketTunerError } from '../errors'
 import { DescriptorStream } from '../node/descriptor-stream'
 import {

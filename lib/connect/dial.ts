@@ -30,7 +30,7 @@ import type { Dialer } from './dialer'
 import { race } from './race'
 import { resolve, type Address } from './resolve'
 import type { Tuning } from './tuning'
-import { checkUnix, connectUnix } from './unix'
+import { checkUnix, connectUnix } from './connect-unix'
 import { MAX_INT32 } from '../spec'
 
 /** With options that only some releases of Node have, and that its types lack. */

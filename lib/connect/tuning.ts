@@ -1,6 +1,6 @@
 /** The options of this library in connect() and the adapters, checked and prepared once. */
 import type { PolicyOptions } from '../close/mode'
-import { close } from '../close/options'
+import { close } from '../close/close-options'
 import { ArgumentRangeError, ArgumentValueError } from '../errors'
 import { systemPortRange, type PortRange } from '../kernel/proc'
 import { optionOf, type Settings } from '../options/option'

@@ -2,7 +2,7 @@ import { collectFacts, type Facts } from './facts'
 import { apply, severities, type Finding } from './rule'
 import { rules } from './rules'
 import { bag, spec, type InputOf } from '../spec'
-import { diagnosisTarget, resolveTarget } from './target'
+import { diagnosisTarget, resolveTarget } from './diagnosis-target'
 
 export const diagnoseOptions = spec({
   /** The destination of the connections to examine. A host name is looked up. */

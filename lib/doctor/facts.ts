@@ -14,11 +14,11 @@ import {
   parseSocketUsage,
   type Counters,
   type SocketUsage,
-} from './facts/counters'
+} from './facts/netstat'
 import { readListeners, type Listener } from './facts/listeners'
-import { containerKind, parseReadOnly, readOpenFiles, type OpenFiles } from './facts/place'
+import { containerKind, parseReadOnly, readOpenFiles, type OpenFiles } from './facts/environment'
 import { readPersisted, readSysctls, type PersistedSysctl, type Sysctls } from './facts/sysctls'
-import type { ResolvedTarget } from './target'
+import type { ResolvedTarget } from './diagnosis-target'
 
 /** A fact that is not known is absent, never 0. */
 export interface Facts {

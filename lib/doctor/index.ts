@@ -2,4 +2,4 @@
 export { diagnose, type DiagnoseOptions, type Diagnosis } from './diagnose'
 export type { Facts } from './facts'
 export type { Finding, Severity, SysctlSetting } from './rule'
-export type { DiagnosisTarget } from './target'
+export type { DiagnosisTarget } from './diagnosis-target'

@@ -1,10 +1,10 @@
 /** `socket-tuner/metrics`: closes, TIME_WAIT and ports for prom-client. */
 import { Metrics, type RegisteredMetrics } from './metrics'
-import { checkMetrics, type MetricsOptions } from './options'
+import { checkMetrics, type MetricsOptions } from './metrics-options'
 import type { PromClient } from './prom-client'
 
 export type { RegisteredMetrics } from './metrics'
-export type { MetricsOptions } from './options'
+export type { MetricsOptions } from './metrics-options'
 export type { MetricConfiguration, PromClient, PromMetric, PromRegistry } from './prom-client'
 
 /**

@@ -1,8 +1,8 @@
 /** Registers the rows of the table. */
 import { ArgumentValueError } from '../errors'
-import type { CheckedMetrics } from './options'
+import type { CheckedMetrics } from './metrics-options'
 import type { PromClient } from './prom-client'
-import { rows, type Metric } from './table'
+import { rows, type Metric } from './metric-table'
 
 /** The registered metrics. */
 export interface RegisteredMetrics extends Disposable {

@@ -1,7 +1,7 @@
 /** Decides whether a destination runs short of ports, and warns about it. */
 import { endpoint } from '../connect/address'
 import { announce } from '../warnings'
-import type { PortReport, PortTrouble } from './report'
+import type { PortReport, PortTrouble } from './port-report'
 import type { CheckedWatch } from './watch-options'
 
 /** Slow: at least 5 times the best cost of connect() seen, and at least 150 µs. */

@@ -2,7 +2,7 @@ import type { TcpState } from '../kernel/tcp-states'
 import type { PortRange } from '../kernel/proc'
 import { secondsUntilExhaustion } from './forecast'
 import { checkDestination, placesOf, type Destination, type Place } from './place'
-import { TIME_WAIT_MS, type TimeWaitReuse } from './reuse'
+import { TIME_WAIT_MS, type TimeWaitReuse } from './time-wait-reuse'
 import { readOwners, takeSnapshot, type PortOwners, type Snapshot } from './snapshot'
 
 /** The ports from one source address to one destination. */

@@ -2,7 +2,7 @@
 import { Alarm } from './alarm'
 import { placeAt, placesOf, type CheckedDestination, type Place } from './place'
 import { PlaceWatch } from './place-watch'
-import type { PortReport } from './report'
+import type { PortReport } from './port-report'
 import type { PortOwners } from './snapshot'
 import type { CheckedWatch } from './watch-options'
 

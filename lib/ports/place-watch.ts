@@ -5,7 +5,7 @@ import type { Alarm } from './alarm'
 import { budgetOf, recentRates, type PortBudget } from './budget'
 import { sourceOf, type Place } from './place'
 import { RateLearner } from './rates'
-import type { PortReport } from './report'
+import type { PortReport } from './port-report'
 import { takeSnapshot, type PortOwners } from './snapshot'
 
 export class PlaceWatch {

@@ -11,7 +11,7 @@ import { contentOrThrow, reservedPorts, systemPortRange, type PortRange } from '
 import { onDemand } from '../node/on-demand'
 import { custom, spec, type InputOf } from '../spec'
 import { portRange } from './filter'
-import { heldMs, reuseBetween, reuseFacts, type TimeWaitReuse } from './reuse'
+import { heldMs, reuseBetween, reuseFacts, type TimeWaitReuse } from './time-wait-reuse'
 
 /** A host name, or an IP address in canonical form. */
 export const hostOption = custom<string>('an IP address or a host name', checkHost)

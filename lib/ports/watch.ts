@@ -6,7 +6,7 @@ import { secondsUntilWarning } from './alarm'
 import { DestinationWatch } from './destination-watch'
 import { LatestFeed } from './latest-feed'
 import { ReadingPace } from './reading-pace'
-import type { PortReport } from './report'
+import type { PortReport } from './port-report'
 import { readOwners, type PortOwners } from './snapshot'
 import { checkWatch, type CheckedWatch, type WatchPortsOptions } from './watch-options'
 

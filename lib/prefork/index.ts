@@ -2,5 +2,5 @@
 export { prefork } from './prefork'
 export type { PreforkCounters, PreforkGroup } from './group'
 export type { Steering } from './messages'
-export type { PreforkOptions } from './options'
+export type { PreforkOptions } from './prefork-options'
 export type { PreforkWorker, Serve } from './worker'

@@ -7,7 +7,7 @@ import type { RawSocket } from '../connect/raw-socket'
 import { areComplete, refuseConnections, waitingOn } from '../server/accept-queue'
 import { bind, bindTo } from '../server/bound'
 import { byCpu } from '../server/programs'
-import type { PreforkPlan } from './options'
+import type { PreforkPlan } from './prefork-options'
 
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 100

@@ -3,7 +3,12 @@ import { isMainThread } from 'node:worker_threads'
 import { SocketTunerError } from '../errors'
 import { announce } from '../warnings'
 import { Group, type PreforkGroup } from './group'
-import { checkPreforkOptions, checkServe, type PreforkOptions, type PreforkPlan } from './options'
+import {
+  checkPreforkOptions,
+  checkServe,
+  type PreforkOptions,
+  type PreforkPlan,
+} from './prefork-options'
 import { assignmentOf, work } from './worker'
 
 let running = false

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { SocketTunerError } from '../errors'
-import { pauseAfter } from './options'
+import { pauseAfter } from './prefork-options'
 import type { WorkerEnd, WorkerProcess } from './worker-process'
 
 /** A worker that ends within this time of listening counts as crashed. */

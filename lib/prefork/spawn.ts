@@ -1,7 +1,7 @@
 import cluster, { type ClusterSettings, type Worker } from 'node:cluster'
 import { connectionLimitsOf } from '../server/connection-limits'
 import { ASSIGNMENT, type Assignment } from './messages'
-import type { PreforkPlan } from './options'
+import type { PreforkPlan } from './prefork-options'
 
 /**
  * Starts a worker of node:cluster that inherits a listening socket in addition to the cluster's settings. Restores

@@ -1,6 +1,6 @@
 /** Reads the configuration, and checks each value separately, so that an error names the value. */
 import type { PolicyOptions } from '../close/mode'
-import { close } from '../close/options'
+import { close } from '../close/close-options'
 import { realPort } from '../connect/address'
 import { sourcesByFamily, type SourcesByFamily } from '../connect/source'
 import { confinedRange, tuningOptions } from '../connect/tuning'

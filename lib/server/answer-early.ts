@@ -3,11 +3,11 @@ import type * as http2 from 'node:http2'
 import type * as net from 'node:net'
 import { fallback, type Fallback } from '../close/fallback'
 import { attachPolicy, observeClose, policyOf } from '../close/hooks'
-import { closeLimits } from '../close/limits'
+import { closeLimits } from '../close/close-limits'
 import { ClosePolicy, type PolicyOptions } from '../close/mode'
-import { plainClose } from '../close/options'
+import { plainClose } from '../close/close-options'
 import { closeModes } from '../close/modes'
-import type { CloseReport } from '../close/report'
+import type { CloseReport } from '../close/close-report'
 import {
   ArgumentTypeError,
   ArgumentValueError,

@@ -13,7 +13,7 @@ import { nameOf, socketKindOf } from '../options/failure'
 import { phaseOf } from '../options/hazards'
 import type { Settings } from '../options/option'
 import { applySettings, prepareSettings } from '../options/tune'
-import { requireUnix } from '../options/unix'
+import { requireUnix } from '../options/unix-settings'
 import { tuneBeforeListening } from './unix-server'
 
 /** A stream socket of TCP or of the unix domain. */

@@ -1,5 +1,5 @@
 import type * as net from 'node:net'
-import { close } from '../close/options'
+import { close } from '../close/close-options'
 import {
   noCloses,
   setServerPolicy,

@@ -1,9 +1,9 @@
 /** The options of a run. */
 import { METHODS, validateHeaderName, validateHeaderValue } from 'node:http'
 import { isIP } from 'node:net'
-import { close as closeOption, written } from '../close/options'
+import { close as closeOption, written } from '../close/close-options'
 import type { PolicyOptions } from '../close/mode'
-import type { Close } from '../close/options'
+import type { Close } from '../close/close-options'
 import { closeModeName } from '../close/modes'
 import { wrongFamily, type IpFamily } from '../connect/address'
 import { SourcePool } from '../connect/source-pool'

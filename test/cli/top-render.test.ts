@@ -1,6 +1,6 @@
 import type { Look } from '../../lib/cli/look'
 import { render } from '../../lib/cli/top/render'
-import type { TopRow, View } from '../../lib/cli/top/source'
+import type { TopRow, View } from '../../lib/cli/top/top-source'
 import type { PortReport } from '../../lib/ports'
 
 const plain: Look = { width: Infinity, colour: false, unicode: true }

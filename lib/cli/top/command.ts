@@ -4,7 +4,7 @@ import type { TopArguments } from '../arguments'
 import { cut, lookOf } from '../look'
 import { Screen, canDraw } from '../screen'
 import { render } from './render'
-import { TopSource, type View } from './source'
+import { TopSource, type View } from './top-source'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const HINT = 'q quits'

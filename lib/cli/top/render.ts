@@ -1,9 +1,9 @@
 /** Renders the view as text. */
 import { endpoint } from '../../connect/address'
-import type { PortReport } from '../../ports/report'
+import type { PortReport } from '../../ports/port-report'
 import { cut, paint, sparkline, type Look } from '../look'
 import { align, count } from '../text'
-import { WARN_AT, type TopRow, type View } from './source'
+import { WARN_AT, type TopRow, type View } from './top-source'
 
 const SIDES = 'lllrrrrrrrrl'
 const HEAD = [

@@ -4,10 +4,10 @@ import * as net from 'node:net'
 import { afterCreateConnection, afterFree, agentPartsOf } from '../../node/http-agent'
 import { isKept, requestOn } from '../../node/http-request'
 import { TunedAgent, TunedHttpsAgent } from '../http'
-import { optionsWith } from '../http/options'
+import { optionsWith } from '../http/agent-options'
 import { newCounters } from '../sockets/reuse'
-import type { CheckedConfig } from './config'
-import { Reporter } from './report'
+import type { CheckedConfig } from './plugin-options'
+import { Reporter } from './counter-report'
 import { replaceAgents, type Context, type Events } from './script'
 
 /** The options of http.Agent, and those of agentkeepalive, which Artillery uses. */

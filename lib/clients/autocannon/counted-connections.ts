@@ -4,7 +4,7 @@ import { observeClose } from '../../close/hooks'
 import type { Closed } from '../../close/modes'
 import type { Connector } from '../../connect/connector'
 import { carrierOf } from '../../node/handle'
-import type { SharedCounters } from './counters'
+import type { SharedCounters } from './socket-counters'
 
 /** The client that a connection belongs to. */
 export interface Owner {

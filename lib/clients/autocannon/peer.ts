@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { ConnectionOptions } from 'node:tls'
-import type { SocketCounters } from './counters'
+import type { SocketCounters } from './socket-counters'
 
 /** A function, or the path of a module that exports one. With `workers`, it must be a path. */
 type FunctionOrPath<F> = F | string

@@ -1,12 +1,12 @@
 /** The functions that autocannon calls with each of its clients, in the main thread and in its workers. */
 import { SourcePool } from '../../connect/source-pool'
 import { closeModes } from '../../close/modes'
-import { plainClose } from '../../close/options'
+import { plainClose } from '../../close/close-options'
 import { connectorOf, type Connector } from '../../connect/connector'
 import { tuningOptions } from '../../connect/tuning'
 import { fn, spec, type InputOf } from '../../spec'
 import { CountedConnections } from './counted-connections'
-import { SharedCounters } from './counters'
+import { SharedCounters } from './socket-counters'
 import type { Autocannon, SetupClient } from './peer'
 import { tuneClient, type Client } from './tune-client'
 

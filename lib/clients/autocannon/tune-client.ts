@@ -7,7 +7,7 @@
  * connects in another way is noticed.
  */
 import * as net from 'node:net'
-import { netArguments, tlsArguments } from '../../connect/arguments'
+import { netArguments, tlsArguments } from '../../connect/connect-arguments'
 import { SocketTunerError } from '../../errors'
 import { answerNextConnect } from '../../node/next-connect'
 import type { CountedConnections, Owner } from './counted-connections'

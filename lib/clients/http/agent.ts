@@ -1,10 +1,10 @@
 import * as http from 'node:http'
 import type { Duplex } from 'node:stream'
-import { netArguments } from '../../connect/arguments'
+import { netArguments } from '../../connect/connect-arguments'
 import { agentMethodsOf, type ConnectionCallback } from '../../node/http-agent'
 import type { ReuseCounters } from '../sockets/reuse'
 import { destinationOf, type WarmDestination } from './destination'
-import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './options'
+import { prepareAgent, type AgentTuning, type TunedAgentOptions } from './agent-options'
 import { Pool } from './pool'
 
 interface RequestOptions extends http.ClientRequestArgs {

@@ -32,7 +32,7 @@ import {
   watch,
   type AgentConnection,
 } from './agent-connection'
-import type { AgentTuning } from './options'
+import type { AgentTuning } from './agent-options'
 import { WarmConnections } from './warm-connections'
 import { MAX_INT32 } from '../../spec'
 

@@ -11,7 +11,7 @@ import { budgetAt, type PortBudget } from '../../ports/budget'
 import { countSockets, type SocketGroup } from '../../ports/count-sockets'
 import { checkDestination, placeAt, type Place } from '../../ports/place'
 import { readOwners } from '../../ports/snapshot'
-import type { ResolvedTarget } from '../target'
+import type { ResolvedTarget } from '../diagnosis-target'
 
 /** The ports from one source address to one destination, in the terms of portBudget(). */
 export type DestinationPorts = Pick<

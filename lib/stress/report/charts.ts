@@ -1,7 +1,7 @@
 /** The charts of a report, each with the table of its values. */
 import { LatencyHistogram, percentileNames, type LatencyDistribution } from '../latency-histogram'
 import type { StressResult, StressSnapshot } from '../result'
-import { figureText, type ShownUnit } from './figures'
+import { figureText, type ShownUnit } from './figure-text'
 import { html, type Html } from './html'
 import type { Points } from './series'
 import { captionOf, figureCell, row, table } from './table'

@@ -9,7 +9,7 @@ import {
   type StressResult,
 } from '../result'
 import { latencyNote } from './charts'
-import { countText, durationText, figure, figureText, units, type ShownUnit } from './figures'
+import { countText, durationText, figure, figureText, units, type ShownUnit } from './figure-text'
 import { html, type Html, type HtmlPart } from './html'
 import { captionOf, errorCells, errorHeads, figureCell, row, scrollable, table } from './table'
 

@@ -1,6 +1,6 @@
 /** The tables of a report. */
 import type { StressError } from '../result'
-import { figure, units, type ShownUnit } from './figures'
+import { figure, units, type ShownUnit } from './figure-text'
 import { html, type Html, type HtmlPart } from './html'
 
 /** A table whose columns have heads. @param kind its class in the style sheet */

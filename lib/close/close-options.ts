@@ -1,6 +1,6 @@
 /** How callers specify a close, which is the same everywhere. */
 import { custom, spec, type InputOf } from '../spec'
-import { closeLimits } from './limits'
+import { closeLimits } from './close-limits'
 import type { CloseMode, PolicyOptions } from './mode'
 import { closeModeName, closeModeNames, closeModes, type CloseModeName } from './modes'
 

@@ -5,12 +5,12 @@ import {
   readTimeWaitByPort,
   type TimeWaitAtPort,
 } from '../../doctor/facts/connections'
-import type { DiagnosisTarget } from '../../doctor/target'
+import type { DiagnosisTarget } from '../../doctor/diagnosis-target'
 import { Alarm } from '../../ports/alarm'
 import { shareTaken } from '../../ports/budget'
 import { checkDestination, placesOf, type Destination } from '../../ports/place'
 import { PlaceWatch } from '../../ports/place-watch'
-import type { PortReport } from '../../ports/report'
+import type { PortReport } from '../../ports/port-report'
 import { readOwners } from '../../ports/snapshot'
 import { timeWaitCount } from '../../ports/time-wait-count'
 import { portAlarm } from '../../ports/watch-options'

@@ -3,7 +3,7 @@ import { isMainThread } from 'node:worker_threads'
 import { connectorOf, type Connector } from '../../connect/connector'
 import { ArgumentValueError, SocketTunerError } from '../../errors'
 import { spec, text, type InputOf, type OutputOf } from '../../spec'
-import { connectionFields } from '../http/options'
+import { connectionFields } from '../http/agent-options'
 import type { Script } from './script'
 
 const { retry, ...tuning } = connectionFields

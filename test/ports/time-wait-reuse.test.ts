@@ -1,4 +1,4 @@
-import { heldMs, reuseBetween } from '../../lib/ports/reuse'
+import { heldMs, reuseBetween } from '../../lib/ports/time-wait-reuse'
 
 const facts = { setting: 1, delayMs: 500, timestamps: 1 }
 

@@ -6,9 +6,9 @@ import { portWaitTotals } from '../connect/port-queue'
 import { plainAddress } from '../kernel/addresses'
 import { countSockets } from '../ports/count-sockets'
 import { timeWaitCount } from '../ports/time-wait-count'
-import type { PortReport } from '../ports/report'
+import type { PortReport } from '../ports/port-report'
 import type { PortWatch } from '../ports/watch'
-import type { CheckedMetrics } from './options'
+import type { CheckedMetrics } from './metrics-options'
 
 /** A value with its labels. */
 export interface Sample {
