@@ -285,11 +285,14 @@ class AwaitedClose implements Awaited {
     const { options } = this.#policy
     const { mode, onTimeout } = options
     clearTimeout(this.#overdue)
-    // A program or a TLS layer may keep the stream from ending.
+    // A program or a TLS layer may keep the stream from ending. One timer after the other, so that a whole turn of the
+    // event loop lies between them: if the loop was held up, the outcome may be about to come.
     this.#overdue = setTimeout(() => {
-      this.#begun = false
-      this.#lost()
-    }, GRACE_MS)
+      this.#overdue = setTimeout(() => {
+        this.#begun = false
+        this.#lost()
+      }, GRACE_MS / 2)
+    }, GRACE_MS / 2)
     const timesOut = cause.code === 'deadline' && onTimeout !== undefined
     if (timesOut) this.#policy.options = { ...options, mode: onTimeout }
     if (socket.destroyed) {

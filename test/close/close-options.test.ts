@@ -111,6 +111,18 @@ describe('closeSocket() with a signal', () => {
     },
   )
 
+  it('reports the discarded bytes even if the event loop is held up while the close ends', async () => {
+    const { client } = await unread()
+    const controller = new AbortController()
+    const closing = closeSocket(client, 'lingering', { signal: controller.signal })
+    controller.abort()
+    // Longer than the time after which a stream that never emits 'close' is given up.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500)
+    const { mode, discardedBytes } = await closing
+    expect(mode).toBe('lingering')
+    expect(discardedBytes).toBeGreaterThan(0)
+  })
+
   it('ends at once if the signal was aborted before', async () => {
     const { client } = await unread()
     const report = await closeSocket(client, 'deliver', { signal: AbortSignal.abort() })
