@@ -7,7 +7,7 @@ import { align, wrap } from './text'
 /** @throws UsageError for an unknown name */
 export function printOptions(name: string | undefined, json: boolean): void {
   if (name === undefined) {
-    const all = optionNames.map((each) => forReaders(describeOption(each)))
+    const all = optionNames.map(describeOption)
     process.stdout.write(json ? asJson(all) : list(all))
     return
   }
@@ -17,18 +17,10 @@ export function printOptions(name: string | undefined, json: boolean): void {
 
 function find(name: string): OptionInfo {
   try {
-    return forReaders(describeOption(name.toUpperCase() as OptionName))
+    return describeOption(name.toUpperCase() as OptionName)
   } catch (error) {
     throw asUsageError(error)
   }
-}
-
-/** Leaves out the members that only the generated tests use. */
-function forReaders(info: OptionInfo): OptionInfo {
-  const copy: Partial<OptionInfo> & OptionInfo = { ...info }
-  delete (copy as { example?: unknown }).example
-  delete (copy as { roundTrip?: unknown }).roundTrip
-  return copy
 }
 
 function asJson(value: unknown): string {

@@ -1,8 +1,11 @@
 import { optionOf, type OptionName } from './option'
 import type { OptionRow } from './row'
 
+/** The members of a row that only the generated tests use. */
+type ForTests = Pick<OptionRow, 'example' | 'roundTrip'>
+
 /** The facts of the catalogue about one option. */
-export interface OptionInfo extends Readonly<OptionRow> {
+export interface OptionInfo extends Readonly<Omit<OptionRow, keyof ForTests>> {
   readonly name: string
   /** The level's number on this platform. */
   readonly levelNumber: number
@@ -18,5 +21,8 @@ export interface OptionInfo extends Readonly<OptionRow> {
  */
 export function describeOption(name: OptionName): OptionInfo {
   const { row, level, number } = optionOf(name)
-  return { name, ...row, levelNumber: level, number }
+  const info: OptionInfo & ForTests = { name, ...row, levelNumber: level, number }
+  delete info.example
+  delete info.roundTrip
+  return info
 }

@@ -43,7 +43,7 @@ export async function destroyTimeWait(
   accepted: DelayedSegmentsAccepted,
 ): Promise<number> {
   delayedSegmentsAccepted.check('accepted', accepted)
-  const bytecode = bytecodeOf(checkWhole(filter))
+  const bytecode = bytecodeOf(checkComplete(filter))
   return new Promise((resolve, reject) => {
     const settle = (result: number): void => {
       if (result < 0) reject(failure(result))
@@ -55,7 +55,7 @@ export async function destroyTimeWait(
 }
 
 /** Refuses a field that is undefined: the filter would match too much. */
-function checkWhole(filter: unknown): SocketFilter {
+function checkComplete(filter: unknown): SocketFilter {
   const checked = socketFilter.check('filter', filter)
   for (const [name, value] of Object.entries(filter as object)) {
     if (value !== undefined) continue

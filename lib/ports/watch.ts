@@ -72,7 +72,7 @@ const ends = channel('socket-tuner:ports-ended')
  * ends. It does not keep the process alive, and uses less than 1 % of a core: with very many sockets in the kernel,
  * readings become less frequent, except for one when the ports are expected to run short. Linux.
  *
- * A host name is reports up as net.connect() does, before the first reading and then every 30 s. Each of its
+ * A host name is looked up as net.connect() does, before the first reading and then every 30 s. Each of its
  * addresses has its own report. An address that the name no longer has is reported while connections to it remain.
  * If a later lookup fails, the addresses stay as they are.
  *

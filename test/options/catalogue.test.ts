@@ -131,12 +131,13 @@ describe('a row', () => {
 })
 
 describe('describeOption', () => {
-  it('describes exactly the options of optionNames', () => {
+  it('describes exactly the options of optionNames, without the members for tests', () => {
     expect([...optionNames]).toEqual(rows.map(({ name }) => name))
     for (const { name, ...row } of rows) {
-      expect(describeOption(name)).toEqual({
+      const facts = Object.entries(row).filter(([key]) => key !== 'example' && key !== 'roundTrip')
+      expect(describeOption(name)).toStrictEqual({
         name,
-        ...row,
+        ...Object.fromEntries(facts),
         levelNumber: native.constants[row.level],
         number: native.constants[name],
       })
