@@ -1,4 +1,4 @@
-/** What a terminal can show, and text that is made for it. */
+/** The capabilities of a terminal, and text that fits it. */
 import { styleText } from 'node:util'
 
 export interface Look {

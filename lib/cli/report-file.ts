@@ -1,4 +1,4 @@
-/** A file that is written at the end of a long command, and that is found to be writable at its beginning. */
+/** A file that is checked at the beginning of a long command and written at its end. */
 import { randomBytes } from 'node:crypto'
 import {
   accessSync,
@@ -22,7 +22,7 @@ import { Socket } from 'node:net'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** The time between two looks for a reader of a named pipe, ms: the kernel reports none. */
+/** The pause before a named pipe without a reader is opened again, ms: the kernel does not report a reader. */
 const READER_PAUSE_MS = 100
 const STDOUT = 1
 
@@ -31,13 +31,13 @@ const STDOUT = 1
  *
  * - `rename`: as a file beside it, which then takes its place, so that it is never empty or half written.
  * - `overwrite`: in place, where its folder takes no other file.
- * - `stdout`: to standard output, which it is.
+ * - `stdout`: to standard output, because the path leads there.
  * - `pipe`: to the reader of a named pipe, once there is one.
  */
 type Way = 'rename' | 'overwrite' | 'stdout' | 'pipe'
 
 export class ReportFile {
-  /** Where links lead. */
+  /** The path at the end of all symbolic links. */
   readonly #path: string
   readonly #way: Way
   /** Undefined for a new file. */
@@ -46,7 +46,7 @@ export class ReportFile {
   /** Changes nothing. @throws what a write would throw: EACCES, EISDIR, ENOENT, EROFS and others */
   constructor(path: string) {
     const stats = statOf(path)
-    // What is no file has no other path: that of /dev/fd/3 may lead to a pipe without a name.
+    // Only a regular file has another path: /dev/fd/3 may lead to a pipe without a name.
     this.#path = stats?.isFile() === false ? path : endOfLinks(resolve(path))
     this.#earlier = stats
     this.#way = wayTo(this.#path, stats)
@@ -98,7 +98,7 @@ function wayTo(path: string, stats: Stats | undefined): Way {
     accessSync(path, constants.W_OK)
     return 'pipe'
   }
-  // Throws for a folder, and for a file that is not to be written though its folder is. Devices are opened as they are.
+  // Throws for a folder, and for a read-only file, even in a folder that is writable. Devices are opened as they are.
   if (stats !== undefined) closeSync(openSync(path, 'a'))
   if (stats?.isFile() === false) return 'overwrite'
   const temporary = besideOf(path)
@@ -126,19 +126,19 @@ function statOf(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false })
 }
 
-/** Also by another name, such as /dev/stdout, and for a socket, which cannot be opened by its name. */
+/** Whether it is standard output, also by another name such as /dev/stdout. A socket cannot be opened by its name. */
 function isStdout(stats: Stats | undefined): boolean {
   if (stats === undefined || stats.isCharacterDevice()) return false
   const { dev, ino } = fstatSync(STDOUT)
   return stats.dev === dev && stats.ino === ino
 }
 
-/** A name for a file in the same folder, which is short: that of the file may be as long as a name can be. */
+/** A short name for a file in the same folder: the file itself may have a name of the greatest length. */
 function besideOf(path: string): string {
   return join(dirname(path), `.report-${randomBytes(6).toString('hex')}`)
 }
 
-/** A link stays a link: the file it leads to is written, also one that does not exist yet. */
+/** The path of the file to which links lead, which need not exist yet: a link stays a link. */
 function endOfLinks(path: string): string {
   try {
     return realpathSync(path)
@@ -155,7 +155,7 @@ function isLink(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
 }
 
-/** Waits for a reader without blocking the process, which a signal is to end. */
+/** Waits for a reader without blocking the process, so that a signal can end it. */
 async function writeToReader(path: string, text: string): Promise<void> {
   const descriptor = await openForReader(path)
   await new Promise<void>((written, failed) => {

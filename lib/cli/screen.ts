@@ -17,8 +17,8 @@ export interface Terminal {
 }
 
 /**
- * Whether a command can draw on its standard output: on a terminal that knows escape sequences, of which the command has
- * the foreground. The kernel stops a command in the background that changes the mode of the keys.
+ * Whether a command can draw on its standard output: it must be a terminal with escape sequences, and the command must be
+ * in its foreground. The kernel stops a command in the background that changes the mode of the keys.
  */
 export function canDraw(output: NodeJS.WriteStream, environment: NodeJS.ProcessEnv): boolean {
   // Without a terminal, Node leaves `isTTY` undefined.
@@ -42,7 +42,7 @@ export class Screen {
   readonly #redraw: () => void
   #isLeft = false
   readonly #onKey = (key: Buffer): void => {
-    // More than one may come at a time.
+    // Several keys may arrive at a time.
     for (const each of key.toString('latin1')) if (QUIT.includes(each)) this.#quit()
   }
   readonly #onExit = (): void => {
@@ -70,12 +70,12 @@ export class Screen {
     input.on('error', this.#onError)
   }
 
-  /** The lines that draw() shows at most. */
+  /** The most lines that draw() shows. */
   get height(): number {
     return Math.max(1, (this.#output.rows || HEIGHT) - 1)
   }
 
-  /** Overwrites what is there, in one write: an erased screen would flicker. */
+  /** Overwrites the screen in one write: an erased screen would flicker. */
   draw(lines: readonly string[]): void {
     const visible = lines.slice(0, this.height)
     const text = visible.map((line) => `${line}${CLEAR_LINE}`).join('\n')

@@ -75,12 +75,12 @@ export async function runStress(command: StressArguments): Promise<number> {
   }
 }
 
-/** What the command prints at its end. */
+/** The output of the command at its end. */
 interface Measured {
   /** The exit code. Prints its reasons, so it is called when the terminal is restored. */
   readonly code: () => number
   readonly text: string
-  /** What a report can show; undefined for a search. */
+  /** The result for a report; undefined for a search, which has none. */
   readonly result?: StressResult | StressComparison
 }
 
@@ -156,7 +156,7 @@ async function measureRates(
   return { code: () => (result.ratePerSecond === null ? CONDITION_MET : 0), text }
 }
 
-/** Prints what will run out. @returns the same for the panel */
+/** Prints a warning of each resource that will run out. @returns the same for the panel */
 async function warn(options: StressOptions): Promise<string[]> {
   const findings = await preflight(options)
   for (const { severity, message } of findings)

@@ -29,7 +29,7 @@ import {
 } from './stress-values'
 import { wrap } from './text'
 
-/** What the command line asks for. */
+/** The parsed command line of `socket-tuner stress`. */
 export interface StressArguments {
   readonly json: boolean
   /** Without a target, the command starts a server of its own. */
@@ -218,7 +218,6 @@ const flagList = {
   },
 } as const satisfies Readonly<Record<string, StressFlag>>
 
-/** With the flag that other commands have too. */
 export const stressFlags: Readonly<Record<keyof typeof flagList, StressFlag>> = flagList
 
 export type StressFlagName = keyof typeof flagList
@@ -231,7 +230,7 @@ type ParseFlag<F> = F extends { value: string }
     : { type: 'string' }
   : { type: 'boolean' }
 
-/** As parseArgs() of Node takes them. */
+/** The flags in the form of Node's parseArgs(). */
 export const stressParseFlags = Object.fromEntries(
   Object.entries(stressFlags).map(([name, { value, multiple = false }]) => [
     name,
@@ -250,7 +249,7 @@ export function stressFlagsHelp(): string {
   return `${lines.join('\n')}\n`
 }
 
-/** Any target with which the options of others can be checked before the own server listens. */
+/** Stands for the command's own server, which does not listen yet when the options are checked. */
 const PLACEHOLDER = 'http://127.0.0.1:1/'
 
 /**

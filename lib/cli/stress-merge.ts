@@ -12,10 +12,10 @@ import { jsonIn } from './stress-values'
 /** The first argument of `socket-tuner stress`. No target has this name: a target has a port. */
 export const MERGE = 'merge'
 
-/** What the command line asks for. */
+/** The parsed command line of `socket-tuner stress merge`. */
 export interface MergeArguments {
   readonly json: boolean
-  /** Of the files, which fit each other. */
+  /** The merged result of the files. */
   readonly result: StressResult
   readonly failIf: readonly Threshold[]
   readonly baseline: StressResult | undefined
@@ -23,7 +23,7 @@ export interface MergeArguments {
   readonly report: string | undefined
 }
 
-/** The others are about the run itself. */
+/** The flags of `socket-tuner stress` that are not about the run itself. */
 const allowed: readonly string[] = ['report', 'baseline', 'fail-if']
 
 /**

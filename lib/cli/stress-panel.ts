@@ -4,13 +4,13 @@ import { cut, paint, sparkline, type Look, type TextFormat } from './look'
 import { duration, NOT_KNOWN, planParts } from './stress-report'
 import { align, count, wrap } from './text'
 
-/** What the panel shows. */
+/** The content of the panel. */
 export interface PanelState {
   readonly url: string
-  /** That of the run that is under way. */
+  /** The plan of the current run. */
   readonly plan: StressPlan
   readonly progress: PanelProgress
-  /** The newest one of the run that is under way; undefined before the first. */
+  /** The newest snapshot of the current run; undefined before the first. */
   readonly snapshot: StressSnapshot | undefined
   /** Failed requests since the command began. */
   readonly failed: number
@@ -100,7 +100,7 @@ function lineOf(parts: readonly LinePart[], look: Look): string {
     const gap = used === 0 ? '' : GAP
     const shown = ascii(text, look)
     const isCut = used + gap.length + shown.length > look.width
-    // The first one says what the line is about.
+    // The first part names the subject of the line.
     if (isCut && used > 0) break
     const visible = isCut ? cut(shown, look) : shown
     line += gap + (format === undefined ? visible : paint(visible, format, look))

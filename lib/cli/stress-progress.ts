@@ -7,11 +7,11 @@ import { panelLines, perSecond, type PanelProgress, type PanelState } from './st
 import { snapshotLine } from './stress-report'
 import { count, wrap } from './text'
 
-/** How far the rounds of a command are. A command without rounds has one. */
+/** The position of a round among those of a command. A command without rounds has one. */
 export interface RoundPlace {
   /** Its name in the panel; undefined if it is the only one. */
   readonly name: string | undefined
-  /** Of those before it. */
+  /** The number of rounds before it. */
   readonly ended: number
   readonly of: number
 }
@@ -61,7 +61,7 @@ export class StressProgress {
 
   /**
    * @param isSilent shows nothing at all
-   * @param notes what the panel shows besides the figures
+   * @param notes texts that the panel shows below the figures
    * @param quit called when the user presses Control-C, which is no signal while the panel is shown
    */
   constructor(isSilent: boolean, notes: readonly string[], quit: () => void) {
@@ -170,7 +170,7 @@ export class StressProgress {
 }
 
 /**
- * How far a run is.
+ * Returns the progress of a run.
  *
  * @param second since the start of the run, warm-up included
  * @param measured the snapshots of its measured time together

@@ -1,4 +1,4 @@
-/** What a socket's `_destroy` does before close(2), whoever closes the socket: the mode makes the last system calls. */
+/** Replaces a socket's `_destroy`: before close(2), whoever calls it, the close mode makes the last system calls. */
 import type * as net from 'node:net'
 import { closeWithoutReset, isResetting } from '../node/closing'
 import { refuseConnect } from '../node/connecting'

@@ -1,6 +1,6 @@
 /**
- * What a socket's `_final` and destroySoon() do: no shutdown() is made where none may precede close(2), and otherwise the
- * order of the FINs is found. The order decides who keeps TIME_WAIT, and the kernel does not report it afterwards.
+ * Replaces a socket's `_final` and destroySoon(). Makes no shutdown() where none may precede close(2). Otherwise, finds
+ * whose FIN is first: that decides who keeps TIME_WAIT, and the kernel does not report it afterwards.
  */
 import type * as net from 'node:net'
 import type { Final } from '../node/closing'

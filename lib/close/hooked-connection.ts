@@ -1,4 +1,4 @@
-/** What a socket with a replaced close carries: the state of its connection, and its own methods. */
+/** The state of a socket whose close was replaced: that of its connection, and its own methods. */
 import type * as net from 'node:net'
 import { carrierOf } from '../node/handle'
 import type { Destroy, DestroySoon, Final } from '../node/closing'

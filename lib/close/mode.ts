@@ -125,7 +125,7 @@ export interface Ending {
 /** Called when a close is complete, which is after 'close' if the close lingers. */
 export type Done = (outcome: CloseOutcome) => void
 
-/** What is known at the moment of close(2). */
+/** The result of a close, as far as it is known at the moment of close(2). */
 export interface CloseOutcome {
   /** The name of the mode that was used. */
   readonly mode: string

@@ -75,7 +75,7 @@ class Remainder {
   readonly #until: Until
   readonly #fd: number
   readonly #done: (result: TakenOver) => void
-  /** What the net.Socket had transferred. */
+  /** The bytes that the net.Socket had transferred. */
   readonly #before: Transferred
   /** The size of the peer's close_notify. The cipher is unknown once the socket is closed. */
   readonly #alert: number

@@ -16,7 +16,7 @@ interface RequestParts {
   socket: net.Socket | null
   parser: unknown
   reusedSocket: boolean
-  /** What the request has written and its socket has not. */
+  /** Data that the request has written and its socket has not. */
   outputData: Write[]
   outputSize: number
   /** Set while the request listens to its socket's 'timeout'. */

@@ -15,10 +15,10 @@ const protocolName = custom<string>('the name of a protocol', (argument, value) 
 
 export const alpnProtocols = list(protocolName)
 
-/** Those whose answers are understood here. */
+/** The protocols whose answers the client can read. */
 const spoken = ['http/1.1', 'http/1.0']
 
-/** What an https target is offered. */
+/** The protocols that an https target is offered. */
 export const offeredToHttps: readonly string[] = ['http/1.1']
 
 /** Why nothing can be sent after the negotiation; undefined if it can. A target without ALPN speaks HTTP/1.1. */

@@ -1,4 +1,4 @@
-/** What is sent on a connection, and how the end of its answer is found. */
+/** The request of a connection, and the reader that finds the end of its answer. */
 import { Buffer } from 'node:buffer'
 import type { CheckedStress } from './options'
 import { ResponseScanner } from './response-scanner'
@@ -17,7 +17,7 @@ export interface AnswerReader {
   end(): boolean
 }
 
-/** What each connection of a run says. */
+/** The exchange on each connection of a run. */
 export interface Conversation {
   /** Undefined for connections that are closed once they are open. */
   readonly request: Buffer | undefined

@@ -7,7 +7,7 @@ import type { FromWorker } from './worker-messages'
 import type { WorkerHandle } from './worker-pool'
 import type { Watched } from './worker-watch'
 
-/** What all workers of a run share. */
+/** The common part of the work of all workers of a run. */
 export interface Job {
   readonly options: CheckedStress
   readonly target: StressTargetInfo
@@ -16,7 +16,7 @@ export interface Job {
 }
 
 export class Assigned implements Watched {
-  /** As messages and results name it. */
+  /** Its name in messages and results. */
   readonly name: string
   /** Resolves when the worker is ready, or lost. */
   readonly ready: Promise<void>
@@ -61,7 +61,7 @@ export class Assigned implements Watched {
     return this.#messages
   }
 
-  /** What it measured, when it is over; undefined if it was lost. */
+  /** The measurements of the worker once it is over; undefined if it was lost. */
   get part(): Part | undefined {
     return this.#part
   }

@@ -1,4 +1,4 @@
-/** What the connections of a run have in common, by its options. */
+/** Derives the common circumstances of a run's connections from its options. */
 import { protocolRefusal } from './alpn'
 import { conversationOf } from './answer'
 import type { Circumstances } from './connection'

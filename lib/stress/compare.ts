@@ -74,7 +74,7 @@ export interface StressWayResult {
 /** The result of a comparison. All its fields survive JSON. */
 export interface StressComparison {
   readonly schemaVersion: typeof SCHEMA_VERSION
-  /** Complete rounds: those of a comparison that was aborted may be fewer than it was to have. */
+  /** The number of complete rounds. An aborted comparison may have fewer than its options say. */
   readonly rounds: number
   readonly ended: 'complete' | 'aborted'
   /** In the order of the options. */
@@ -83,7 +83,7 @@ export interface StressComparison {
 
 /** A comparison. Iterating over it yields its turns as they end. */
 export interface StressComparisonRun extends AsyncIterable<StressTurn> {
-  /** Rejects as that of a run does. */
+  /** Rejects for the reasons for which the result of a run does. */
   readonly result: Promise<StressComparison>
 }
 
@@ -174,7 +174,7 @@ class Comparison implements StressComparisonRun {
           const run = new Run(options, pool)
           this.#begun({ way: each, round, plan: planOf(options), run })
           const result = await run.result
-          // It is not as long as the others.
+          // The signal has cut the turn short.
           if (signal?.aborted === true) return this.#summary('aborted', Math.max(0, round - 1))
           this.#turns.push({ way: each, round, result })
         }
@@ -201,7 +201,7 @@ class Comparison implements StressComparisonRun {
   }
 }
 
-/** The elements in their order, from another one on. */
+/** Moves the first `by` elements to the end. */
 function rotated<T>(values: readonly T[], by: number): T[] {
   const at = by % values.length
   return [...values.slice(at), ...values.slice(0, at)]

@@ -79,7 +79,7 @@ export interface FindRateResult {
 
 /** A search. Iterating over it yields its rounds as they end. */
 export interface FindRateRun extends AsyncIterable<FindRateRound> {
-  /** Rejects as that of a run does. */
+  /** Rejects for the reasons for which the result of a run does. */
   readonly result: Promise<FindRateResult>
 }
 
@@ -194,13 +194,13 @@ export class RateSearch implements FindRateRun {
         result = await this.#measure(rate)
       } catch (error) {
         if (round === 1 || !(error instanceof SocketTunerError)) throw error
-        // The load of the earlier rounds has broken the target: what they measured is worth keeping.
+        // The load of the earlier rounds has broken the target. Their measurements are kept.
         const cause = error.code === 'ERR_SOCKET_TUNER_STRESS_WORKER' ? 'generator' : 'failures'
         limit = { ratePerSecond: rate, cause, message: error.message }
         break
       }
       if (signal?.aborted === true) {
-        // The round is not as long as the others.
+        // The signal has cut the round short.
         ended = 'aborted'
         break
       }

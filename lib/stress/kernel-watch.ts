@@ -1,4 +1,4 @@
-/** Reads what the kernel knows of a run: counters, ports and samples of TCP_INFO. */
+/** Reads the kernel's figures of a run: counters, ports and samples of TCP_INFO. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { portWaitTotals } from '../connect/port-queue'
 import { contentOf, type PortRange } from '../kernel/proc'
@@ -64,7 +64,7 @@ export interface PortPlace {
   readonly portRange: PortRange | undefined
 }
 
-/** Of more source addresses, only these are counted. */
+/** The most source addresses whose ports are counted. */
 const MOST_SOURCES = 64
 const CLOSING = ['FIN_WAIT1', 'FIN_WAIT2', 'CLOSING', 'LAST_ACK'] as const
 
@@ -100,7 +100,7 @@ function sumOf(budgets: readonly PortBudget[]): PortState {
   }
 }
 
-/** How long the kernel may take for the last FINs before the ports are counted, ms. */
+/** The longest wait for the last FINs before the ports are counted, ms. */
 const SETTLE_MS = 2_000
 const SETTLE_PAUSE_MS = 20
 

@@ -12,7 +12,7 @@ const MOST_BUSY = 0.97
 const TOLERATED_LAG_MS = 2
 /** Delays of the event loop that do not matter, ms. */
 const TOLERATED_DELAY_MS = 10
-/** Nor those that are this small a part of the latency. */
+/** Delays that do not matter either, as a share of the latency. */
 const TOLERATED_SHARE = 0.1
 /** A connect() of this median searches for its port: with free ports it takes 20 µs. */
 const SLOW_CONNECT_MS = 0.2

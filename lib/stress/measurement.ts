@@ -20,7 +20,7 @@ export interface MeasuredSnapshot extends Omit<PartSnapshot, 'latency' | 'latenc
   readonly latency: LatencyHistogram
 }
 
-/** What is to be measured. */
+/** The plan of one part. */
 export interface MeasurementPlan {
   /** With the part's own number of connections and of requests, and the rates of the whole run. */
   readonly options: CheckedStress
@@ -152,7 +152,7 @@ export class Measurement {
         aborted.promise,
         pause(timeoutMs, 'late' as const, over.signal),
       ])
-      // What still waits would wait for connections that are all busy with requests of their own.
+      // The requests that still wait would need connections, and these are busy with their own requests.
       const unsent = load.dropWaiting()
       if (drained === 'late') await Promise.race([load.idle(), aborted.promise])
       if (signal?.aborted === true) load.abort()

@@ -10,9 +10,9 @@ export interface JudgedPart {
   readonly limits: readonly StressLimit[]
 }
 
-/** How far a limit is exceeded: which of several parts is the worst. */
+/** Measures how far a part exceeds a limit, to find the worst of several parts. */
 const severities: Readonly<Record<StressLimitCode, (part: Part) => number>> = {
-  // Of two that are delayed alike, the busier one.
+  // If two are delayed alike, the busier one is the worse.
   'event-loop': ({ generator }) => generator.eventLoopDelayMs.p99 + generator.eventLoopBusy,
   'late-sends': ({ generator }) => generator.lag.percentilesMs.p99,
   unsent: ({ requests }) => requests.unsent,

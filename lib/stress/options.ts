@@ -98,7 +98,7 @@ const expected = custom<number | string | Bytes>(
 )
 
 export const stressOptions = spec({
-  /** What to connect to. A host name is looked up once, before the run. */
+  /** The server to connect to. A host name is looked up once, before the run. */
   target: stressTarget.required(),
   /** The most connections at a time. A closed loop keeps all of them busy. Default 50. */
   connections: whole(1, MAX_CONNECTIONS).default(50),
@@ -136,7 +136,7 @@ export const stressOptions = spec({
   headers: headers.default({}),
   /** The body of each HTTP request. Default: none. */
   body: bytes,
-  /** What each raw TCP connection sends. Default: nothing; the connection is closed once it is open. */
+  /** The bytes that each raw TCP connection sends. Default: nothing; the connection is closed once it is open. */
   send: bytes,
   /** The answer to `send`, or its length in bytes. Default: any bytes. */
   expect: expected,

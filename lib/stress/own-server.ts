@@ -1,10 +1,10 @@
-/** The server that the command measures if it is given no target: a process of its own, on loopback. */
+/** The server that the command starts when no target is named: a process of its own, on loopback. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 
 export interface OwnServer {
-  /** One for each port that was asked for. */
+  /** One for each requested port. */
   readonly urls: readonly string[]
   stop(): Promise<void>
 }

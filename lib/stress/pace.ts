@@ -1,7 +1,7 @@
 /** Bounds how many connections are opened per second: a token bucket that holds the tokens of one turn. */
 import { WHOLE_RUN, type Share } from './part'
 
-/** A turn of the event loop. What longer ones miss is not caught up with. */
+/** A turn of the event loop. A longer turn is not made up for. */
 const TURN_MS = 10
 
 /** The pace of one part of a run. All its parts together open no more than `perSecond` connections per second. */
@@ -15,12 +15,12 @@ export class Pace {
     this.#nextMs = startMs + (1000 * index) / perSecond
   }
 
-  /** The moment from which on the next one may be taken, on the clock of the caller, ms. */
+  /** The moment from which the next connection may be opened, on the clock of the caller, ms. */
   get nextMs(): number {
     return this.#nextMs
   }
 
-  /** @returns whether one was free */
+  /** @returns whether a connection may be opened now */
   take(nowMs: number): boolean {
     if (nowMs < this.#nextMs) return false
     this.#nextMs = Math.max(this.#nextMs, nowMs - TURN_MS) + this.#gapMs

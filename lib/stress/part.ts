@@ -12,7 +12,7 @@ export interface Share {
 /** The share of a run that has one part only. */
 export const WHOLE_RUN: Share = Object.freeze({ index: 0, count: 1 })
 
-/** What a process measured of its own connections. The result of a run is one too. */
+/** The measurements that a process took of its own connections. The result of a run is one too. */
 export interface Part extends Pick<
   StressResult,
   | 'ended'

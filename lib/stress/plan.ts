@@ -1,4 +1,4 @@
-/** What a run is to do, by its options. */
+/** Derives the plan of a run from its options. */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { familyOf, type IpFamily } from '../connect/address'
@@ -56,7 +56,7 @@ async function addressOf(host: string, family: IpFamily | 0): Promise<string> {
   }
 }
 
-/** Whose ports the run uses. */
+/** The addresses between which the run uses ports. */
 export function placeOf(options: CheckedStress, { address, port }: StressTargetInfo): PortPlace {
   const { portRange } = options
   const range = portRange === 'kernel' ? undefined : portRange

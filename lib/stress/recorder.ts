@@ -4,7 +4,7 @@ import type { StressError, StressPhase, StressPhases, StressSnapshot } from './r
 
 type Histograms = { readonly [K in keyof StressPhases]: LatencyHistogram }
 
-/** What has happened since the previous snapshot. */
+/** The counts since the previous snapshot. */
 export interface Interval {
   answered: number
   failed: number
@@ -28,7 +28,7 @@ export class Recorder {
     service: new LatencyHistogram(),
     close: new LatencyHistogram(),
   }
-  /** What began earlier is not counted: the moment at which the warm-up ended, ms of performance.now(). */
+  /** The end of the warm-up, ms of performance.now(). Requests and connections that began earlier do not count. */
   countsFrom = Infinity
   /** Answers after this moment do not count in the rate. */
   countsUntil = Infinity
@@ -47,7 +47,7 @@ export class Recorder {
   #otherLatency = new LatencyHistogram()
   readonly #errors = new Map<string, { -readonly [K in keyof StressError]: StressError[K] }>()
 
-  /** Whether what began at this moment belongs to the measured run. */
+  /** Whether a request or connection that began at this moment belongs to the measured run. */
   counts(begunMs: number): boolean {
     return begunMs >= this.countsFrom
   }

@@ -43,7 +43,7 @@ const generator: Shape = {
   lag: isDistribution,
 }
 
-/** What a merge reads. */
+/** The members of a result that a merge reads. */
 const result: Shape = {
   startedAt: (value) => text(value) && !Number.isNaN(Date.parse(value as string)),
   environment: isObject,

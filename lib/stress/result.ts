@@ -17,7 +17,7 @@ export interface StressTargetInfo {
   readonly port: number
 }
 
-/** What the run was to do. Null stands for a limit that was not set. */
+/** The plan of a run. Null stands for a limit that was not set. */
 export interface StressPlan {
   /**
    * `closed`: each connection sends its next request when it has the answer, so a slow target lowers the load.
@@ -147,7 +147,7 @@ export interface StressCloses extends CloseTotals {
   readonly underWay: number
 }
 
-/** What the kernel counted. Null stands for a figure that cannot be read here: the figures need Linux. */
+/** The counts of the kernel. Null stands for a figure that cannot be read here: the figures need Linux. */
 export interface StressKernel {
   /** Changes of the counters of this network namespace, those of other programs included. */
   readonly counters: Readonly<Record<StressCounter, number | null>>
@@ -185,7 +185,7 @@ export const stressCounters = [
 export type StressCounter = (typeof stressCounters)[number]
 
 /**
- * What the generator measured of itself while it measured the target. That of a run with several workers has their worst
+ * The measurements that the generator took of itself during the measured time. That of a run with several workers has their worst
  * event loop, the sum of their processor time, and the lag of all requests.
  */
 export interface StressGenerator {

@@ -23,7 +23,7 @@ export function portionOf(total: number, { index, count }: Share): number {
   return Math.floor(total / count) + (index < total % count ? 1 : 0)
 }
 
-/** What the division of the ports depends on. */
+/** The facts that decide how the ports are divided. */
 export interface PortFacts {
   /** Whether a range of ports does not slow the search for a free one: Linux 6.8. */
   readonly canConfine: boolean

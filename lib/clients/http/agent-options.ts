@@ -138,7 +138,7 @@ function checkTogether(options: http.AgentOptions & LaterOptions, tuning: Tuning
   }
 }
 
-/** @throws ERR_INVALID_ARG_VALUE if Node's options do not allow so many idle connections */
+/** @throws ERR_INVALID_ARG_VALUE if Node's options do not allow `minIdle` idle connections */
 function checkMinIdle(minIdle: number, own: http.AgentOptions & LaterOptions): void {
   const limits = {
     maxSockets: own.maxSockets ?? Infinity,

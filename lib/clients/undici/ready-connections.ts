@@ -1,4 +1,4 @@
-/** The connections that a connector opens for `minIdle`, until undici asks for one. */
+/** The connections that a connector opens for `minIdle`, until undici requests one. */
 import type * as net from 'node:net'
 import { isUsable } from '../sockets/idle'
 import { LEAD_MS, MinIdle, type IdleConnections } from '../sockets/min-idle'

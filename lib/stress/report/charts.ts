@@ -25,7 +25,7 @@ export interface Chart {
   readonly lines: readonly Line[]
 }
 
-/** A chart with what surrounds it. */
+/** A chart with its caption and its table. */
 export interface ChartFigure {
   readonly chart: Chart
   readonly caption: string
@@ -124,7 +124,7 @@ export function timeCharts(points: Points, result: StressResult): ChartFigure[] 
   return charts.filter((chart) => chart !== undefined)
 }
 
-/** What a latency counts from. */
+/** Names the moment from which a latency counts. */
 export function latencyNote(loop: 'closed' | 'open'): string {
   return loop === 'open'
     ? 'Latency counts from the intended start of a request.'

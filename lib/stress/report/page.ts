@@ -4,7 +4,7 @@ import type { Chart, ChartFigure } from './charts'
 import { dataElement, html, rawElement, type Html } from './html'
 import { scrollable } from './table'
 
-/** The page needs nothing from elsewhere, and runs no script but its own. */
+/** Forbids the page to load anything, or to run any script but its own. */
 const POLICY = [
   "default-src 'none'",
   `script-src '${assets.scriptHash}'`,
@@ -25,7 +25,7 @@ export interface Section {
 export interface Page {
   readonly title: string
   readonly heading: Html
-  /** What stands between the heading and the list of links. */
+  /** The text between the heading and the list of links. */
   readonly lead: Html
   readonly sections: readonly Section[]
   readonly charts: readonly Chart[]

@@ -290,7 +290,7 @@ export function kernel({ kernel: seen, closes, connections }: StressResult): Htm
   )}`
 }
 
-/** What the generator measured of itself. */
+/** The measurements that the generator took of itself. */
 export function generator({ generator: own, plan }: StressResult): Html {
   const value = (number: number, unit: ShownUnit, after: string): Html =>
     html`${figure(number, unit)} ${after}`
@@ -320,7 +320,7 @@ export function generator({ generator: own, plan }: StressResult): Html {
   ])
 }
 
-/** What the run was to do, and where. */
+/** The plan of the run, and its target. */
 export function plan(result: StressResult): Html {
   const { requestsPerConnection, close, amount } = result.plan
   return html`${planFacts(result, [
@@ -334,7 +334,7 @@ export function plan(result: StressResult): Html {
   ${environment(result)}`
 }
 
-/** What the runs of a comparison have in common. */
+/** The common part of the plans of a comparison. */
 export function planOfWays(result: StressResult, ways: readonly string[]): Html {
   return planFacts(result, [['ways', ways.join(', ')]])
 }

@@ -13,7 +13,7 @@ const heads = [
   'started late p99, ms',
 ] as const
 
-/** What each of them measured of itself. */
+/** The measurements that each of them took of itself. */
 export function workersTable(workers: readonly StressWorker[]): Html {
   const rows = workers.map(({ name, answered, perSecond, generator }) =>
     row(name, [
