@@ -1,7 +1,7 @@
 /** The demo's figures, as a table and as sentences. */
 import type { DemoPlace, ModeResult } from '../demo/demo'
 import { describeCloseMode } from '../index'
-import { align, count, counted, wrap } from './text'
+import { align, count, counted, countOrUnknown, wrap } from './text'
 
 const heading = [
   ['', 'connec-', '', '', '', 'TIME_WAIT', 'ports', 'connect:', 'bytes lost', 'errors'],
@@ -23,16 +23,12 @@ function cells(row: ModeResult): string[] {
     count(row.perSecond),
     count(row.atFirst),
     count(row.atLast),
-    known(row.timeWait),
-    known(row.portsFree),
+    countOrUnknown(row.timeWait),
+    countOrUnknown(row.portsFree),
     count(row.noPort),
     count(row.lost),
     count(total(row.serverErrors)),
   ]
-}
-
-function known(value: number | null): string {
-  return value === null ? 'n/a' : count(value)
 }
 
 function total(errors: Readonly<Record<string, number>>): number {

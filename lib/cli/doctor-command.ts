@@ -18,7 +18,7 @@ export async function runDoctor(options: DoctorArguments): Promise<number> {
   const { json, target, printSysctl, failOn } = options
   const diagnosis = await diagnose({ target })
   // Set before the output is written: its reader may have closed the pipe.
-  const code = exitCodeOf(diagnosis, failOn)
+  const code = doctorExitCode(diagnosis, failOn)
   process.exitCode = code
   process.stdout.write(printed(diagnosis, json, printSysctl))
   const unknown = failOn === undefined ? [] : unknownOf(diagnosis.facts)
@@ -30,7 +30,7 @@ export async function runDoctor(options: DoctorArguments): Promise<number> {
 }
 
 /** @returns 3 on a finding of this severity or a higher one, otherwise 0 */
-export function exitCodeOf({ findings }: Diagnosis, failOn: FailOn | undefined): number {
+export function doctorExitCode({ findings }: Diagnosis, failOn: FailOn | undefined): number {
   if (failOn === undefined) return 0
   const most = severities.indexOf(failOn)
   return findings.some(({ severity }) => severities.indexOf(severity) <= most) ? FOUND : 0

@@ -111,7 +111,7 @@ async function measure(
       : { ...measured, baseline: compareWithBaseline(measured, baseline) }
   const text = command.json ? JSON.stringify(result) : `\n${stressReport(result)}`
   return {
-    code: () => exitCodeOf(result, command),
+    code: () => stressExitCode(result, command),
     text: command.json ? `${text}\n` : text,
     result,
   }
@@ -165,7 +165,7 @@ async function warn(options: StressOptions): Promise<string[]> {
 }
 
 /** The exit code by the conditions of --fail-if. Names those that are true. */
-export function exitCodeOf(
+export function stressExitCode(
   result: StressResult,
   { failIf, baseline }: Pick<StressArguments, 'failIf' | 'baseline'>,
 ): number {

@@ -1,8 +1,8 @@
 /** The result of a comparison as text. */
 import type { Estimate, StressComparison, StressTurn, StressWayResult } from '../stress'
 import type { RoundCells } from './stress-progress'
-import { duration, NOT_KNOWN, percentile } from './stress-report'
-import { align, count, counted, wrap } from './text'
+import { duration, percentile } from './stress-report'
+import { NOT_KNOWN, align, count, counted, wrap } from './text'
 
 /** A turn that has ended. */
 export function turnCells({ way, round, result }: StressTurn): RoundCells {

@@ -4,7 +4,7 @@ import { compareWithBaseline, mergeResults, reportHtml, type StressResult } from
 import { checkBaseline } from '../stress/baseline'
 import type { Threshold } from '../stress/threshold'
 import { ReportFile } from './report-file'
-import { exitCodeOf } from './stress-command'
+import { stressExitCode } from './stress-command'
 import { refuseWith, stressFlagNames, thresholdsIn } from './stress-flags'
 import { stressReport } from './stress-report'
 import { jsonIn } from './stress-values'
@@ -79,7 +79,7 @@ export async function runMerge(command: MergeArguments): Promise<number> {
   const file = command.report === undefined ? undefined : new ReportFile(command.report)
   const result =
     baseline === undefined ? merged : { ...merged, baseline: compareWithBaseline(merged, baseline) }
-  process.exitCode = exitCodeOf(result, command)
+  process.exitCode = stressExitCode(result, command)
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : stressReport(result))
   await file?.write(reportHtml(result))
   return process.exitCode

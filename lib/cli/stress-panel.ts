@@ -1,8 +1,9 @@
 /** Renders what `socket-tuner stress` shows while it runs. */
 import type { StressPlan, StressSnapshot } from '../stress'
+import { MOST_BUSY } from '../stress/limits'
 import { cut, paint, sparkline, type Look, type TextFormat } from './look'
-import { duration, NOT_KNOWN, planParts } from './stress-report'
-import { align, count, wrap } from './text'
+import { duration, perSecond, planParts } from './stress-report'
+import { NOT_KNOWN, align, count, wrap } from './text'
 
 /** The content of the panel. */
 export interface PanelState {
@@ -54,8 +55,6 @@ const SPARKS = { least: 5, most: 60 }
 const SOON_S = 60
 /** A lower share of the planned rate is marked. */
 const BELOW_PLAN = 0.95
-/** A closed loop with a busier event loop measures the generator. */
-const BUSY = 0.97
 const UNKNOWN: LinePart = { text: NOT_KNOWN }
 const SPACE: PanelRow = { parts: [], rank: 12 }
 
@@ -146,11 +145,6 @@ function clock(seconds: number): string {
   return `${String(Math.floor(minutes / 60))}:${rest(60, minutes)} h`
 }
 
-/** A figure of a snapshot per second. */
-export function perSecond({ intervalMs }: StressSnapshot, value: number): number {
-  return intervalMs > 0 ? (1_000 * value) / intervalMs : 0
-}
-
 function rateRow({ snapshot, plan, rates }: PanelState, look: Look): PanelRow {
   const { ratePerSecond } = plan
   const rate = snapshot === undefined ? undefined : perSecond(snapshot, snapshot.answered)
@@ -200,7 +194,7 @@ function errorsRow({ snapshot, failed }: PanelState): PanelRow {
 /** The rows about connections, ports and the generator. They are there before the first snapshot, too. */
 function kernelRows({ snapshot, plan }: PanelState): PanelRow[] {
   const { timeWait = null, portsFree = null, secondsUntilExhaustion: end = null } = snapshot ?? {}
-  const isLimit = plan.loop === 'closed' && (snapshot?.eventLoopBusy ?? 0) > BUSY
+  const isLimit = plan.loop === 'closed' && (snapshot?.eventLoopBusy ?? 0) > MOST_BUSY
   return [
     labelled('connections', 8, snapshot === undefined ? [UNKNOWN] : connectionParts(snapshot)),
     labelled('TIME_WAIT', 9, [timeWait === null ? UNKNOWN : { text: count(timeWait) }]),

@@ -3,8 +3,8 @@ import type { StressPlan, StressRun, StressSnapshot } from '../stress'
 import { lookOf } from './look'
 import { ProgressLine } from './progress-line'
 import { Screen, canDraw } from './screen'
-import { panelLines, perSecond, type PanelProgress, type PanelState } from './stress-panel'
-import { snapshotLine } from './stress-report'
+import { panelLines, type PanelProgress, type PanelState } from './stress-panel'
+import { perSecond, snapshotLine } from './stress-report'
 import { count, wrap } from './text'
 
 /** The position of a round among those of a command. A command without rounds has one. */
@@ -184,13 +184,13 @@ export function runProgress(
   const warmup = warmupMs / 1_000
   const duration = durationMs === null ? Infinity : durationMs / 1_000
   if (stage === 'connect')
-    return { text: 'connecting', share: 0, secondsLeft: known(warmup + duration) }
+    return { text: 'connecting', share: 0, secondsLeft: ifFinite(warmup + duration) }
   if (stage === 'drain') return { text: 'waiting for the last answers', share: 1, secondsLeft: 0 }
   if (stage === 'warm-up')
     return {
       text: `warm-up: ${second.toFixed(0)} s of ${String(warmup)} s`,
       share: duration === Infinity ? 0 : second / (warmup + duration),
-      secondsLeft: known(warmup - second + duration),
+      secondsLeft: ifFinite(warmup - second + duration),
     }
   const { ms, answered } = measured
   const byTime = { share: second / (warmup + duration), left: duration - ms / 1_000 }
@@ -204,10 +204,10 @@ export function runProgress(
   return {
     text: `measuring: ${count(answered)} of ${count(amount)} requests`,
     share: Math.max(answered / amount, byTime.share),
-    secondsLeft: known(Math.max(0, Math.min(left, byTime.left))),
+    secondsLeft: ifFinite(Math.max(0, Math.min(left, byTime.left))),
   }
 }
 
-function known(seconds: number): number | undefined {
+function ifFinite(seconds: number): number | undefined {
   return seconds === Infinity ? undefined : seconds
 }

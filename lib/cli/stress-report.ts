@@ -8,18 +8,19 @@ import type {
   StressSnapshot,
 } from '../stress'
 import { unitOf, type FigureUnit } from '../stress/figures'
-import { align, count, counted, wrap } from './text'
+import { NOT_KNOWN, align, count, countOrUnknown, counted, wrap } from './text'
 
-/** A figure that is not known here, or that nothing was measured for. */
-export const NOT_KNOWN = 'n/a'
+/** A figure of a snapshot per second. */
+export function perSecond({ intervalMs }: StressSnapshot, value: number): number {
+  return intervalMs > 0 ? (1_000 * value) / intervalMs : 0
+}
 
 /** One line about a snapshot. */
 export function snapshotLine(snapshot: StressSnapshot): string {
-  const { second, stage, intervalMs, answered, failed, latencyMs, waiting } = snapshot
-  const perSecond = intervalMs > 0 ? (1000 * answered) / intervalMs : 0
+  const { second, stage, answered, failed, latencyMs, waiting } = snapshot
   const parts = [
     `${second.toFixed(0).padStart(4)} s${stage === 'measure' ? '' : ` ${stage}`}`,
-    `${count(perSecond)}/s`,
+    `${count(perSecond(snapshot, answered))}/s`,
     `p50 ${answered > 0 ? duration(latencyMs.p50) : NOT_KNOWN}`,
     `p99 ${answered > 0 ? duration(latencyMs.p99) : NOT_KNOWN}`,
     `${count(failed)} failed`,
@@ -144,13 +145,13 @@ function ends({ closes, kernel, generator, workers }: StressResult): string[] {
     ...(kernel.portsBefore === null
       ? []
       : wrap(
-          `${known(kernel.portsBefore)} free before, ${known(kernel.portsAfter)} after; TIME_WAIT ${known(kernel.timeWaitBefore)} before, ${known(kernel.timeWaitAfter)} after.`,
+          `${countOrUnknown(kernel.portsBefore)} free before, ${countOrUnknown(kernel.portsAfter)} after; TIME_WAIT ${countOrUnknown(kernel.timeWaitBefore)} before, ${countOrUnknown(kernel.timeWaitAfter)} after.`,
           'ports: ',
         )),
     ...(kernel.counters.RetransSegs === null
       ? []
       : wrap(
-          `${known(kernel.counters.RetransSegs)} retransmits, ${known(kernel.counters.OutRsts)} resets sent, ${known(kernel.counters.ListenDrops)} connections dropped by full accept queues, in this whole network namespace. Smallest round trip: ${kernel.minRttMs === null ? 'not known' : duration(kernel.minRttMs)}.`,
+          `${countOrUnknown(kernel.counters.RetransSegs)} retransmits, ${countOrUnknown(kernel.counters.OutRsts)} resets sent, ${countOrUnknown(kernel.counters.ListenDrops)} connections dropped by full accept queues, in this whole network namespace. Smallest round trip: ${kernel.minRttMs === null ? 'not known' : duration(kernel.minRttMs)}.`,
           'kernel: ',
         )),
     ...wrap(
@@ -192,10 +193,6 @@ const writers: Readonly<Record<FigureUnit, (value: number) => string>> = {
 function verdict({ valid, limits }: StressResult): string[] {
   if (valid) return ['VALID: the generator did not limit the run.']
   return limits.flatMap(({ code, message }) => wrap(`${message} (${code})`, 'INVALID: '))
-}
-
-function known(value: number | null): string {
-  return value === null ? NOT_KNOWN : count(value)
 }
 
 /** A percentile of the latencies. */

@@ -8,6 +8,14 @@ export function count(value: number): string {
   return Math.round(value).toLocaleString('en-US')
 }
 
+/** A figure that is not known here, or that nothing was measured for. */
+export const NOT_KNOWN = 'n/a'
+
+/** As {@link count}, for a figure that may not be known. */
+export function countOrUnknown(value: number | null): string {
+  return value === null ? NOT_KNOWN : count(value)
+}
+
 /** The number, followed by `one` or `many`. */
 export function counted(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`

@@ -2,11 +2,10 @@
 import { isIP } from 'node:net'
 import { ArgumentTypeError, ArgumentValueError, SocketTunerError, checkWhole } from '../errors'
 import { zonedAddress } from '../kernel/addresses'
+import { MAX_PORT } from '../kernel/proc'
 import { custom, whole } from '../spec'
 
 export type IpFamily = 4 | 6
-
-const MAX_PORT = 65535
 
 /** The field for an IP address in an options bag. */
 export const ipAddress = custom<string>('an IP address', (argument, value) => {

@@ -1,6 +1,8 @@
 /** Reads the ports and limits of this network namespace from /proc. Linux. */
 import { readFileSync } from 'node:fs'
 
+export const MAX_PORT = 65535
+
 /** A range of ports, both bounds included. As an option value, `{ min: 0, max: 0 }` restores the system's range. */
 export interface PortRange {
   min: number

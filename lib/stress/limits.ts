@@ -6,8 +6,8 @@ export type Judged = Pick<
   'plan' | 'generator' | 'latency' | 'phases' | 'errors' | 'requests'
 >
 
-/** Busier than this, the event loop of a closed loop has no reserve. */
-const MOST_BUSY = 0.97
+/** A closed loop whose event loop is busier than this has no reserve, and measures itself. */
+export const MOST_BUSY = 0.97
 /** Starts that are this late do not matter, ms. */
 const TOLERATED_LAG_MS = 2
 /** Delays of the event loop that do not matter, ms. */

@@ -185,8 +185,8 @@ export const stressCounters = [
 export type StressCounter = (typeof stressCounters)[number]
 
 /**
- * The measurements that the generator took of itself during the measured time. That of a run with several workers has their worst
- * event loop, the sum of their processor time, and the lag of all requests.
+ * The measurements that the generator took of itself during the measured time. With several workers, they have the worst
+ * event loop, the sum of the processor time, and the lag of all requests.
  */
 export interface StressGenerator {
   /** The share of the time in which the event loop was busy, 0 to 1. */

@@ -1,6 +1,6 @@
 import { diagnose, type Diagnosis, type Finding, type Severity } from '../../lib/doctor'
 import type { FailOn } from '../../lib/cli/arguments'
-import { exitCodeOf, report } from '../../lib/cli/doctor-command'
+import { doctorExitCode, report } from '../../lib/cli/doctor-command'
 import { sysctlFile } from '../../lib/cli/sysctl-file'
 import { rules } from '../../lib/doctor/rules'
 import { UNKNOWN_HOST } from '../helpers/unknown-host'
@@ -93,6 +93,6 @@ describe('socket-tuner doctor', () => {
     ['advice', [], 0],
   ])('with --fail-on %s and findings of severity %j, exits with %d', (failOn, found, code) => {
     const findings = found.map((severity) => ({ severity }) as Finding)
-    expect(exitCodeOf({ findings } as unknown as Diagnosis, failOn)).toBe(code)
+    expect(doctorExitCode({ findings } as unknown as Diagnosis, failOn)).toBe(code)
   })
 })

@@ -1,5 +1,4 @@
 import type * as http from 'node:http'
-import type * as net from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Connector } from '../../connect/connector'
 import { adopt } from '../../connect/foreign'
@@ -22,7 +21,7 @@ import {
 import { ArgumentValueError } from '../../errors'
 import { isStreamSocket } from '../../target'
 import { isUsable, isIntact } from '../sockets/idle'
-import { LEAD_MS, MinIdle } from '../sockets/min-idle'
+import { LEAD_MS, MinIdle, closeUnused } from '../sockets/min-idle'
 import { FRESH_MS, idleLimit, isIdempotent, type ReuseCounters } from '../sockets/reuse'
 import { RepeatableRequest } from './repeatable-request'
 import {
@@ -369,9 +368,4 @@ export class Pool {
 /** The options of a request that hold for other connections to the same destination. */
 function lasting(options: http.ClientRequestArgs): http.ClientRequestArgs {
   return { ...options, signal: undefined, timeout: undefined, headers: undefined }
-}
-
-/** A server that sends something before the first request is about to close. */
-function closeUnused(this: net.Socket): void {
-  this.destroy()
 }

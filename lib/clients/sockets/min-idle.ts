@@ -3,6 +3,7 @@
  * no more are opened because the server refuses them.
  */
 import { AsyncResource } from 'node:async_hooks'
+import type * as net from 'node:net'
 import { SocketTunerError } from '../../errors'
 import { announce } from '../../warnings'
 import type { ReuseCounters } from './reuse'
@@ -281,4 +282,9 @@ function stopped(): SocketTunerError {
   return new SocketTunerError('The connections were given up before they were ready', {
     code: 'ERR_SOCKET_TUNER_DESTROYED',
   })
+}
+
+/** Closes an unused connection on which data arrives: a server that sends before the first request gives it up. */
+export function closeUnused(this: net.Socket): void {
+  this.destroy()
 }

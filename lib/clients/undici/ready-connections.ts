@@ -1,7 +1,7 @@
 /** The connections that a connector opens for `minIdle`, until undici requests one. */
 import type * as net from 'node:net'
 import { isUsable } from '../sockets/idle'
-import { LEAD_MS, MinIdle, type IdleConnections } from '../sockets/min-idle'
+import { LEAD_MS, MinIdle, closeUnused, type IdleConnections } from '../sockets/min-idle'
 import type { ReuseCounters } from '../sockets/reuse'
 import { MAX_INT32 } from '../../spec'
 
@@ -164,9 +164,4 @@ export class ReadyConnections<Parameters> implements IdleConnections<Parameters>
     ready.expiresAt = -Infinity
     ready.socket.destroy()
   }
-}
-
-/** A server has no reason to send anything yet, unless it gives the connection up. */
-function closeUnused(this: net.Socket): void {
-  this.destroy()
 }

@@ -1,9 +1,9 @@
 import { ArgumentRangeError, ArgumentTypeError, checkBoolean } from '../../errors'
 import { LITTLE, viewOf } from '../../kernel/bytes'
+import { MAX_INT32 } from '../../spec'
 import { U32_MAX, numberIn, type BytesCodec, type IntCodec } from '../codec'
 
 const U64_MAX = 0xffff_ffff_ffff_ffffn
-const I32_MAX = 2 ** 31 - 1
 
 export const bool: IntCodec<boolean> = {
   carries: 'int',
@@ -18,7 +18,7 @@ export const bool: IntCodec<boolean> = {
 export const int: IntCodec<number> = {
   carries: 'int',
   type: 'number',
-  encode: (option, row, value) => numberIn(option, row, value, -(2 ** 31), I32_MAX),
+  encode: (option, row, value) => numberIn(option, row, value, -(2 ** 31), MAX_INT32),
   decode: (value) => value,
 }
 
@@ -33,7 +33,7 @@ export const u32: IntCodec<number> = {
 export const interfaceIndex: IntCodec<number> = {
   carries: 'int',
   type: 'number',
-  encode: (option, row, value) => networkOrder(numberIn(option, row, value, 0, I32_MAX)),
+  encode: (option, row, value) => networkOrder(numberIn(option, row, value, 0, MAX_INT32)),
   decode: (value) => networkOrder(value),
 }
 

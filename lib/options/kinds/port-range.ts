@@ -1,10 +1,8 @@
 import { ArgumentRangeError, checkObject } from '../../errors'
-import type { PortRange } from '../../kernel/proc'
+import { MAX_PORT, type PortRange } from '../../kernel/proc'
 import { wholeField, type IntCodec } from '../codec'
 
 export type { PortRange }
-
-const MAX_PORT = 65535
 
 /** The low 16 bits are the lower bound, the high 16 bits the upper bound (ip(7), IP_LOCAL_PORT_RANGE). */
 export const portRange: IntCodec<PortRange> = {

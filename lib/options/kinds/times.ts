@@ -2,6 +2,7 @@ import { checkObject } from '../../errors'
 import { native } from '../../kernel/binding'
 import { LITTLE, Struct, viewOf } from '../../kernel/bytes'
 import { transmitTimeLayout } from '../../kernel/layouts'
+import { MAX_INT32 } from '../../spec'
 import { U32_MAX, numberIn, wholeField, type BytesCodec } from '../codec'
 
 /** SO_TXTIME: the clock of the transmit times (a clockid_t) and SOF_TXTIME_* flags. */
@@ -10,14 +11,12 @@ export interface TransmitTime {
   flags: number
 }
 
-const I32_MAX = 2 ** 31 - 1
-
 /** Converts milliseconds to struct timeval: two words of the platform's width, seconds and microseconds. */
 export const timeval: BytesCodec<number> = {
   carries: 'bytes',
   type: 'number',
   encode: (option, row, value) => {
-    const milliseconds = numberIn(option, row, value, 0, I32_MAX)
+    const milliseconds = numberIn(option, row, value, 0, MAX_INT32)
     const width = timevalWidth()
     const result = new Uint8Array(2 * width)
     setWord(result, 0, width, Math.floor(milliseconds / 1000))
@@ -51,7 +50,7 @@ export const transmitTime: BytesCodec<TransmitTime> = {
   shown: '{ clockId, flags }',
   encode: (option, _row, value) => {
     checkObject(option, value)
-    const clockId = wholeField(option, value, 'clockId', I32_MAX)
+    const clockId = wholeField(option, value, 'clockId', MAX_INT32)
     const flags = wholeField(option, value, 'flags', U32_MAX)
     return new Struct(new Uint8Array(transmitTimeLayout.size))
       .setI32(transmitTimeLayout.clockid, clockId)
