@@ -5,13 +5,13 @@ import type { CloseChoice, CloseMode } from './mode'
 
 const kQuietSince = Symbol('socket-tuner bytes at the time-out')
 
-interface Watched {
+interface WithTimeout {
   /** Bytes that had been read and written at the last 'timeout'; undefined before the first. */
   [kQuietSince]?: number | undefined
 }
 
 /** Records when a socket times out. May be called again for the same socket. */
-export function watchTimeout(socket: net.Socket & Watched): void {
+export function watchTimeout(socket: net.Socket & WithTimeout): void {
   if (Object.hasOwn(socket, kQuietSince)) return
   socket[kQuietSince] = undefined
   // Before the program's own listener, which destroys the socket.
@@ -21,13 +21,13 @@ export function watchTimeout(socket: net.Socket & Watched): void {
 }
 
 /** Whether the socket has timed out, and has sent and received nothing since. */
-function hasTimedOut(socket: net.Socket & Watched): boolean {
+function hasTimedOut(socket: net.Socket & WithTimeout): boolean {
   const quietSince = socket[kQuietSince]
   return quietSince !== undefined && quietSince === bytesMoved(socket)
 }
 
 /** For a socket that is connected again. */
-export function forgetTimeout(socket: net.Socket & Watched): void {
+export function forgetTimeout(socket: net.Socket & WithTimeout): void {
   socket[kQuietSince] = undefined
 }
 

@@ -12,8 +12,8 @@ export type U32 = Offset<'u32'>
 export type U64 = Offset<'u64'>
 export type I32 = Offset<'i32'>
 
-/** The position of a member that is not a number. */
-export interface Run {
+/** The position of a member that is not a number, in bytes. */
+export interface ByteRun {
   readonly at: number
   readonly size: number
 }
@@ -51,7 +51,7 @@ export class Struct {
     return offset + 4 <= this.bytes.length ? this.#view.getInt32(offset, LITTLE) : 0
   }
 
-  run({ at, size }: Run): Uint8Array {
+  run({ at, size }: ByteRun): Uint8Array {
     return this.bytes.subarray(at, at + size)
   }
 
@@ -75,7 +75,7 @@ export class Struct {
     return this
   }
 
-  setRun({ at }: Run, value: Uint8Array): this {
+  setRun({ at }: ByteRun, value: Uint8Array): this {
     this.bytes.set(value, at)
     return this
   }

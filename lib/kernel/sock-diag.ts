@@ -1,7 +1,7 @@
 /** Dumps the TCP sockets of the kernel off the event loop, grouped by native/kernel/group_table.h. */
 import { native } from './binding'
 import { addressText } from './addresses'
-import { LITTLE, type Run, type U16, type U32, type U8 } from './bytes'
+import { LITTLE, type ByteRun, type U16, type U32, type U8 } from './bytes'
 import { dumpFamilies, dumpGroupBy as by, socketGroupLayout } from './layouts'
 import { sockDiagFailure } from './sock-diag-failure'
 import { tcpStates, type TcpState } from './tcp-states'
@@ -155,7 +155,7 @@ export class SocketRecords {
     return this.#view.getUint32(index * group.size + offset, LITTLE)
   }
 
-  #address(index: number, { at, size }: Run): string {
+  #address(index: number, { at, size }: ByteRun): string {
     const isSix = this.#u8(index, group.family) === AF_INET6
     const from = index * group.size + at
     const to = from + (isSix ? size : IPV4_BYTES)

@@ -3,7 +3,7 @@ import * as net from 'node:net'
 import { native } from '../kernel/binding'
 import { handleOf } from './handle'
 
-type HandleConnect = (
+type PrototypeConnect = (
   this: unknown,
   request: unknown,
   address: string,
@@ -12,8 +12,8 @@ type HandleConnect = (
 ) => number
 
 interface TcpPrototype {
-  connect: HandleConnect
-  connect6: HandleConnect
+  connect: PrototypeConnect
+  connect6: PrototypeConnect
 }
 
 /**
@@ -26,7 +26,7 @@ export function timeConnects(
 ): (() => void) | undefined {
   const prototype = tcpPrototype()
   if (prototype === undefined) return undefined
-  const timed = (own: HandleConnect): HandleConnect =>
+  const timed = (own: PrototypeConnect): PrototypeConnect =>
     function connect(request, address, port, ...rest) {
       const begun = performance.now()
       const result = own.call(this, request, address, port, ...rest)

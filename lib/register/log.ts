@@ -62,14 +62,14 @@ export function reportText(report: Partial<TuneReport>): string {
 }
 
 /** The outcome of any option. */
-interface OptionOutcome {
+interface AnyOutcome {
   readonly status: 'applied' | 'adjusted' | 'tooLate' | 'noEffect' | 'unsupported'
   readonly value?: unknown
   readonly requested?: unknown
   readonly why?: string
 }
 
-function outcomeText(name: string, { status, value, requested, why = '' }: OptionOutcome): string {
+function outcomeText(name: string, { status, value, requested, why = '' }: AnyOutcome): string {
   switch (status) {
     case 'applied':
       return `${name} ${valueText(name, value)}`

@@ -21,7 +21,7 @@ export interface Life {
 }
 
 /** How long a connection must have been silent before it is closed. */
-interface Patience {
+interface SilenceLimits {
   readonly idleMs: number
   /** For a connection without a request so far. Its first request is late only if the client is busy. */
   readonly unusedMs: number
@@ -33,7 +33,7 @@ interface Patience {
  */
 export const SHORTEST_ANNOUNCED_MS = 3_000
 /** One second more than announced, as Node itself keeps connections. */
-const ordinary: Patience = {
+const ordinary: SilenceLimits = {
   idleMs: SHORTEST_ANNOUNCED_MS + 1_000,
   unusedMs: SHORTEST_ANNOUNCED_MS + 1_000,
 }
