@@ -1,6 +1,6 @@
 /**
  * Makes watches of ports take readings exactly at their interval. A real reading uses some processor time, and the
- * watch then pauses at least 250 times as long; test/ports/pace.test.ts tests that.
+ * watch then pauses at least 250 times as long; test/ports/reading-pace.test.ts tests that.
  */
 import { native } from '../../lib/kernel/binding'
 
