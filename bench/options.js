@@ -9,7 +9,7 @@ const { mkdtempSync, rmSync } = require('node:fs')
 const net = require('node:net')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
-const { setOption, tune, tcpInfo } = require('../dist')
+const { explainConnection, setOption, tune, tcpInfo } = require('../dist')
 const { median } = require('./helpers/median')
 
 const CALLS = Number(process.env.BENCH_CALLS ?? 200_000)
@@ -67,6 +67,7 @@ function subjects(socket) {
     ['net.Socket setNoDelay()', 'set', (i) => socket.setNoDelay((i & 1) === 1)],
     ['tune(socket) of eight', 'batch', (i) => tune(socket, (i & 1) === 1 ? odd : even)],
     ['tcpInfo(socket)', 'info', () => tcpInfo(socket)],
+    ['explainConnection(socket)', 'info', () => explainConnection(socket)],
   ]
   const koffi = optional('koffi')
   if (koffi !== undefined) {

@@ -45,6 +45,14 @@ export {
   type ServerTuning,
   type TuneServerOptions,
 } from './server/tune-server'
+export { explainConnection, type ExplainOptions } from './observe/explain-connection'
+export type {
+  Explanation,
+  NetworkSymptom,
+  ReceivingLimit,
+  SendingLimit,
+  SendingShares,
+} from './observe/explanation'
 export { queueSizes, type QueueSizes } from './observe/queue-sizes'
 export {
   tcpInfo,

@@ -55,6 +55,7 @@ const bags = [
     undefined,
     'listen(server, options)',
   ],
+  ['explainConnection(target, options)', 'observe/explain-connection', 'explainOptions'],
   ['countSockets(options)', 'ports/count-sockets', 'countSocketsOptions'],
   ['destroyTimeWait(filter, accepted): the filter', 'ports/filter', 'socketFilter'],
   [

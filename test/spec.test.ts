@@ -9,6 +9,7 @@ import {
   closeSocket,
   configure,
   connect,
+  explainConnection,
   listen as listenTuned,
   prepareSocket,
   setCloseMode,
@@ -68,6 +69,7 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
     return answerEarly(request, new http.ServerResponse(request), { ...answer, status: 413 })
   },
   'prefork(options)': (options) => prefork({ serve: () => undefined, ...options }),
+  'explainConnection(target, options)': (options) => explainConnection(raw(), options),
   'countSockets(options)': (options) => countSockets(options),
   'destroyTimeWait(filter, accepted): the filter': (filter) =>
     destroyTimeWait({ remotePort: 9, ...filter }, { iAcceptDelayedSegments: true }),

@@ -117,6 +117,10 @@ const calls = [
   ['tune', () => library.tune(target(), settings())],
   ['tcpInfo', () => library.tcpInfo(target())],
   ['queueSizes', () => library.queueSizes(target())],
+  [
+    'explainConnection',
+    () => library.explainConnection(target(), optionsOf({ since: () => hostile(random) })),
+  ],
   ['setCloseMode', () => library.setCloseMode(target(), { mode: mode(), ...closeOptions() })],
   ['describeOption', () => library.describeOption(name())],
   ['tuneServer', () => library.tuneServer(target(), { settings: settings(), ...closeOptions() })],

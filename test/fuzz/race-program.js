@@ -10,6 +10,7 @@ const { Worker, isMainThread, parentPort, workerData } = require('node:worker_th
 const {
   RawSocket,
   getOption,
+  explainConnection,
   queueSizes,
   setCloseMode,
   setOption,
@@ -52,6 +53,7 @@ const looks = [
   (raw) => getOption(raw, 'SO_TYPE'),
   (raw) => tcpInfo(raw),
   (raw) => queueSizes(raw),
+  (raw) => explainConnection(raw),
   (raw) => raw.localAddress,
 ]
 

@@ -15,6 +15,7 @@ import {
   closeSocket,
   configure,
   describeOption,
+  explainConnection,
   getOption,
   optionNames,
   profiles,
@@ -26,6 +27,7 @@ import {
   type BpfInstruction,
   type CloseReport,
   type Credentials,
+  type Explanation,
   type Linger,
   type LingerInput,
   type Md5Key,
@@ -38,7 +40,10 @@ import {
   type PortRange,
   type QueueSizes,
   type ReadableOption,
+  type ReceivingLimit,
   type RetirementReason,
+  type SendingLimit,
+  type SendingShares,
   type Settings,
   type ShutdownReport,
   type SocketAddress,
@@ -315,6 +320,9 @@ same<AnyIn<{ [N in ReadableOption]: OptionValue<N> }>, never>()
 same<AnyIn<{ [N in WritableOption]: OptionInput<N> }>, never>()
 same<AnyIn<TcpInfo>, never>()
 same<AnyIn<QueueSizes>, never>()
+same<AnyIn<Explanation>, never>()
+same<AnyIn<Explanation['sending']>, never>()
+same<AnyIn<Explanation['network']>, never>()
 same<AnyIn<OptionInfo>, Extract<keyof OptionInfo, never>>()
 same<AnyIn<CloseReport>, never>()
 
@@ -326,6 +334,16 @@ export function observing(): void {
   const sizes = queueSizes(socket)
   exactly<QueueSizes>()(sizes)
   same<typeof sizes.unsent, number | undefined>()
+  const since = explainConnection(socket)
+  exactly<Explanation>()(since)
+  same<typeof since.sending.limitedBy, SendingLimit>()
+  same<typeof since.sending.shares, SendingShares | undefined>()
+  same<typeof since.receiving.limitedBy, ReceivingLimit>()
+  explainConnection(socket, { since })
+  // @ts-expect-error -- no such option
+  explainConnection(socket, { sinse: since })
+  // @ts-expect-error -- TCP_INFO is no explanation
+  explainConnection(socket, { since: info })
 }
 
 export function closing(server: net.Server): void {
