@@ -28,7 +28,7 @@ export function useBadLinks(
       const numbers = [seed + index, link.loss, link.late, link.double, link.lateMs].map(String)
       const command = namespace().spawn(program().path, device, ...numbers)
       await command.wrote(/ready/)
-      await setUp(namespace(), device, 2 * index)
+      await setUpDevice(namespace(), device, 2 * index)
     }
   })
   return links.flatMap(({ loss }, index) => {
@@ -42,7 +42,12 @@ export function useBadLinks(
   })
 }
 
-async function setUp(namespace: Namespace, device: string, network: number): Promise<void> {
+/** Gives a device that returns packets the addresses of two networks. */
+export async function setUpDevice(
+  namespace: Namespace,
+  device: string,
+  network: number,
+): Promise<void> {
   const ip = (...words: string[]): Promise<string> => namespace.run('ip', ...words)
   const v4 = (net: number): string => `10.9.${String(net)}`
   const v6 = (net: number): string => `fd09:0:0:${String(net)}::`
