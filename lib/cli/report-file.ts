@@ -36,6 +36,17 @@ const STDOUT = 1
  */
 type Way = 'rename' | 'overwrite' | 'stdout' | 'pipe'
 
+/** The file of --report. @throws Error that names the flag, the path and the reason, if it cannot be written */
+export function reportFile(path: string): ReportFile {
+  try {
+    return new ReportFile(path)
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException
+    const why = `--report '${path}' cannot be written: ${message}`
+    throw Object.assign(new Error(why, { cause: error }), { code })
+  }
+}
+
 export class ReportFile {
   /** The path at the end of all symbolic links. */
   readonly #path: string

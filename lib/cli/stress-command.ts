@@ -16,7 +16,7 @@ import { findRateWith } from '../stress/find-rate'
 import { checkStress } from '../stress/options'
 import { startOwnServer } from '../stress/own-server'
 import { planOf } from '../stress/plan'
-import { ReportFile } from './report-file'
+import { reportFile } from './report-file'
 import type { StressArguments, StressSearchArguments } from './stress-flags'
 import { comparisonReport, turnCells } from './stress-comparison'
 import { StressProgress } from './stress-progress'
@@ -48,7 +48,7 @@ export async function runStress(command: StressArguments): Promise<number> {
   for (const signal of SIGNALS) process.on(signal, stop)
   const { compare: comparison, search } = command
   // Before the load: an unwritable path must not cost a run.
-  const file = command.report === undefined ? undefined : new ReportFile(command.report)
+  const file = command.report === undefined ? undefined : reportFile(command.report)
   const server =
     command.target === undefined ? await startOwnServer(comparison?.ways.length ?? 1) : undefined
   try {

@@ -1,5 +1,4 @@
 /** The flags of `socket-tuner stress`, each with the option of stress() that it sets. */
-import { readFileSync } from 'node:fs'
 import { closeModeNames } from '../close/modes'
 import { ArgumentValueError } from '../errors'
 import { choiceOf, compareOptions, stressWays } from '../stress/compare'
@@ -17,6 +16,7 @@ import { planOf } from '../stress/plan'
 import { metricNames, parseThreshold, type Threshold } from '../stress/threshold'
 import {
   asText,
+  fileOfFlag,
   expected,
   first,
   headers,
@@ -168,7 +168,7 @@ const flagList = {
     option: 'ca',
     value: 'FILE',
     help: 'certificate authorities to trust, PEM',
-    parse: first((_argument, file) => readFileSync(file)),
+    parse: first(fileOfFlag),
   },
   servername: {
     option: 'servername',
@@ -378,9 +378,15 @@ function inFlags(error: Error): Error {
       )
       return name === undefined ? whole_ : `--${name}`
     })
+    .replace(/\b[a-z]+[A-Z]\w+\b/g, (option) => {
+      const name = stressFlagNames.find((each) => stressFlags[each].option === option)
+      return name === undefined ? option : `--${name}`
+    })
     .replace(/\b(needs?) (\w+)/, (whole_, needs: string, option: string) => {
       const name = stressFlagNames.find((each) => stressFlags[each].option === option)
       return name === undefined ? whole_ : `${needs} --${name}`
     })
-  return Object.assign(new Error(message), { code })
+  const [, flag] = /"--([\w-]+)" is out of range/.exec(message) ?? []
+  const isTime = flag !== undefined && stressFlags[flag as StressFlagName].value === 'TIME'
+  return Object.assign(new Error(isTime ? `${message} ms` : message), { code })
 }

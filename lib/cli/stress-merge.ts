@@ -3,7 +3,7 @@ import { ArgumentValueError } from '../errors'
 import { compareWithBaseline, mergeResults, reportHtml, type StressResult } from '../stress'
 import { checkBaseline } from '../stress/baseline'
 import type { Threshold } from '../stress/threshold'
-import { ReportFile } from './report-file'
+import { reportFile } from './report-file'
 import { stressExitCode } from './stress-command'
 import { refuseWith, stressFlagNames, thresholdsIn } from './stress-flags'
 import { stressReport } from './stress-report'
@@ -76,7 +76,7 @@ function mergedOf(files: readonly string[]): StressResult {
  */
 export async function runMerge(command: MergeArguments): Promise<number> {
   const { baseline, json, result: merged } = command
-  const file = command.report === undefined ? undefined : new ReportFile(command.report)
+  const file = command.report === undefined ? undefined : reportFile(command.report)
   const result =
     baseline === undefined ? merged : { ...merged, baseline: compareWithBaseline(merged, baseline) }
   process.exitCode = stressExitCode(result, command)

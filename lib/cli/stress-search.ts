@@ -25,7 +25,7 @@ export function searchReport(result: FindRateResult): string {
   if (rounds.length === 0) return 'No round was complete.\n'
   const answer =
     ratePerSecond === null
-      ? `${condition} held at no rate that was tried.`
+      ? `${condition} held at no rate that was tried${ended === 'aborted' ? ', then aborted' : ''}.`
       : `${condition} held at ${rateText(ratePerSecond)}, in ${counted(rounds.length, 'round')}${ended === 'aborted' ? ', then aborted' : ''}.`
   const lines = [
     ...align(
@@ -35,7 +35,9 @@ export function searchReport(result: FindRateResult): string {
     '',
     ...wrap(answer, ''),
     ...(limit === null
-      ? wrap('No rate failed: begin with a higher --rate, or allow more --rounds.', '')
+      ? ended === 'aborted'
+        ? []
+        : wrap('No rate failed: begin with a higher --rate, or allow more --rounds.', '')
       : [
           ...wrap(limit.message, `${rateText(limit.ratePerSecond)} did not hold: `),
           ...(limit.cause === 'generator'

@@ -62,13 +62,25 @@ function jsonOr(text: string): unknown {
   }
 }
 
-/** The content of a JSON file. @throws what readFileSync() throws, too */
+/** @throws Error that names the argument, with the code of readFileSync() */
+export function fileOfFlag(argument: string, file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException
+    throw Object.assign(new Error(`${argument} cannot be read: ${message}`), { code })
+  }
+}
+
+/** The content of a JSON file. @throws as {@link fileOfFlag}, too */
 export function jsonIn(argument: string, file: string): unknown {
-  const content = readFileSync(file, 'utf8')
+  const content = fileOfFlag(argument, file).toString()
   try {
     return JSON.parse(content) as unknown
-  } catch (error) {
-    throw new ArgumentValueError(argument, `must be JSON: ${(error as Error).message}`, content)
+  } catch {
+    // The message of JSON.parse() has a part of the file, which may be a key.
+    const reason = content === '' ? 'must be JSON, but is empty' : 'must be JSON'
+    throw new ArgumentValueError(argument, reason, file)
   }
 }
 

@@ -5,17 +5,17 @@ import type { StressTargetInfo } from './result'
 import { optionsOf } from './shares'
 import type { FromWorker } from './worker-messages'
 import type { WorkerHandle } from './worker-pool'
-import type { Watched } from './worker-watch'
+import type { WatchedWorker } from './worker-watch'
 
 /** The common part of the work of all workers of a run. */
-export interface Job {
+export interface WorkerJob {
   readonly options: CheckedStress
   readonly target: StressTargetInfo
   /** The time between two signs of life, ms. */
   readonly beatMs: number
 }
 
-export class Assigned implements Watched {
+export class Assigned implements WatchedWorker {
   /** Its name in messages and results. */
   readonly name: string
   /** Resolves when the worker is ready, or lost. */
@@ -35,7 +35,7 @@ export class Assigned implements Watched {
   constructor(
     worker: WorkerHandle,
     share: Share,
-    { options, target, beatMs }: Job,
+    { options, target, beatMs }: WorkerJob,
     take: (snapshot: PartSnapshot) => void,
   ) {
     this.name = `worker ${String(share.index + 1)}`

@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer'
 import type { TcpInfo } from '../observe/tcp-info'
 import type { AnswerReader, Conversation } from './answer'
-import { errorCodeOf, type Recorder } from './recorder'
+import { errorCodeOf, errorMessageOf, type Recorder } from './recorder'
 import type { StressPhase } from './result'
 import type { Wire, WireUser, Wires } from './wire'
 
@@ -291,7 +291,7 @@ export class Connection implements WireUser {
       return
     }
     const phase = phaseOf(this.#state)
-    this.#fail(errorCodeOf(error), phase, error.message)
+    this.#fail(errorCodeOf(error), phase, errorMessageOf(error))
   }
 
   closed(now: number): void {

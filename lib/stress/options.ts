@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { close as closeOption, written } from '../close/close-options'
 import type { PolicyOptions } from '../close/mode'
 import type { Close } from '../close/close-options'
-import { closeModeName } from '../close/modes'
+import { closeModeName, closeModeNames } from '../close/modes'
 import { wrongFamily, type IpFamily } from '../connect/address'
 import { SourcePool } from '../connect/source-pool'
 import { prepareTuning, tuningOptions, type CheckedTuning } from '../connect/tuning'
@@ -41,9 +41,15 @@ const rate = custom<number>(`above 0, at most ${String(MAX_RATE)}`, (argument, v
   return value
 })
 
+const closeOrServer = oneOf(...closeModeNames, 'server').required()
+
 const stressClose = custom<StressClose, PolicyOptions | 'server'>(
   `${closeModeName.takes} or 'server', or an object with a mode`,
-  (argument, value) => (value === 'server' ? value : closeOption.required().check(argument, value)),
+  (argument, value) => {
+    if (value === 'server') return value
+    if (typeof value === 'string') closeOrServer.check(argument, value)
+    return closeOption.required().check(argument, value)
+  },
 )
 
 const requestCount = whole(1, MOST_REQUESTS)
@@ -87,6 +93,14 @@ const headers = custom<Readonly<Record<string, string>>>(
 const bytes = custom<string | Bytes>('a string or a Uint8Array', (argument, value) => {
   if (typeof value === 'string' || value instanceof Uint8Array) return value
   throw new ArgumentTypeError(argument, 'of type string or an instance of Uint8Array', value)
+})
+
+const authorities = custom<string | Bytes>('certificates, PEM', (argument, value) => {
+  const checked = bytes.required().check(argument, value)
+  const text = typeof checked === 'string' ? checked : Buffer.from(checked).toString('latin1')
+  // Node ignores what has none, and then trusts nothing.
+  if (/-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(text)) return checked
+  throw new ArgumentValueError(argument, 'must have a certificate, PEM', value, 'none')
 })
 
 const expected = custom<number | string | Bytes>(
@@ -141,7 +155,7 @@ export const stressOptions = spec({
   /** The answer to `send`, or its length in bytes. Default: any bytes. */
   expect: expected,
   /** The certificate authorities to trust instead of Node's, PEM. */
-  ca: bytes,
+  ca: authorities,
   /** The name that is sent to a TLS server, and that its certificate must have. Default: the host. */
   servername: text(),
   /**
@@ -179,7 +193,10 @@ export function checkStress(options: unknown): CheckedStress {
   const isTls = target.protocol === 'https' || target.protocol === 'tls'
   const refuse = (names: readonly (keyof StressOptions)[], reason: string): void => {
     const name = names.find((each) => given[each] !== undefined)
-    if (name !== undefined) throw new ArgumentValueError(`options.${name}`, reason, given[name])
+    if (name === undefined) return
+    const value = given[name]
+    const shown = value instanceof Uint8Array ? `${String(value.length)} bytes` : undefined
+    throw new ArgumentValueError(`options.${name}`, reason, value, shown)
   }
   if (isRaw) refuse(['method', 'headers', 'body'], 'is for http and https targets')
   else refuse(['send', 'expect'], 'is for tcp and tls targets')

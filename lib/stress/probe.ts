@@ -96,6 +96,7 @@ function failureOf({ code, phase, message }: StressError, target: StressTargetIn
 }
 
 function whyOf(code: string, message: string, protocol: string): string {
+  if (noTls.includes(code)) return `it does not speak TLS (${message})`
   switch (code) {
     case 'ECONNREFUSED':
       return 'it refuses connections; nothing listens on this port'
@@ -115,9 +116,9 @@ function fixFor(code: string, phase: string, protocol: string): string | undefin
     case 'ECONNREFUSED':
       return 'Start the server, or correct the port'
     case 'CONNECT_TIMEOUT':
-      return 'Check the address and the firewalls in between, or raise timeoutMs'
+      return 'Check the address and the firewalls in between, or raise the timeout (timeoutMs, --timeout)'
     case 'ANSWER_TIMEOUT':
-      return 'Check that it speaks this protocol, or raise timeoutMs'
+      return 'Check that it speaks this protocol, or raise the timeout (timeoutMs, --timeout)'
     case 'CLOSE_TIMEOUT':
       return "It does not close after its answer: use another close than 'server'"
     case 'WRONG_PROTOCOL':
@@ -132,6 +133,28 @@ function fixFor(code: string, phase: string, protocol: string): string | undefin
     case 'ENFILE':
       return "Raise 'ulimit -n'"
     default:
-      return phase === 'tls' ? 'Check ca and servername' : undefined
+      return phase === 'tls' ? tlsFix(code) : undefined
   }
+}
+
+/** The codes for bytes that are no TLS: of OpenSSL until 3.1, and of later ones. */
+const noTls = ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']
+
+/** Codes of X509_V_ERR_*, as Node names them, for an authority that is not trusted. */
+const untrusted = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]
+
+function tlsFix(code: string): string {
+  const anyCertificate = 'accept any certificate (rejectUnauthorized: false, --insecure)'
+  if (untrusted.includes(code)) return `Trust its authority (ca, --ca), or ${anyCertificate}`
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `Use a name that its certificate has (servername, --servername), or ${anyCertificate}`
+  if (code.startsWith('CERT_')) return `Renew its certificate, or ${anyCertificate}`
+  if (noTls.includes(code)) return 'Check that it is not an http or tcp server'
+  return 'Check the TLS settings of the target, ca (--ca) and servername (--servername)'
 }

@@ -113,6 +113,11 @@ export function errorCodeOf({ code = 'UNKNOWN', syscall }: NodeJS.ErrnoException
   return syscall === 'bind' && code !== 'EADDRINUSE' ? 'SOURCE_UNAVAILABLE' : code
 }
 
+/** The message with which an error counts. OpenSSL's own ends in the line of its source. */
+export function errorMessageOf(error: Error & { readonly reason?: unknown }): string {
+  return typeof error.reason === 'string' ? `TLS: ${error.reason}` : error.message
+}
+
 /** The percentiles that a snapshot has. */
 export function snapshotLatency(latency: LatencyHistogram): StressSnapshot['latencyMs'] {
   return {

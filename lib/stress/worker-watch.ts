@@ -1,16 +1,16 @@
 /** Notices workers that have stopped to respond, for example because SIGSTOP stopped them. */
 
 /** When a worker counts as lost. */
-export interface Patience {
+export interface WorkerPatience {
   /** The time between two signs of life of a worker, ms. */
   readonly beatMs: number
   /** Signs of life that may be missing. */
   readonly missing: number
 }
 
-export const PATIENCE: Patience = { beatMs: 1_000, missing: 30 }
+export const PATIENCE: WorkerPatience = { beatMs: 1_000, missing: 30 }
 
-export interface Watched {
+export interface WatchedWorker {
   /** Messages that have come from it. */
   readonly messages: number
   /** Ends it, unless it is done. */
@@ -20,7 +20,7 @@ export interface Watched {
 export class WorkerWatch {
   readonly #timer: NodeJS.Timeout
 
-  constructor(all: readonly Watched[], { beatMs, missing }: Patience) {
+  constructor(all: readonly WatchedWorker[], { beatMs, missing }: WorkerPatience) {
     const seen = all.map((worker) => ({ worker, messages: worker.messages, missed: 0 }))
     // Turns are counted, and not the time: Ctrl-Z stops this process, too.
     this.#timer = setInterval(() => {

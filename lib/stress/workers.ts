@@ -11,7 +11,7 @@ import { durationOf, planOf } from './plan'
 import type { StressLimit, StressTargetInfo, StressWorker } from './result'
 import { SnapshotMerge } from './snapshot-merge'
 import type { WorkerPool } from './worker-pool'
-import { PATIENCE, WorkerWatch, type Patience } from './worker-watch'
+import { PATIENCE, WorkerWatch, type WorkerPatience } from './worker-watch'
 
 /** What all processes of a run measured. */
 export interface MeasuredRun {
@@ -38,7 +38,7 @@ export async function measureInWorkers(
   job: { readonly options: CheckedStress; readonly target: StressTargetInfo },
   pool: WorkerPool,
   take: (snapshot: Omit<PartSnapshot, 'latency'>) => void,
-  patience: Patience = PATIENCE,
+  patience: WorkerPatience = PATIENCE,
 ): Promise<MeasuredRun> {
   const { workers: count, signal } = job.options
   const merge = new SnapshotMerge<PartSnapshot>(count)

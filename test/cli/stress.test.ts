@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { FindRateResult, StressComparison, StressResult } from '../../lib/stress'
 import { stressOptions } from '../../lib/stress/options'
 import { stressArguments, stressFlagNames, stressFlags } from '../../lib/cli/stress-flags'
+import { searchReport } from '../../lib/cli/stress-search'
 import { UNKNOWN_HOST } from '../helpers/unknown-host'
 import { closeLater, failureOf, listen } from '../sockets'
 import { dataIn, resultWith } from '../stress/report-results'
@@ -130,7 +131,7 @@ describe('socket-tuner stress', () => {
       })
       const ended = await run('stress', url, '--report', join(folder, 'no', 'report.html'))
       expect(ended).toMatchObject({ code: 1, stdout: '' })
-      expect(ended.stderr).toContain('ENOENT')
+      expect(ended.stderr).toMatch(/^socket-tuner: --report '.*' cannot be written: ENOENT/)
       expect(requests).toBe(0)
     })
 
@@ -181,7 +182,8 @@ describe('socket-tuner stress', () => {
     })
 
     it.each([
-      ['is not JSON', 'x', 'must be JSON'],
+      ['is not JSON', '-----BEGIN', "'--baseline' must be JSON. Received '/"],
+      ['is empty', '', 'must be JSON, but is empty'],
       ['is not a result', '{}', 'must be the result of a run'],
       ['has another schemaVersion', '{"schemaVersion":2}', 'must have the schemaVersion 1'],
       [
@@ -376,16 +378,45 @@ describe('socket-tuner stress', () => {
     [['--find-rate', 'p99<1ms', '--fail-if', 'invalid'], "'--fail-if' cannot be combined"],
     [['--compare', 'fin,reset', '--find-rate', 'p99<1ms'], "'--find-rate' cannot be combined"],
     [['--fail-if', 'p99>2x'], "'--fail-if' needs --baseline"],
-    [['--baseline', '/no/such/file'], 'ENOENT'],
+    [['--baseline', '/no/such/file'], '--baseline cannot be read: ENOENT'],
     [['--compare', 'fin,reset', '--baseline', 'x'], "'--baseline' cannot be combined"],
     [['--alpn', 'h2', 'http://a/'], "'--alpn' is for https and tls targets"],
-    [['--ca', '/no/such/file', 'https://a/'], 'ENOENT'],
+    [['--ca', '/no/such/file', 'https://a/'], '--ca cannot be read: ENOENT'],
+    [['--ca', __filename, 'https://a/'], "'--ca' must have a certificate, PEM. Received none"],
+    [['--ca', __filename, 'http://a/'], "'--ca' must have a certificate"],
+    [
+      ['--close', 'finn'],
+      "must be one of: 'fin', 'deliver', 'lingering', 'reset', 'server'. Received 'finn'",
+    ],
+    [
+      ['--close', 'server', '--requests-per-connection', 'keep-alive'],
+      "cannot be 'server' with --requests-per-connection: 'keep-alive'",
+    ],
+    [['--duration', '0'], 'Received 0 ms'],
+    [['--source', '::1'], '--source ::1 is an IPv6 address where an IPv4 one is needed'],
     [['--conections', '5'], 'did you mean --connections?'],
     [['--interval', '5'], "'stress' has no option --interval"],
   ])('refuses %j with exit code 2', async (args, message) => {
     const { code, stdout, stderr } = await print('stress', ...args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toContain(message)
+  })
+})
+
+describe('the report of a search that was aborted', () => {
+  it('does not claim that no rate failed', () => {
+    const round = { round: 1, ratePerSecond: 100, result: resultWith() }
+    const failure = { ratePerSecond: 100, cause: 'generator', message: 'busy' } as const
+    const text = searchReport({
+      schemaVersion: 1,
+      condition: 'p99<20ms',
+      ended: 'aborted',
+      ratePerSecond: null,
+      limit: null,
+      rounds: [{ ...round, failure }],
+    })
+    expect(text).toContain('p99<20ms held at no rate that was tried, then aborted.')
+    expect(text).not.toContain('No rate failed')
   })
 })
 

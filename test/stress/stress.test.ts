@@ -650,7 +650,9 @@ describe('stress() with a target that cannot be measured', () => {
     const { url } = await httpTarget()
     const error = await failureOf({ target: url.replace('http', 'https') })
     expect(error.code).toMatch(/^ERR_SSL_/)
-    expect(error.message).toContain('Check ca and servername')
+    expect(error.message).toMatch(
+      /cannot be measured: it does not speak TLS \(TLS: [\w ]+\)\. Check that it is not an http/,
+    )
   })
 })
 
@@ -721,6 +723,26 @@ describe('stress() over TLS', () => {
     )
     expect(failure).toMatchObject(expected)
     expect((failure as Error).message).toMatch(message)
+  })
+
+  it.each<[string, { servername?: string; ca?: true }, string, string]>([
+    ['trusts no authority', {}, 'DEPTH_ZERO_SELF_SIGNED_CERT', 'Trust its authority (ca, --ca)'],
+    [
+      'expects another name',
+      { ca: true, servername: 'other.example' },
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+      'Use a name that its certificate has (servername, --servername)',
+    ],
+  ])('rejects with the fix if it %s', async (_what, { ca, ...options }, code, message) => {
+    const { port } = await tlsTarget()
+    const failure: unknown = await stress({
+      target: `https://127.0.0.1:${String(port)}/`,
+      ...(ca === true ? { ca: certificate.cert } : {}),
+      ...options,
+    }).result.catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code })
+    expect((failure as Error).message).toContain(message)
+    expect((failure as Error).message).not.toContain('\n')
   })
 })
 
