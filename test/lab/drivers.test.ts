@@ -295,8 +295,14 @@ labDescribe('pg with sockets of prepareSocket()', ['root', 'ip', 'drivers', 'pos
     const halfClose = tuning.replace("{ mode: 'deliver', onEnd: 'close' }", "'deliver'")
     const modules = { 'example.js': code, 'tuning.js': halfClose }
     const { connections, totals } = (await ask('run', { times: TIMES }, modules)) as Run
-    const { size: left } = await namespace().timeWaitPorts({ remotePort: 5432 })
-    expect(left).toBeGreaterThan(connections / 2)
-    expect(totals).toMatchObject({ timeWaitLeft: left, fallbacks: { ended: left } })
+    const { client, server: atServer } = await timeWaits(namespace(), 5432)
+    expect(client.size).toBeGreaterThan(connections / 2)
+    const { timeWaitLeft, fallbacks } = totals
+    expect(fallbacks).toEqual({ ended: timeWaitLeft })
+    expect(timeWaitLeft).toBeGreaterThanOrEqual(client.size)
+    // If the server's FIN came before a shutdown() that was more than 40 ms late, the kernel no longer shows its order, and
+    // an entry is reported that the server has: lib/close/fin-order.ts.
+    const serverFirst = [...atServer].filter((each) => !client.has(each))
+    expect(timeWaitLeft).toBeLessThanOrEqual(client.size + serverFirst.length)
   })
 })
