@@ -3,9 +3,9 @@
  *
  *   slow-link DEVICE BYTES_PER_SECOND PACKETS MS
  *
- * creates a tun device that returns each packet as bad-link.c does, with the lowest bit of the network flipped in
- * both addresses. Each of the two directions has its own bottleneck. A packet that finds PACKETS in the queue is
- * dropped. MS is the delay of each packet.
+ * creates a tun device that returns each packet as bad-link.c does, with the lowest bit of the
+ * network flipped in both addresses. Each of the two directions has its own bottleneck. A packet
+ * that finds PACKETS in the queue is dropped. MS is the delay of each packet.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +79,8 @@ static size_t queued(const struct direction* to, int64_t now) {
 static void put_due(int fd, struct direction* to, int64_t now) {
   while (to->count > 0 && to->packets[to->first].due <= now) {
     const struct packet* packet = &to->packets[to->first];
-    if (write(fd, packet->bytes, packet->size) < 0 && errno != EAGAIN && errno != ENOBUFS) fail("write");
+    if (write(fd, packet->bytes, packet->size) < 0 && errno != EAGAIN && errno != ENOBUFS)
+      fail("write");
     to->first = (to->first + 1) % MOST_PACKETS;
     to->count--;
   }
