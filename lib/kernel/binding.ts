@@ -60,24 +60,19 @@ export interface Binding {
    */
   destroyTimeWait(filter: Uint8Array, done: (result: number) => void): number
   /**
-   * Makes `owner` own a poller, which keeps the event loop alive: see native/addon/exports.h. Calls `wake` with the
-   * number of records in `records`; what was read is in `input`. Returns 0, or -ENOSYS where the runtime has no libuv.
+   * Returns the number of a new poller, which keeps the event loop alive: see native/addon/exports.h. Calls `wake` with
+   * the number of records in `records`; what was read is in `input`. -ENOSYS where the runtime has no libuv.
    */
-  openPoller(
-    owner: object,
-    records: Int32Array,
-    input: Uint8Array,
-    wake: (records: number) => void,
-  ): number
-  closePoller(owner: object): number
+  openPoller(records: Int32Array, input: Uint8Array, wake: (records: number) => void): number
+  closePoller(poller: number): number
   /** Returns the slot of a socket whose connect() has begun. */
-  watchFd(owner: object, fd: number): number
-  /** To be called before the socket is closed. */
-  unwatchSlot(owner: object, slot: number): number
+  watchFd(poller: number, fd: number): number
+  /** To be called right before the socket is closed. */
+  unwatchSlot(poller: number, slot: number): number
   /** Returns the number of bytes that the kernel took; the rest follows. */
-  writeToSlot(owner: object, slot: number, bytes: Uint8Array): number
+  writeToSlot(poller: number, slot: number, bytes: Uint8Array): number
   /** Returns the number of bytes that the kernel has not taken yet. */
-  queuedInSlot(owner: object, slot: number): number
+  queuedInSlot(poller: number, slot: number): number
   /** Discards received input and returns the number of bytes. */
   discardInput(fd: number): number
   unreadBytes(fd: number): number

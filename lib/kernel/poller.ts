@@ -23,14 +23,15 @@ const INPUT_BYTES = 256 * 1_024
 const { slot, kind, number, offset, fields } = pollerFields
 
 export class Poller {
-  readonly #owner = {}
+  /** Negative if it could not be opened. */
+  readonly #number: number
   readonly #records = new Int32Array(MOST_RECORDS * fields)
   readonly #input = Buffer.allocUnsafeSlow(INPUT_BYTES)
   /** The one that is notified of events. */
   listener: PollerEvents | undefined
 
   private constructor() {
-    // Use open().
+    this.#number = native.openPoller(this.#records, this.#input, this.#report.bind(this))
   }
 
   /** Returns undefined where sockets cannot be polled, which only Node on Linux can. Keeps the event loop alive. */
@@ -38,13 +39,7 @@ export class Poller {
     // Bun exports the functions of libuv, and ends the process when one is called.
     if (process.platform !== 'linux' || process.versions.bun !== undefined) return undefined
     const poller = new Poller()
-    const error = native.openPoller(
-      poller.#owner,
-      poller.#records,
-      poller.#input,
-      poller.#report.bind(poller),
-    )
-    return error < 0 ? undefined : poller
+    return poller.#number < 0 ? undefined : poller
   }
 
   /**
@@ -52,55 +47,63 @@ export class Poller {
    * leaves it to the poller only when a worker thread ends.
    */
   watch(fd: number): number {
-    return native.watchFd(this.#owner, fd)
+    return native.watchFd(this.#number, fd)
   }
 
-  /** Forgets a socket. To be called before it is closed. Nothing more is reported of it. */
+  /** Forgets a socket, of which nothing more is reported. To be called right before it is closed. */
   unwatch(of: number): void {
-    native.unwatchSlot(this.#owner, of)
+    native.unwatchSlot(this.#number, of)
   }
 
   /** Sends bytes, and keeps those that the kernel does not take now. Returns the number it took, or a negated errno. */
   write(to: number, bytes: Uint8Array): number {
-    return native.writeToSlot(this.#owner, to, bytes)
+    return native.writeToSlot(this.#number, to, bytes)
   }
 
   /** Returns the number of written bytes that the kernel has not taken yet. */
   queued(of: number): number {
-    return Math.max(0, native.queuedInSlot(this.#owner, of))
+    return Math.max(0, native.queuedInSlot(this.#number, of))
   }
 
   /** Leaves the sockets open. */
   close(): void {
-    native.closePoller(this.#owner)
+    native.closePoller(this.#number)
   }
 
   #report(count: number): void {
-    const records = this.#records
     const events = this.listener
     if (events === undefined) return
-    try {
-      for (let at = 0; at < count * fields; at += fields) {
-        const of = records[at + slot] ?? 0
-        const value = records[at + number] ?? 0
-        switch (records[at + kind]) {
-          case pollerKinds.opened:
-            events.opened(of)
-            break
-          case pollerKinds.input: {
-            const from = records[at + offset] ?? 0
-            events.input(of, this.#input, from, from + value)
-            break
-          }
-          case pollerKinds.ended:
-            events.ended(of)
-            break
-          case pollerKinds.failed:
-            events.failed(of, value)
-        }
+    for (let at = 0; at < count * fields; at += fields) {
+      try {
+        this.#reportOne(events, at)
+      } catch (error) {
+        // The rest of the turn would never be reported again.
+        queueMicrotask(() => {
+          throw error
+        })
       }
-    } finally {
-      events.turned()
+    }
+    events.turned()
+  }
+
+  #reportOne(events: PollerEvents, at: number): void {
+    const records = this.#records
+    const of = records[at + slot] ?? 0
+    const value = records[at + number] ?? 0
+    switch (records[at + kind]) {
+      case pollerKinds.opened:
+        events.opened(of)
+        break
+      case pollerKinds.input: {
+        const from = records[at + offset] ?? 0
+        events.input(of, this.#input, from, from + value)
+        break
+      }
+      case pollerKinds.ended:
+        events.ended(of)
+        break
+      case pollerKinds.failed:
+        events.failed(of, value)
     }
   }
 }

@@ -1,7 +1,7 @@
 /** The request of a connection, and the reader that finds the end of its answer. */
 import { Buffer } from 'node:buffer'
 import type { CheckedStress } from './options'
-import { ResponseScanner } from './response-scanner'
+import { LatestHead, ResponseScanner } from './response-scanner'
 
 /** Reads the answers of one connection. */
 export interface AnswerReader {
@@ -40,11 +40,12 @@ export function conversationOf(options: CheckedStress): Conversation {
       newReader: () => new RawAnswer(expected),
     }
   }
+  const latest = new LatestHead()
   return {
     request: httpRequest(options, false),
     lastRequest: httpRequest(options, close === 'server'),
     isHead: method === 'HEAD',
-    newReader: () => new ResponseScanner(),
+    newReader: () => new ResponseScanner(latest),
   }
 }
 

@@ -34,6 +34,41 @@ export const scannerLimits = {
   interim: 100,
 } as const
 
+/** What a head says of the response that it begins. */
+interface Framing {
+  readonly status: number
+  /** -1 without a Content-Length. */
+  readonly length: number
+  /** Whether `chunked` is the last transfer coding; undefined without a Transfer-Encoding. */
+  readonly isChunked: boolean | undefined
+  readonly keepsAlive: boolean
+}
+
+/** The latest head. A server sends the same one for a second, in which only the first is parsed. */
+export class LatestHead {
+  #bytes = Buffer.alloc(0)
+  #framing: Framing | undefined
+
+  /** Returns its framing if the bytes begin with it. */
+  framingOf(chunk: Buffer, from: number, to: number): Framing | undefined {
+    const bytes = this.#bytes
+    const { length } = bytes
+    return length <= to - from && bytes.compare(chunk, from, from + length) === 0
+      ? this.#framing
+      : undefined
+  }
+
+  get length(): number {
+    return this.#bytes.length
+  }
+
+  keep(head: Buffer, from: number, to: number, framing: Framing): void {
+    // A copy, since the caller reads into the same buffer again.
+    this.#bytes = Buffer.from(head.subarray(from, to))
+    this.#framing = framing
+  }
+}
+
 const contentLength = Buffer.from('content-length')
 const transferEncoding = Buffer.from('transfer-encoding')
 const connection = Buffer.from('connection')
@@ -59,6 +94,12 @@ export class ResponseScanner {
   /** Bytes of the present line of the trailers, without its end. */
   #lineBytes = 0
   #sawCr = false
+  readonly #latest: LatestHead
+
+  /** @param latest shared by the connections to one server */
+  constructor(latest = new LatestHead()) {
+    this.#latest = latest
+  }
 
   /** Prepares for the next response. @param isHead whether it answers a HEAD request, and so has no body */
   begin(isHead: boolean): void {
@@ -132,6 +173,8 @@ export class ResponseScanner {
   #readHead(chunk: Buffer, at: number, to: number): number {
     const kept = this.#kept
     if (kept === undefined) {
+      const known = this.#latest.framingOf(chunk, at, to)
+      if (known !== undefined) return this.#takeFraming(known, at + this.#latest.length, to)
       const end = endOfHead(chunk, at, to)
       if (end >= 0) {
         if (end - at > scannerLimits.headBytes) return this.#tooLong(to)
@@ -170,62 +213,22 @@ export class ResponseScanner {
 
   /** Reads a complete head. @returns `end`, or `to` if it failed */
   #takeHead(bytes: Buffer, start: number, end: number, to: number): number {
-    const why = this.#parse(bytes, start, end)
-    return why === undefined ? end : this.#fail(why, to)
+    const framing = framingOf(bytes, start, end)
+    if (typeof framing === 'string') return this.#fail(framing, to)
+    this.#latest.keep(bytes, start, end, framing)
+    return this.#takeFraming(framing, end, to)
   }
 
-  /** @returns why it is no head */
-  #parse(bytes: Buffer, start: number, end: number): string | undefined {
-    const why = wrongStart(bytes, start, end)
-    if (why !== undefined) return why
-    const status = numberAt(bytes, start + 9)
-    if (status < 100) return 'a status that is not a number from 100 to 999'
-    const afterStatus = bytes[start + 12]
-    if (afterStatus !== SPACE && afterStatus !== CR) return 'no status line'
-    const isVersion11 = bytes[start + 7] === 49
-    let line = bytes.indexOf(LF, start) + 1
-    if (bytes[line - 2] !== CR) return 'a line of the head that does not end with CR LF'
-    let length = -1
-    let isChunked: boolean | undefined
-    let closes = false
-    let keeps = false
-    // The last line is empty.
-    while (line < end - 2) {
-      const lineEnd = bytes.indexOf(LF, line) - 1
-      if (bytes[lineEnd] !== CR) return 'a line of the head that does not end with CR LF'
-      const colon = nameEnd(bytes, line, lineEnd)
-      if (colon < 0) return 'a header without a name'
-      const size = colon - line
-      if (size === contentLength.length && isName(bytes, line, contentLength)) {
-        if (length >= 0) return 'two Content-Length headers'
-        length = decimalIn(bytes, colon + 1, lineEnd)
-        if (length < 0) return 'a Content-Length that is not a number'
-      } else if (size === transferEncoding.length && isName(bytes, line, transferEncoding)) {
-        isChunked = isLastCoding(bytes, colon + 1, lineEnd)
-      } else if (size === connection.length && isName(bytes, line, connection)) {
-        const options = bytes
-          .toString('latin1', colon + 1, lineEnd)
-          .toLowerCase()
-          .split(',')
-        closes ||= options.some((option) => option.trim() === 'close')
-        keeps ||= options.some((option) => option.trim() === 'keep-alive')
-      }
-      line = lineEnd + 2
-    }
-    if (length >= 0 && isChunked !== undefined) return 'a Content-Length beside a Transfer-Encoding'
-    return this.#takeFraming(status, length, isChunked, !closes && (isVersion11 || keeps))
-  }
-
+  /** @returns `end`, or `to` if it failed */
   #takeFraming(
-    status: number,
-    length: number,
-    isChunked: boolean | undefined,
-    keepsAlive: boolean,
-  ): string | undefined {
+    { status, length, isChunked, keepsAlive }: Framing,
+    end: number,
+    to: number,
+  ): number {
     if (status < 200 && status !== 101) {
       this.#interim++
-      if (this.#interim <= scannerLimits.interim) return undefined
-      return `more than ${String(scannerLimits.interim)} interim responses`
+      if (this.#interim <= scannerLimits.interim) return end
+      return this.#fail(`more than ${String(scannerLimits.interim)} interim responses`, to)
     }
     this.status = status
     // After 101 the connection has another protocol.
@@ -241,7 +244,7 @@ export class ResponseScanner {
       this.#left = length
       this.#state = length === 0 ? State.Done : State.Body
     }
-    return undefined
+    return end
   }
 
   #beginChunk(): void {
@@ -326,6 +329,48 @@ function endOfHead(bytes: Buffer, from: number, to: number): number {
       return at + 1
   }
   return -1
+}
+
+/** Reads a complete head. @returns why it is none, if it is none */
+function framingOf(bytes: Buffer, start: number, end: number): Framing | string {
+  const why = wrongStart(bytes, start, end)
+  if (why !== undefined) return why
+  const status = numberAt(bytes, start + 9)
+  if (status < 100) return 'a status that is not a number from 100 to 999'
+  const afterStatus = bytes[start + 12]
+  if (afterStatus !== SPACE && afterStatus !== CR) return 'no status line'
+  const isVersion11 = bytes[start + 7] === 49
+  let line = bytes.indexOf(LF, start) + 1
+  if (bytes[line - 2] !== CR) return 'a line of the head that does not end with CR LF'
+  let length = -1
+  let isChunked: boolean | undefined
+  let closes = false
+  let keeps = false
+  // The last line is empty.
+  while (line < end - 2) {
+    const lineEnd = bytes.indexOf(LF, line) - 1
+    if (bytes[lineEnd] !== CR) return 'a line of the head that does not end with CR LF'
+    const colon = nameEnd(bytes, line, lineEnd)
+    if (colon < 0) return 'a header without a name'
+    const size = colon - line
+    if (size === contentLength.length && isName(bytes, line, contentLength)) {
+      if (length >= 0) return 'two Content-Length headers'
+      length = decimalIn(bytes, colon + 1, lineEnd)
+      if (length < 0) return 'a Content-Length that is not a number'
+    } else if (size === transferEncoding.length && isName(bytes, line, transferEncoding)) {
+      isChunked = isLastCoding(bytes, colon + 1, lineEnd)
+    } else if (size === connection.length && isName(bytes, line, connection)) {
+      const options = bytes
+        .toString('latin1', colon + 1, lineEnd)
+        .toLowerCase()
+        .split(',')
+      closes ||= options.some((option) => option.trim() === 'close')
+      keeps ||= options.some((option) => option.trim() === 'keep-alive')
+    }
+    line = lineEnd + 2
+  }
+  if (length >= 0 && isChunked !== undefined) return 'a Content-Length beside a Transfer-Encoding'
+  return { status, length, isChunked, keepsAlive: !closes && (isVersion11 || keeps) }
 }
 
 /** `HTTP/1.1 200`, or as much of it as there is. */

@@ -75,22 +75,22 @@ Napi::Value OwnFd(const Napi::CallbackInfo& info);
 // disownFd(owner): the descriptor, which the caller now owns; -EBADF if the owner has none
 Napi::Value DisownFd(const Napi::CallbackInfo& info);
 
-// poller.cc: sockets that are polled from the event loop. -EINVAL for an object that owns no
-// poller. openPoller(owner, records: Int32Array, input: Uint8Array, wake): 0 when the object
-// `owner` owns a poller from now on, which keeps the event loop alive. `wake` is called with the
-// number of records that were written to `records`, each of kFields numbers; what was read is in
-// `input`. -ENOSYS where the runtime has no libuv.
+// poller.cc: sockets that are polled from the event loop. openPoller(records: Int32Array, input:
+// Uint8Array, wake): the number of a new poller, which keeps the event loop alive until it is
+// closed. `wake` is called with the number of records that were written to `records`, each of
+// kFields numbers; what was read is in `input`. -EMFILE if there are too many, -ENOSYS where the
+// runtime has no libuv. The other functions return -EINVAL for a number without an open poller.
 Napi::Value OpenPoller(const Napi::CallbackInfo& info);
-// closePoller(owner): 0. The sockets stay open: the caller owns them.
+// closePoller(poller): 0; -EBADF if there is none. The sockets stay open: the caller owns them.
 Napi::Value ClosePoller(const Napi::CallbackInfo& info);
-// watchFd(owner, fd): the slot of a socket whose connect() has begun. If the environment (a worker
+// watchFd(poller, fd): the slot of a socket whose connect() has begun. If the environment (a worker
 // thread) ends before the socket is forgotten or the poller is closed, the socket is closed.
 Napi::Value WatchFd(const Napi::CallbackInfo& info);
-// unwatchSlot(owner, slot): 0; call it before the socket is closed
+// unwatchSlot(poller, slot): 0; call it right before the socket is closed
 Napi::Value UnwatchSlot(const Napi::CallbackInfo& info);
-// writeToSlot(owner, slot, bytes): how many bytes the kernel took; the rest follows
+// writeToSlot(poller, slot, bytes): how many bytes the kernel took; the rest follows
 Napi::Value WriteToSlot(const Napi::CallbackInfo& info);
-// queuedInSlot(owner, slot): bytes that the kernel has not taken yet
+// queuedInSlot(poller, slot): bytes that the kernel has not taken yet
 Napi::Value QueuedInSlot(const Napi::CallbackInfo& info);
 
 // sock_diag_dump.cc

@@ -17,49 +17,68 @@
 namespace socket_tuner::addon {
 namespace {
 
-constexpr napi_type_tag kPollerTag = {0x5c0f4f0d1a7e4b1fULL, 0x8e6d2f9a3b7c4d21ULL};
-
 // The most bytes of one write.
 constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+// Pollers of one environment at a time.
+constexpr std::size_t kMostPollers = 256;
+
+struct Pollers;
 
 struct PollerOwner {
   napi_env env = nullptr;
+  // What JavaScript calls it.
+  uint32_t number = 0;
+  Pollers* all = nullptr;
   kernel::Poller poller;
   uv_poll_t handle{};
   napi_ref records = nullptr;
   napi_ref input = nullptr;
   napi_ref wake = nullptr;
   napi_async_cleanup_hook_handle hook = nullptr;
-  // libuv holds the memory of the handle from its start to its close callback, and JavaScript that
-  // of the owner until it is finalized.
   bool polls = false;
   bool closes = false;
-  bool finalized = false;
 };
 
-void Closed(uv_handle_t* handle) {
-  auto* owner = static_cast<PollerOwner*>(handle->data);
-  owner->polls = false;
-  // The owner may be garbage for long before it is finalized.
-  owner->poller.Close();
-  if (owner->hook != nullptr) {
-    static_cast<void>(napi_remove_async_cleanup_hook(owner->hook));
-    owner->hook = nullptr;
+// The open pollers of an environment: that of a number is at its remainder. An object with a type
+// tag for each of them would cost as much as a system call at each use.
+struct Pollers {
+  PollerOwner* open[kMostPollers] = {};
+  uint32_t next = 0;
+};
+
+void FreePollers(napi_env, void* data, void*) { delete static_cast<Pollers*>(data); }
+
+// The pollers of an environment; null without memory.
+Pollers* PollersOf(napi_env env) {
+  void* data = nullptr;
+  if (napi_get_instance_data(env, &data) != napi_ok) return nullptr;
+  if (data != nullptr) return static_cast<Pollers*>(data);
+  auto* pollers = new (std::nothrow) Pollers;
+  if (pollers == nullptr) return nullptr;
+  if (napi_set_instance_data(env, pollers, FreePollers, nullptr) == napi_ok) return pollers;
+  delete pollers;
+  return nullptr;
+}
+
+// Gives the owner a number that no other one had for long. False if there are too many.
+bool Enter(Pollers* all, PollerOwner* owner) {
+  for (std::size_t tries = 0; tries < kMostPollers; tries++) {
+    const uint32_t number = all->next;
+    all->next = (number + 1) & INT32_MAX;
+    PollerOwner** place = &all->open[number % kMostPollers];
+    if (*place != nullptr) continue;
+    *place = owner;
+    owner->all = all;
+    owner->number = number;
+    return true;
   }
-  if (owner->finalized) delete owner;
+  return false;
 }
 
-void Close(PollerOwner* owner) {
-  if (!owner->polls || owner->closes) return;
-  owner->closes = true;
-  uv_close(reinterpret_cast<uv_handle_t*>(&owner->handle), Closed);
-}
-
-// No JavaScript is left that could close the sockets.
-void CloseAtExit(napi_async_cleanup_hook_handle, void* data) {
-  auto* owner = static_cast<PollerOwner*>(data);
-  if (!owner->closes) owner->poller.CloseSockets();
-  Close(owner);
+void Leave(PollerOwner* owner) {
+  if (owner->all == nullptr) return;
+  owner->all->open[owner->number % kMostPollers] = nullptr;
+  owner->all = nullptr;
 }
 
 void Release(napi_env env, napi_ref* reference) {
@@ -68,17 +87,32 @@ void Release(napi_env env, napi_ref* reference) {
   *reference = nullptr;
 }
 
-void FinalizePoller(napi_env env, void* data, void*) {
+void Free(PollerOwner* owner) {
+  Leave(owner);
+  Release(owner->env, &owner->records);
+  Release(owner->env, &owner->input);
+  Release(owner->env, &owner->wake);
+  // The environment may end as soon as its last hook is removed.
+  napi_async_cleanup_hook_handle hook = owner->hook;
+  delete owner;
+  if (hook != nullptr) static_cast<void>(napi_remove_async_cleanup_hook(hook));
+}
+
+void Closed(uv_handle_t* handle) { Free(static_cast<PollerOwner*>(handle->data)); }
+
+void Close(PollerOwner* owner) {
+  if (owner->closes) return;
+  owner->closes = true;
+  Leave(owner);
+  // libuv holds the memory of the handle until its close callback.
+  uv_close(reinterpret_cast<uv_handle_t*>(&owner->handle), Closed);
+}
+
+// No JavaScript is left that could close the sockets.
+void CloseAtExit(napi_async_cleanup_hook_handle, void* data) {
   auto* owner = static_cast<PollerOwner*>(data);
-  Release(env, &owner->records);
-  Release(env, &owner->input);
-  Release(env, &owner->wake);
-  owner->finalized = true;
-  if (owner->polls) {
-    Close(owner);
-  } else {
-    delete owner;
-  }
+  if (!owner->closes) owner->poller.CloseSockets();
+  Close(owner);
 }
 
 // The memory of a typed array that a reference keeps; empty once it is detached.
@@ -138,31 +172,41 @@ void OnEvents(uv_poll_t* handle, int, int) {
   static_cast<void>(napi_close_handle_scope(env, scope));
 }
 
-// 0 or a negated errno.
+// Starts to poll. 0 or a negated errno; then the owner is freed, at once or once libuv has let it
+// go.
 int Start(PollerOwner* owner) {
-  if (uv_poll_init == nullptr || uv_poll_start == nullptr || uv_close == nullptr) return -ENOSYS;
-  const int opened = owner->poller.Open();
-  if (opened < 0) return opened;
+  int error = -ENOSYS;
   uv_loop_s* loop = nullptr;
-  if (napi_get_uv_event_loop(owner->env, &loop) != napi_ok) return -ENOSYS;
-  const int initialized = uv_poll_init(loop, &owner->handle, owner->poller.fd());
-  if (initialized < 0) return initialized;
+  if (uv_poll_init != nullptr && uv_poll_start != nullptr && uv_close != nullptr &&
+      napi_get_uv_event_loop(owner->env, &loop) == napi_ok) {
+    error = owner->poller.Open();
+    if (error == 0) error = uv_poll_init(loop, &owner->handle, owner->poller.fd());
+  }
+  if (error < 0) {
+    Free(owner);
+    return error;
+  }
   owner->handle.data = owner;
-  owner->polls = true;
   if (napi_add_async_cleanup_hook(owner->env, CloseAtExit, owner, &owner->hook) != napi_ok) {
     owner->hook = nullptr;
     Close(owner);
     return -ENOMEM;
   }
-  const int started = uv_poll_start(&owner->handle, UV_READABLE, OnEvents);
-  if (started < 0) Close(owner);
-  return started;
+  error = uv_poll_start(&owner->handle, UV_READABLE, OnEvents);
+  if (error < 0) Close(owner);
+  return error;
 }
 
-// The poller that an object owns; null for any other object, and once it is closed.
+// The poller with the number of an argument; null once it is closed.
 PollerOwner* OwnerIn(const Napi::CallbackInfo& info) {
-  auto* owner = static_cast<PollerOwner*>(ReadOwned(info, 0, kPollerTag));
-  return owner != nullptr && owner->polls && !owner->closes ? owner : nullptr;
+  std::size_t number = 0;
+  void* data = nullptr;
+  if (!ReadSize(info, 0, INT32_MAX, &number) ||
+      napi_get_instance_data(info.Env(), &data) != napi_ok || data == nullptr) {
+    return nullptr;
+  }
+  PollerOwner* owner = static_cast<Pollers*>(data)->open[number % kMostPollers];
+  return owner != nullptr && owner->number == number ? owner : nullptr;
 }
 
 }  // namespace
@@ -171,33 +215,35 @@ Napi::Value OpenPoller(const Napi::CallbackInfo& info) {
   napi_env env = info.Env();
   Bytes records;
   Bytes input;
-  if (info.Length() < 4 || !IsObject(env, info[0]) ||
-      !ReadTypedArray(info, 1, napi_int32_array, &records) ||
-      records.length < kernel::kFields * kernel::kRecordsOfEvent || !ReadBytes(info, 2, &input) ||
-      input.length < kernel::kLeastRoom || !info[3].IsFunction()) {
+  if (info.Length() < 3 || !ReadTypedArray(info, 0, napi_int32_array, &records) ||
+      records.length < kernel::kFields * kernel::kRecordsOfEvent || !ReadBytes(info, 1, &input) ||
+      input.length < kernel::kLeastRoom || !info[2].IsFunction()) {
     return BadArgument(info);
   }
+  Pollers* all = PollersOf(env);
+  if (all == nullptr) return Result(info, -ENOMEM);
   auto* owner = new (std::nothrow) PollerOwner;
   if (owner == nullptr) return Result(info, -ENOMEM);
   owner->env = env;
-  if (napi_create_reference(env, info[1], 1, &owner->records) != napi_ok ||
-      napi_create_reference(env, info[2], 1, &owner->input) != napi_ok ||
-      napi_create_reference(env, info[3], 1, &owner->wake) != napi_ok ||
-      !Own(env, info[0], kPollerTag, owner, FinalizePoller)) {
-    FinalizePoller(env, owner, nullptr);
-    return BadArgument(info);
+  if (!Enter(all, owner)) {
+    Free(owner);
+    return Result(info, -EMFILE);
   }
-  return Result(info, Start(owner));
+  if (napi_create_reference(env, info[0], 1, &owner->records) != napi_ok ||
+      napi_create_reference(env, info[1], 1, &owner->input) != napi_ok ||
+      napi_create_reference(env, info[2], 1, &owner->wake) != napi_ok) {
+    Free(owner);
+    return Result(info, -ENOMEM);
+  }
+  const uint32_t number = owner->number;
+  const int error = Start(owner);
+  return error < 0 ? Result(info, error) : Result(info, number);
 }
 
 Napi::Value ClosePoller(const Napi::CallbackInfo& info) {
   PollerOwner* owner = OwnerIn(info);
   if (owner == nullptr) return Result(info, -EBADF);
   Close(owner);
-  // They may refer to the owner, which would then never be collected.
-  Release(info.Env(), &owner->records);
-  Release(info.Env(), &owner->input);
-  Release(info.Env(), &owner->wake);
   return Result(info, 0);
 }
 

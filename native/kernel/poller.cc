@@ -29,10 +29,10 @@ constexpr size_t kMostSockets = size_t{1} << 24;
 
 bool IsTemporary(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
-int Control(int epoll, int operation, int fd, size_t slot) {
+int Control(int epoll, int operation, int fd, size_t slot, uint32_t generation) {
   epoll_event event{};
   event.events = kEvents;
-  event.data.u64 = slot;
+  event.data.u64 = uint64_t{generation} << 32 | slot;
   return epoll_ctl(epoll, operation, fd, &event) < 0 ? -errno : 0;
 }
 
@@ -116,26 +116,25 @@ int Poller::Watch(int fd) {
     const int error = Grow();
     if (error < 0) return error;
   }
-  const int error = Control(epoll_, EPOLL_CTL_ADD, fd, slot);
+  const uint32_t generation = slot == used_ ? 0 : sockets_[slot].generation;
+  const int error = Control(epoll_, EPOLL_CTL_ADD, fd, slot, generation);
   if (error < 0) return error;
   if (slot == used_) {
     used_++;
   } else {
     free_count_--;
   }
-  sockets_[slot] = {fd, false, 0, nullptr, 0, 0};
+  sockets_[slot] = {fd, generation, false, 0, nullptr, 0, 0};
   return static_cast<int>(slot);
 }
 
 int Poller::Unwatch(size_t slot) {
   if (!IsUsed(slot)) return -EBADF;
   Socket* socket = &sockets_[slot];
-  const int fd = socket->fd;
   std::free(socket->queue);
-  *socket = {-1, false, 0, nullptr, 0, 0};
+  *socket = {-1, socket->generation + 1, false, 0, nullptr, 0, 0};
   released_[released_count_++] = static_cast<uint32_t>(slot);
-  // A copy of the descriptor would keep it in the set after close(2): epoll(7).
-  return epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr) < 0 ? -errno : 0;
+  return 0;
 }
 
 int64_t Poller::Write(size_t slot, const uint8_t* bytes, size_t length) {
@@ -219,13 +218,16 @@ size_t Poller::Poll(int32_t* records, size_t most_records, uint8_t* input, size_
   for (int i = 0; i < count; i++) {
     // Each of the events that follow may need its records.
     batch.most = most_records - kRecordsOfEvent * static_cast<size_t>(count - i - 1);
-    Handle(static_cast<size_t>(events[i].data.u64), events[i].events, &batch);
+    const uint64_t data = events[i].data.u64;
+    const auto slot = static_cast<uint32_t>(data);
+    // Events also come of sockets that are forgotten and not closed.
+    if (!IsUsed(slot) || sockets_[slot].generation != data >> 32) continue;
+    Handle(slot, events[i].events, &batch);
   }
   return batch.count;
 }
 
 void Poller::Handle(size_t slot, uint32_t events, Batch* batch) {
-  if (!IsUsed(slot)) return;
   Socket* socket = &sockets_[slot];
   if (!socket->opened) {
     const int error = (events & (EPOLLERR | EPOLLHUP)) == 0 ? 0 : ErrorOf(socket->fd);
@@ -277,7 +279,8 @@ void Poller::Read(size_t slot, uint32_t events, Batch* batch) {
 
 // Makes epoll report the socket again.
 void Poller::Rearm(size_t slot) {
-  static_cast<void>(Control(epoll_, EPOLL_CTL_MOD, sockets_[slot].fd, slot));
+  static_cast<void>(
+      Control(epoll_, EPOLL_CTL_MOD, sockets_[slot].fd, slot, sockets_[slot].generation));
 }
 
 }  // namespace socket_tuner::kernel

@@ -51,8 +51,10 @@ class Poller {
   // negated errno.
   int Watch(int fd);
 
-  // Forgets a socket, before it is closed. 0 or a negated errno: -EBADF for a slot that is not in
-  // use. A slot is used again after the next Poll(), so that records are never of another socket.
+  // Forgets a socket, which the caller then closes. 0, or -EBADF for a slot that is not in use. A
+  // slot is used again after the next Poll(), so that records are never of another socket. The
+  // socket stays in the set of epoll until it is closed, and its events are dropped: that is a
+  // system call less for each connection.
   int Unwatch(size_t slot);
 
   // Sends bytes, and keeps the rest. How many the kernel took, or a negated errno.
@@ -70,6 +72,8 @@ class Poller {
  private:
   struct Socket {
     int fd;
+    // How many sockets had the slot before. An event of one of them has another number.
+    uint32_t generation;
     bool opened;
     // The errno of a send(), reported after the input.
     int failure;

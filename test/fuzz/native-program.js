@@ -88,11 +88,11 @@ function doneAndThrow(...results) {
   throw new Error('thrown by a callback')
 }
 
-/** Objects that own a poller. */
+/** The numbers of pollers. */
 let pollers = []
 const MOST_POLLERS = 6
 
-const poller = () => (random.once(8) ? hostile(random) : (random.pick(pollers) ?? {}))
+const poller = () => (random.once(8) ? hostile(random) : (random.pick(pollers) ?? 0))
 const slot = () => (random.once(8) ? word() : random.below(12))
 
 function wake(...results) {
@@ -144,7 +144,6 @@ const parameters = {
     () => (random.once(4) ? doneAndThrow : done),
   ],
   openPoller: [
-    () => (random.once(2) ? {} : hostile(random)),
     () => (random.once(2) ? new Int32Array(128) : bytes(Int32Array)),
     () => (random.once(2) ? new Uint8Array(4_096 + random.below(9_000)) : bytes(Uint8Array)),
     () => (random.once(4) ? wakeAndThrow : wake),
@@ -203,7 +202,7 @@ function follow(name, args, result) {
   if (name === 'openSocket' || name === 'duplicateFd' || name === 'disownFd') pool.add(result)
   if (slow.has(name) && callbacks.has(args[parameters[name].length - 1])) dumps++
   if (name === 'closeFd' || name === 'ownFd') pool.drop(args[0])
-  if (name === 'openPoller') pollers.push(args[0])
+  if (name === 'openPoller') pollers.push(result)
   if (name === 'closePoller' || pollers.length > MOST_POLLERS) {
     if (name !== 'closePoller') native.closePoller(pollers[0])
     pollers = pollers.filter((each) => native.queuedInSlot(each, 0) !== -errno.EINVAL)

@@ -7,20 +7,23 @@ const net = require('node:net')
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads')
 const { setImmediate: turn } = require('node:timers/promises')
 const { native } = require('../../dist/kernel/binding')
+const { Poller } = require('../../dist/kernel/poller')
 
 const { AF_INET, SOCK_STREAM, SOL_SOCKET, SO_TYPE } = native.constants
 
 /** Opens a poller with one connection to a server that sends a byte to each client. */
 function open(wake, { records = new Int32Array(64), input = new Uint8Array(8_192) } = {}) {
-  const owner = {}
-  check(native.openPoller(owner, records, input, wake))
-  return { owner, records, input }
+  return { poller: check(native.openPoller(records, input, wake)), records, input }
 }
 
-function connect(owner, port) {
+function connect(poller, port) {
+  check(native.watchFd(poller, connecting(port)))
+}
+
+function connecting(port) {
   const fd = check(native.openSocket(AF_INET, SOCK_STREAM, 0))
   native.connectFd(fd, '127.0.0.1', port)
-  check(native.watchFd(owner, fd))
+  return fd
 }
 
 function check(result) {
@@ -47,11 +50,11 @@ const cases = {
   /** The poller keeps the process alive until it is closed. */
   async alive() {
     const port = await serve()
-    const { owner } = open(() => {
-      native.closePoller(owner)
+    const { poller } = open(() => {
+      native.closePoller(poller)
       console.log('closed')
     })
-    connect(owner, port)
+    connect(poller, port)
   },
 
   /** An exception of the callback is uncaught, and the next events are reported. */
@@ -59,67 +62,66 @@ const cases = {
     const port = await serve()
     process.on('uncaughtException', ({ message }) => {
       console.log(message)
-      connect(owner, port)
+      connect(poller, port)
     })
     let calls = 0
-    const { owner } = open(() => {
+    const { poller } = open(() => {
       if (++calls === 1) throw new Error('thrown by the callback')
-      native.closePoller(owner)
+      native.closePoller(poller)
       console.log('closed')
     })
-    connect(owner, port)
+    connect(poller, port)
+  },
+
+  /** An exception in an event of a turn does not keep the others from being reported. */
+  async listener() {
+    const port = await serve()
+    const messages = []
+    process.on('uncaughtException', ({ message }) => messages.push(message))
+    const poller = Poller.open()
+    poller.listener = {
+      opened(slot) {
+        throw new Error(`opened ${slot}`)
+      },
+      turned() {
+        if (messages.length < 3) return
+        console.log(messages.sort().join())
+        poller.close()
+      },
+      input() {},
+      ended() {},
+      failed() {},
+    }
+    for (let i = 0; i < 3; i++) poller.watch(connecting(port))
   },
 
   /** Without memory, the poller closes itself. */
   async detached() {
     const port = await serve()
-    const { owner, input } = open(() => console.log('called'))
+    const { poller, input } = open(() => console.log('called'))
     structuredClone(input.buffer, { transfer: [input.buffer] })
-    connect(owner, port)
-    process.on('exit', () => console.log(native.closePoller(owner)))
+    connect(poller, port)
+    process.on('exit', () => console.log(native.closePoller(poller)))
   },
 
   /** The process ends with a poller that is in use. */
   async exit() {
     const port = await serve()
-    const { owner } = open(() => {
+    const { poller } = open(() => {
       console.log('called')
       process.exit()
     })
-    connect(owner, port)
+    connect(poller, port)
   },
 
-  /** A poller whose owner is garbage is closed, also while its callback refers to the owner. */
-  async collected() {
-    const port = await serve()
-    let finalized = 0
-    const registry = new FinalizationRegistry(() => finalized++)
-    for (let i = 0; i < 20; i++) {
-      const { owner } = open(() => native.closePoller(owner))
-      registry.register(owner)
-      connect(owner, port)
-    }
-    for (let i = 0; finalized < 20; i++) {
-      if (i > 10_000) throw new Error(`${finalized} of 20 were collected`)
-      await turn()
-      if (i % 10 === 0) globalThis.gc()
-    }
-    console.log('collected')
-  },
-
-  /** A closed poller has no descriptor, although its owner is not collected. */
+  /** A closed poller has no descriptor. */
   async closed() {
-    const owners = []
     const before = readdirSync('/proc/self/fd').length
-    for (let i = 0; i < 20; i++) {
-      const { owner } = open(() => {})
-      owners.push(owner)
-      native.closePoller(owner)
-    }
+    for (let i = 0; i < 20; i++) native.closePoller(open(() => {}).poller)
     // The event loop closes handles at the end of a turn.
     await turn()
     await turn()
-    console.log(owners.length, readdirSync('/proc/self/fd').length - before)
+    console.log(readdirSync('/proc/self/fd').length - before)
   },
 
   /** The sockets that a terminated thread watches are closed, and those that it has forgotten are not. */
@@ -147,10 +149,10 @@ function openSockets() {
 
 /** Watches ten sockets, and forgets the last one. */
 function watchForever(port) {
-  const { owner } = open(() => {})
-  for (let i = 0; i < 9; i++) connect(owner, port)
+  const { poller } = open(() => {})
+  for (let i = 0; i < 9; i++) connect(poller, port)
   const fd = check(native.openSocket(AF_INET, SOCK_STREAM, 0))
-  check(native.unwatchSlot(owner, check(native.watchFd(owner, fd))))
+  check(native.unwatchSlot(poller, check(native.watchFd(poller, fd))))
   parentPort.postMessage(fd)
 }
 

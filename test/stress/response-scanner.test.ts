@@ -3,7 +3,7 @@ import * as http from 'node:http'
 import type * as net from 'node:net'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
-import { ResponseScanner, scannerLimits } from '../../lib/stress/response-scanner'
+import { LatestHead, ResponseScanner, scannerLimits } from '../../lib/stress/response-scanner'
 
 interface Outcome {
   status: number
@@ -15,9 +15,20 @@ interface Outcome {
 
 type Scanned = Outcome | 'incomplete' | 'failed'
 
-/** Scans the pieces, and then the end of the connection. */
+/** Scans the pieces, and then the end of the connection: with another head before them, with none, and with their own. */
 function scan(pieces: readonly Buffer[], isHead = false): Scanned {
-  const scanner = new ResponseScanner()
+  const afterAnother = scanAfter(ofOtherResponses, pieces, isHead)
+  const own = new LatestHead()
+  const afterNone = scanAfter(own, pieces, isHead)
+  const afterItsOwn = scanAfter(own, pieces, isHead)
+  expect([afterAnother, afterItsOwn]).toEqual([afterNone, afterNone])
+  return afterNone
+}
+
+const ofOtherResponses = new LatestHead()
+
+function scanAfter(latest: LatestHead, pieces: readonly Buffer[], isHead: boolean): Scanned {
+  const scanner = new ResponseScanner(latest)
   scanner.begin(isHead)
   let left = 0
   let isDone = false
