@@ -49,6 +49,14 @@ const privateParts = [
 /** The same of other packages: one file of each adapter. */
 const ofOtherPackages = ['lib/clients/artillery/script.ts', 'lib/clients/autocannon/tune-client.ts']
 
+/** TypeScript writes a helper for it into each file, which the bundler refuses. */
+const withHelpers = [
+  {
+    selector: 'VariableDeclaration[kind=/using$/]',
+    message: 'Close it in a finally block: `using` needs a helper of TypeScript in each file.',
+  },
+]
+
 module.exports = tseslint.config(
   { ignores: ['dist/', 'native/build/', 'coverage/', 'prebuilds/', 'node_modules/'] },
   {
@@ -71,15 +79,15 @@ module.exports = tseslint.config(
   },
   {
     files: ['lib/**/*.ts'],
-    rules: { 'no-restricted-syntax': ['error', ...closeModes, ...privateParts] },
+    rules: { 'no-restricted-syntax': ['error', ...closeModes, ...privateParts, ...withHelpers] },
   },
   {
     files: ['lib/close/modes/*.ts', 'lib/close/time-wait.ts'],
-    rules: { 'no-restricted-syntax': ['error', ...privateParts] },
+    rules: { 'no-restricted-syntax': ['error', ...privateParts, ...withHelpers] },
   },
   {
     files: ['lib/node/*.ts', ...ofOtherPackages],
-    rules: { 'no-restricted-syntax': ['error', ...closeModes] },
+    rules: { 'no-restricted-syntax': ['error', ...closeModes, ...withHelpers] },
   },
   {
     files: ['lib/node/*.ts'],

@@ -32,8 +32,12 @@ export function requireSources(options: CheckedStress): void {
 function bindError(address: string, { settings }: CheckedStress): SocketTunerError | undefined {
   try {
     // With the settings: IP_FREEBIND allows any address.
-    using socket = RawSocket.open(familyOf('source', address), settings)
-    socket.bind({ address })
+    const socket = RawSocket.open(familyOf('source', address), settings)
+    try {
+      socket.bind({ address })
+    } finally {
+      socket.close()
+    }
   } catch (error) {
     // The connections will report another failure, for example of a platform without such sockets.
     if (error instanceof SocketTunerError && error.syscall === 'bind')
