@@ -1,17 +1,19 @@
 'use strict'
 
 /**
- * Compares the processor time of `socket-tuner stress` per connection and per request with autocannon and, if it is
- * installed, wrk. The target is nginx with one process. The clients take turns. Prints the medians of all turns, and
- * the rate, which other programs on the machine affect more. The time to start Node is included.
+ * Compares the rate and the processor time of `socket-tuner stress` with autocannon and, if they are installed, wrk and
+ * ab. The target is nginx with one process. The clients take turns. Prints the medians of all turns, and the rate of
+ * stress over that of each client in the same turn. A warm-up, in which V8 compiles, is not counted for stress, and
+ * neither is its start: its processor time is what its result reports.
  */
 const { spawnSync } = require('node:child_process')
 const { join } = require('node:path')
 const { median } = require('./helpers/median')
 const { startNginx } = require('./helpers/nginx')
 
-const SECONDS = Number(process.env.BENCH_SECONDS ?? 5)
-const TURNS = Number(process.env.BENCH_TURNS ?? 5)
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 3)
+const TURNS = Number(process.env.BENCH_TURNS ?? 9)
+const WARMUP = '2s'
 const CONNECTIONS = 50
 const MAIN = join(__dirname, '..', 'dist', 'cli', 'main.js')
 const AUTOCANNON = require.resolve('autocannon/autocannon.js')
@@ -20,10 +22,14 @@ const CLOSE = 'Connection: close'
 const stress = (...args) => ({
   command: (url) => [
     process.execPath,
-    ...[MAIN, 'stress', url, '--json', '--duration', `${SECONDS}s`],
+    ...[MAIN, 'stress', url, '--json', '--warmup', WARMUP, '--duration', `${SECONDS}s`],
     ...['--connections', String(CONNECTIONS), ...args],
   ],
-  answered: (output) => JSON.parse(output).requests.answered,
+  result(output) {
+    const { requests, generator } = JSON.parse(output)
+    const cpu = SECONDS * (generator.userCpu + generator.systemCpu)
+    return { answered: requests.answered, cpu }
+  },
 })
 
 const autocannon = (...args) => ({
@@ -31,15 +37,25 @@ const autocannon = (...args) => ({
     process.execPath,
     ...[AUTOCANNON, '--json', '-c', String(CONNECTIONS), '-d', String(SECONDS), ...args, url],
   ],
-  answered: (output) => JSON.parse(output)['2xx'],
+  result: (output) => ({ answered: JSON.parse(output)['2xx'] }),
 })
 
 const wrk = (...args) => ({
   command: (url) => ['wrk', '-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, ...args, url],
-  answered: (output) => Number(/(\d+) requests in/.exec(output)[1]),
+  result: (output) => ({ answered: Number(/(\d+) requests in/.exec(output)[1]) }),
 })
 
-const hasWrk = spawnSync('wrk', ['-v'], { stdio: 'ignore' }).error === undefined
+const ab = (...args) => ({
+  command: (url) => {
+    const most = String(1e8)
+    return ['ab', '-q', '-c', String(CONNECTIONS), '-t', String(SECONDS), '-n', most, ...args, url]
+  },
+  result: (output) => ({ answered: Number(/Complete requests: +(\d+)/.exec(output)[1]) }),
+})
+
+const isInstalled = (name) => spawnSync(name, ['-v'], { stdio: 'ignore' }).error === undefined
+const hasWrk = isInstalled('wrk')
+const hasAb = isInstalled('ab')
 
 const contests = {
   'one request on each connection': {
@@ -47,16 +63,18 @@ const contests = {
     "stress, 'server'": stress('--close', 'server'),
     autocannon: autocannon('-H', CLOSE),
     ...(hasWrk && { wrk: wrk('-H', CLOSE) }),
+    ...(hasAb && { ab: ab() }),
   },
   'connections that are kept alive': {
     stress: stress('--requests-per-connection', 'keep-alive'),
     autocannon: autocannon(),
     ...(hasWrk && { wrk: wrk() }),
+    ...(hasAb && { ab: ab('-k') }),
   },
 }
 
 /** Runs a client until it exits. `times` of the shell reports the processor time of child processes. */
-function measure({ command, answered }, url) {
+function measure({ command, result }, url) {
   const script = '"$@" 2>/dev/null; times >&2'
   const { stdout, stderr } = spawnSync('bash', ['-c', script, 'bash', ...command(url)], {
     encoding: 'utf8',
@@ -64,9 +82,9 @@ function measure({ command, answered }, url) {
   })
   const [, children = ''] = stderr.trim().split('\n')
   const seconds = Array.from(children.matchAll(/(\d+)m([\d.]+)s/g), ([, m, s]) => 60 * m + +s)
-  const requests = answered(stdout)
-  const cpu = seconds.reduce((sum, each) => sum + each, 0)
-  return { microseconds: (1e6 * cpu) / requests, perSecond: requests / SECONDS }
+  const whole = seconds.reduce((sum, each) => sum + each, 0)
+  const { answered, cpu = whole } = result(stdout)
+  return { microseconds: (1e6 * cpu) / answered, perSecond: answered / SECONDS }
 }
 
 async function main() {
@@ -82,11 +100,14 @@ async function main() {
         for (const name of [...names.slice(at), ...names.slice(0, at)])
           results.get(name).push(measure(clients[name], url))
       }
-      console.log(`\n${what}: processor time of the client for each, us; rate per second`)
+      console.log(`\n${what}: processor time for each, rate, rate of stress over it`)
+      const [own] = results.values()
       for (const [name, all] of results) {
+        const ratio = median(all.map(({ perSecond }, turn) => own[turn].perSecond / perSecond))
         const cpu = median(all.map(({ microseconds }) => microseconds))
         const rate = median(all.map(({ perSecond }) => perSecond))
-        console.log(`${name.padEnd(20)} ${cpu.toFixed(1).padStart(7)} us  ${rate.toFixed(0)}`)
+        const figures = `${cpu.toFixed(1).padStart(7)} us  ${rate.toFixed(0).padStart(6)}/s`
+        console.log(`${name.padEnd(20)} ${figures}  ${ratio.toFixed(2)}`)
       }
     }
   } finally {

@@ -1,6 +1,5 @@
 /** One connection of a run, from its opening to its end. */
 import type { Buffer } from 'node:buffer'
-import type { TcpInfo } from '../observe/tcp-info'
 import type { AnswerReader, Conversation } from './answer'
 import { errorCodeOf, errorMessageOf, type Recorder } from './recorder'
 import type { StressPhase } from './result'
@@ -18,8 +17,8 @@ export interface Circumstances {
   readonly closedByTarget: boolean
   readonly timeoutMs: number
   readonly recorder: Recorder
-  /** Called with the state of some connections, right before they are closed. */
-  readonly sample: ((info: () => TcpInfo) => void) | undefined
+  /** Called right before a connection is closed, with the present moment. */
+  readonly sample: ((wire: Pick<Wire, 'info'>, nowMs: number) => void) | undefined
 }
 
 /** Called when the state of a connection changes. */
@@ -247,9 +246,10 @@ export class Connection implements WireUser {
     const { sample } = this.#with
     if (this.#state === 'idle') this.#owner.unavailable(this)
     this.#state = 'closing'
-    this.#closingMs = performance.now()
+    const now = performance.now()
+    this.#closingMs = now
     this.#deadlineMs = Infinity
-    sample?.(() => this.#wire.info())
+    sample?.(this.#wire, now)
     this.#wire.close()
   }
 
@@ -260,7 +260,7 @@ export class Connection implements WireUser {
         this.#close()
         return
       case 'closing':
-        this.#with.sample?.(() => this.#wire.info())
+        this.#with.sample?.(this.#wire, now)
         this.#wire.close()
         return
       case 'busy':

@@ -2,10 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { portWaitTotals } from '../connect/port-queue'
 import { contentOf, type PortRange } from '../kernel/proc'
-import type { TcpInfo } from '../observe/tcp-info'
 import { portBudget, type PortBudget } from '../ports/budget'
 import type { PortFigures } from './part'
 import { stressCounters, type StressCounter, type StressKernel } from './result'
+import type { Wire } from './wire'
 
 export type CounterValues = Partial<Record<StressCounter, number>>
 
@@ -156,12 +156,11 @@ export class TcpSamples {
   #retransmits = 0
   #minRttMicroseconds = Infinity
 
-  readonly take = (info: () => TcpInfo): void => {
-    const now = performance.now()
-    if (now < this.#nextMs) return
-    this.#nextMs = now + SAMPLE_MS
+  readonly take = (wire: Pick<Wire, 'info'>, nowMs: number): void => {
+    if (nowMs < this.#nextMs) return
+    this.#nextMs = nowMs + SAMPLE_MS
     try {
-      const { minRtt, totalRetrans } = info()
+      const { minRtt, totalRetrans } = wire.info()
       this.#count++
       this.#retransmits += totalRetrans ?? 0
       // The kernel has 2^32 - 1 before the first sample.
