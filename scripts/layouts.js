@@ -19,6 +19,8 @@ const FILE = resolve(__dirname, '../lib/kernel/layouts.ts')
 const ownStructs = [
   { name: 'tcpInfoLayout', struct: 'TcpInfo', file: 'tcp_info.h', like: ['tcp_info', 'tcpi_'] },
   { name: 'socketGroupLayout', struct: 'SocketGroup', file: 'group_table.h' },
+  { name: 'endedSocketLayout', struct: 'EndedSocket', file: 'ended_sockets.h' },
+  { name: 'listedSocketLayout', struct: 'ListedSocket', file: 'socket_list.h' },
 ]
 
 /** Enumerations of the library. */
@@ -29,6 +31,7 @@ const ownNumbers = [
   { name: 'pollerKinds', enumeration: 'PollerKind', file: 'poller.h' },
   { name: 'dumpGroupBy', enumeration: 'GroupBy', file: 'sock_diag_dump.h' },
   { name: 'dumpFamilies', enumeration: 'Families', file: 'sock_diag_dump.h' },
+  { name: 'entriesLeft', enumeration: 'EntryLeft', file: 'ended_sockets.h' },
 ]
 
 /** Structs of the system's headers that TypeScript reads or writes. */

@@ -55,6 +55,28 @@ export interface Binding {
     ) => void,
   ): number
   /**
+   * Lists the TCP sockets in these states, off the event loop: see native/kernel/socket_list.h. Returns 0 once started;
+   * `done` is called later with the records and the processor time used, µs, or with the negated errno.
+   */
+  listSockets(
+    states: number,
+    done: (records: ArrayBuffer | number, microseconds?: number) => void,
+  ): number
+  /**
+   * Makes `owner` own a subscription to ended sockets, which does not keep the event loop alive: see
+   * native/addon/exports.h. Calls `wake` with the number of records in `records`, or once with the negated errno.
+   * Returns 0, or -ENOSYS where the runtime has no libuv.
+   */
+  openEndedSockets(
+    owner: object,
+    records: Uint8Array,
+    receiveBufferBytes: number,
+    wake: (result: number) => void,
+  ): number
+  closeEndedSockets(owner: object): number
+  /** Returns the number of lost broadcasts so far, modulo 2**32. */
+  lostEndedSockets(owner: object): number
+  /**
    * Removes TIME_WAIT entries, off the event loop. Returns 0 once started; `done` is called later with the number
    * of removed entries, or the negated errno.
    */
@@ -120,6 +142,10 @@ function withoutAddon(): Binding {
     writeToSlot: fail,
     queuedInSlot: fail,
     dumpSockets: fail,
+    listSockets: fail,
+    openEndedSockets: fail,
+    closeEndedSockets: fail,
+    lostEndedSockets: fail,
     destroyTimeWait: fail,
     discardInput: fail,
     unreadBytes: fail,

@@ -90,6 +90,37 @@ export const socketGroupLayout = {
   remoteAddress: { at: 36, size: 16 } as ByteRun,
 } as const
 
+/** struct EndedSocket of native/kernel/ended_sockets.h. */
+export const endedSocketLayout = {
+  size: 344,
+  cookie: 0 as U64,
+  interfaceIndex: 8 as U32,
+  unread: 12 as U32,
+  unacknowledged: 16 as U32,
+  infoLength: 20 as U32,
+  localPort: 24 as U16,
+  remotePort: 26 as U16,
+  family: 28 as U8,
+  entry: 29 as U8,
+  localAddress: { at: 32, size: 16 } as ByteRun,
+  remoteAddress: { at: 48, size: 16 } as ByteRun,
+  info: { at: 64, size: 280 } as ByteRun,
+} as const
+
+/** struct ListedSocket of native/kernel/socket_list.h. */
+export const listedSocketLayout = {
+  size: 56,
+  inode: 0 as U32,
+  uid: 4 as U32,
+  cookie: 8 as U64,
+  localPort: 16 as U16,
+  remotePort: 18 as U16,
+  family: 20 as U8,
+  state: 21 as U8,
+  localAddress: { at: 24, size: 16 } as ByteRun,
+  remoteAddress: { at: 40, size: 16 } as ByteRun,
+} as const
+
 /** struct linger. */
 export const lingerLayout = {
   size: 8,
@@ -233,6 +264,14 @@ export const dumpGroupBy = {
 export const dumpFamilies = {
   ipv4: 1,
   ipv6: 2,
+} as const
+
+/** enum EntryLeft of native/kernel/ended_sockets.h. */
+export const entriesLeft = {
+  notKnown: 0,
+  none: 1,
+  here: 2,
+  atPeer: 3,
 } as const
 
 /** INET_DIAG_BC_*. */

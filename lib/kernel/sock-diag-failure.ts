@@ -9,6 +9,7 @@ const unsupported = new Set([
   'EPROTONOSUPPORT',
   'EAFNOSUPPORT',
   'ENOENT',
+  'ENOSYS',
 ])
 
 /**

@@ -99,6 +99,22 @@ Napi::Value QueuedInSlot(const Napi::CallbackInfo& info);
 // records, interrupted, microseconds of processor time).
 Napi::Value DumpSockets(const Napi::CallbackInfo& info);
 
+// socket_list.cc
+// listSockets(states, done): 0 if the list has begun. `done` is called later with (-errno), or with
+// (records, microseconds of processor time).
+Napi::Value ListSockets(const Napi::CallbackInfo& info);
+
+// ended_sockets.cc: -EINVAL for an object that owns no subscription.
+// openEndedSockets(owner, records: Uint8Array, receiveBufferBytes, wake): 0 when the object `owner`
+// owns a subscription from now on, which does not keep the event loop alive. `wake` is called with
+// the number of ended sockets that were written to `records`, or once with -errno after which
+// nothing more is received. -ENOSYS where the runtime has no libuv.
+Napi::Value OpenEndedSockets(const Napi::CallbackInfo& info);
+// closeEndedSockets(owner): 0
+Napi::Value CloseEndedSockets(const Napi::CallbackInfo& info);
+// lostEndedSockets(owner): the broadcasts that were lost so far, modulo 2^32
+Napi::Value LostEndedSockets(const Napi::CallbackInfo& info);
+
 // sock_diag_destroy.cc
 // destroyTimeWait(filter, done): 0 if the removal has begun. `done` is called later with the number
 // of removed entries, or -errno.

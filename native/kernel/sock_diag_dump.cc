@@ -17,25 +17,6 @@ namespace {
 
 constexpr int kTries = 3;
 
-double ThreadMicroseconds() {
-  timespec time{};
-  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) return 0;
-  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
-}
-
-int DumpFamilies(int families, const SocketChoice& choice, SocketDump* dump) {
-  if (families & kIpv4) {
-    const int error = DumpSockets(AF_INET, choice, dump);
-    if (error < 0) return error;
-  }
-  if (families & kIpv6) {
-    const int error = DumpSockets(AF_INET6, choice, dump);
-    // A kernel without IPv6 has no such sockets.
-    if (error < 0 && !(error == -ENOENT && (families & kIpv4))) return error;
-  }
-  return 0;
-}
-
 }  // namespace
 
 int DumpSockets(int family, const SocketChoice& choice, DumpAnswer* answer) {
@@ -65,6 +46,25 @@ int DumpSockets(int family, const SocketChoice& choice, DumpAnswer* answer) {
   };
   const int error = SendToKernel(netlink.get(), parts, filtered ? 3 : 1);
   return error < 0 ? error : Receive(netlink.get(), kSequence, answer);
+}
+
+double ThreadMicroseconds() {
+  timespec time{};
+  if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) return 0;
+  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
+}
+
+int DumpFamilies(int families, const SocketChoice& choice, DumpAnswer* answer) {
+  if (families & kIpv4) {
+    const int error = DumpSockets(AF_INET, choice, answer);
+    if (error < 0) return error;
+  }
+  if (families & kIpv6) {
+    const int error = DumpSockets(AF_INET6, choice, answer);
+    // A kernel without IPv6 has no such sockets.
+    if (error < 0 && !(error == -ENOENT && (families & kIpv4))) return error;
+  }
+  return 0;
 }
 
 int DumpAnswer::Take(const uint8_t* data, std::size_t length, uint32_t sequence) {

@@ -44,6 +44,14 @@ class DumpAnswer : public Answer {
 // negated errno.
 int DumpSockets(int family, const SocketChoice& choice, DumpAnswer* answer);
 
+enum Families : int { kIpv4 = 1, kIpv6 = 2 };
+
+// Requests the sockets of one or both address families. Returns 0 or a negated errno.
+int DumpFamilies(int families, const SocketChoice& choice, DumpAnswer* answer);
+
+// Returns the processor time of this thread, µs; 0 if it is not known.
+double ThreadMicroseconds();
+
 enum GroupBy : uint32_t {
   kByFamily = 1,
   kByState = 2,
@@ -77,8 +85,6 @@ class SocketDump : public DumpAnswer {
 // -EOVERFLOW.
 constexpr std::size_t kMaxGroups = std::size_t{1} << 20;
 constexpr std::size_t kMaxFilterBytes = 65535 - 4;
-
-enum Families : int { kIpv4 = 1, kIpv6 = 2 };
 
 struct Census {
   std::unique_ptr<SocketDump> dump;

@@ -6,6 +6,7 @@
  */
 const { errno } = require('node:os').constants
 const { native } = require('../../dist/kernel/binding')
+const { endedSocketLayout, listedSocketLayout } = require('../../dist/kernel/layouts')
 const { hostile, state, strike } = require('./hostile-values')
 const { lookalike, noDescriptor } = require('./lookalikes')
 const { faultOf, memory } = require('./memory')
@@ -83,6 +84,16 @@ function refused(result, ...rest) {
   if (!(result < 0) || rest.length > 0) run.fault(`destroyTimeWait called back with ${result}`)
 }
 
+function listed(...results) {
+  calledBack++
+  const [records] = results
+  const fine =
+    results.length === 1
+      ? records < 0
+      : records instanceof ArrayBuffer && records.byteLength % listedSocketLayout.size === 0
+  if (!fine) run.fault(`listSockets called back with ${String(results)}`)
+}
+
 function doneAndThrow(...results) {
   done(...results)
   throw new Error('thrown by a callback')
@@ -106,6 +117,20 @@ function wakeAndThrow(...results) {
   wake(...results)
   throw new Error('thrown by a callback')
 }
+
+/** Objects that own a subscription to ended sockets. */
+let subscriptions = []
+const MOST_SUBSCRIPTIONS = 4
+
+const subscription = () => (random.once(8) ? hostile(random) : (random.pick(subscriptions) ?? {}))
+
+function ended(...results) {
+  if (results.length !== 1 || !(results[0] <= MOST_ENDED && results[0] !== 0))
+    run.fault(`a subscription called back with ${String(results)}`)
+  run.count('ended')
+}
+
+const MOST_ENDED = 512
 
 const fill = () => new Uint8Array(random.below(40)).fill(random.pick([0, 1, 2, 127, 255]))
 const option = [descriptor, level, word]
@@ -149,6 +174,16 @@ const parameters = {
     () => (random.once(4) ? wakeAndThrow : wake),
   ],
   closePoller: [poller],
+  listSockets: [word, () => listed],
+  openEndedSockets: [
+    () => (random.once(2) ? {} : hostile(random)),
+    () =>
+      random.once(2) ? new Uint8Array(MOST_ENDED * endedSocketLayout.size) : bytes(Uint8Array),
+    () => random.pick([0, 4_096, 65_536, -1, 0.5, 2 ** 31]),
+    () => ended,
+  ],
+  closeEndedSockets: [subscription],
+  lostEndedSockets: [subscription],
   watchFd: [poller, descriptor],
   unwatchSlot: [poller, slot],
   writeToSlot: [poller, slot, () => bytes(Uint8Array)],
@@ -180,6 +215,8 @@ const owning = new Set([
   'dumpSockets',
   'destroyTimeWait',
   'openPoller',
+  'listSockets',
+  'openEndedSockets',
 ])
 
 function argumentsFor(name) {
@@ -194,8 +231,8 @@ function argumentsFor(name) {
 }
 
 /** Exports that cost as much as a hundred calls of others, and call back later. */
-const slow = new Set(['dumpSockets', 'destroyTimeWait'])
-const callbacks = new Set([done, doneAndThrow, refused])
+const slow = new Set(['dumpSockets', 'destroyTimeWait', 'listSockets'])
+const callbacks = new Set([done, doneAndThrow, refused, listed])
 
 /** Updates the pool of victims after a call. */
 function follow(name, args, result) {
@@ -206,6 +243,11 @@ function follow(name, args, result) {
   if (name === 'closePoller' || pollers.length > MOST_POLLERS) {
     if (name !== 'closePoller') native.closePoller(pollers[0])
     pollers = pollers.filter((each) => native.queuedInSlot(each, 0) !== -errno.EINVAL)
+  }
+  if (name === 'openEndedSockets') subscriptions.push(args[0])
+  if (name === 'closeEndedSockets' || subscriptions.length > MOST_SUBSCRIPTIONS) {
+    if (name !== 'closeEndedSockets') native.closeEndedSockets(subscriptions[0])
+    subscriptions = subscriptions.filter((each) => native.lostEndedSockets(each) >= 0)
   }
   // A descriptor that is not taken back is closed when its owner is garbage-collected.
   if (name === 'ownFd' && random.once(2)) pool.add(native.disownFd(args[1]))
@@ -269,5 +311,6 @@ void run.report(async () => {
     if (!all) run.fault(`${dumps - calledBack} dumps never called back`)
   })
   for (const each of pollers) native.closePoller(each)
+  for (const each of subscriptions) native.closeEndedSockets(each)
   native.closeFd(native.disownFd(globalThis))
 })

@@ -4,8 +4,10 @@
 //
 // An input is one byte that selects the fields to group by, then datagrams, each preceded by two
 // bytes with its length.
+#include "../../native/kernel/ended_sockets.h"
 #include "../../native/kernel/sock_diag_destroy.h"
 #include "../../native/kernel/sock_diag_dump.h"
+#include "../../native/kernel/socket_list.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -19,6 +21,8 @@ namespace {
 // Few, so that they are filled.
 constexpr std::size_t kMaxGroups = 16;
 constexpr std::size_t kMaxEntries = 16;
+constexpr std::size_t kMaxListedHere = 16;
+constexpr std::size_t kMaxEnded = 4;
 constexpr uint32_t kSequence = 1;
 
 // Ends the run because an assertion failed.
@@ -37,6 +41,24 @@ void Feed(socket_tuner::kernel::DumpAnswer* answer, const uint8_t* data, std::si
     const std::vector<uint8_t> datagram(data, data + length);
     result = answer->Take(datagram.data(), datagram.size(), kSequence);
     Check(result <= 1);
+    data += length, size -= length;
+  }
+}
+
+// Reads the datagrams of an input as broadcasts.
+void ReadEnded(const uint8_t* data, std::size_t size) {
+  while (size >= 2) {
+    std::size_t length = data[0] + (static_cast<std::size_t>(data[1]) << 8);
+    data += 2, size -= 2;
+    length = std::min(length, size);
+    const std::vector<uint8_t> datagram(data, data + length);
+    std::vector<socket_tuner::kernel::EndedSocket> sockets(kMaxEnded);
+    const int count = socket_tuner::kernel::ReadEndedSockets(datagram.data(), datagram.size(),
+                                                             sockets.data(), sockets.size());
+    Check(count <= static_cast<int>(kMaxEnded));
+    for (int i = 0; i < count; i++) {
+      Check(sockets[static_cast<std::size_t>(i)].info_length <= sizeof(sockets[0].info));
+    }
     data += length, size -= length;
   }
 }
@@ -66,5 +88,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   Check(list.Reserve(AF_INET, kMaxEntries) == 0);
   Feed(&list, data + 1, size - 1);
   Check(list.size() <= kMaxEntries);
+  socket_tuner::kernel::SocketList sockets(kMaxListedHere);
+  Feed(&sockets, data + 1, size - 1);
+  Check(sockets.size() <= kMaxListedHere);
+  ReadEnded(data + 1, size - 1);
   return 0;
 }

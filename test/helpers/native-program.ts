@@ -6,9 +6,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 const root = join(__dirname, '..', '..')
-const parts = ['netlink', 'group_table', 'sock_diag_dump', 'sock_diag_destroy'].map((name) =>
-  join(root, 'native', 'kernel', `${name}.cc`),
-)
+const parts = [
+  'netlink',
+  'group_table',
+  'sock_diag_dump',
+  'sock_diag_destroy',
+  'ended_sockets',
+].map((name) => join(root, 'native', 'kernel', `${name}.cc`))
 const warnings = ['-Wall', '-Wextra', '-Wpedantic', '-Werror']
 
 /** Builds a program for the suite that calls this. @param source its path in test/ */
