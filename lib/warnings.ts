@@ -95,8 +95,8 @@ export const warningCodes = {
   },
   SOCKET_TUNER_WATCH_ENDED: {
     meaning:
-      'A watch of `watchPorts()` ended with an error: the kernel refuses to list its sockets, /proc is gone, or a host name is unknown. It makes no more reports and no more SOCKET_TUNER_PORTS_LOW warnings, and its gauges disappear from the metrics.',
-    fix: 'The message names the cause: allow NETLINK_SOCK_DIAG in the sandbox, mount /proc, or correct the name. Then call `watchPorts()` again. `watch.ended` rejects with the error.',
+      'A watch of `watchPorts()` or `watchConnections()` ended with an error: the kernel refuses to list its sockets, /proc is gone, or a host name is unknown. It makes no more reports and no more SOCKET_TUNER_PORTS_LOW warnings, and its gauges disappear from the metrics.',
+    fix: 'The message names the cause: allow NETLINK_SOCK_DIAG in the sandbox, mount /proc, or correct the name. Then start the watch again. `watch.ended` rejects with the error.',
   },
   SOCKET_TUNER_WATCH_FAILING: {
     meaning:

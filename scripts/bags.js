@@ -71,6 +71,12 @@ const bags = [
   ],
   ['watchPorts(options)', 'ports/watch-options', 'watchPortsOptions'],
   ['watchPorts({ warnAt })', 'ports/watch-options', 'portAlarm'],
+  [
+    'watchConnections(options)',
+    'ports/connection-watch-options',
+    'watchConnectionsOptions',
+    'The options of `filter` are those of [destroyTimeWait()](#destroytimewaitfilter-accepted-the-filter).',
+  ],
   ['diagnose(options)', 'doctor/diagnose', 'diagnoseOptions'],
   ['diagnose({ target })', 'doctor/diagnosis-target', 'diagnosisTarget'],
   ['configure(options)', 'warnings', 'configurable'],

@@ -17,7 +17,13 @@ import {
   tuneServer,
 } from '../lib'
 import { diagnose } from '../lib/doctor'
-import { destroyTimeWait, portBudget, countSockets, watchPorts } from '../lib/ports'
+import {
+  destroyTimeWait,
+  portBudget,
+  countSockets,
+  watchConnections,
+  watchPorts,
+} from '../lib/ports'
 import { prefork } from '../lib/prefork'
 import { Plugin } from '../lib/clients/artillery'
 import { tunedAutocannon } from '../lib/clients/autocannon'
@@ -78,6 +84,7 @@ const calls: Readonly<Record<string, (options: Bag) => unknown>> = {
   'portBudget(destination)': (options) => portBudget({ ...destination, ...options }),
   'watchPorts(options)': (options) => watchPorts({ destinations: [destination], ...options }),
   'watchPorts({ warnAt })': (warnAt) => watchPorts({ destinations: [destination], warnAt }),
+  'watchConnections(options)': (options) => watchConnections(options),
   'diagnose(options)': (options) => diagnose(options),
   'diagnose({ target })': (target) => diagnose({ target: { host: '::1', port: 9, ...target } }),
   'configure(options)': (options) => {
