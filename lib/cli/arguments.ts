@@ -5,6 +5,7 @@ import type { Severity } from '../doctor/rule'
 import { diagnosisTarget, type DiagnosisTarget } from '../doctor/diagnosis-target'
 import type { DemoOptions } from '../demo/demo'
 import { ArgumentTypeError, ArgumentValueError, checkWhole } from '../errors'
+import { MAX_PORT } from '../kernel/proc'
 import { nearest } from '../spec'
 import { MERGE, mergeArguments, type MergeArguments } from './stress-merge'
 import {
@@ -23,6 +24,7 @@ export type Command =
   | ({ readonly name: 'demo' } & DemoArguments)
   | ({ readonly name: 'doctor' } & DoctorArguments)
   | ({ readonly name: 'top' } & TopArguments)
+  | ({ readonly name: 'life' } & LifeArguments)
   | ({ readonly name: 'stress' } & StressArguments)
   | ({ readonly name: 'stress merge' } & MergeArguments)
 
@@ -48,6 +50,14 @@ export interface TopArguments {
   readonly targets: readonly DiagnosisTarget[]
 }
 
+export interface LifeArguments {
+  readonly json: boolean
+  readonly localPort: number | undefined
+  readonly remotePort: number | undefined
+  /** Ends after this time, s; undefined for no limit. */
+  readonly seconds: number | undefined
+}
+
 /** Wrong usage: the program prints the message and exits with code 2. */
 export class UsageError extends Error {
   readonly code: string
@@ -63,6 +73,7 @@ export const MAX_CONNECTIONS = 100_000
 export const MAX_SECONDS = 15
 const DEFAULT_SECONDS = 12
 const MAX_INTERVAL_S = 3_600
+const MAX_LIFE_S = 86_400
 const INTERVAL_S = 2
 const MAX_TARGETS = 10
 
@@ -81,6 +92,8 @@ const flags = {
   target: { type: 'string', multiple: true },
   interval: { type: 'string' },
   once: { type: 'boolean' },
+  'local-port': { type: 'string' },
+  'remote-port': { type: 'string' },
   'print-sysctl': { type: 'boolean' },
   'fail-on': { type: 'string' },
 } as const
@@ -92,6 +105,7 @@ const flagsOf = {
   options: ['json'],
   doctor: ['json', 'target', 'print-sysctl', 'fail-on'],
   top: ['json', 'target', 'interval', 'once'],
+  life: ['json', 'local-port', 'remote-port', 'seconds'],
   stress: ['json', ...stressFlagNames],
 } as const satisfies Record<string, readonly Flag[]>
 
@@ -127,6 +141,18 @@ const helpOf: Readonly<Record<CommandName, string>> = {
     --interval N       seconds between two readings, 1 to ${String(MAX_INTERVAL_S)}; default ${String(INTERVAL_S)}
     --once             print one reading and exit
     --json             print each reading as a line of JSON
+`,
+  life: `  life                 Prints each TCP connection of this network namespace when it ends: its process, bytes,
+                       lifetime, round-trip time and retransmits, and the end that closed it. Ctrl-C quits.
+    --local-port N     print only connections with this local port
+    --remote-port N    print only connections with this port of the peer
+    --seconds N        quit after this time, 1 to ${String(MAX_LIFE_S)}; default: no limit
+    --json             print each connection as a line of JSON
+
+    ~ before a PID: the process listens on the local port, and is known by that only.
+    MS: the lifetime, as far as it is known: at least (5+), or between two values (5-800).
+    CLOSED: 'here' or 'peer' where certain; 'fin' where both ends may have been first (mostly
+    the peer was); 'abort' for a RST of either end or a timeout; '-' for what is not known.
 `,
   stress: `  stress [TARGET]      Puts load on a server and reports latencies, errors, TIME_WAIT and ports. TARGET is
                        an http or https URL, or HOST:PORT for raw TCP; without it, a server is started
@@ -199,6 +225,7 @@ export function parseCommand(args: readonly string[]): Command {
   refuseRest(name, others, 0)
   if (name === 'doctor') return { name, json, ...doctorArguments(values) }
   if (name === 'top') return { name, json, ...topArguments(values) }
+  if (name === 'life') return { name, json, ...lifeArguments(values) }
   return {
     name: 'demo',
     json,
@@ -244,6 +271,14 @@ function topArguments({
 }: ReturnType<typeof parse>['values']): Omit<TopArguments, 'json'> {
   const seconds = whole('--interval', interval, 1, MAX_INTERVAL_S) ?? INTERVAL_S
   return { once, seconds, targets: targetsOf(target, MAX_TARGETS) }
+}
+
+function lifeArguments(values: ReturnType<typeof parse>['values']): Omit<LifeArguments, 'json'> {
+  return {
+    localPort: whole('--local-port', values['local-port'], 1, MAX_PORT),
+    remotePort: whole('--remote-port', values['remote-port'], 1, MAX_PORT),
+    seconds: whole('--seconds', values.seconds, 1, MAX_LIFE_S),
+  }
 }
 
 function targetsOf(texts: readonly string[] = [], most: number): DiagnosisTarget[] {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { UsageError, parseCommand, usage, type Command } from './arguments'
 import { printDemo } from './demo-command'
 import { runDoctor } from './doctor-command'
+import { runLife } from './life-command'
 import { printOptions } from './options-command'
 import { runStress } from './stress-command'
 import { runMerge } from './stress-merge'
@@ -34,6 +35,9 @@ async function run(command: Command): Promise<number> {
       return runStress(command)
     case 'stress merge':
       return runMerge(command)
+    case 'life':
+      await runLife(command)
+      return 0
     case 'top':
       await runTop(command)
       return 0
