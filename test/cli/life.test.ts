@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import * as net from 'node:net'
 import { lineOf } from '../../lib/cli/life-command'
 import type { EndedConnection } from '../../lib/ports'
+import { until } from '../helpers/until'
 import { closeLater } from '../sockets'
 import { Cli, print, run } from './run-cli'
 
@@ -35,12 +36,17 @@ const cellsOf = (change: Partial<EndedConnection>): string[] =>
     .trim()
     .split(/ +/)
 
-/** Opens and ends connections to a server until `isDone`. */
-async function endConnections(port: number, isDone: () => boolean): Promise<void> {
-  while (!isDone()) {
+/** Opens and ends connections to a server until the command prints `text`. It may not have subscribed yet. */
+async function endConnections(port: number, cli: Cli, text: string): Promise<void> {
+  let isDone = false
+  const printed = cli.printed(text).then(() => (isDone = true))
+  const endOne = async (): Promise<boolean> => {
     const socket = net.connect(port, '127.0.0.1')
     await once(socket.resume().end(), 'close')
+    return isDone
   }
+  await until('its output', endOne, (done) => done)
+  await printed
 }
 
 async function serve(): Promise<number> {
@@ -93,10 +99,7 @@ linux('socket-tuner life', () => {
     const port = await serve()
     const cli = new Cli('life', '--remote-port', String(port))
     const closed = cli.closed()
-    let isDone = false
-    const printed = cli.printed(` ${String(port)} `).then(() => (isDone = true))
-    await endConnections(port, () => isDone)
-    await printed
+    await endConnections(port, cli, ` ${String(port)} `)
     cli.child.kill(signal)
     const { code, stdout } = await closed
     expect(code).toBe(0)
@@ -109,10 +112,7 @@ linux('socket-tuner life', () => {
     const port = await serve()
     const cli = new Cli('life', '--json', '--local-port', String(port))
     const closed = cli.closed()
-    let isDone = false
-    const printed = cli.printed('}\n').then(() => (isDone = true))
-    await endConnections(port, () => isDone)
-    await printed
+    await endConnections(port, cli, '}\n')
     cli.child.kill('SIGINT')
     const { code, stdout } = await closed
     expect(code).toBe(0)
