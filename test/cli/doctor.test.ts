@@ -5,6 +5,7 @@ import { sysctlFile } from '../../lib/cli/sysctl-file'
 import { rules } from '../../lib/doctor/rules'
 import { UNKNOWN_HOST } from '../helpers/unknown-host'
 import { run } from './run-cli'
+import { FOREIGN } from '../helpers/foreign-address'
 
 async function diagnosis(...args: string[]): Promise<Diagnosis> {
   const { code, stdout, stderr } = await run('doctor', '--json', ...args)
@@ -58,8 +59,8 @@ describe('socket-tuner doctor', () => {
   it('examines the target, which may be an IPv6 address in brackets', async () => {
     const target = { host: '::1', port: 80, addresses: ['::1'], loopback: true }
     expect((await diagnosis('--target', '[::1]:80')).facts.target).toEqual(target)
-    const { stdout } = await run('doctor', '--target', '192.0.2.1:443')
-    expect(words(stdout)).toContain('for connections to 192.0.2.1 port 443 (not loopback)')
+    const { stdout } = await run('doctor', '--target', `${FOREIGN}:443`)
+    expect(words(stdout)).toContain(`for connections to ${FOREIGN} port 443 (not loopback)`)
   })
 
   it('prints a file for sysctl.d with each setting once and everything else in comments', async () => {

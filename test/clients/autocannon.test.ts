@@ -12,6 +12,7 @@ import { makeCertificate } from '../helpers/certificate'
 import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, fullListener, listen } from '../sockets'
+import { FOREIGN } from '../helpers/foreign-address'
 
 // The compiled package, since worker threads of autocannon load modules without Jest.
 const { SourcePool, getOption } = jest.requireActual<typeof Library>('../../dist')
@@ -197,7 +198,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     const seen = await serve()
     const options = { connections: 2, amount: 20, sampleInt: 50, ...more, url: seen.url }
     // This is not an address of this host (RFC 5737), so bind(2) fails at once.
-    const result = await tunedAutocannon(options, { source: '192.0.2.1' })
+    const result = await tunedAutocannon(options, { source: FOREIGN })
     expect(result.errors).toBeGreaterThan(0)
     const { sockets } = result
     expect(sockets).toMatchObject({ created: 0, broken: 0, closes: noCloses })
@@ -205,7 +206,7 @@ describe.each(threads)('tunedAutocannon (%s)', (_, more) => {
     expect(sockets.failures).toEqual({
       EADDRNOTAVAIL: {
         count: sockets.failed,
-        message: 'bind EADDRNOTAVAIL 192.0.2.1:0: 192.0.2.1 is not an address of this host',
+        message: `bind EADDRNOTAVAIL ${FOREIGN}:0: ${FOREIGN} is not an address of this host`,
       },
     })
   })

@@ -9,6 +9,7 @@ import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { coded } from '../helpers/coded'
 import { destroyLater, listen, loopback } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
+import { FOREIGN } from '../helpers/foreign-address'
 
 const host = loopback[4]
 let certificate: Certificate
@@ -56,7 +57,7 @@ describe('connectTls()', () => {
 
   it.each<[string, object, string]>([
     ['the connection is refused', { port: 1 }, 'ECONNREFUSED'],
-    ['the source is not on this host', { localAddress: '192.0.2.1' }, 'EADDRNOTAVAIL'],
+    ['the source is not on this host', { localAddress: FOREIGN }, 'EADDRNOTAVAIL'],
     [
       'the certificate has another name',
       { servername: 'other.test' },

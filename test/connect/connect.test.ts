@@ -20,6 +20,7 @@ import { until } from '../helpers/until'
 import { closeLater, destroyLater, fullListener, listen, loopback } from '../sockets'
 import { errorOf, expectNoMoreThan, finalErrorOf, openDescriptors } from './descriptors'
 import { lookupOf } from './peers'
+import { FOREIGN } from '../helpers/foreign-address'
 
 const wholeRange = portChoiceOf(process.platform, release()) === 'whole'
 
@@ -584,9 +585,9 @@ describe('connect() without a free port', () => {
 
   it('reports that the source is not an address of this host', async () => {
     const before = openDescriptors()
-    const error = await failure({ host: loopback[4], port: 9, localAddress: '192.0.2.1' })
-    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'bind', address: '192.0.2.1' })
-    expect(error.message).toContain('192.0.2.1 is not an address of this host')
+    const error = await failure({ host: loopback[4], port: 9, localAddress: FOREIGN })
+    expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'bind', address: FOREIGN })
+    expect(error.message).toContain(`${FOREIGN} is not an address of this host`)
     await expectNoMoreThan(before)
   })
 })

@@ -21,6 +21,7 @@ import { freshPort } from '../helpers/fresh-port'
 import { until } from '../helpers/until'
 import { closeLater, destroyLater, failureOf, listen, loopback } from '../sockets'
 import { errorOf, expectNoMoreThan, openDescriptors } from './descriptors'
+import { FOREIGN } from '../helpers/foreign-address'
 
 function opened(...args: Parameters<typeof RawSocket.open>): RawSocket {
   const raw = RawSocket.open(...args)
@@ -111,7 +112,7 @@ describe('a RawSocket', () => {
 
   it.each<[string, unknown, string]>([
     ['an address of the other family', { address: '::1' }, 'ERR_SOCKET_TUNER_ADDRESS_FAMILY'],
-    ['an address that is not on this host', { address: '192.0.2.1' }, 'EADDRNOTAVAIL'],
+    ['an address that is not on this host', { address: FOREIGN }, 'EADDRNOTAVAIL'],
     ['a host name', { address: 'localhost' }, 'ERR_INVALID_ARG_VALUE'],
     ['a number', { address: 7 }, 'ERR_INVALID_ARG_TYPE'],
     ['a port out of range', { port: 65_536 }, 'ERR_OUT_OF_RANGE'],

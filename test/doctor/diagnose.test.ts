@@ -9,6 +9,7 @@ import { connectionsToFreshPort, freshPort } from '../helpers/fresh-port'
 import { UNKNOWN_HOST } from '../helpers/unknown-host'
 import { until } from '../helpers/until'
 import { listen, listeningSocket, loopback } from '../sockets'
+import { FOREIGN } from '../helpers/foreign-address'
 
 // Without /proc there are few facts.
 const linux = process.platform === 'linux' ? describe : describe.skip
@@ -26,7 +27,7 @@ describe('diagnose()', () => {
   it.each<[string, string, boolean]>([
     ['an IPv4 address', '127.0.0.2', true],
     ['an IPv6 address', '::1', true],
-    ['an address elsewhere', '192.0.2.1', false],
+    ['an address elsewhere', FOREIGN, false],
   ])('recognizes whether %s is loopback', async (_, host, expected) => {
     const { facts } = await diagnose({ target: { host, port: 80 } })
     expect(facts.target).toEqual({ host, port: 80, addresses: [host], loopback: expected })
@@ -42,7 +43,7 @@ describe('diagnose()', () => {
 
   it.each<[string, string[], boolean]>([
     ['all its addresses are', ['127.0.0.1', '::1'], true],
-    ['one of them is not', ['127.0.0.1', '192.0.2.1'], false],
+    ['one of them is not', ['127.0.0.1', FOREIGN], false],
   ])('counts a name as loopback if %s', async (_, addresses, expected) => {
     const found = addresses.map((address) => ({ address, family: net.isIP(address) }))
     const lookup = jest

@@ -21,6 +21,7 @@ import { timeWaitsLeft } from './left-states'
 import type { Connection } from './tcp-table'
 import { until } from './until'
 import { listen } from '../sockets'
+import { FOREIGN } from './foreign-address'
 
 /** A client with its own tuning. */
 export interface TunedClient {
@@ -188,10 +189,10 @@ export function describeClient(
     it('fails with an error that explains why the connection cannot be made', async () => {
       const { url } = await serve(protocol)
       // TEST-NET-1 (RFC 5737): no host has it.
-      const client = await make({ source: '192.0.2.1' }, certificate?.cert ?? '')
+      const client = await make({ source: FOREIGN }, certificate?.cert ?? '')
       await expect(client.get(url)).rejects.toMatchObject({
         code: 'EADDRNOTAVAIL',
-        message: expect.stringContaining('192.0.2.1 is not an address of this host') as string,
+        message: expect.stringContaining(`${FOREIGN} is not an address of this host`) as string,
       })
       await client.close()
     })

@@ -16,6 +16,7 @@ import { Program } from '../helpers/program'
 import { allGone } from '../helpers/processes'
 import { until } from '../helpers/until'
 import { closeLater, loopback } from '../sockets'
+import { FOREIGN } from '../helpers/foreign-address'
 
 const host = loopback[4]
 const WORKER_PROGRAM = path.join(__dirname, 'prefork-worker-program.js')
@@ -535,7 +536,7 @@ describe('prefork() with invalid arguments', () => {
   })
 
   it('refuses an address that is not of this host', async () => {
-    await expect(prefork({ host: '192.0.2.1', serve })).rejects.toThrow(coded('EADDRNOTAVAIL'))
+    await expect(prefork({ host: FOREIGN, serve })).rejects.toThrow(coded('EADDRNOTAVAIL'))
   })
 
   it('refuses to run in a cluster worker that it did not start', async () => {

@@ -4,6 +4,7 @@ import * as tls from 'node:tls'
 import { makeCertificate } from '../helpers/certificate'
 import { destroyLater, listen } from '../sockets'
 import { run } from './registered'
+import { FOREIGN } from '../helpers/foreign-address'
 
 const LOCAL = '127.0.0.3'
 /** 12 bytes of each segment are timestamps. */
@@ -64,7 +65,7 @@ describe("a program's own local address under register", () => {
   })
 
   it.each([
-    ['is not of this host', '192.0.2.1', 'EADDRNOTAVAIL'],
+    ['is not of this host', FOREIGN, 'EADDRNOTAVAIL'],
     ['is of another family', '::1', 'EINVAL'],
   ])('fails as it does without register if it %s', async (_, localAddress, code) => {
     const without = await outcomes({ localAddress })

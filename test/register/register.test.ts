@@ -5,6 +5,7 @@ import { getOption } from '../../lib'
 import { makeCertificate, type Certificate } from '../helpers/certificate'
 import { closeLater, listen } from '../sockets'
 import { linesOf, run, timeWaits, type RunOptions } from './registered'
+import { FOREIGN } from '../helpers/foreign-address'
 
 /** 12 bytes of each segment are timestamps. */
 const TIMESTAMPS = 12
@@ -190,9 +191,11 @@ describe('a source that is not an address of this host', () => {
   it('causes one warning, and the connection is made without it', async () => {
     const target = await serve()
     const task = { port: target.port, ways: plainWays }
-    const clients = { source: '192.0.2.1', settings: { TCP_MAXSEG: 1000 } }
+    const clients = { source: FOREIGN, settings: { TCP_MAXSEG: 1000 } }
     const stderr = await askFrom(task, { configuration: { clients } })
-    expect(stderr).toMatch(/SOCKET_TUNER_NOT_TUNED.* is not tuned: bind EADDRNOTAVAIL 192\.0\.2\.1/)
+    expect(stderr).toMatch(
+      new RegExp(`SOCKET_TUNER_NOT_TUNED.* is not tuned: bind EADDRNOTAVAIL ${FOREIGN}`),
+    )
     expect(stderr.match(/Warning/g)).toHaveLength(1)
     expect(target.sources).toHaveLength(plainWays.length)
   })

@@ -22,6 +22,7 @@ import {
   type Answer,
   type Scheme,
 } from './retirement'
+import { FOREIGN } from '../helpers/foreign-address'
 
 /** Every connection is older than this at its second request, and many at the first one. */
 const AT_ONCE = { maxConnectionAgeMs: 1 }
@@ -172,9 +173,9 @@ describe('maxRequests', () => {
 
   it('is also an option of listen(), and is removed if that fails', async () => {
     const server = serverOf('http', answer)
-    await expect(
-      listenTuned(server, { host: '192.0.2.1', port: 0, maxRequests: 1 }),
-    ).rejects.toThrow(coded('EADDRNOTAVAIL'))
+    await expect(listenTuned(server, { host: FOREIGN, port: 0, maxRequests: 1 })).rejects.toThrow(
+      coded('EADDRNOTAVAIL'),
+    )
     expect(server.listenerCount('request')).toBe(1)
     const { port } = await listenTuned(server, { host, maxRequests: 1 })
     expect((await ask('http', port, agentOf('http'))).connection).toBe('close')

@@ -12,6 +12,7 @@ import { listenBacklogLimit } from '../../lib/kernel/proc'
 import { errorOf, expectNoMoreThan, openDescriptors } from '../connect/descriptors'
 import { coded } from '../helpers/coded'
 import { closeLater, destroyLater, loopback } from '../sockets'
+import { FOREIGN } from '../helpers/foreign-address'
 
 const host = loopback[4]
 
@@ -180,10 +181,10 @@ describe('listen() that fails', () => {
   })
 
   it('rejects with EADDRNOTAVAIL for an address that is not of this host', async () => {
-    await expect(listen(net.createServer(), { host: '192.0.2.1' })).rejects.toMatchObject({
+    await expect(listen(net.createServer(), { host: FOREIGN })).rejects.toMatchObject({
       code: 'EADDRNOTAVAIL',
       syscall: 'listen',
-      address: '192.0.2.1',
+      address: FOREIGN,
     })
   })
 

@@ -10,6 +10,7 @@ import { narrowRange, newSource } from '../helpers/full-ports'
 import { destroyLater, listen, until } from '../sockets'
 import { itCanBeAborted } from './abortion'
 import { httpTarget, resultOf, tcpTarget } from './servers'
+import { FOREIGN, OTHER_FOREIGN } from '../helpers/foreign-address'
 
 const AMOUNT = 200
 
@@ -451,7 +452,7 @@ describe('stress() with several source addresses', () => {
   linux('rejects before its load if one of them is not of this host', async () => {
     const seen = await httpTarget()
     const { url } = seen
-    const source = ['127.0.0.1', '192.0.2.1', '127.0.0.2', '192.0.2.2']
+    const source = ['127.0.0.1', FOREIGN, '127.0.0.2', OTHER_FOREIGN]
     for (const promise of [
       stress({ target: url, source }).result,
       preflight({ target: url, source }),
@@ -459,9 +460,9 @@ describe('stress() with several source addresses', () => {
       await expect(promise).rejects.toMatchObject({
         code: 'EADDRNOTAVAIL',
         syscall: 'bind',
-        address: '192.0.2.1',
+        address: FOREIGN,
         message: expect.stringMatching(
-          /from 192.0.2.1: .* is not an address of this host. The same is true of 192.0.2.2$/,
+          `from ${FOREIGN}: .* is not an address of this host. The same is true of ${OTHER_FOREIGN}$`,
         ) as string,
       })
     expect(seen.connections).toBe(0)
@@ -470,7 +471,7 @@ describe('stress() with several source addresses', () => {
   linux('accepts an address that the settings allow', async () => {
     const { url } = await httpTarget()
     const settings = { IP_FREEBIND: true }
-    const findings = await preflight({ target: url, source: ['127.0.0.1', '192.0.2.1'], settings })
+    const findings = await preflight({ target: url, source: ['127.0.0.1', FOREIGN], settings })
     expect(findings).toEqual([])
   })
 
